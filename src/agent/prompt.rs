@@ -1,0 +1,144 @@
+//! The prompt: the same information as the protocol's, in our own words, the part that never changes first.
+//!
+//! Rules, payoffs and the answer format come first, then the last round, then the question, so that from one decision
+//! to the next the longest possible prefix stays the same. The question is the protocol's selfish one, whatever the
+//! agent's morals (moral-protocol.md, section 5). Labels are data: they stand between double quotes, which no label may
+//! contain, and they are bound to action ids; neither the order of mention nor the layout of the table says which
+//! action is which.
+
+use serde::{Deserialize, Serialize};
+
+use crate::game::{MatrixGame, Player, State};
+
+/// Version of the wording; part of every record and adapter manifest.
+pub const PROMPT_VERSION: u32 = 1;
+
+/// In what order the table tells its cells (protocol, section 5, "order").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Rows and columns in order of action id.
+    #[default]
+    Original,
+    /// Columns reversed ("permuted1").
+    ColumnsReversed,
+    /// Rows reversed ("permuted2").
+    RowsReversed,
+    /// Both reversed ("reversed").
+    Reversed,
+}
+
+impl Layout {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::Original, Self::ColumnsReversed, Self::RowsReversed, Self::Reversed];
+
+    fn reversed(self, player: Player) -> bool {
+        match player {
+            Player::Row => matches!(self, Self::RowsReversed | Self::Reversed),
+            Player::Column => matches!(self, Self::ColumnsReversed | Self::Reversed),
+        }
+    }
+}
+
+/// The free choices of presentation; none of them changes what the prompt says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Style {
+    /// Order of the table's cells.
+    pub layout: Layout,
+    /// Name the actions in reverse order where the rules mention them.
+    pub mention_reversed: bool,
+    /// Name the actions in reverse order where the answer format mentions them.
+    pub answer_reversed: bool,
+}
+
+impl Style {
+    /// All sixteen.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Layout::ALL.into_iter().flat_map(|layout| {
+            [(false, false), (false, true), (true, false), (true, true)]
+                .map(|(mention_reversed, answer_reversed)| Self { layout, mention_reversed, answer_reversed })
+        })
+    }
+}
+
+/// The text of one decision, split where it starts to depend on what was played.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Rules, payoffs, answer format: the same for the whole game.
+    pub fixed: String,
+    /// The last round and the question.
+    pub moving: String,
+}
+
+impl Prompt {
+    /// Both parts together.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}{}", self.fixed, self.moving)
+    }
+}
+
+/// Writes the prompt of the row player's decision in `state`.
+#[must_use]
+pub fn prompt(game: &MatrixGame, state: State, style: Style) -> Prompt {
+    Prompt { fixed: rules(game, style), moving: last_round(game, state) + QUESTION }
+}
+
+const QUESTION: &str = "What do you pick?";
+
+/// Rules, payoff table and answer format.
+#[must_use]
+pub fn rules(game: &MatrixGame, style: Style) -> String {
+    let [own, other] = [Player::Row, Player::Column].map(|p| choices(game, p, style.mention_reversed));
+    let mut text = format!(
+        "You and A play a game in rounds. Each round you pick {own} and A picks {other}.\n\
+         Points for each pair of picks (yours, A's: your points, A's points):\n"
+    );
+    let order = |player| {
+        let n = game.count(player);
+        let reversed = style.layout.reversed(player);
+        (0..n).map(move |i| if reversed { n - 1 - i } else { i })
+    };
+    for r in order(Player::Row) {
+        for c in order(Player::Column) {
+            text += &format!("{}, {}: {}\n", quoted(game, Player::Row, r), quoted(game, Player::Column, c), points(game, r, c));
+        }
+    }
+    let format = choices(game, Player::Row, style.answer_reversed);
+    text + &format!("Score as many points as you can. Answer with {format} and nothing else.\n")
+}
+
+/// What happened last.
+#[must_use]
+pub fn last_round(game: &MatrixGame, state: State) -> String {
+    match state {
+        None => "This is the first round.\n".into(),
+        Some(p) => format!(
+            "Last round you picked {} and A picked {}: {}.\n",
+            quoted(game, Player::Row, p.own),
+            quoted(game, Player::Column, p.other),
+            points(game, p.own, p.other)
+        ),
+    }
+}
+
+fn choices(game: &MatrixGame, player: Player, reversed: bool) -> String {
+    let mut names: Vec<String> = game.labels(player).iter().map(|l| format!("\"{l}\"")).collect();
+    if reversed {
+        names.reverse();
+    }
+    match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+fn quoted(game: &MatrixGame, player: Player, action: usize) -> String {
+    format!("\"{}\"", game.labels(player)[action])
+}
+
+fn points(game: &MatrixGame, row: usize, column: usize) -> String {
+    let [own, other] = game.payoff(row, column);
+    format!("{own}, {other}")
+}

@@ -1,0 +1,29 @@
+//! Files, whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Writes a file so that a reader sees the old content or the new, never a part: temporary file in the same folder,
+/// fsync, rename, fsync of the folder. On an error the old file is untouched and the temporary one removed.
+///
+/// # Errors
+/// [`Error::Io`] with the path and the system's reason (a full disk, a missing folder, no permission).
+pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = File::create(&temporary).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        fill(&mut out)?;
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    });
+    written.map_err(|e| {
+        let _ = fs::remove_file(&temporary);
+        Error::io(path)(e)
+    })
+}

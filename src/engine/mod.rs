@@ -1,0 +1,20 @@
+//! Floor 2: the engine. Everything that touches llama.cpp, and every `unsafe` of the library but the C boundary's.
+//!
+//! [`gguf`] and [`preflight`] check a file in Rust before C++ sees a byte of it; [`Model`], [`Adapter`] and
+//! [`Context`] own the engine's objects in the order it wants them freed; [`trie`] and [`score`] turn options into
+//! log-probabilities; [`chat`] turns a conversation into tokens. Called by the agent, the trainer and the C ABI.
+
+mod backend;
+pub mod chat;
+pub mod files;
+pub mod gguf;
+mod model;
+pub mod numeric;
+pub mod preflight;
+pub mod trie;
+
+pub use backend::{LogLevel, check_processor, set_log};
+pub use model::{Model, ModelOptions};
+
+/// A token of some model's vocabulary.
+pub type Token = i32;

@@ -1,0 +1,236 @@
+//! A loaded model: the checked header, the weights in llama.cpp, the vocabulary.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2 as sys;
+
+use super::backend::{backend, with_reason};
+use super::gguf::{Gguf, Tensor};
+use super::preflight::{ModelShape, check_model};
+use super::{Token, chat};
+use crate::{Error, Result};
+
+/// How to load a model.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelOptions {
+    /// Layers to place on a GPU, where the build has one. 0: all on the processor.
+    pub gpu_layers: u32,
+    /// Map the file instead of reading it. A mapped file must not be changed while the model lives.
+    pub mmap: bool,
+    /// Load the vocabulary only: tokenising and templates work, contexts do not.
+    pub vocab_only: bool,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self { gpu_layers: 0, mmap: true, vocab_only: false }
+    }
+}
+
+/// A model, shared: clones are handles to the same weights, and it lives until the last context and adapter is gone.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    llama: LlamaModel,
+    gguf: Gguf,
+    shape: ModelShape,
+    file: File,
+    path: PathBuf,
+    fingerprint: String,
+    template: chat::Template,
+    options: ModelOptions,
+    /// llama.cpp walks the model's adapter list whenever a context is made or reserved; loading or freeing an adapter
+    /// meanwhile is a data race. Readers: decodes. Writers: adapter load and free, context creation.
+    adapters: RwLock<()>,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("path", &self.inner.path).field("shape", &self.inner.shape).finish()
+    }
+}
+
+impl Model {
+    /// Opens a GGUF model. `progress` is told the share loaded, 0 to 1, and stops the load by returning `false`.
+    ///
+    /// The header is checked through the same open file that llama.cpp then reads, so that a file swapped in between
+    /// is not loaded unchecked.
+    ///
+    /// # Errors
+    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Cancelled`], or [`Error::Engine`] with
+    /// llama.cpp's own reason.
+    pub fn open(
+        path: &Path,
+        options: ModelOptions,
+        mut progress: impl FnMut(f32) -> bool + Send + 'static,
+    ) -> Result<Self> {
+        let backend = backend()?;
+        let file = File::open(path).map_err(Error::io(path))?;
+        let gguf = read_header(&file, path)?;
+        let shape = check_model(&gguf)?;
+        let fingerprint = fingerprint(&file, path, &gguf)?;
+
+        let cancelled = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let flag = Arc::clone(&cancelled);
+        let params = LlamaModelParams::default()
+            .with_n_gpu_layers(options.gpu_layers)
+            .with_use_mmap(options.mmap)
+            .with_vocab_only(options.vocab_only)
+            .with_progress_callback(move |share| {
+                // A panic must not cross into C++: it counts as a request to stop.
+                let go = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| progress(share))).unwrap_or(false);
+                flag.fetch_or(!go, std::sync::atomic::Ordering::Relaxed);
+                go
+            });
+        let loaded = with_reason("load the model", || LlamaModel::load_from_file(backend, same_file(&file, path), &params).ok());
+        let llama = match loaded {
+            Ok(llama) => llama,
+            Err(_) if cancelled.load(std::sync::atomic::Ordering::Relaxed) => {
+                return Err(Error::Cancelled { what: "model load" });
+            }
+            Err(e) => return Err(e),
+        };
+        let template = chat::Template::of(&gguf)?;
+        let adapters = RwLock::new(());
+        let path = path.to_owned();
+        Ok(Self { inner: Arc::new(Inner { llama, gguf, shape, file, path, fingerprint, template, options, adapters }) })
+    }
+
+    /// The checked header.
+    #[must_use]
+    pub fn gguf(&self) -> &Gguf {
+        &self.inner.gguf
+    }
+
+    /// The numbers that define the decoder.
+    #[must_use]
+    pub fn shape(&self) -> &ModelShape {
+        &self.inner.shape
+    }
+
+    /// The file it was loaded from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// BLAKE3 over the header and the ends of every tensor, hex: tells models apart, in milliseconds whatever their
+    /// size. It guards against mistakes, not against somebody who sets out to forge it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.inner.fingerprint
+    }
+
+    /// How the model wants conversations written.
+    #[must_use]
+    pub fn template(&self) -> &chat::Template {
+        &self.inner.template
+    }
+
+    /// Whether only the vocabulary was loaded.
+    #[must_use]
+    pub fn is_vocab_only(&self) -> bool {
+        self.inner.options.vocab_only
+    }
+
+    /// A tensor's bytes, as stored.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read_tensor(&self, tensor: &Tensor) -> Result<Vec<u8>> {
+        read_tensor(&self.inner.file, &self.inner.path, tensor)
+    }
+
+    /// Tokens of a text. `control` turns the names of control tokens into those tokens: for template parts only, never
+    /// for what a user or another agent wrote.
+    #[must_use]
+    pub fn tokenize(&self, text: &str, control: bool) -> Vec<Token> {
+        let tokens = self.inner.llama.vocab().tokenize(text.as_bytes(), false, control);
+        tokens.into_iter().map(|t| t.0).collect()
+    }
+
+    /// The token that ends a turn or, where the model has none, the text.
+    #[must_use]
+    pub fn end_of_turn(&self) -> Option<Token> {
+        let vocab = self.inner.llama.vocab();
+        [vocab.eot(), vocab.eos()].into_iter().map(|t| t.0).find(|&t| t >= 0)
+    }
+
+    /// The token that starts every text, where the model wants one.
+    #[must_use]
+    pub fn start_of_text(&self) -> Option<Token> {
+        let vocab = self.inner.llama.vocab();
+        Some(vocab.bos().0).filter(|&t| t >= 0 && vocab.should_add_bos())
+    }
+
+    /// The text of a token, control tokens by name; for messages and `inspect`.
+    #[must_use]
+    pub fn piece(&self, token: Token) -> String {
+        self.inner.llama.vocab().text(LlamaToken(token)).map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    pub(super) fn adapter_lock(&self) -> &RwLock<()> {
+        &self.inner.adapters
+    }
+
+    /// The raw model, valid as long as `self` or a clone of it lives.
+    pub(super) fn raw(&self) -> *mut sys::llama_model {
+        // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` non-null pointer, so a reference to it
+        // is a reference to that pointer. llama-cpp-2 keeps the field to itself; its version is pinned exactly.
+        unsafe { std::ptr::from_ref(&self.inner.llama).cast::<*mut sys::llama_model>().read() }
+    }
+}
+
+const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
+
+/// Reads and checks the GGUF header of an open file.
+pub(super) fn read_header(file: &File, path: &Path) -> Result<Gguf> {
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    reader.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
+    Gguf::read(&path.display().to_string(), reader, length)
+}
+
+/// Reads one tensor's bytes of an open file.
+pub(super) fn read_tensor(mut file: &File, path: &Path, tensor: &Tensor) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; tensor.bytes as usize];
+    file.seek(SeekFrom::Start(tensor.offset)).map_err(Error::io(path))?;
+    file.read_exact(&mut bytes).map_err(Error::io(path))?;
+    Ok(bytes)
+}
+
+/// A path that opens the very file that is already open here, where the system has one.
+pub(super) fn same_file(file: &File, path: &Path) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    let alias = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
+    if alias.exists() { alias } else { path.to_owned() }
+}
+
+/// Header and the first and last 4 KiB of every tensor.
+pub(super) fn fingerprint(mut file: &File, path: &Path, gguf: &Gguf) -> Result<String> {
+    const SAMPLE: u64 = 4096;
+    let mut hash = blake3::Hasher::new();
+    let mut sample = |from: u64, length: u64| -> Result<()> {
+        let mut bytes = vec![0; length as usize];
+        file.seek(SeekFrom::Start(from)).map_err(Error::io(path))?;
+        file.read_exact(&mut bytes).map_err(Error::io(path))?;
+        hash.update(&bytes);
+        Ok(())
+    };
+    let header = gguf.tensors().first().map_or(0, |t| t.offset);
+    sample(0, header)?;
+    for t in gguf.tensors() {
+        sample(t.offset, t.bytes.min(SAMPLE))?;
+        sample(t.offset + t.bytes.saturating_sub(SAMPLE), t.bytes.min(SAMPLE))?;
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}

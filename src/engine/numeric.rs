@@ -1,0 +1,191 @@
+//! The numeric doors that need `unsafe`: matrix products on the `gemm` crate, and ggml's own row decoders and encoders.
+//! Every function here is safe to call; what it needs is checked before it is passed on.
+
+#[cfg(feature = "train")]
+pub use product::{Matrix, MatrixMut, product};
+
+use llama_cpp_sys_2 as sys;
+
+use super::gguf::GgmlType;
+
+/// Decodes ggml rows to floats: `bytes` holds `out.len()` elements of `ty`.
+///
+/// # Panics
+/// When the lengths do not match: a caller's mistake, not bad input.
+pub fn decode(ty: GgmlType, bytes: &[u8], out: &mut [f32]) {
+    assert_eq!(bytes.len() as u64, ty.bytes(out.len() as u64), "{} bytes do not match", ty.name);
+    if ty == GgmlType::F32 {
+        for (o, b) in out.iter_mut().zip(bytes.chunks_exact(4)) {
+            *o = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        }
+        return;
+    }
+    // SAFETY: ggml's table is static; every type in `GgmlType::ALL` but F32 has a decoder, which reads exactly the
+    // bytes and writes exactly the floats whose lengths were compared above.
+    unsafe {
+        let traits = &*sys::ggml_get_type_traits(ty.id);
+        let to_float = traits.to_float.expect("every accepted type decodes");
+        to_float(bytes.as_ptr().cast(), out.as_mut_ptr(), out.len() as i64);
+    }
+}
+
+/// Encodes floats as ggml rows of `row` elements each; `row` must be a multiple of the type's block.
+///
+/// # Panics
+/// When the lengths do not match: a caller's mistake, not bad input.
+#[must_use]
+pub fn encode(ty: GgmlType, values: &[f32], row: usize) -> Vec<u8> {
+    assert!(row > 0 && values.len().is_multiple_of(row) && (row as u64).is_multiple_of(ty.block), "rows do not match");
+    if ty == GgmlType::F32 {
+        return values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    }
+    let mut out = vec![0_u8; ty.bytes(values.len() as u64) as usize];
+    // SAFETY: source and destination have the lengths that ggml computes from the row count; the types whose encoder
+    // needs an importance matrix are never asked for (F16, BF16 and Q8_0 are).
+    let written = unsafe {
+        sys::ggml_quantize_chunk(
+            ty.id,
+            values.as_ptr(),
+            out.as_mut_ptr().cast(),
+            0,
+            (values.len() / row) as i64,
+            row as i64,
+            std::ptr::null(),
+        )
+    };
+    assert_eq!(written, out.len(), "{} rows of {row} did not encode", ty.name);
+    out
+}
+
+#[cfg(feature = "train")]
+mod product {
+    use gemm::Parallelism;
+
+    /// A read-only matrix in a slice, with strides in elements.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Matrix<'a> {
+        data: &'a [f32],
+        rows: usize,
+        columns: usize,
+        row_stride: usize,
+        column_stride: usize,
+    }
+
+    impl<'a> Matrix<'a> {
+        /// A row-major matrix whose rows start `row_stride` elements apart.
+        ///
+        /// # Panics
+        /// When the last element lies outside the slice.
+        #[must_use]
+        pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+            check(data.len(), rows, columns, row_stride, 1);
+            Self { data, rows, columns, row_stride, column_stride: 1 }
+        }
+
+        /// A dense row-major matrix.
+        ///
+        /// # Panics
+        /// When the slice is too short.
+        #[must_use]
+        pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+            Self::strided(data, rows, columns, columns)
+        }
+
+        /// The transposed view.
+        #[must_use]
+        pub fn t(self) -> Self {
+            Self {
+                rows: self.columns,
+                columns: self.rows,
+                row_stride: self.column_stride,
+                column_stride: self.row_stride,
+                ..self
+            }
+        }
+    }
+
+    /// A row-major matrix to write to, with the row stride in elements.
+    #[derive(Debug)]
+    pub struct MatrixMut<'a> {
+        data: &'a mut [f32],
+        rows: usize,
+        columns: usize,
+        row_stride: usize,
+    }
+
+    impl<'a> MatrixMut<'a> {
+        /// A row-major matrix whose rows start `row_stride` elements apart.
+        ///
+        /// # Panics
+        /// When the last element lies outside the slice, or rows overlap.
+        #[must_use]
+        pub fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+            check(data.len(), rows, columns, row_stride, 1);
+            assert!(row_stride >= columns || rows <= 1, "rows overlap");
+            Self { data, rows, columns, row_stride }
+        }
+
+        /// A dense row-major matrix.
+        ///
+        /// # Panics
+        /// When the slice is too short.
+        #[must_use]
+        pub fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
+            Self::strided(data, rows, columns, columns)
+        }
+    }
+
+    fn check(len: usize, rows: usize, columns: usize, row_stride: usize, column_stride: usize) {
+        let last = match (rows.checked_sub(1), columns.checked_sub(1)) {
+            (Some(r), Some(c)) => r.checked_mul(row_stride).and_then(|a| a.checked_add(c.checked_mul(column_stride)?)),
+            _ => return,
+        };
+        assert!(last.is_some_and(|l| l < len), "a {rows} x {columns} matrix does not fit {len} elements");
+    }
+
+    /// `out = scale * a b`, or `out += scale * a b` with `add`, on `threads` threads.
+    ///
+    /// # Panics
+    /// When the dimensions do not chain.
+    pub fn product(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, threads: usize) {
+        assert!(
+            out.rows == a.rows && a.columns == b.rows && out.columns == b.columns,
+            "{} x {} is not {} x {} times {} x {}",
+            out.rows,
+            out.columns,
+            a.rows,
+            a.columns,
+            b.rows,
+            b.columns
+        );
+        if out.rows == 0 || out.columns == 0 {
+            return;
+        }
+        let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
+        // SAFETY: the constructors checked that every element of the three views lies in its slice, `out` is borrowed
+        // mutably and so overlaps neither operand, and the dimensions chain.
+        unsafe {
+            gemm::gemm(
+                out.rows,
+                out.columns,
+                a.columns,
+                out.data.as_mut_ptr(),
+                1,
+                out.row_stride as isize,
+                add,
+                a.data.as_ptr(),
+                a.column_stride as isize,
+                a.row_stride as isize,
+                b.data.as_ptr(),
+                b.column_stride as isize,
+                b.row_stride as isize,
+                1.0,
+                scale,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What must hold of a file before llama.cpp may open it: the checklist of `llama-engine.md`, 4.4.
+//!
+//! Every check stands for an input that aborts or crashes the process further down, or that would silently compute
+//! something else than what was meant.
+
+mod adapter;
+mod model;
+
+pub use adapter::{AdapterShape, check_adapter};
+pub use model::{Architecture, ModelShape, check_model};

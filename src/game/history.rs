@@ -1,0 +1,62 @@
+//! What was played: profiles, the state of a memory-one game, and the running history.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ActionId, GameError, MatrixGame, Player};
+
+/// One round's actions, seen from one player: its own and the other's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Profile {
+    /// The player's own action.
+    pub own: ActionId,
+    /// The other player's action.
+    pub other: ActionId,
+}
+
+impl Profile {
+    /// The same round seen from the other side.
+    #[must_use]
+    pub fn swapped(self) -> Self {
+        Self { own: self.other, other: self.own }
+    }
+}
+
+/// The state of a memory-one game: the last round's profile, or `None` before the first round.
+pub type State = Option<Profile>;
+
+/// All rounds so far, seen from the row player.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    rounds: Vec<Profile>,
+}
+
+impl History {
+    /// Appends a round.
+    ///
+    /// # Errors
+    /// [`GameError::UnknownAction`] when an id is not an action of its player; the history is then unchanged.
+    pub fn push(&mut self, game: &MatrixGame, round: Profile) -> Result<(), GameError> {
+        game.check_action(Player::Row, round.own)?;
+        game.check_action(Player::Column, round.other)?;
+        self.rounds.push(round);
+        Ok(())
+    }
+
+    /// The state the next decision is taken in.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.rounds.last().copied()
+    }
+
+    /// Every round, oldest first.
+    #[must_use]
+    pub fn rounds(&self) -> &[Profile] {
+        &self.rounds
+    }
+
+    /// The states of a memory-one game after its first round: every profile, own action outermost.
+    pub fn states(game: &MatrixGame) -> impl Iterator<Item = Profile> {
+        let columns = game.count(Player::Column);
+        (0..game.count(Player::Row)).flat_map(move |own| (0..columns).map(move |other| Profile { own, other }))
+    }
+}

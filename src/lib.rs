@@ -1,0 +1,28 @@
+//! Probity: an embeddable conscience for on-device agents.
+//!
+//! A quantised GGUF language model, a LoRA adapter that was fine-tuned on intrinsic moral rewards, and one question
+//! for the host application: which of these legal actions does this agent take, with what probability, and how does
+//! each one score morally?
+//!
+//! The rooms stand on floors, and an arrow only points down:
+//!
+//! | floor | room | what it is for |
+//! |---|---|---|
+//! | 5 | [`ffi`] | the C ABI, one file per object |
+//! | 4 | `train` (feature `train`) | exact moral fine-tuning and pretraining on a CPU |
+//! | 3 | [`agent`] | prompt, policy, decision, record, snapshot |
+//! | 2 | [`engine`] | GGUF validation, llama.cpp, trie scoring, chat templates |
+//! | 1 | [`moral`] | rewards, regrets, accounts: pure |
+//! | 0 | [`game`] | matrix games, histories, strategies: pure |
+#![warn(missing_docs)]
+
+pub mod agent;
+pub mod engine;
+mod error;
+pub mod ffi;
+pub mod game;
+pub mod moral;
+#[cfg(feature = "train")]
+pub mod train;
+
+pub use error::{Error, Result};

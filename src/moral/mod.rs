@@ -1,0 +1,14 @@
+//! Floor 1: what an action is worth morally. Pure, and on the games of floor 0 only.
+//!
+//! Called by the agent (accounts, tilt), the trainer (the same rewards, differentiated) and the evaluation.
+#![forbid(unsafe_code)]
+
+mod account;
+mod metrics;
+mod regret;
+mod reward;
+
+pub use account::{Account, Valuation, account};
+pub use metrics::ActionTypes;
+pub use regret::{Regrets, Weighting, expected_regrets};
+pub use reward::{Framework, ILLEGAL, Reward, RewardError, XI};

@@ -1,0 +1,204 @@
+//! Intrinsic rewards of one player for one profile and history.
+
+use serde::{Deserialize, Serialize};
+
+use crate::game::{ActionId, GameError, MatrixGame, Player, State, check_belief};
+
+/// Penalty for defecting against a cooperator while training (protocol, section 3: xi = 3).
+pub const XI: f64 = 3.0;
+/// Reward of an output that is no legal action (protocol, section 3: R_illegal = -6).
+pub const ILLEGAL: f64 = -6.0;
+
+/// Why a reward was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewardError {
+    /// A constant that is not finite or out of its range.
+    #[error("reward: {constant} is {value}, expected {expected}")]
+    Constant {
+        /// Which constant.
+        constant: &'static str,
+        /// The value as text.
+        value: String,
+        /// The range that would be right.
+        expected: &'static str,
+    },
+    /// No framework of that name.
+    #[error("reward: {given:?} is not a moral framework, expected one of {expected}")]
+    Unknown {
+        /// What was given.
+        given: String,
+        /// The names there are.
+        expected: String,
+    },
+}
+
+/// A moral framework with its constants. `M` is the player judged, `O` the other; payoffs in points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "framework", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Framework {
+    /// `payoff_M`: the selfish baseline (arXiv 2410.01639, "Game reward").
+    Game,
+    /// `-xi` for defecting against one who cooperated last, else 0 (2410.01639, "Deontological reward").
+    Deontological {
+        /// Size of the penalty, points, >= 0.
+        #[serde(default = "xi")]
+        xi: f64,
+    },
+    /// `payoff_M + payoff_O` (2410.01639, "Utilitarian reward").
+    Utilitarian,
+    /// The sum of the game and the deontological reward (2410.01639, "Game+Deontological").
+    GameDeontological {
+        /// Size of the penalty, points, >= 0.
+        #[serde(default = "xi")]
+        xi: f64,
+    },
+    /// `1 - |payoff_M - payoff_O| / (|payoff_M| + |payoff_O|)`, 1 where both are zero: in 0..=1.
+    ///
+    /// The published form (arXiv 2301.08491) divides by the plain sum and is undefined at 0/0 and below; with absolute
+    /// values it is the same wherever both payoffs are non-negative, and defined everywhere.
+    VirtueEquality,
+    /// `xi` for cooperating, else 0 (2301.08491).
+    VirtueKindness {
+        /// Size of the praise, points, >= 0.
+        #[serde(default = "xi")]
+        xi: f64,
+    },
+    /// `beta * equality + (1 - beta) * [cooperates]` (2301.08491, with its normalised kindness; the released code
+    /// truncates beta to 0, which this does not repeat).
+    VirtueMixed {
+        /// Weight of equality, 0..=1.
+        #[serde(default = "half")]
+        beta: f64,
+    },
+}
+
+fn xi() -> f64 {
+    XI
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+impl Framework {
+    /// Every framework with its published constants, in the order accounts list them.
+    pub const ALL: [Self; 7] = [
+        Self::Game,
+        Self::Deontological { xi: XI },
+        Self::Utilitarian,
+        Self::GameDeontological { xi: XI },
+        Self::VirtueEquality,
+        Self::VirtueKindness { xi: XI },
+        Self::VirtueMixed { beta: 0.5 },
+    ];
+
+    /// The name used on the command line and in documents.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Game => "game",
+            Self::Deontological { .. } => "deontological",
+            Self::Utilitarian => "utilitarian",
+            Self::GameDeontological { .. } => "game-deontological",
+            Self::VirtueEquality => "virtue-equality",
+            Self::VirtueKindness { .. } => "virtue-kindness",
+            Self::VirtueMixed { .. } => "virtue-mixed",
+        }
+    }
+
+    /// The framework of that name, with its published constants.
+    ///
+    /// # Errors
+    /// [`RewardError::Unknown`] listing the names there are.
+    pub fn find(name: &str) -> Result<Self, RewardError> {
+        Self::ALL.into_iter().find(|f| f.name() == name).ok_or_else(|| RewardError::Unknown {
+            given: name.into(),
+            expected: Self::ALL.map(|f| f.name()).join(", "),
+        })
+    }
+}
+
+/// A framework together with the reward of an illegal output.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reward {
+    /// The framework that judges legal actions.
+    #[serde(flatten)]
+    pub framework: Framework,
+    /// Reward of an output that is no legal action, points.
+    #[serde(default = "illegal")]
+    pub illegal: f64,
+}
+
+fn illegal() -> f64 {
+    ILLEGAL
+}
+
+impl From<Framework> for Reward {
+    fn from(framework: Framework) -> Self {
+        Self { framework, illegal: ILLEGAL }
+    }
+}
+
+impl Reward {
+    /// Checks the constants: finite, `xi` >= 0, `beta` in 0..=1.
+    ///
+    /// # Errors
+    /// [`RewardError::Constant`] naming the first one that is off.
+    pub fn check(&self) -> Result<(), RewardError> {
+        let constant = |constant, value: f64, ok: bool, expected| {
+            if ok { Ok(()) } else { Err(RewardError::Constant { constant, value: value.to_string(), expected }) }
+        };
+        constant("illegal", self.illegal, self.illegal.is_finite(), "a finite number")?;
+        match self.framework {
+            Framework::Deontological { xi }
+            | Framework::GameDeontological { xi }
+            | Framework::VirtueKindness { xi } => {
+                constant("xi", xi, xi.is_finite() && xi >= 0.0, "a finite number of at least 0")
+            }
+            Framework::VirtueMixed { beta } => {
+                constant("beta", beta, (0.0..=1.0).contains(&beta), "a number from 0 to 1")
+            }
+            Framework::Game | Framework::Utilitarian | Framework::VirtueEquality => Ok(()),
+        }
+    }
+
+    /// The row player's reward for a round: its own action (`None`: an illegal output), the other's action, and the
+    /// state in which both moved. Before the first round nothing has been done to anybody, so no norm is broken.
+    ///
+    /// # Panics
+    /// When an action id is out of range; ids are checked where they enter the library.
+    #[must_use]
+    pub fn value(&self, game: &MatrixGame, action: Option<ActionId>, other: ActionId, state: State) -> f64 {
+        let Some(action) = action else { return self.illegal };
+        let [own, others] = game.payoff(action, other);
+        let defects = game.is_defection(Player::Row, action);
+        let betrays = defects && state.is_some_and(|last| !game.is_defection(Player::Column, last.other));
+        let when = |condition: bool, value: f64| if condition { value } else { 0.0 };
+        match self.framework {
+            Framework::Game => own,
+            Framework::Deontological { xi } => when(betrays, -xi),
+            Framework::Utilitarian => own + others,
+            Framework::GameDeontological { xi } => own + when(betrays, -xi),
+            Framework::VirtueEquality => equality(own, others),
+            Framework::VirtueKindness { xi } => when(!defects, xi),
+            Framework::VirtueMixed { beta } => beta * equality(own, others) + when(!defects, 1.0 - beta),
+        }
+    }
+
+    /// Expected reward of every row action under a belief about the column player's action.
+    ///
+    /// # Errors
+    /// [`GameError::Belief`] when the belief is not a distribution over the column player's actions.
+    pub fn expected(&self, game: &MatrixGame, state: State, belief: &[f64]) -> Result<Vec<f64>, GameError> {
+        check_belief(game, belief)?;
+        Ok((0..game.count(Player::Row))
+            .map(|a| belief.iter().enumerate().map(|(o, p)| p * self.value(game, Some(a), o, state)).sum())
+            .collect())
+    }
+}
+
+fn equality(own: f64, other: f64) -> f64 {
+    let total = own.abs() + other.abs();
+    if total == 0.0 { 1.0 } else { 1.0 - (own - other).abs() / total }
+}

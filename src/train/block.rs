@@ -1,0 +1,228 @@
+//! One decoder block: RMS norm, grouped-query attention with rotary positions, gated feed-forward, two residuals.
+
+use super::attention::{self, Heads, Rows};
+use super::kernels::{Rope, add, rms_norm, rms_norm_back, swiglu, swiglu_back};
+use super::linear::{Linear, Pass, Weight};
+use super::pack::Pack;
+
+/// The weights of one block.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Gain of the norm before attention.
+    pub attn_norm: Weight,
+    /// Gain of the norm before the feed-forward layer.
+    pub ffn_norm: Weight,
+    /// Query, key, value and output projections.
+    pub q: Linear,
+    /// Keys.
+    pub k: Linear,
+    /// Values.
+    pub v: Linear,
+    /// Back to the residual stream.
+    pub o: Linear,
+    /// Gate of the feed-forward layer.
+    pub gate: Linear,
+    /// Its other half.
+    pub up: Linear,
+    /// Back to the residual stream.
+    pub down: Linear,
+}
+
+impl Block {
+    /// The linear layers with their GGUF names, in file order.
+    pub fn linears_mut(&mut self) -> [(&'static str, &mut Linear); 7] {
+        [
+            ("attn_q", &mut self.q),
+            ("attn_k", &mut self.k),
+            ("attn_v", &mut self.v),
+            ("attn_output", &mut self.o),
+            ("ffn_gate", &mut self.gate),
+            ("ffn_up", &mut self.up),
+            ("ffn_down", &mut self.down),
+        ]
+    }
+
+    /// The same, to read.
+    #[must_use]
+    pub fn linears(&self) -> [(&'static str, &Linear); 7] {
+        [
+            ("attn_q", &self.q),
+            ("attn_k", &self.k),
+            ("attn_v", &self.v),
+            ("attn_output", &self.o),
+            ("ffn_gate", &self.gate),
+            ("ffn_up", &self.up),
+            ("ffn_down", &self.down),
+        ]
+    }
+}
+
+/// What all blocks of a decoder have in common.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Epsilon of the norms.
+    pub eps: f32,
+    /// The attention's widths.
+    pub heads: Heads,
+    /// The rotary tables.
+    pub rope: Rope,
+}
+
+/// What the way back needs of the way forth. Buffers keep their size from step to step.
+#[derive(Debug, Default)]
+pub struct BlockTape {
+    x: Vec<f32>,
+    xn: Vec<f32>,
+    xq: Vec<f32>,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    p: Vec<f32>,
+    attended: Vec<f32>,
+    x2: Vec<f32>,
+    xn2: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    act: Vec<f32>,
+    h: [Vec<f32>; 7],
+}
+
+/// Buffers that live only within one block's backward pass, shared by all blocks.
+#[derive(Debug, Default)]
+pub struct BlockScratch {
+    gain: Vec<f32>,
+    dact: Vec<f32>,
+    dup: Vec<f32>,
+    dxn: Vec<f32>,
+    dxq: Vec<f32>,
+    datt: Vec<f32>,
+    dq: Vec<f32>,
+    dk: Vec<f32>,
+    dv: Vec<f32>,
+    ds: Vec<f32>,
+    dx2: Vec<f32>,
+    dh: Vec<f32>,
+}
+
+fn zeroed(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    buffer.clear();
+    buffer.resize(n, 0.0);
+    buffer
+}
+
+impl Block {
+    /// Replaces `x` (a row a node) by the block's output (a row per `rows`).
+    pub fn forward(
+        &self,
+        c: &Common,
+        pass: &mut Pass<'_>,
+        pack: &Pack,
+        rows: Rows,
+        x: &mut Vec<f32>,
+        t: &mut BlockTape,
+        s: &mut BlockScratch,
+    ) {
+        let (d, n, m) = (c.width, pack.len(), rows.count(pack));
+        t.x.clone_from(x);
+        t.xn.resize(n * d, 0.0);
+        rms_norm(&t.x, self.attn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn);
+        self.k.forward(pass, &t.xn, n, &mut t.k, &mut t.h[1]);
+        self.v.forward(pass, &t.xn, n, &mut t.v, &mut t.h[2]);
+        gather(&t.xn, d, pack, rows, &mut t.xq);
+        self.q.forward(pass, &t.xq, m, &mut t.q, &mut t.h[0]);
+        let position = |node: usize| pack.positions[node] as usize;
+        c.rope.rotate(&mut t.q, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), true);
+        c.rope.rotate(&mut t.k, c.heads.kv_width(), (0..n).map(position), true);
+        t.attended.resize(m * c.heads.width(), 0.0);
+        attention::forward(c.heads, pack, rows, &t.q, &t.k, &t.v, &mut t.p, &mut t.attended);
+
+        self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
+        gather(&t.x, d, pack, rows, &mut t.x2);
+        add(&mut t.x2, x);
+        t.xn2.resize(m * d, 0.0);
+        rms_norm(&t.x2, self.ffn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn2);
+        self.gate.forward(pass, &t.xn2, m, &mut t.gate, &mut t.h[4]);
+        self.up.forward(pass, &t.xn2, m, &mut t.up, &mut t.h[5]);
+        t.act.resize(m * self.gate.n_out, 0.0);
+        swiglu(&t.gate, &t.up, &mut t.act);
+        self.down.forward(pass, &t.act, m, x, &mut t.h[6]);
+        add(x, &t.x2);
+    }
+
+    /// Replaces `dy` (the gradient of the output) by the gradient of the input, and adds the parameters' to `grads`.
+    #[expect(clippy::too_many_arguments, reason = "the forward pass's operands and the two gradients")]
+    pub fn backward(
+        &self,
+        c: &Common,
+        pass: &mut Pass<'_>,
+        pack: &Pack,
+        rows: Rows,
+        dy: &mut Vec<f32>,
+        t: &BlockTape,
+        s: &mut BlockScratch,
+        grads: &mut [f32],
+    ) {
+        let (d, n, m, ff) = (c.width, pack.len(), rows.count(pack), self.gate.n_out);
+        let dact = zeroed(&mut s.dact, m * ff);
+        self.down.backward(pass, &t.act, &t.h[6], m, dy, Some(dact), grads, &mut s.dh);
+        s.dup.resize(m * ff, 0.0);
+        swiglu_back(&t.gate, &t.up, dact, &mut s.dup);
+        let dxn2 = zeroed(&mut s.dxq, m * d);
+        self.gate.backward(pass, &t.xn2, &t.h[4], m, dact, Some(dxn2), grads, &mut s.dh);
+        self.up.backward(pass, &t.xn2, &t.h[5], m, &s.dup, Some(dxn2), grads, &mut s.dh);
+        // The residual carries dy on as it is.
+        s.dx2.clone_from(dy);
+        let gain = self.ffn_norm.read(d, pass.theta, &mut s.gain);
+        rms_norm_back(&t.x2, gain, c.eps, dxn2, &mut s.dx2, trained(&self.ffn_norm, grads));
+
+        let datt = zeroed(&mut s.datt, m * c.heads.width());
+        self.o.backward(pass, &t.attended, &t.h[3], m, &s.dx2, Some(datt), grads, &mut s.dh);
+        s.dq.resize(m * c.heads.width(), 0.0);
+        let dk = zeroed(&mut s.dk, n * c.heads.kv_width());
+        let dv = zeroed(&mut s.dv, n * c.heads.kv_width());
+        attention::backward(c.heads, pack, rows, &t.q, &t.k, &t.v, &t.p, datt, &mut s.dq, dk, dv, &mut s.ds);
+        let position = |node: usize| pack.positions[node] as usize;
+        c.rope.rotate(&mut s.dq, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), false);
+        c.rope.rotate(dk, c.heads.kv_width(), (0..n).map(position), false);
+
+        let dxn = zeroed(&mut s.dxn, n * d);
+        self.k.backward(pass, &t.xn, &t.h[1], n, dk, Some(dxn), grads, &mut s.dh);
+        self.v.backward(pass, &t.xn, &t.h[2], n, dv, Some(dxn), grads, &mut s.dh);
+        let dxq = zeroed(&mut s.dxq, m * d);
+        self.q.backward(pass, &t.xq, &t.h[0], m, &s.dq, Some(dxq), grads, &mut s.dh);
+        scatter_add(dxq, d, pack, rows, dxn);
+        let dx = zeroed(dy, n * d);
+        scatter_add(&s.dx2, d, pack, rows, dx);
+        let gain = self.attn_norm.read(d, pass.theta, &mut s.gain);
+        rms_norm_back(&t.x, gain, c.eps, dxn, dx, trained(&self.attn_norm, grads));
+    }
+}
+
+/// The gradient range of a weight that is trained.
+pub fn trained<'a>(weight: &Weight, grads: &'a mut [f32]) -> Option<&'a mut [f32]> {
+    match weight {
+        Weight::Trained(range) => Some(&mut grads[range.clone()]),
+        Weight::Stored(..) => None,
+    }
+}
+
+fn gather(x: &[f32], d: usize, pack: &Pack, rows: Rows, out: &mut Vec<f32>) {
+    out.clear();
+    match rows {
+        Rows::All => out.extend_from_slice(x),
+        Rows::Outputs => pack.outputs.iter().for_each(|&o| out.extend_from_slice(&x[o as usize * d..][..d])),
+    }
+}
+
+fn scatter_add(x: &[f32], d: usize, pack: &Pack, rows: Rows, out: &mut [f32]) {
+    match rows {
+        Rows::All => add(out, x),
+        Rows::Outputs => {
+            for (x, &o) in x.chunks_exact(d).zip(&pack.outputs) {
+                add(&mut out[o as usize * d..][..d], x);
+            }
+        }
+    }
+}

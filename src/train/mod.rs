@@ -1,0 +1,24 @@
+//! Floor 4 (feature `train`): moral fine-tuning with exact gradients, and pretraining of the default model.
+//!
+//! One hand-written decoder block, forward and backward, on the `gemm` crate (`trainer.md`); prompts packed as token
+//! tries so that shared prefixes are computed once in both directions. Called by the command line.
+#![forbid(unsafe_code)]
+
+mod adam;
+mod attention;
+mod block;
+pub mod corpus;
+mod decoder;
+mod kernels;
+pub mod labels;
+mod linear;
+pub mod export;
+mod pack;
+pub mod pretrain;
+mod shards;
+pub mod vocab;
+
+pub use adam::Adam;
+pub use decoder::{Decoder, Tape};
+pub use pack::Pack;
+pub use shards::Shards;

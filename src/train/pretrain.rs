@@ -1,0 +1,317 @@
+//! Pretraining of the default model on the corpus of game literacy.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::adam::{Adam, clip};
+use super::corpus::{self, Kind, Lesson};
+use super::decoder::Decoder;
+use super::kernels::{exp, log_softmax};
+use super::labels::Split;
+use super::pack::Pack;
+use super::shards::Shards;
+use crate::engine::preflight::{Architecture, ModelShape};
+use crate::engine::{Model, Token};
+use crate::{Error, Result};
+
+/// Everything a pretraining run depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PretrainConfig {
+    /// Seed of weights, vocabulary and corpus.
+    pub seed: u64,
+    /// Blocks.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of the feed-forward layer.
+    pub feed_forward: usize,
+    /// Tokens in the vocabulary.
+    pub vocabulary: usize,
+    /// Context length written into the model, tokens.
+    pub context: usize,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Lessons in a step.
+    pub lessons: usize,
+    /// Questions in a lesson.
+    pub questions: usize,
+    /// Peak learning rate.
+    pub rate: f32,
+    /// Share of the steps over which the rate rises.
+    pub warmup: f64,
+    /// Weight decay.
+    pub decay: f32,
+    /// Shards a step is cut into; part of the result, unlike the thread count.
+    pub shards: usize,
+}
+
+impl Default for PretrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            layers: 6,
+            width: 128,
+            heads: 4,
+            feed_forward: 384,
+            vocabulary: 768,
+            context: 1024,
+            steps: 12_000,
+            lessons: 32,
+            questions: 10,
+            rate: 3e-3,
+            warmup: 0.02,
+            decay: 0.05,
+            shards: 4,
+        }
+    }
+}
+
+impl PretrainConfig {
+    /// The shape of the model it makes.
+    #[must_use]
+    pub fn shape(&self) -> ModelShape {
+        ModelShape {
+            architecture: Architecture::Llama,
+            n_layer: self.layers,
+            n_embd: self.width,
+            n_ff: self.feed_forward,
+            n_head: self.heads,
+            n_head_kv: self.heads,
+            head_dim: self.width / self.heads,
+            rms_eps: 1e-5,
+            rope_base: 10_000.0,
+            context: self.context,
+            n_vocab: self.vocabulary,
+            tied: true,
+        }
+    }
+
+    /// Learning rate of a step: linear rise, then half a cosine down to a hundredth.
+    #[must_use]
+    pub fn rate_at(&self, step: u64) -> f32 {
+        let progress = step as f64 / self.steps as f64;
+        if progress < self.warmup {
+            return self.rate * (progress / self.warmup) as f32;
+        }
+        let p = (progress - self.warmup) / (1.0 - self.warmup);
+        self.rate * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * p).cos())) as f32
+    }
+}
+
+/// Random weights: normal, with the layers that write to the residual stream scaled down by its depth.
+#[must_use]
+pub fn init(decoder: &Decoder, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut theta = vec![1.0; decoder.n_params()];
+    let depth = (2.0 * decoder.shape().n_layer as f32).sqrt();
+    for (name, dims, range) in decoder.base_tensors() {
+        if dims.len() == 1 {
+            continue;
+        }
+        let fan_in = (dims[0] as f32).sqrt();
+        let std = if name == "token_embd.weight" {
+            0.04
+        } else if name.contains("attn_output") || name.contains("ffn_down") {
+            0.8 / (fan_in * depth)
+        } else {
+            0.8 / fan_in
+        };
+        theta[range].iter_mut().for_each(|w| *w = normal(&mut rng) * std);
+    }
+    theta
+}
+
+/// A standard normal draw (Box and Muller 1958).
+pub fn normal(rng: &mut impl Rng) -> f32 {
+    let (u, v): (f64, f64) = (rng.random(), rng.random());
+    ((-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
+}
+
+/// What a step reports.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StepReport {
+    /// Steps done.
+    pub step: u64,
+    /// Mean cross-entropy of the answers' tokens, nats.
+    pub loss: f64,
+    /// Norm of the gradient before clipping.
+    pub norm: f32,
+    /// Learning rate used.
+    pub rate: f32,
+    /// Tokens seen so far.
+    pub tokens: u64,
+}
+
+/// A run in progress; everything in it but the buffers is a checkpoint.
+pub struct Pretraining {
+    /// The config.
+    pub config: PretrainConfig,
+    decoder: Decoder,
+    /// The weights.
+    pub theta: Vec<f32>,
+    /// The optimiser.
+    pub adam: Adam,
+    /// Tokens seen so far.
+    pub tokens: u64,
+    grads: Vec<f32>,
+    shards: Shards,
+}
+
+/// One shard's pack with, for each answer token, its output row and the token.
+struct Batch {
+    pack: Pack,
+    targets: Vec<(usize, Token)>,
+}
+
+impl Pretraining {
+    /// A fresh run.
+    #[must_use]
+    pub fn new(config: PretrainConfig) -> Self {
+        let decoder = Decoder::trained(&config.shape());
+        let theta = init(&decoder, config.seed);
+        let adam = Adam::new(theta.len(), 0.98, config.decay);
+        let grads = vec![0.0; theta.len()];
+        Self { config, decoder, theta, adam, tokens: 0, grads, shards: Shards::default() }
+    }
+
+    /// The decoder that `theta` belongs to.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Takes one step; `vocabulary` is the model opened for its tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Training`] when the loss is no number any more.
+    pub fn step(&mut self, vocabulary: &Model) -> Result<StepReport> {
+        let c = &self.config;
+        let step = self.adam.step;
+        let per_shard = c.lessons / c.shards;
+        let batches = (0..c.shards)
+            .into_par_iter()
+            .map(|s| {
+                let first = step * c.lessons as u64 + (s * per_shard) as u64;
+                let lessons = (0..per_shard as u64).map(|i| corpus::lesson(c.seed, first + i, Split::Train, c.questions));
+                batch(vocabulary, lessons)
+            })
+            .collect::<Result<Vec<Batch>>>()?;
+        let (packs, targets): (Vec<Pack>, Vec<_>) = batches.into_iter().map(|b| (b.pack, b.targets)).unzip();
+        let n: usize = targets.iter().map(Vec::len).sum();
+        let width = c.vocabulary;
+        let losses = self.shards.gradient(&self.decoder, &self.theta, &packs, &mut self.grads, |i, logits| {
+            cross_entropy(logits, width, &targets[i], 1.0 / n as f32)
+        });
+        let loss = losses.iter().sum::<f64>() / n as f64;
+        if !loss.is_finite() {
+            return Err(Error::Training { problem: format!("the loss is {loss} at step {step}; a lower rate may help") });
+        }
+        self.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
+        let norm = clip(&mut self.grads, 1.0);
+        let rate = c.rate_at(step);
+        self.adam.step(&mut self.theta, &self.grads, rate);
+        Ok(StepReport { step: step + 1, loss, norm, rate, tokens: self.tokens })
+    }
+
+    /// Share of right answers on unseen labels and games, by kind of question, ties left out; for [`Kind::Decide`] the
+    /// share of legal answers.
+    ///
+    /// # Errors
+    /// [`Error::Template`].
+    pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Kind, f64>> {
+        let width = self.config.vocabulary;
+        let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
+        for chunk in (0..lessons).collect::<Vec<_>>().chunks(32) {
+            let lessons: Vec<Lesson> =
+                chunk.iter().map(|&i| corpus::lesson(self.config.seed ^ 0x7e57, i, Split::Test, self.config.questions)).collect();
+            let batches = lessons
+                .iter()
+                .map(|l| batch(vocabulary, std::iter::once(l.clone())))
+                .collect::<Result<Vec<Batch>>>()?;
+            let packs: Vec<Pack> = batches.iter().map(|b| b.pack.clone()).collect();
+            let answers = self.shards.logits(&self.decoder, &self.theta, &packs, |i, logits| {
+                let best = |row: usize| {
+                    let row = &logits[row * width..(row + 1) * width];
+                    (0..width).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0) as Token
+                };
+                batches[i].targets.iter().map(|&(row, token)| best(row) == token).collect::<Vec<bool>>()
+            });
+            for ((lesson, batch), hits) in lessons.iter().zip(&batches).zip(answers) {
+                // An answer is right when every token of it is; answers end at the control token.
+                let mut hits = batch.targets.iter().zip(hits);
+                for question in &lesson.questions {
+                    let mut all = true;
+                    for ((_, token), hit) in hits.by_ref() {
+                        all &= hit;
+                        if *token == 0 {
+                            break;
+                        }
+                    }
+                    if !question.tie {
+                        let (ok, of) = right.entry(question.kind).or_default();
+                        *ok += f64::from(u8::from(all));
+                        *of += 1.0;
+                    }
+                }
+            }
+        }
+        Ok(right.into_iter().map(|(kind, (ok, of))| (kind, ok / of)).collect())
+    }
+}
+
+/// Tokenises lessons, one trie (a single path) each; the targets are the answers' tokens with their end.
+fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>) -> Result<Batch> {
+    let mut pack = Pack::default();
+    let mut wanted = Vec::new();
+    for lesson in lessons {
+        let pieces = vocabulary.template().encode(vocabulary, &lesson.turns, false)?;
+        let mut tokens = Vec::new();
+        let mut marks = Vec::new();
+        let mut answered = false;
+        for piece in pieces {
+            let answer = piece.turn.is_some_and(|t| t % 2 == 1);
+            let marked = if answer { piece.tokens.len() } else { usize::from(answered) };
+            marks.extend((0..piece.tokens.len()).map(|i| i < marked));
+            tokens.extend(piece.tokens);
+            answered = answer;
+        }
+        let nodes = pack.push(&[tokens.clone()]);
+        for (i, _) in marks.iter().enumerate().filter(|(_, m)| **m) {
+            wanted.push((nodes[0][i - 1], tokens[i]));
+        }
+    }
+    pack.request(wanted.iter().map(|(node, _)| *node));
+    let targets = wanted.into_iter().map(|(node, token)| (pack.output_row(node), token)).collect();
+    Ok(Batch { pack, targets })
+}
+
+/// Replaces logits by `weight` times the gradient of the summed cross-entropy, and returns that sum.
+fn cross_entropy(logits: &mut [f32], width: usize, targets: &[(usize, Token)], weight: f32) -> f64 {
+    let mut total = 0.0;
+    for &(row, token) in targets {
+        let row = &mut logits[row * width..(row + 1) * width];
+        log_softmax(row);
+        total -= f64::from(row[token as usize]);
+        row.iter_mut().for_each(|x| *x = exp(*x) * weight);
+        row[token as usize] -= weight;
+    }
+    total
+}
+
+/// Loads the vocabulary of a model file.
+///
+/// # Errors
+/// As [`Model::open`].
+pub fn open_vocabulary(path: &Path) -> Result<Model> {
+    let options = crate::engine::ModelOptions { vocab_only: true, mmap: false, ..Default::default() };
+    Model::open(path, options, |_| true)
+}
