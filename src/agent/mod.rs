@@ -1,4 +1,23 @@
 //! Floor 3: an agent is a model, its adapters, a game and what was played so far.
+//!
+//! One decision, top to bottom: [`prompt`] writes the text and its tokens, the engine scores every legal action,
+//! [`policy`] turns scores into probabilities, [`decision`] draws one and accounts for all of them, [`record`] keeps
+//! what is needed to check it later. [`verify`] does the same for the vectors an adapter carries, [`snapshot`] carries
+//! an agent over a restart. Called by the trainer, the evaluation, the command line and the C ABI.
 #![forbid(unsafe_code)]
 
+mod agent;
+pub mod decision;
+pub mod manifest;
+pub mod policy;
 pub mod prompt;
+pub mod record;
+pub mod scenario;
+mod snapshot;
+pub mod verify;
+
+pub use agent::Agent;
+pub use decision::Decision;
+pub use manifest::Manifest;
+pub use record::Record;
+pub use scenario::Scenario;

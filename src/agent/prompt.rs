@@ -8,7 +8,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::chat::{Speaker, Turn};
+use crate::engine::score::PromptTokens;
+use crate::engine::{Model, Token};
 use crate::game::{MatrixGame, Player, State};
+use crate::{Error, Result};
 
 /// Version of the wording; part of every record and adapter manifest.
 pub const PROMPT_VERSION: u32 = 1;
@@ -141,4 +145,44 @@ fn quoted(game: &MatrixGame, player: Player, action: usize) -> String {
 fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     let [own, other] = game.payoff(row, column);
     format!("{own}, {other}")
+}
+
+/// Tokens of a decision's prompt, in the model's own chat template.
+///
+/// # Errors
+/// [`Error::Template`].
+pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
+    let turn = Turn { speaker: Speaker::User, text: prompt.text() };
+    let mut tokens = Vec::new();
+    let mut fixed = 0;
+    for piece in model.template().encode(model, &[turn], true)? {
+        if piece.turn.is_some() {
+            // The boundary is a token boundary only if the fixed part alone tokenises to the start of the whole.
+            let alone = model.tokenize(&prompt.fixed, false);
+            fixed = if piece.tokens.starts_with(&alone) { tokens.len() + alone.len() } else { tokens.len() };
+        }
+        tokens.extend(piece.tokens);
+    }
+    Ok(PromptTokens { tokens, fixed })
+}
+
+/// Tokens of each of the row player's labels as an answer, terminator included.
+///
+/// # Errors
+/// [`Error::Template`] when two labels become the same tokens.
+pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Vec<Token>>> {
+    let end = model.template().terminator(model);
+    let options: Vec<Vec<Token>> = game
+        .labels(Player::Row)
+        .iter()
+        .map(|label| model.tokenize(label, false).into_iter().chain(end.iter().copied()).collect())
+        .collect();
+    for (i, option) in options.iter().enumerate() {
+        if option.len() <= end.len() || options[..i].contains(option) {
+            let label = &game.labels(Player::Row)[i];
+            let problem = format!("label {label:?} has no tokens of its own in this model's vocabulary");
+            return Err(Error::Template { problem });
+        }
+    }
+    Ok(options)
 }

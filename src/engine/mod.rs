@@ -4,16 +4,21 @@
 //! [`Context`] own the engine's objects in the order it wants them freed; [`trie`] and [`score`] turn options into
 //! log-probabilities; [`chat`] turns a conversation into tokens. Called by the agent, the trainer and the C ABI.
 
+mod adapter;
 mod backend;
 pub mod chat;
+mod context;
 pub mod files;
 pub mod gguf;
 mod model;
 pub mod numeric;
 pub mod preflight;
+pub mod score;
 pub mod trie;
 
+pub use adapter::Adapter;
 pub use backend::{LogLevel, check_processor, set_log};
+pub use context::{CancelToken, Context, ContextOptions};
 pub use model::{Model, ModelOptions};
 
 /// A token of some model's vocabulary.

@@ -1,1 +1,58 @@
-//! Options as a token trie.
+//! Options as a token trie: shared beginnings are decoded once.
+
+use std::ops::Range;
+
+use super::Token;
+
+/// A node whose next-token distribution some option needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Token that leads here from the parent.
+    pub token: Token,
+    /// Tokens from the root.
+    pub depth: usize,
+    /// Options below it, as a range of [`Trie::order`].
+    pub options: Range<usize>,
+}
+
+/// The inner nodes of the trie of some token sequences, without the root.
+///
+/// An option's last token is read off its parent's logits, so leaves are never decoded: an option of one token costs
+/// nothing beyond the prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trie {
+    /// Options in token order; `order[i]` is the index of the `i`-th in the caller's list.
+    pub order: Vec<usize>,
+    /// Inner nodes in depth-first order: a parent before its children.
+    pub nodes: Vec<Node>,
+    /// For each of the caller's options, the node whose logits give each of its tokens; `None` is the root.
+    pub sources: Vec<Vec<Option<usize>>>,
+}
+
+impl Trie {
+    /// Builds the trie. Each option needs at least one token.
+    #[must_use]
+    pub fn new(options: &[Vec<Token>]) -> Self {
+        let mut order: Vec<usize> = (0..options.len()).collect();
+        order.sort_by(|&a, &b| options[a].cmp(&options[b]));
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut sources = vec![Vec::new(); options.len()];
+        let mut path: Vec<usize> = Vec::new();
+        for (i, &option) in order.iter().enumerate() {
+            let tokens = &options[option];
+            let inner = tokens.len().saturating_sub(1);
+            let previous = i.checked_sub(1).map(|p| options[order[p]].as_slice()).unwrap_or_default();
+            let shared = previous.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            path.truncate(shared.min(inner));
+            for &node in &path {
+                nodes[node].options.end = i + 1;
+            }
+            for depth in path.len()..inner {
+                path.push(nodes.len());
+                nodes.push(Node { token: tokens[depth], depth: depth + 1, options: i..i + 1 });
+            }
+            sources[option] = std::iter::once(None).chain(path.iter().copied().map(Some)).take(tokens.len()).collect();
+        }
+        Self { order, nodes, sources }
+    }
+}

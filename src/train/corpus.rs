@@ -55,6 +55,10 @@ impl Kind {
         (Self::NotThis, 4),
         (Self::Decide, 6),
     ];
+
+    /// The questions that need no arithmetic, with their shares at full ease.
+    const EASY: [(Self, u32); 5] =
+        [(Self::Recall, 30), (Self::NotThis, 15), (Self::Decide, 20), (Self::Cell, 20), (Self::RecallPoints, 15)];
 }
 
 /// A question with its answer; `tie` where both answers are as good and the one given was drawn.
@@ -75,9 +79,10 @@ pub struct Lesson {
     pub questions: Vec<Question>,
 }
 
-/// Draws the lesson number `index` of a stream of lessons.
+/// Draws the lesson number `index` of a stream of lessons. `ease`, 0 to 1, is the share of questions that only look up
+/// or copy; training starts at 1 and goes down.
 #[must_use]
-pub fn lesson(seed: u64, index: u64, split: Split, questions: usize) -> Lesson {
+pub fn lesson(seed: u64, index: u64, split: Split, questions: usize, ease: f64) -> Lesson {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(index);
     let game = random_game(&mut rng, split);
@@ -92,7 +97,7 @@ pub fn lesson(seed: u64, index: u64, split: Split, questions: usize) -> Lesson {
             state = random_state(&mut rng);
             text = last_round(&game, state);
         }
-        let (question, asked, answer) = ask(&mut rng, &game, state);
+        let (question, asked, answer) = ask(&mut rng, &game, state, ease);
         out.turns.push(Turn { speaker: Speaker::User, text: text + &asked });
         out.turns.push(Turn { speaker: Speaker::Assistant, text: answer });
         out.questions.push(question);
@@ -152,18 +157,21 @@ fn random_state(rng: &mut impl Rng) -> Option<Profile> {
     rng.random_bool(0.9).then_some(profile)
 }
 
-/// Draws a question about the game in this state: what it is, its words, its answer.
-fn ask(rng: &mut impl Rng, game: &MatrixGame, state: Option<Profile>) -> (Question, String, String) {
-    let total: u32 = Kind::ALL.iter().map(|(_, share)| share).sum();
+fn draw_kind(rng: &mut impl Rng, shares: &[(Kind, u32)]) -> Kind {
+    let total: u32 = shares.iter().map(|(_, share)| share).sum();
     let mut at = rng.random_range(0..total);
-    let mut kind = Kind::Decide;
-    for (candidate, share) in Kind::ALL {
+    for &(kind, share) in shares {
         if at < share {
-            kind = candidate;
-            break;
+            return kind;
         }
         at -= share;
     }
+    Kind::Decide
+}
+
+/// Draws a question about the game in this state: what it is, its words, its answer.
+fn ask(rng: &mut impl Rng, game: &MatrixGame, state: Option<Profile>, ease: f64) -> (Question, String, String) {
+    let mut kind = if rng.random_bool(ease) { draw_kind(rng, &Kind::EASY) } else { draw_kind(rng, &Kind::ALL) };
     if state.is_none() && matches!(kind, Kind::Recall | Kind::RecallPoints) {
         kind = Kind::MoreAgainst;
     }

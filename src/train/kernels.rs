@@ -1,26 +1,6 @@
 //! Element-wise kernels, each beside its vector-Jacobian product. Matrices are row-major slices.
 
-/// `e^x` for the range softmax and SiLU need, branch-free so that loops over it vectorise; relative error < 2e-7.
-#[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    // Beyond these the result is 0 or infinity in f32 anyway.
-    let x = x.clamp(-87.3, 88.0);
-    // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low mantissa bits.
-    let shifted = x.mul_add(std::f32::consts::LOG2_E, 12_582_912.0);
-    let n = shifted - 12_582_912.0;
-    // ln 2 in two parts, so that the reduction loses no digits (Cody and Waite).
-    let r = n.mul_add(-0.693_145_75, x);
-    let r = n.mul_add(-1.428_606_8e-6, r);
-    let p = 1.0 / 720.0;
-    let p = r.mul_add(p, 1.0 / 120.0);
-    let p = r.mul_add(p, 1.0 / 24.0);
-    let p = r.mul_add(p, 1.0 / 6.0);
-    let p = r.mul_add(p, 0.5);
-    let p = r.mul_add(p, 1.0);
-    let p = r.mul_add(p, 1.0);
-    let exponent = shifted.to_bits().wrapping_add(127) << 23;
-    p * f32::from_bits(exponent)
-}
+pub use crate::engine::numeric::exp;
 
 /// `y = x / rms(x) * w` for each row of width `w.len()`.
 pub fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {

@@ -50,6 +50,13 @@ pub struct PretrainConfig {
     pub warmup: f64,
     /// Weight decay.
     pub decay: f32,
+    /// Weight of a question's own tokens beside an answer's in the early steps, where predicting repeated labels
+    /// teaches copying.
+    pub reading: f32,
+    /// Share of the steps in which `reading` counts; afterwards only answers do.
+    pub reading_until: f64,
+    /// Shares of the steps between which questions go from easy ones only to the full mixture.
+    pub easy: [f64; 2],
     /// Shards a step is cut into; part of the result, unlike the thread count.
     pub shards: usize,
 }
@@ -70,6 +77,9 @@ impl Default for PretrainConfig {
             rate: 3e-3,
             warmup: 0.02,
             decay: 0.05,
+            reading: 0.1,
+            reading_until: 0.15,
+            easy: [0.08, 0.2],
             shards: 4,
         }
     }
@@ -166,10 +176,20 @@ pub struct Pretraining {
     shards: Shards,
 }
 
-/// One shard's pack with, for each answer token, its output row and the token.
+/// A token to predict.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    /// Output row whose logits predict it.
+    row: usize,
+    token: Token,
+    /// Weight in the loss, an answer's being 1.
+    weight: f32,
+}
+
+/// One shard's pack with what it has to predict.
 struct Batch {
     pack: Pack,
-    targets: Vec<(usize, Token)>,
+    targets: Vec<Target>,
 }
 
 impl Pretraining {
@@ -197,16 +217,19 @@ impl Pretraining {
         let c = &self.config;
         let step = self.adam.step;
         let per_shard = c.lessons / c.shards;
+        let reading = if (step as f64) < c.reading_until * c.steps as f64 { c.reading } else { 0.0 };
+        let progress = step as f64 / c.steps as f64;
+        let ease = ((c.easy[1] - progress) / (c.easy[1] - c.easy[0])).clamp(0.0, 1.0);
         let batches = (0..c.shards)
             .into_par_iter()
             .map(|s| {
                 let first = step * c.lessons as u64 + (s * per_shard) as u64;
-                let lessons = (0..per_shard as u64).map(|i| corpus::lesson(c.seed, first + i, Split::Train, c.questions));
-                batch(vocabulary, lessons)
+                let lessons = (0..per_shard as u64).map(|i| corpus::lesson(c.seed, first + i, Split::Train, c.questions, ease));
+                batch(vocabulary, lessons, reading)
             })
             .collect::<Result<Vec<Batch>>>()?;
         let (packs, targets): (Vec<Pack>, Vec<_>) = batches.into_iter().map(|b| (b.pack, b.targets)).unzip();
-        let n: usize = targets.iter().map(Vec::len).sum();
+        let n = targets.iter().flatten().filter(|t| t.weight == 1.0).count();
         let width = c.vocabulary;
         let losses = self.shards.gradient(&self.decoder, &self.theta, &packs, &mut self.grads, |i, logits| {
             cross_entropy(logits, width, &targets[i], 1.0 / n as f32)
@@ -232,10 +255,10 @@ impl Pretraining {
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
         for chunk in (0..lessons).collect::<Vec<_>>().chunks(32) {
             let lessons: Vec<Lesson> =
-                chunk.iter().map(|&i| corpus::lesson(self.config.seed ^ 0x7e57, i, Split::Test, self.config.questions)).collect();
+                chunk.iter().map(|&i| corpus::lesson(self.config.seed ^ 0x7e57, i, Split::Test, self.config.questions, 0.0)).collect();
             let batches = lessons
                 .iter()
-                .map(|l| batch(vocabulary, std::iter::once(l.clone())))
+                .map(|l| batch(vocabulary, std::iter::once(l.clone()), 0.0))
                 .collect::<Result<Vec<Batch>>>()?;
             let packs: Vec<Pack> = batches.iter().map(|b| b.pack.clone()).collect();
             let answers = self.shards.logits(&self.decoder, &self.theta, &packs, |i, logits| {
@@ -243,16 +266,16 @@ impl Pretraining {
                     let row = &logits[row * width..(row + 1) * width];
                     (0..width).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0) as Token
                 };
-                batches[i].targets.iter().map(|&(row, token)| best(row) == token).collect::<Vec<bool>>()
+                batches[i].targets.iter().map(|t| best(t.row) == t.token).collect::<Vec<bool>>()
             });
             for ((lesson, batch), hits) in lessons.iter().zip(&batches).zip(answers) {
                 // An answer is right when every token of it is; answers end at the control token.
                 let mut hits = batch.targets.iter().zip(hits);
                 for question in &lesson.questions {
                     let mut all = true;
-                    for ((_, token), hit) in hits.by_ref() {
+                    for (target, hit) in hits.by_ref() {
                         all &= hit;
-                        if *token == 0 {
+                        if target.token == 0 {
                             break;
                         }
                     }
@@ -268,41 +291,46 @@ impl Pretraining {
     }
 }
 
-/// Tokenises lessons, one trie (a single path) each; the targets are the answers' tokens with their end.
-fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>) -> Result<Batch> {
+/// Tokenises lessons, one trie (a single path) each. Targets are the answers' tokens with their end, and with a weight
+/// for `reading` everything else.
+fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<Batch> {
     let mut pack = Pack::default();
     let mut wanted = Vec::new();
     for lesson in lessons {
         let pieces = vocabulary.template().encode(vocabulary, &lesson.turns, false)?;
         let mut tokens = Vec::new();
-        let mut marks = Vec::new();
+        let mut weights = Vec::new();
         let mut answered = false;
         for piece in pieces {
             let answer = piece.turn.is_some_and(|t| t % 2 == 1);
             let marked = if answer { piece.tokens.len() } else { usize::from(answered) };
-            marks.extend((0..piece.tokens.len()).map(|i| i < marked));
+            weights.extend((0..piece.tokens.len()).map(|i| if i < marked { 1.0 } else { reading }));
             tokens.extend(piece.tokens);
             answered = answer;
         }
         let nodes = pack.push(&[tokens.clone()]);
-        for (i, _) in marks.iter().enumerate().filter(|(_, m)| **m) {
-            wanted.push((nodes[0][i - 1], tokens[i]));
+        for i in (1..tokens.len()).filter(|&i| weights[i] > 0.0) {
+            wanted.push((nodes[0][i - 1], tokens[i], weights[i]));
         }
     }
-    pack.request(wanted.iter().map(|(node, _)| *node));
-    let targets = wanted.into_iter().map(|(node, token)| (pack.output_row(node), token)).collect();
+    pack.request(wanted.iter().map(|(node, ..)| *node));
+    let target = |(node, token, weight)| Target { row: pack.output_row(node), token, weight };
+    let targets = wanted.into_iter().map(target).collect();
     Ok(Batch { pack, targets })
 }
 
-/// Replaces logits by `weight` times the gradient of the summed cross-entropy, and returns that sum.
-fn cross_entropy(logits: &mut [f32], width: usize, targets: &[(usize, Token)], weight: f32) -> f64 {
+/// Replaces logits by `scale` times the gradient of the weighted cross-entropy, and returns the sum over the answers.
+fn cross_entropy(logits: &mut [f32], width: usize, targets: &[Target], scale: f32) -> f64 {
     let mut total = 0.0;
-    for &(row, token) in targets {
-        let row = &mut logits[row * width..(row + 1) * width];
+    for t in targets {
+        let row = &mut logits[t.row * width..(t.row + 1) * width];
         log_softmax(row);
-        total -= f64::from(row[token as usize]);
+        if t.weight == 1.0 {
+            total -= f64::from(row[t.token as usize]);
+        }
+        let weight = t.weight * scale;
         row.iter_mut().for_each(|x| *x = exp(*x) * weight);
-        row[token as usize] -= weight;
+        row[t.token as usize] -= weight;
     }
     total
 }

@@ -50,7 +50,7 @@ pub fn train(size: usize, seed: u64, lessons: u64) -> Result<Vocabulary> {
         .build()
         .into();
     let texts = (0..lessons).flat_map(|i| {
-        corpus::lesson(seed, i, labels::Split::Train, 8).turns.into_iter().map(|t| t.text)
+        corpus::lesson(seed, i, labels::Split::Train, 8, 0.0).turns.into_iter().map(|t| t.text)
     });
     tokenizer.train(&mut trainer, texts).map_err(failed)?;
 

@@ -1,0 +1,50 @@
+//! One decision: the action taken, and the account of every action that could have been.
+
+use serde::{Deserialize, Serialize};
+
+use crate::game::{ActionId, State};
+use crate::moral::Account;
+
+/// One legal action of a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Option {
+    /// Its label.
+    pub label: String,
+    /// Probability that the agent takes it.
+    pub probability: f64,
+    /// The model's own log-probability of answering with it, natural log, before any temperature, mask or tilt.
+    pub log_prob: f64,
+    /// What it is worth.
+    #[serde(flatten)]
+    pub account: Account,
+}
+
+/// An action drawn, with the whole choice it was drawn from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The action taken.
+    pub action: ActionId,
+    /// Every legal action, in order of id.
+    pub actions: Vec<Option>,
+    /// Probability that the model answers with any legal action at all. Constraining the choice hides nothing: what is
+    /// missing to 1 is what it would rather have said.
+    pub legality_mass: f64,
+    /// The state it was taken in.
+    pub state: State,
+    /// Believed distribution over the other player's action.
+    pub belief: Vec<f64>,
+}
+
+impl Decision {
+    /// The label of the action taken.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.actions[self.action].label
+    }
+
+    /// The probabilities in order of action id.
+    #[must_use]
+    pub fn policy(&self) -> Vec<f64> {
+        self.actions.iter().map(|a| a.probability).collect()
+    }
+}

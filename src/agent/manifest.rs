@@ -1,0 +1,72 @@
+//! What an adapter says of itself: where it comes from, and how to check that it does what it should.
+
+use serde::{Deserialize, Serialize};
+
+use super::prompt::Style;
+use crate::engine::gguf::Gguf;
+use crate::game::{MatrixGame, Profile};
+use crate::moral::Reward;
+use crate::{Error, Result};
+
+/// The metadata key that holds the manifest, as JSON.
+pub const MANIFEST_KEY: &str = "probity.manifest";
+
+/// One recorded decision: what the policy was when the adapter was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfTest {
+    /// The game.
+    pub game: MatrixGame,
+    /// How it was told.
+    pub style: Style,
+    /// The last round.
+    pub state: Option<Profile>,
+    /// Probability of each action with the adapter.
+    pub probabilities: Vec<f64>,
+}
+
+/// The manifest of an adapter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this format.
+    pub version: u32,
+    /// A short name.
+    pub name: String,
+    /// Fingerprint of the model it was trained on.
+    pub base: String,
+    /// The rewards it was trained on, first to last; more than one where the reward was switched.
+    pub rewards: Vec<Reward>,
+    /// Weight of the divergence from the bare model.
+    pub beta: f64,
+    /// The games of the curriculum, in words.
+    pub games: String,
+    /// The labels of the curriculum, in words.
+    pub labels: String,
+    /// Version of the prompt's wording.
+    pub prompt_version: u32,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Version of the trainer.
+    pub trainer: String,
+    /// Recorded decisions.
+    pub self_test: Vec<SelfTest>,
+}
+
+impl Manifest {
+    /// The manifest in a file's metadata, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Unverified`] when there is one that does not parse.
+    pub fn of(gguf: &Gguf) -> Result<Option<Self>> {
+        let Some(json) = gguf.str(MANIFEST_KEY) else { return Ok(None) };
+        let bad = |problem: String| Error::Unverified { file: gguf.file.clone(), problem };
+        let manifest: Self = serde_json::from_str(json).map_err(|e| bad(format!("manifest: {e}")))?;
+        if manifest.version != 1 {
+            return Err(bad(format!("manifest: version {}, expected 1", manifest.version)));
+        }
+        Ok(Some(manifest))
+    }
+}

@@ -1,0 +1,166 @@
+//! From scores to probabilities: softmax over the legal actions, with what the host asked for on top.
+
+use serde::{Deserialize, Serialize};
+
+use crate::game::{ActionId, MatrixGame, Player, State, Strategy, check_belief, fair_coin};
+use crate::moral::{Framework, Reward};
+use crate::{Error, Result};
+
+/// What is believed about the other player's next action; accounts and tilts are expectations under it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Belief {
+    /// Every action equally likely.
+    #[default]
+    FairCoin,
+    /// The other player follows a scripted strategy.
+    Strategy(Strategy),
+    /// Given probabilities, in order of action id.
+    Probabilities(Vec<f64>),
+}
+
+impl Belief {
+    /// The distribution over the column player's actions in a state.
+    ///
+    /// # Errors
+    /// [`Error::Game`] when it is no distribution over them.
+    pub fn distribution(&self, game: &MatrixGame, state: State) -> Result<Vec<f64>> {
+        let belief = match self {
+            Self::FairCoin => fair_coin(game),
+            Self::Strategy(strategy) => strategy.policy(game, state)?,
+            Self::Probabilities(p) => p.clone(),
+        };
+        check_belief(game, &belief)?;
+        Ok(belief)
+    }
+}
+
+/// A pull towards a reward: `pi(a) ~ pi(a) exp(R(a) / beta)`, the exact optimum of expected reward minus
+/// `beta KL(. | pi)`. It is what fine-tuning on the reward approaches, without training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tilt {
+    /// The reward.
+    pub reward: Reward,
+    /// How much divergence a unit of reward may cost: above 0, smaller pulls harder.
+    pub beta: f64,
+}
+
+/// Actions that are never taken, whatever the model says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mask {
+    /// Defecting on a player who cooperated last.
+    Betrayal,
+    /// These actions, by id.
+    Actions(Vec<ActionId>),
+}
+
+/// From scores to probabilities.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyOptions {
+    /// Divides the scores: 1 is the model's own policy, below it sharper; above 0.
+    pub temperature: f64,
+    /// Actions that are never taken.
+    pub mask: Option<Mask>,
+    /// Pull towards a reward.
+    pub tilt: Option<Tilt>,
+    /// What is believed about the other player.
+    pub belief: Belief,
+    /// Rewards that the account of every action lists.
+    pub rewards: Vec<Reward>,
+}
+
+impl Default for PolicyOptions {
+    fn default() -> Self {
+        Self { temperature: 1.0, mask: None, tilt: None, belief: Belief::default(), rewards: Framework::all_rewards() }
+    }
+}
+
+impl PolicyOptions {
+    /// Checks every option against a game.
+    ///
+    /// # Errors
+    /// [`Error::Option`], [`Error::Reward`] or [`Error::Game`] naming what is out of range.
+    pub fn check(&self, game: &MatrixGame) -> Result<()> {
+        let above_zero = |name, v: f64| {
+            if v.is_finite() && v > 0.0 {
+                Ok(())
+            } else {
+                Err(Error::Option { name, given: v.to_string(), expected: "a finite number above 0".into() })
+            }
+        };
+        above_zero("temperature", self.temperature)?;
+        if let Some(tilt) = &self.tilt {
+            above_zero("tilt beta", tilt.beta)?;
+            tilt.reward.check()?;
+        }
+        if let Some(Mask::Actions(actions)) = &self.mask {
+            for &a in actions {
+                game.check_action(Player::Row, a)?;
+            }
+            if (0..game.count(Player::Row)).all(|a| actions.contains(&a)) {
+                let expected = "at least one action left".into();
+                return Err(Error::Option { name: "mask", given: "every action".into(), expected });
+            }
+        }
+        self.rewards.iter().try_for_each(Reward::check)?;
+        self.belief.distribution(game, None)?;
+        Ok(())
+    }
+
+    fn masked(&self, game: &MatrixGame, state: State, action: ActionId) -> bool {
+        match &self.mask {
+            None => false,
+            Some(Mask::Actions(actions)) => actions.contains(&action),
+            Some(Mask::Betrayal) => {
+                game.is_defection(Player::Row, action)
+                    && state.is_some_and(|last| !game.is_defection(Player::Column, last.other))
+            }
+        }
+    }
+
+    /// Probability of every action: `softmax(scores / temperature + R / beta)` over what the mask leaves. `scores` are
+    /// log-probabilities in order of action id.
+    ///
+    /// # Errors
+    /// [`Error::Game`] from the belief; [`Error::Engine`] when a score is no number.
+    pub fn probabilities(&self, game: &MatrixGame, state: State, scores: &[f64]) -> Result<Vec<f64>> {
+        if scores.iter().any(|s| s.is_nan()) || scores.iter().all(|s| *s == f64::NEG_INFINITY) {
+            let reason = format!("the options' log-probabilities are {scores:?}; the model or adapter is damaged");
+            return Err(Error::Engine { action: "score the options", reason });
+        }
+        let pull = match &self.tilt {
+            Some(t) => {
+                let belief = self.belief.distribution(game, state)?;
+                t.reward.expected(game, state, &belief)?.iter().map(|r| r / t.beta).collect()
+            }
+            None => vec![0.0; scores.len()],
+        };
+        let logits: Vec<f64> = scores
+            .iter()
+            .zip(&pull)
+            .enumerate()
+            .map(|(a, (s, r))| if self.masked(game, state, a) { f64::NEG_INFINITY } else { s / self.temperature + r })
+            .collect();
+        let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = logits.iter().map(|l| (l - max).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        Ok(weights.iter().map(|w| w / total).collect())
+    }
+}
+
+/// The first action, in order of id, at which the cumulated probability passes `u` in 0..1.
+#[must_use]
+pub fn draw(probabilities: &[f64], u: f64) -> ActionId {
+    let mut rest = u;
+    for (action, p) in probabilities.iter().enumerate() {
+        rest -= p;
+        if rest < 0.0 {
+            return action;
+        }
+    }
+    // Rounding may leave a crumb: the last action that can be taken at all.
+    probabilities.iter().rposition(|&p| p > 0.0).unwrap_or(0)
+}

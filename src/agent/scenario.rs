@@ -1,0 +1,147 @@
+//! A scenario: the game, how it is told, and how the agent chooses. A versioned JSON document.
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::PolicyOptions;
+use super::prompt::Style;
+use crate::game::{ActionId, MatrixGame, Named, Player, Profile};
+use crate::{Error, Result};
+
+/// Everything an agent is told once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// The game, the agent being its row player.
+    pub game: MatrixGame,
+    /// How the prompt presents it.
+    pub style: Style,
+    /// From scores to probabilities.
+    pub policy: PolicyOptions,
+    /// Seed of the agent's own random stream.
+    pub seed: u64,
+    /// Rounds already played.
+    pub history: Vec<Profile>,
+}
+
+/// A catalogue name, or a game of one's own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum GameChoice {
+    Named(String),
+    Own(MatrixGame),
+}
+
+/// The JSON form; unknown fields are refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScenarioDocument {
+    #[serde(default = "one")]
+    version: u32,
+    game: GameChoice,
+    /// Labels of the agent's actions, in order of action id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    labels: Option<Vec<String>>,
+    /// Labels of the other player's actions; the agent's where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    other_labels: Option<Vec<String>>,
+    #[serde(default)]
+    style: Style,
+    #[serde(default)]
+    policy: PolicyOptions,
+    #[serde(default)]
+    seed: u64,
+    /// Rounds already played, by label: `[own, other]`.
+    #[serde(default)]
+    history: Vec<[String; 2]>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Scenario {
+    /// A scenario with default style, policy and seed.
+    #[must_use]
+    pub fn new(game: MatrixGame) -> Self {
+        Self { game, style: Style::default(), policy: PolicyOptions::default(), seed: 0, history: Vec::new() }
+    }
+
+    /// Reads a scenario document.
+    ///
+    /// # Errors
+    /// [`Error::Document`] where the JSON or a field is wrong, [`Error::Game`], [`Error::LabelPrefix`] and
+    /// [`Error::Option`] where what it says is.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let bad = |problem: String| Error::Document { what: "scenario", problem };
+        let d: ScenarioDocument = serde_json::from_str(json).map_err(|e| bad(e.to_string()))?;
+        if d.version != 1 {
+            return Err(bad(format!("version {}, expected 1", d.version)));
+        }
+        let mut game = match d.game {
+            GameChoice::Named(name) => Named::find(&name)?.game(),
+            GameChoice::Own(game) => game,
+        };
+        if d.labels.is_some() || d.other_labels.is_some() {
+            let own = d.labels.unwrap_or_else(|| game.labels(Player::Row).to_vec());
+            let other = d.other_labels.unwrap_or_else(|| {
+                if game.count(Player::Column) == own.len() { own.clone() } else { game.labels(Player::Column).to_vec() }
+            });
+            game = game.with_labels(&own, &other)?;
+        }
+        let history = d
+            .history
+            .iter()
+            .map(|[own, other]| {
+                Ok(Profile { own: game.action(Player::Row, own)?, other: game.action(Player::Column, other)? })
+            })
+            .collect::<Result<_>>()?;
+        let scenario = Self { game, style: d.style, policy: d.policy, seed: d.seed, history };
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// Writes the scenario as a document that [`Scenario::from_json`] reads back to the same value.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let label = |player, action: ActionId| self.game.labels(player)[action].clone();
+        let history =
+            self.history.iter().map(|p| [label(Player::Row, p.own), label(Player::Column, p.other)]).collect();
+        let document = ScenarioDocument {
+            version: 1,
+            game: GameChoice::Own(self.game.clone()),
+            labels: None,
+            other_labels: None,
+            style: self.style,
+            policy: self.policy.clone(),
+            seed: self.seed,
+            history,
+        };
+        serde_json::to_string(&document).expect("a scenario is plain data")
+    }
+
+    /// Checks what the parts cannot check alone.
+    ///
+    /// # Errors
+    /// [`Error::LabelPrefix`], [`Error::Option`], [`Error::Reward`], [`Error::Game`].
+    pub fn check(&self) -> Result<()> {
+        check_options(self.game.labels(Player::Row))?;
+        self.policy.check(&self.game)?;
+        for round in &self.history {
+            self.game.check_action(Player::Row, round.own)?;
+            self.game.check_action(Player::Column, round.other)?;
+        }
+        Ok(())
+    }
+}
+
+/// Options must differ before either ends, so that the start of one is never the whole of another.
+fn check_options(labels: &[String]) -> Result<()> {
+    for (i, a) in labels.iter().enumerate() {
+        for b in &labels[i + 1..] {
+            let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+            if long.starts_with(short.as_str()) {
+                return Err(Error::LabelPrefix { short: short.clone(), long: long.clone() });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Snapshots: an agent carried over a restart, so that it goes on byte for byte.
+//!
+//! Magic, format version, length and BLAKE3 checksum stand before anything is decoded. The key-value cache is not part
+//! of it: it is recomputed, and gives the same bits. `bincode` stays inside this file; nothing users keep for long is
+//! written with it.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+
+use super::{Agent, Scenario};
+use crate::engine::{Adapter, ContextOptions, Model};
+use crate::game::Profile;
+use crate::{Error, Result};
+
+const MAGIC: [u8; 8] = *b"PROBSNAP";
+const VERSION: u32 = 1;
+const HEADER: usize = 8 + 4 + 8 + 32;
+/// The largest payload accepted, bytes: a million rounds and a full scenario are far below it.
+const LIMIT: usize = 64 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    model: String,
+    adapters: Vec<(String, f32)>,
+    scenario: String,
+    rounds: Vec<(u32, u32)>,
+    seed: [u8; 32],
+    stream: u64,
+    word: u128,
+    draws: u64,
+}
+
+impl Agent {
+    /// The agent as bytes.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] when the history is too long for one.
+    pub fn snapshot(&self) -> Result<Vec<u8>> {
+        let adapters = self.scorer.context().adapters().iter().map(|(a, s)| (a.fingerprint().to_owned(), *s));
+        let payload = Payload {
+            model: self.model().fingerprint().into(),
+            adapters: adapters.collect(),
+            scenario: self.scenario.to_json(),
+            rounds: self.history.rounds().iter().map(|p| (p.own as u32, p.other as u32)).collect(),
+            seed: self.rng.get_seed(),
+            stream: self.rng.get_stream(),
+            word: self.rng.get_word_pos(),
+            draws: self.draws,
+        };
+        let bad = |problem: String| Error::Snapshot { problem };
+        let body = bincode::serde::encode_to_vec(&payload, config()).map_err(|e| bad(e.to_string()))?;
+        if body.len() > LIMIT {
+            return Err(bad(format!("{} bytes, expected at most {LIMIT}", body.len())));
+        }
+        let mut out = Vec::with_capacity(HEADER + body.len());
+        out.extend(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        out.extend((body.len() as u64).to_le_bytes());
+        out.extend(blake3::hash(&body).as_bytes());
+        out.extend(body);
+        Ok(out)
+    }
+
+    /// The agent a snapshot was taken of, on the same model and with the same adapters, which the caller has loaded.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] for damaged bytes, another model, or an adapter that is not among `adapters`.
+    pub fn restore(model: &Model, adapters: &[Adapter], bytes: &[u8], context: ContextOptions) -> Result<Self> {
+        let bad = |problem: String| Error::Snapshot { problem };
+        let (header, body) = bytes
+            .split_at_checked(HEADER)
+            .ok_or_else(|| bad(format!("{} bytes, expected at least {HEADER}", bytes.len())))?;
+        let (magic, rest) = header.split_at(8);
+        let (version, rest) = rest.split_at(4);
+        let (length, checksum) = rest.split_at(8);
+        if magic != MAGIC {
+            return Err(bad("does not start like a snapshot".into()));
+        }
+        if version != VERSION.to_le_bytes() {
+            return Err(bad(format!("of another version, expected {VERSION}")));
+        }
+        if length != (body.len() as u64).to_le_bytes() || body.len() > LIMIT {
+            return Err(bad(format!("{} bytes of content, the header says otherwise", body.len())));
+        }
+        if blake3::hash(body).as_bytes() != checksum {
+            return Err(bad("its checksum does not match: the bytes were changed".into()));
+        }
+        let (payload, read): (Payload, usize) =
+            bincode::serde::decode_from_slice(body, config()).map_err(|e| bad(e.to_string()))?;
+        if read != body.len() {
+            return Err(bad(format!("{} bytes after its end", body.len() - read)));
+        }
+        if payload.model != model.fingerprint() {
+            return Err(bad("taken on another model".into()));
+        }
+        let set = payload
+            .adapters
+            .iter()
+            .map(|(fingerprint, scale)| {
+                let adapter = adapters.iter().find(|a| a.fingerprint() == fingerprint);
+                adapter.map(|a| (a.clone(), *scale)).ok_or_else(|| {
+                    let short: String = fingerprint.chars().take(12).collect();
+                    bad(format!("needs the adapter {short}, which was not given"))
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut agent = Self::new(model, Scenario::from_json(&payload.scenario)?, context)?;
+        agent.history = crate::game::History::default();
+        for (own, other) in payload.rounds {
+            agent.observe(Profile { own: own as usize, other: other as usize })?;
+        }
+        if !set.is_empty() {
+            agent.set_adapters(&set)?;
+        }
+        agent.rng = ChaCha8Rng::from_seed(payload.seed);
+        agent.rng.set_stream(payload.stream);
+        agent.rng.set_word_pos(payload.word);
+        agent.draws = payload.draws;
+        Ok(agent)
+    }
+}
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<LIMIT>()
+}

@@ -1,0 +1,92 @@
+//! Checks that a loaded adapter does what its manifest says: an adapter that silently does nothing is an error.
+
+use serde::Serialize;
+
+use super::manifest::{Manifest, SelfTest};
+use super::policy::PolicyOptions;
+use super::prompt::{PROMPT_VERSION, encode, options, prompt};
+use crate::engine::score::Scorer;
+use crate::engine::{Adapter, Context, ContextOptions};
+use crate::{Error, Result};
+
+/// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
+/// what a missing or half-applied adapter does.
+pub const TOLERANCE: f64 = 0.02;
+/// How far an adapter must move at least one recorded decision away from the bare model.
+pub const EFFECT: f64 = 0.05;
+
+/// What a verification found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Verification {
+    /// Recorded decisions taken again.
+    pub vectors: usize,
+    /// Largest difference from a recorded probability.
+    pub deviation: f64,
+    /// Largest difference from the bare model's probability.
+    pub effect: f64,
+}
+
+/// Takes every recorded decision again, with the adapter and without.
+///
+/// # Errors
+/// [`Error::Unverified`] for an adapter without a manifest or recorded decisions, of another wording, or whose figures
+/// differ; [`Error::AdapterMismatch`] where the manifest names another base; engine errors.
+pub fn verify(adapter: &Adapter) -> Result<Verification> {
+    let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
+    let manifest = Manifest::of(adapter.gguf())?
+        .ok_or_else(|| bad("has no manifest, expected an adapter written by `probity train`".into()))?;
+    check_base(adapter, &manifest)?;
+    if manifest.prompt_version != PROMPT_VERSION {
+        let found = manifest.prompt_version;
+        return Err(bad(format!("trained on version {found} of the prompt, expected {PROMPT_VERSION}")));
+    }
+    if manifest.self_test.is_empty() {
+        return Err(bad("its manifest records no decisions to check".into()));
+    }
+    let mut scorer = Scorer::new(Context::new(adapter.model(), ContextOptions::default())?);
+    let bare = manifest.self_test.iter().map(|t| policy(&mut scorer, t)).collect::<Result<Vec<_>>>()?;
+    scorer.set_adapters(&[(adapter.clone(), 1.0)])?;
+    let mut found = Verification { vectors: manifest.self_test.len(), deviation: 0.0, effect: 0.0 };
+    for (test, bare) in manifest.self_test.iter().zip(bare) {
+        let now = policy(&mut scorer, test)?;
+        if test.probabilities.len() != now.len() {
+            return Err(bad(format!("a recorded decision has {} probabilities", test.probabilities.len())));
+        }
+        found.deviation = found.deviation.max(distance(&now, &test.probabilities));
+        found.effect = found.effect.max(distance(&now, &bare));
+    }
+    if found.deviation.is_nan() || found.deviation > TOLERANCE {
+        let off = found.deviation;
+        return Err(bad(format!("probabilities differ by {off:.4} from the recorded ones, expected at most {TOLERANCE}")));
+    }
+    if found.effect < EFFECT {
+        let effect = found.effect;
+        return Err(bad(format!("moves no probability by more than {effect:.4}, expected at least {EFFECT}")));
+    }
+    Ok(found)
+}
+
+/// Refuses an adapter whose manifest names another base than the model it was loaded for.
+///
+/// # Errors
+/// [`Error::AdapterMismatch`].
+pub fn check_base(adapter: &Adapter, manifest: &Manifest) -> Result<()> {
+    let model = adapter.model().fingerprint();
+    if manifest.base == model {
+        return Ok(());
+    }
+    let short = |hash: &str| hash.chars().take(12).collect::<String>();
+    let problem = format!("trained on {}, the model is {}", short(&manifest.base), short(model));
+    Err(Error::AdapterMismatch { file: adapter.path().display().to_string(), problem })
+}
+
+fn policy(scorer: &mut Scorer, test: &SelfTest) -> Result<Vec<f64>> {
+    let model = scorer.context().model().clone();
+    let tokens = encode(&model, &prompt(&test.game, test.state, test.style))?;
+    let scores = scorer.score(&tokens, &options(&model, &test.game)?)?;
+    PolicyOptions::default().probabilities(&test.game, test.state, &scores)
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m })
+}
