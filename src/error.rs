@@ -173,6 +173,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the input was wrong, rather than the work failing on good input.
+    #[must_use]
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(
+            self,
+            Self::Io { .. }
+                | Self::Unverified { .. }
+                | Self::Engine { .. }
+                | Self::Processor { .. }
+                | Self::Cancelled { .. }
+                | Self::Busy { .. }
+                | Self::Training { .. }
+        )
+    }
+
     /// Wraps a system error with the path it happened at.
     pub(crate) fn io(path: impl AsRef<std::path::Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().display().to_string();

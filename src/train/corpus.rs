@@ -7,6 +7,7 @@
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
 
 use super::labels::{Split, draw};
 use crate::agent::prompt::{Layout, Style, last_round, prompt, rules};
@@ -14,7 +15,8 @@ use crate::engine::chat::{Speaker, Turn};
 use crate::game::{MatrixGame, Named, Player, Profile};
 
 /// What a question is about; accuracy is reported for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// One payoff of one cell.
     Cell,
@@ -59,6 +61,24 @@ impl Kind {
     /// The questions that need no arithmetic, with their shares at full ease.
     const EASY: [(Self, u32); 5] =
         [(Self::Recall, 30), (Self::NotThis, 15), (Self::Decide, 20), (Self::Cell, 20), (Self::RecallPoints, 15)];
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cell => "cell",
+            Self::CellSum => "cell-sum",
+            Self::RowSum => "row-sum",
+            Self::MoreOwn => "more-own",
+            Self::MoreOther => "more-other",
+            Self::MoreBoth => "more-both",
+            Self::MoreAgainst => "more-against",
+            Self::Recall => "recall",
+            Self::RecallPoints => "recall-points",
+            Self::NotThis => "not-this",
+            Self::Decide => "decide",
+        })
+    }
 }
 
 /// A question with its answer; `tie` where both answers are as good and the one given was drawn.

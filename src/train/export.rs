@@ -5,6 +5,8 @@ use std::path::Path;
 use super::decoder::Decoder;
 use super::vocab::{TEMPLATE, Vocabulary};
 use crate::Result;
+use crate::agent::Manifest;
+use crate::agent::manifest::MANIFEST_KEY;
 use crate::engine::files::write_whole;
 use crate::engine::gguf::{GgmlType, GgufWriter, Value};
 use crate::engine::numeric::encode;
@@ -67,6 +69,35 @@ pub fn write_model(
     for (name, dims, range) in decoder.base_tensors() {
         let ty = if dims.len() == 1 { GgmlType::F32 } else { ty };
         w.tensor(&name, &dims, ty, encode(ty, &theta[range], dims[0] as usize));
+    }
+    write_whole(path, |mut sink| w.write(&mut sink))
+}
+
+/// Writes an adapter: every LoRA pair as F32, with its manifest in the metadata.
+///
+/// The pairs were trained against the tensors of the GGUF file, so no rows are permuted.
+///
+/// # Errors
+/// [`crate::Error::Io`]; whatever stood at `path` before is then untouched.
+pub fn write_adapter(path: &Path, decoder: &Decoder, theta: &[f32], alpha: f32, manifest: &Manifest) -> Result<()> {
+    let mut w = GgufWriter::new();
+    w.set_str("general.type", "adapter");
+    w.set_str("general.architecture", decoder.shape().architecture.name());
+    w.set_str("general.name", manifest.name.clone());
+    w.set_str("adapter.type", "lora");
+    w.set_f32("adapter.lora.alpha", alpha);
+    w.set_str(MANIFEST_KEY, serde_json::to_string(manifest).expect("a manifest is plain data"));
+    for (i, block) in decoder.blocks().iter().enumerate() {
+        for (name, linear) in block.linears() {
+            let Some(lora) = &linear.lora else { continue };
+            let rank = lora.rank as u64;
+            let mut put = |side: &str, dims: [u64; 2], values: &[f32]| {
+                let bytes = encode(GgmlType::F32, values, dims[0] as usize);
+                w.tensor(&format!("blk.{i}.{name}.weight.{side}"), &dims, GgmlType::F32, bytes);
+            };
+            put("lora_a", [linear.n_in as u64, rank], &theta[lora.a.clone()]);
+            put("lora_b", [rank, linear.n_out as u64], &theta[lora.b.clone()]);
+        }
     }
     write_whole(path, |mut sink| w.write(&mut sink))
 }

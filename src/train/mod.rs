@@ -7,12 +7,17 @@
 mod adam;
 mod attention;
 mod block;
+pub mod checkpoint;
 pub mod corpus;
 mod decoder;
+pub mod curriculum;
+pub mod finetune;
+pub mod finish;
 mod kernels;
 pub mod labels;
 mod linear;
 pub mod export;
+pub mod objective;
 mod pack;
 pub mod pretrain;
 mod shards;

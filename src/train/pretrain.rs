@@ -38,6 +38,8 @@ pub struct PretrainConfig {
     pub vocabulary: usize,
     /// Context length written into the model, tokens.
     pub context: usize,
+    /// Base of the rotary frequencies.
+    pub rope_base: f32,
     /// Optimiser steps.
     pub steps: u64,
     /// Lessons in a step.
@@ -71,6 +73,7 @@ impl Default for PretrainConfig {
             feed_forward: 384,
             vocabulary: 768,
             context: 1024,
+            rope_base: 1000.0,
             steps: 12_000,
             lessons: 32,
             questions: 10,
@@ -86,6 +89,32 @@ impl Default for PretrainConfig {
 }
 
 impl PretrainConfig {
+    /// Checks what the shapes and the corpus need.
+    ///
+    /// # Errors
+    /// [`Error::Option`] naming the field, what it is and what would be right.
+    pub fn check(&self) -> Result<()> {
+        let need = |ok: bool, name: &'static str, given: usize, expected: &str| {
+            if ok { Ok(()) } else { Err(Error::Option { name, given: given.to_string(), expected: expected.into() }) }
+        };
+        need((1..=64).contains(&self.layers), "layers", self.layers, "1 to 64")?;
+        let even = self.heads > 0 && self.width.is_multiple_of(2 * self.heads);
+        need(even, "heads", self.heads, "a number whose double divides the width")?;
+        need(self.width > 0 && self.width.is_multiple_of(32), "width", self.width, "a multiple of 32, for Q8_0")?;
+        let ff = self.feed_forward > 0 && self.feed_forward.is_multiple_of(32);
+        need(ff, "feed_forward", self.feed_forward, "a multiple of 32, for Q8_0")?;
+        need((300..=65_536).contains(&self.vocabulary), "vocabulary", self.vocabulary, "300 to 65536")?;
+        need((512..=8192).contains(&self.context), "context", self.context, "512 to 8192")?;
+        need(self.steps > 0, "steps", 0, "at least 1")?;
+        need((1..=24).contains(&self.questions), "questions", self.questions, "1 to 24")?;
+        let shards = self.shards > 0 && self.lessons > 0 && self.lessons.is_multiple_of(self.shards);
+        need(shards, "lessons", self.lessons, "a multiple of the shards")?;
+        let ordered = 0.0 <= self.easy[0] && self.easy[0] < self.easy[1] && self.easy[1] <= 1.0;
+        need(ordered, "easy", 0, "two rising shares from 0 to 1")?;
+        let rate = self.rate.is_finite() && self.rate > 0.0 && self.warmup > 0.0 && self.warmup < 1.0;
+        need(rate, "rate", 0, "a rate above 0 and a warmup between 0 and 1")
+    }
+
     /// The shape of the model it makes.
     #[must_use]
     pub fn shape(&self) -> ModelShape {
@@ -98,7 +127,7 @@ impl PretrainConfig {
             n_head_kv: self.heads,
             head_dim: self.width / self.heads,
             rms_eps: 1e-5,
-            rope_base: 10_000.0,
+            rope_base: self.rope_base,
             context: self.context,
             n_vocab: self.vocabulary,
             tied: true,
@@ -135,7 +164,15 @@ pub fn init(decoder: &Decoder, seed: u64) -> Vec<f32> {
         } else {
             0.8 / fan_in
         };
-        theta[range].iter_mut().for_each(|w| *w = normal(&mut rng) * std);
+        theta[range.clone()].iter_mut().for_each(|w| *w = normal(&mut rng) * std);
+        if name == "token_embd.weight" {
+            // A direction that all tokens share lets heads attend by position alone from the first step on; without it
+            // previous-token heads, and with them copying, took more than ten times as long to appear.
+            let shared: Vec<f32> = (0..dims[0]).map(|_| normal(&mut rng) * std).collect();
+            for row in theta[range].chunks_exact_mut(shared.len()) {
+                super::kernels::add(row, &shared);
+            }
+        }
     }
     theta
 }

@@ -1,32 +1,56 @@
-use std::path::Path;
-use std::time::Instant;
-use probity::train::{export, pretrain, vocab};
-use probity::engine::gguf::GgmlType;
-fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().collect();
-    let mut c = pretrain::PretrainConfig::default();
-    let minutes: f64 = args[1].parse()?;
-    if let Some(j) = args.get(2) { c = serde_json::from_str(j)?; }
-    let dir = args.get(3).cloned().unwrap_or("/tmp/run".into());
-    std::fs::create_dir_all(&dir)?;
-    let v = vocab::train(c.vocabulary, c.seed, 4000)?;
-    println!("{:?}", &v.tokens[259..]);
-    let mut run = pretrain::Pretraining::new(c.clone());
-    println!("params {}", run.theta.len());
-    let path = Path::new(&dir).join("init.gguf");
-    export::write_model(&path, run.decoder(), &run.theta, &v, GgmlType::F32, &[])?;
-    let m = pretrain::open_vocabulary(&path)?;
-    let t = Instant::now();
-    let mut avg = 0.0;
-    for s in 0..c.steps {
-        let r = run.step(&m)?;
-        avg += (r.loss - avg) / (s as f64 + 1.0).min(50.0);
-        if s % 50 == 49 { println!("{} loss {:.3} norm {:.2} tok/s {:.0} elapsed {:.0}", r.step, avg, r.norm, r.tokens as f64 / t.elapsed().as_secs_f64(), t.elapsed().as_secs_f64()); }
-        if s % 400 == 399 { println!("EVAL {:?}", run.evaluate(&m, 256)?); export::write_model(&Path::new(&dir).join("model.gguf"), run.decoder(), &run.theta, &v, GgmlType::F32, &[])?;}
-        if t.elapsed().as_secs_f64() > minutes * 60.0 { break; }
+//! The `probity` command line: one file a subcommand.
+#![forbid(unsafe_code)]
+
+mod builtin;
+mod decide;
+mod demo;
+mod inspect;
+mod output;
+mod pretrain;
+mod train;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Moral decisions on a local language model: decide, account for it, train it.
+///
+/// Models and adapters are GGUF files, or one of the built-in names: the model `default`, and the adapters `game`,
+/// `deontological`, `utilitarian`, `game+deontological`, `game-then-deontological`, `game-then-utilitarian`.
+#[derive(Parser)]
+#[command(version, propagate_version = true, after_help = "Example: probity decide --game ipd --labels zork,blip --adapter deontological\n\nExit codes: 0 done, 1 the work failed, 2 wrong usage or bad input.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Decide(decide::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    Train(train::Args),
+    Pretrain(pretrain::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Decide(args) => decide::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("probity: {e:#}");
+            let bad_input = e.chain().any(|c| c.downcast_ref::<probity::Error>().is_some_and(probity::Error::is_bad_input))
+                || e.is::<output::Usage>();
+            ExitCode::from(if bad_input { 2 } else { 1 })
+        }
     }
-    println!("EVAL {:?}", run.evaluate(&m, 1024)?);
-    export::write_model(&Path::new(&dir).join("model.gguf"), run.decoder(), &run.theta, &v, GgmlType::F32, &[])?;
-    export::write_model(&Path::new(&dir).join("model-q8.gguf"), run.decoder(), &run.theta, &v, GgmlType::Q8_0, &[])?;
-    Ok(())
 }

@@ -1,0 +1,198 @@
+//! `probity decide`: one decision with its moral account.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use probity::agent::policy::{Belief, Mask, Tilt};
+use probity::agent::prompt::Layout;
+use probity::agent::{Agent, Record, Scenario};
+use probity::engine::ContextOptions;
+use probity::game::{MatrixGame, Named, Player, Profile, Strategy};
+use probity::moral::{Framework, Reward};
+
+use crate::output::{self, Usage};
+use crate::builtin;
+
+/// Take one decision: the action, its probability, and what every alternative is worth.
+#[derive(clap::Args)]
+#[command(after_help = "Example: probity decide --game ipd --labels zork,blip --own-last blip --other-last zork --adapter deontological\n         probity decide scenario.json --json")]
+pub struct Args {
+    /// A scenario file (JSON); the flags below override what it says.
+    scenario: Option<PathBuf>,
+    /// A catalogue game (ipd, ish, icn, bos, icd, volunteer) or a game file (JSON).
+    #[arg(long)]
+    game: Option<String>,
+    /// Labels of the actions, in order: of 2x2 catalogue games cooperation first.
+    #[arg(long, value_delimiter = ',')]
+    labels: Option<Vec<String>>,
+    /// Labels of the other player's actions, where they differ.
+    #[arg(long, value_delimiter = ',', requires = "labels")]
+    other_labels: Option<Vec<String>>,
+    /// Order of the payoff table: original, columns-reversed, rows-reversed or reversed.
+    #[arg(long, value_parser = parse_layout)]
+    layout: Option<Layout>,
+    /// What the agent did last round (a label).
+    #[arg(long, requires = "other_last")]
+    own_last: Option<String>,
+    /// What the other player did last round (a label).
+    #[arg(long, requires = "own_last")]
+    other_last: Option<String>,
+    /// The model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// An adapter: a GGUF file or a built-in name, with an optional scale (`deontological:0.5`). May be repeated.
+    #[arg(long)]
+    adapter: Vec<String>,
+    /// Frameworks the account lists, in order; all of them where not given.
+    #[arg(long, value_delimiter = ',')]
+    reward: Vec<String>,
+    /// What is believed about the other player: fair-coin, a strategy (tit-for-tat, always-cooperate, always-defect,
+    /// random), or probabilities such as 0.3,0.7.
+    #[arg(long)]
+    belief: Option<String>,
+    /// Pull towards a reward, FRAMEWORK:BETA; a smaller beta pulls harder.
+    #[arg(long)]
+    tilt: Option<String>,
+    /// Never defect on a player who cooperated last.
+    #[arg(long)]
+    forbid_betrayal: bool,
+    /// Divide the scores by this before the softmax.
+    #[arg(long)]
+    temperature: Option<f64>,
+    /// Seed of the agent's random stream.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads; one a processor where not given.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Print the decision's record as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let scenario = scenario(args)?;
+    let model = builtin::open_model(&args.model)?;
+    let mut agent = Agent::new(&model, scenario, ContextOptions { threads: args.threads, ..Default::default() })?;
+    let adapters = args.adapter.iter().map(|a| adapter(&model, a)).collect::<anyhow::Result<Vec<_>>>()?;
+    agent.set_adapters(&adapters)?;
+    agent.decide()?;
+    let record = agent.record().context("a decision leaves a record")?;
+    if args.json { output::json(record) } else { print(&agent, record) }
+}
+
+fn adapter(model: &probity::engine::Model, spec: &str) -> anyhow::Result<(probity::engine::Adapter, f32)> {
+    let (name, scale) = match spec.rsplit_once(':').map(|(name, scale)| (name, scale.parse::<f32>())) {
+        Some((name, Ok(scale))) => (name, scale),
+        _ => (spec, 1.0),
+    };
+    Ok((builtin::load_adapter(model, name)?, scale))
+}
+
+fn scenario(args: &Args) -> anyhow::Result<Scenario> {
+    let mut scenario = match (&args.scenario, &args.game) {
+        (Some(path), _) => {
+            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            Scenario::from_json(&text)?
+        }
+        (None, Some(_)) => Scenario::new(Named::protocol()[0].game()),
+        (None, None) => return Err(Usage("what to decide is missing, expected a scenario file or --game".into()).into()),
+    };
+    if let Some(name) = &args.game {
+        scenario.game = game(name)?;
+        scenario.history.clear();
+    }
+    if let Some(labels) = &args.labels {
+        let other = args.other_labels.as_ref().unwrap_or(labels);
+        scenario.game = scenario.game.with_labels(labels, other)?;
+    }
+    if let (Some(own), Some(other)) = (&args.own_last, &args.other_last) {
+        let own = scenario.game.action(Player::Row, own)?;
+        let other = scenario.game.action(Player::Column, other)?;
+        scenario.history = vec![Profile { own, other }];
+    }
+    scenario.style.layout = args.layout.unwrap_or(scenario.style.layout);
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let policy = &mut scenario.policy;
+    policy.temperature = args.temperature.unwrap_or(policy.temperature);
+    if args.forbid_betrayal {
+        policy.mask = Some(Mask::Betrayal);
+    }
+    if let Some(belief) = &args.belief {
+        policy.belief = parse_belief(belief)?;
+    }
+    if let Some(tilt) = &args.tilt {
+        let (name, beta) = tilt.split_once(':').ok_or_else(|| Usage(format!("tilt {tilt:?}, expected FRAMEWORK:BETA")))?;
+        let beta = beta.parse().map_err(|_| Usage(format!("tilt beta {beta:?}, expected a number above 0")))?;
+        policy.tilt = Some(Tilt { reward: Framework::find(name)?.into(), beta });
+    }
+    if !args.reward.is_empty() {
+        policy.rewards = args.reward.iter().map(|n| Ok(Framework::find(n)?.into())).collect::<anyhow::Result<Vec<Reward>>>()?;
+    }
+    scenario.check()?;
+    Ok(scenario)
+}
+
+fn game(name: &str) -> anyhow::Result<MatrixGame> {
+    if !name.ends_with(".json") {
+        return Ok(Named::find(name).map_err(probity::Error::from)?.game());
+    }
+    let text = fs::read_to_string(name).with_context(|| name.to_owned())?;
+    serde_json::from_str(&text).map_err(|e| Usage(format!("{name}: {e}")).into())
+}
+
+fn parse_layout(name: &str) -> Result<Layout, String> {
+    let json = serde_json::Value::String(name.into());
+    serde_json::from_value(json).map_err(|_| "expected original, columns-reversed, rows-reversed or reversed".into())
+}
+
+fn parse_belief(text: &str) -> anyhow::Result<Belief> {
+    if text == "fair-coin" {
+        return Ok(Belief::FairCoin);
+    }
+    if let Some(strategy) = Strategy::ALL.into_iter().find(|s| s.name() == text) {
+        return Ok(Belief::Strategy(strategy));
+    }
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(str::parse).collect();
+    numbers.map(Belief::Probabilities).map_err(|_| {
+        Usage(format!("belief {text:?}, expected fair-coin, a strategy, or probabilities such as 0.3,0.7")).into()
+    })
+}
+
+/// The account as a table: an action a row, a framework a column.
+pub fn account_table(record: &Record) -> comfy_table::Table {
+    let decision = &record.decision;
+    let frameworks: Vec<&str> =
+        decision.actions[0].account.rewards.iter().map(|v| v.reward.framework.name()).collect();
+    let header: Vec<&str> = ["action", "probability", "you get", "A gets"].into_iter().chain(frameworks).collect();
+    let mut table = output::table(&header);
+    for a in &decision.actions {
+        let mut row = vec![
+            a.label.clone(),
+            format!("{:.4}", a.probability),
+            format!("{:.2}", a.account.payoff_own),
+            format!("{:.2}", a.account.payoff_other),
+        ];
+        row.extend(a.account.rewards.iter().map(|v| format!("{:.2}", v.value)));
+        table.add_row(row);
+    }
+    table
+}
+
+fn print(agent: &Agent, record: &Record) -> anyhow::Result<()> {
+    let decision = &record.decision;
+    let game = &agent.scenario().game;
+    match decision.state {
+        None => println!("{}, first round", game.name()),
+        Some(p) => println!(
+            "{}, after {:?} against {:?}",
+            game.name(),
+            game.labels(Player::Row)[p.own],
+            game.labels(Player::Column)[p.other]
+        ),
+    }
+    println!("{}", account_table(record));
+    println!("takes {:?}; legality mass {:.4}", decision.label(), decision.legality_mass);
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! `probity train`: an adapter from a config.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use probity::Error;
+use probity::train::checkpoint::Checkpoint;
+use probity::train::curriculum::TrainConfig;
+use probity::train::finetune::{Finetuning, StepReport};
+use probity::train::finish::write_verified;
+use serde_json::json;
+
+use crate::{builtin, output};
+
+/// The configs that come with the program.
+pub const RECIPES: [(&str, &str); 7] = [
+    ("game", include_str!("../../../configs/game.toml")),
+    ("deontological", include_str!("../../../configs/deontological.toml")),
+    ("utilitarian", include_str!("../../../configs/utilitarian.toml")),
+    ("game+deontological", include_str!("../../../configs/game+deontological.toml")),
+    ("game-then-deontological", include_str!("../../../configs/game-then-deontological.toml")),
+    ("game-then-utilitarian", include_str!("../../../configs/game-then-utilitarian.toml")),
+    ("paper-deontological", include_str!("../../../configs/paper-deontological.toml")),
+];
+
+/// Train a moral LoRA adapter, with exact gradients.
+///
+/// The run folder keeps the resolved config, a line of JSON a step, and a checkpoint; an interrupted run goes on with
+/// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
+#[derive(clap::Args)]
+#[command(after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --config run/config.toml --run run --resume --out mine.gguf")]
+pub struct Args {
+    /// A config that comes with the program: game, deontological, utilitarian, game+deontological,
+    /// game-then-deontological, game-then-utilitarian, paper-deontological.
+    #[arg(long, conflicts_with = "config", required_unless_present = "config")]
+    recipe: Option<String>,
+    /// A config file (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The base model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// Where to write the adapter.
+    #[arg(long)]
+    out: PathBuf,
+    /// Run folder; `OUT.run` where not given.
+    #[arg(long)]
+    run: Option<PathBuf>,
+    /// Go on from the run folder's checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Override the config's seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Steps between checkpoints.
+    #[arg(long, default_value_t = 50)]
+    checkpoint_every: u64,
+    /// Stop after this many steps in this session, with a checkpoint.
+    #[arg(long)]
+    pause_after: Option<u64>,
+    /// Print every step as a line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let text = match (&args.recipe, &args.config) {
+        (Some(name), _) => {
+            let found = RECIPES.iter().find(|(n, _)| n == name);
+            let known = RECIPES.map(|(n, _)| n).join(", ");
+            found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
+                output::Usage(format!("recipe {name:?} is not built in, expected one of {known}"))
+            })?
+        }
+        (None, Some(path)) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let mut config = TrainConfig::from_toml(&text)?;
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    let folder = args.run.clone().unwrap_or_else(|| args.out.with_extension("run"));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let checkpoint = folder.join("checkpoint.bin");
+
+    let model = builtin::open_model(&args.model)?;
+    let mut training = Finetuning::new(&model, config.clone())?;
+    if args.resume {
+        let saved = Checkpoint::read(&checkpoint, &config, model.fingerprint())?;
+        (training.theta, training.adam, training.tokens) = (saved.theta, saved.adam, saved.tokens);
+    } else if checkpoint.exists() {
+        let problem = format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
+        return Err(output::Usage(problem).into());
+    }
+    fs::write(folder.join("config.toml"), config.to_toml())?;
+    let mut log = fs::OpenOptions::new().create(true).append(true).open(folder.join("steps.jsonl"))?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    let save = |t: &Finetuning| -> anyhow::Result<()> {
+        let state = Checkpoint { theta: t.theta.clone(), adam: t.adam.clone(), tokens: t.tokens };
+        Ok(state.write(&checkpoint, &t.config, model.fingerprint())?)
+    };
+    let total = config.steps();
+    let bar = output::bar(total, &config.name);
+    let first = training.step_count();
+    let mut last: Option<StepReport> = None;
+    while training.step_count() < total {
+        let paused = args.pause_after.is_some_and(|n| training.step_count() - first >= n);
+        if stop.load(Ordering::Relaxed) || paused {
+            save(&training)?;
+            bar.abandon();
+            eprintln!("stopped at step {} of {total}; go on with --resume", training.step_count());
+            return if paused { Ok(()) } else { Err(Error::Cancelled { what: "training" }.into()) };
+        }
+        let report = training.step()?;
+        use std::io::Write;
+        writeln!(log, "{}", serde_json::to_string(&report)?)?;
+        if args.json {
+            output::json_line(&report)?;
+        }
+        bar.set_position(report.step);
+        bar.set_message(format!("reward {:.3} off {:.3}", report.parts.reward, report.parts.distance));
+        if report.step % args.checkpoint_every == 0 {
+            save(&training)?;
+        }
+        last = Some(report);
+    }
+    bar.finish_and_clear();
+    save(&training)?;
+    let verified = write_verified(&training, &model, &args.out)?;
+    if args.json {
+        return output::json_line(&json!({ "adapter": args.out, "verified": verified, "last": last }));
+    }
+    if let Some(report) = last {
+        let p = report.parts;
+        println!(
+            "{}: {} steps, expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
+            config.name, report.step, p.reward, p.best, p.kl, p.distance, p.legality
+        );
+    }
+    println!("written and verified: {}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Checkpoints: the state of a run, so that it goes on bit for bit.
+//!
+//! A checkpoint holds the resolved config, the trained parameters and the optimiser's state, and is written whole.
+//! Everything else (the curriculum, the learning rate) follows from the config and the step.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::adam::Adam;
+use crate::engine::files::write_whole;
+use crate::{Error, Result};
+
+const MAGIC: &[u8; 8] = b"PROBCKPT";
+
+/// The state of a run.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// Trained parameters.
+    pub theta: Vec<f32>,
+    /// Optimiser.
+    pub adam: Adam,
+    /// Tokens pushed through the model so far.
+    pub tokens: u64,
+}
+
+/// What stands beside the numbers, as JSON.
+#[derive(Serialize, serde::Deserialize)]
+struct Head {
+    config: serde_json::Value,
+    /// Fingerprint of the model it trains on; empty for pretraining.
+    base: String,
+    step: u64,
+    tokens: u64,
+    parameters: usize,
+    beta1: f32,
+    beta2: f32,
+    decay: f32,
+}
+
+impl Checkpoint {
+    /// Writes a checkpoint of a run with this config on this base.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; an earlier checkpoint at `path` is then untouched.
+    pub fn write(&self, path: &Path, config: &impl Serialize, base: &str) -> Result<()> {
+        let head = Head {
+            config: serde_json::to_value(config).expect("a config is plain data"),
+            base: base.into(),
+            step: self.adam.step,
+            tokens: self.tokens,
+            parameters: self.theta.len(),
+            beta1: self.adam.beta1,
+            beta2: self.adam.beta2,
+            decay: self.adam.decay,
+        };
+        let head = serde_json::to_vec(&head).expect("plain data");
+        let mut body = (head.len() as u64).to_le_bytes().to_vec();
+        body.extend(head);
+        for values in [&self.theta, &self.adam.m, &self.adam.v] {
+            body.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        }
+        write_whole(path, |sink| {
+            sink.write_all(MAGIC)?;
+            sink.write_all(blake3::hash(&body).as_bytes())?;
+            sink.write_all(&body)
+        })
+    }
+
+    /// Reads a checkpoint that must be of this config and base.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Training`] for damaged bytes, another config or another base, naming what differs.
+    pub fn read(path: &Path, config: &(impl Serialize + DeserializeOwned), base: &str) -> Result<Self> {
+        let bad = |problem: String| Error::Training { problem: format!("{}: {problem}", path.display()) };
+        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let body = bytes
+            .strip_prefix(MAGIC)
+            .and_then(|rest| rest.split_at_checked(32))
+            .filter(|(checksum, body)| blake3::hash(body).as_bytes() == checksum)
+            .map(|(_, body)| body)
+            .ok_or_else(|| bad("is no checkpoint, or was changed".into()))?;
+        let split = |bytes: &[u8]| -> Option<(Head, Vec<u8>)> {
+            let (length, rest) = bytes.split_at_checked(8)?;
+            let (head, rest) = rest.split_at_checked(u64::from_le_bytes(length.try_into().ok()?) as usize)?;
+            Some((serde_json::from_slice(head).ok()?, rest.to_vec()))
+        };
+        let (head, numbers) = split(body).ok_or_else(|| bad("its header does not parse".into()))?;
+        let now = serde_json::to_value(config).expect("a config is plain data");
+        if let Some(field) = first_difference(&head.config, &now) {
+            return Err(bad(format!("made with another config ({field} differs); resume with the config beside it")));
+        }
+        if head.base != base {
+            return Err(bad("made on another base model, or the base has changed since".into()));
+        }
+        let n = head.parameters;
+        if numbers.len() != 3 * 4 * n {
+            return Err(bad(format!("holds {} bytes of numbers, expected {}", numbers.len(), 12 * n)));
+        }
+        let mut vectors = numbers.chunks_exact(4 * n.max(1)).map(|part| {
+            part.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<f32>>()
+        });
+        let mut next = || vectors.next().unwrap_or_default();
+        let (theta, m, v) = (next(), next(), next());
+        let adam = Adam { beta1: head.beta1, beta2: head.beta2, decay: head.decay, step: head.step, m, v };
+        Ok(Self { theta, adam, tokens: head.tokens })
+    }
+}
+
+/// The first field, by name, in which two configs differ.
+fn first_difference(a: &serde_json::Value, b: &serde_json::Value) -> Option<String> {
+    match (a, b) {
+        (serde_json::Value::Object(a), serde_json::Value::Object(b)) => {
+            let keys = a.keys().chain(b.keys().filter(|k| !a.contains_key(*k)));
+            keys.map(|k| (k, a.get(k), b.get(k))).find(|(_, a, b)| a != b).map(|(k, ..)| k.clone())
+        }
+        _ => (a != b).then(|| "everything".into()),
+    }
+}

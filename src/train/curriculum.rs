@@ -1,0 +1,206 @@
+//! What an adapter is trained on: a config of games, labels, layouts, rewards and phases.
+
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+
+use super::corpus::random_game;
+use super::labels::{Split, draw};
+use crate::agent::prompt::Style;
+use crate::game::{MatrixGame, Named, Strategy};
+use crate::moral::Reward;
+use crate::{Error, Result};
+
+/// Where the games of a step come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Games {
+    /// Catalogue games, each as likely as the others.
+    #[serde(default)]
+    pub catalogue: Vec<String>,
+    /// Share of games with random payoffs instead.
+    #[serde(default)]
+    pub random: f64,
+}
+
+/// Which labels the actions get.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Labels {
+    /// Drawn anew for every game from the training split of the pool.
+    Pool,
+    /// These, in order of action id.
+    Fixed([String; 2]),
+}
+
+/// How the prompt presents the games.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Styles {
+    /// Every layout and order of mention.
+    All,
+    /// The original layout, every order of mention: what the paper trains on.
+    OriginalLayout,
+}
+
+/// A stretch of training under one reward.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// The reward.
+    pub reward: Reward,
+    /// Optimiser steps.
+    pub steps: u64,
+}
+
+/// Everything a training run depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Short name, written into the adapter.
+    pub name: String,
+    /// Seed of the adapter's first weights and of the curriculum.
+    pub seed: u64,
+    /// Phases in order; more than one switches the reward on the way ("unlearning").
+    pub phases: Vec<Phase>,
+    /// Games.
+    pub games: Games,
+    /// Labels.
+    pub labels: Labels,
+    /// Layouts and orders.
+    pub styles: Styles,
+    /// Whose next action the rewards are expected over.
+    pub opponent: Strategy,
+    /// Games in a step; each is told in one style, in all its states.
+    pub games_per_step: usize,
+    /// Shards a step is cut into; part of the result, unlike the thread count.
+    pub shards: usize,
+    /// LoRA rank.
+    pub rank: usize,
+    /// LoRA alpha; the update is scaled by `alpha / rank`.
+    pub alpha: f32,
+    /// Peak learning rate of Adam.
+    pub rate: f32,
+    /// Weight of the divergence from the bare model.
+    pub beta: f64,
+    /// Weight of the logarithm of the legality mass.
+    pub legality: f64,
+    /// Stop a phase early once the distance to the optimum, averaged over the last 50 steps, is below this.
+    #[serde(default)]
+    pub stop_at_distance: Option<f64>,
+}
+
+impl TrainConfig {
+    /// Reads a TOML config.
+    ///
+    /// # Errors
+    /// [`Error::Document`] naming the line and field, and what [`TrainConfig::check`] finds.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)
+            .map_err(|e| Error::Document { what: "training config", problem: e.to_string().replace('\n', " ") })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The config as TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config is plain data")
+    }
+
+    /// Total steps.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.phases.iter().map(|p| p.steps).sum()
+    }
+
+    /// The phase a step belongs to, and its number within it.
+    #[must_use]
+    pub fn phase_at(&self, step: u64) -> Option<(usize, u64)> {
+        let mut left = step;
+        for (i, phase) in self.phases.iter().enumerate() {
+            if left < phase.steps {
+                return Some((i, left));
+            }
+            left -= phase.steps;
+        }
+        None
+    }
+
+    /// Learning rate: a linear rise over a phase's first twentieth, half a cosine down to a twentieth of the peak.
+    #[must_use]
+    pub fn rate_at(&self, step: u64) -> f32 {
+        let Some((phase, within)) = self.phase_at(step) else { return 0.0 };
+        let p = (within as f64 + 0.5) / self.phases[phase].steps as f64;
+        let rise = (p / 0.05).min(1.0);
+        let fall = 0.05 + 0.95 * 0.5 * (1.0 + (std::f64::consts::PI * p).cos());
+        self.rate * (rise * fall) as f32
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::Option`] naming the field, what it is and what would be right.
+    pub fn check(&self) -> Result<()> {
+        let need = |ok: bool, name: &'static str, given: String, expected: &str| {
+            if ok { Ok(()) } else { Err(Error::Option { name, given, expected: expected.into() }) }
+        };
+        need(!self.phases.is_empty(), "phases", "none".into(), "at least one")?;
+        for phase in &self.phases {
+            phase.reward.check()?;
+            need(phase.steps > 0, "phase steps", "0".into(), "at least 1")?;
+        }
+        for name in &self.games.catalogue {
+            Named::find(name)?;
+        }
+        let share = self.games.random;
+        need((0.0..=1.0).contains(&share), "games.random", share.to_string(), "a share from 0 to 1")?;
+        let some = share >= 1.0 || !self.games.catalogue.is_empty();
+        need(some, "games.catalogue", "empty".into(), "a game, or games.random = 1")?;
+        need((1..=512).contains(&self.rank), "rank", self.rank.to_string(), "1 to 512")?;
+        let alpha = self.alpha.is_finite() && self.alpha > 0.0;
+        need(alpha, "alpha", self.alpha.to_string(), "a number above 0")?;
+        need(self.rate.is_finite() && self.rate > 0.0, "rate", self.rate.to_string(), "a number above 0")?;
+        need(self.beta.is_finite() && self.beta > 0.0, "beta", self.beta.to_string(), "a number above 0")?;
+        let legality = self.legality.is_finite() && self.legality >= 0.0;
+        need(legality, "legality", self.legality.to_string(), "a number of at least 0")?;
+        need(self.shards > 0 && self.games_per_step >= self.shards, "games_per_step", self.games_per_step.to_string(), "at least one game a shard")?;
+        if let Labels::Fixed(labels) = &self.labels {
+            Named::protocol()[0].labelled([&labels[0], &labels[1]])?;
+        }
+        Ok(())
+    }
+
+    /// The `index`-th game of the run with the style it is told in.
+    ///
+    /// # Errors
+    /// [`Error::Game`] for fixed labels that are unfit.
+    pub fn draw(&self, index: u64) -> Result<(MatrixGame, Style)> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        // Stream 0 belongs to the adapter's first weights.
+        rng.set_stream(index + 1);
+        let random = self.games.catalogue.is_empty() || rng.random_bool(self.games.random);
+        let game = if random {
+            random_game(&mut rng, Split::Train)
+        } else {
+            let name = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
+            let labels = draw(&mut rng, 2, Split::Train);
+            Named::find(name)?.labelled([&labels[0], &labels[1]])?
+        };
+        let game = match &self.labels {
+            Labels::Pool => game,
+            Labels::Fixed(labels) => game.with_labels(labels, labels)?,
+        };
+        Ok((game, self.style(&mut rng)))
+    }
+
+    fn style(&self, rng: &mut impl Rng) -> Style {
+        let all: Vec<Style> = Style::all().collect();
+        let mut style = all[rng.random_range(0..all.len())];
+        if self.styles == Styles::OriginalLayout {
+            style.layout = crate::agent::prompt::Layout::Original;
+        }
+        style
+    }
+}

@@ -1,0 +1,190 @@
+//! Moral fine-tuning of a LoRA adapter, exactly.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use super::adam::{Adam, clip};
+use super::curriculum::TrainConfig;
+use super::decoder::Decoder;
+use super::objective::{Decision, Parts, Terms, all_scores, objective, sequences, softmax, sources};
+use super::pack::Pack;
+use super::pretrain::normal;
+use super::shards::Shards;
+use crate::agent::prompt::{encode, options, prompt};
+use crate::engine::Model;
+use crate::game::{History, MatrixGame};
+use crate::{Error, Result};
+
+/// What a step reports.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StepReport {
+    /// Steps done.
+    pub step: u64,
+    /// Phase it belonged to.
+    pub phase: usize,
+    /// Objective, expected reward, divergence, distance to the optimum, legality mass.
+    #[serde(flatten)]
+    pub parts: Parts,
+    /// Norm of the gradient before clipping.
+    pub norm: f32,
+    /// Learning rate used.
+    pub rate: f32,
+    /// Trie nodes pushed through the model so far, reference passes not counted.
+    pub tokens: u64,
+}
+
+/// A run in progress. Adapter, optimiser and token count are its whole state.
+pub struct Finetuning {
+    /// The config.
+    pub config: TrainConfig,
+    model: Model,
+    base: Decoder,
+    decoder: Decoder,
+    /// The adapter's parameters.
+    pub theta: Vec<f32>,
+    /// The optimiser.
+    pub adam: Adam,
+    /// Trie nodes so far.
+    pub tokens: u64,
+    grads: Vec<f32>,
+    shards: Shards,
+    reference: Shards,
+}
+
+/// One shard's decisions over one pack.
+struct Batch {
+    pack: Pack,
+    decisions: Vec<Decision>,
+}
+
+impl Finetuning {
+    /// A fresh run on a loaded model (the vocabulary alone is enough: the trainer reads the weights itself).
+    ///
+    /// # Errors
+    /// What [`TrainConfig::check`] finds; [`Error::Training`] for a model the trainer does not have.
+    pub fn new(model: &Model, config: TrainConfig) -> Result<Self> {
+        config.check()?;
+        let base = Decoder::frozen(model)?;
+        let decoder = base.clone().with_lora(config.rank, config.alpha);
+        let mut theta = vec![0.0; decoder.n_params()];
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        // A is random and B zero, so that training starts at the bare model (Hu et al. 2021).
+        for block in decoder.blocks() {
+            for (_, linear) in block.linears() {
+                let lora = linear.lora.as_ref().expect("every linear layer has one");
+                let std = 1.0 / (linear.n_in as f32).sqrt();
+                theta[lora.a.clone()].iter_mut().for_each(|w| *w = std * normal(&mut rng));
+            }
+        }
+        let adam = Adam::new(theta.len(), 0.98, 0.0);
+        let grads = vec![0.0; theta.len()];
+        Ok(Self {
+            config,
+            model: model.clone(),
+            base,
+            decoder,
+            theta,
+            adam,
+            tokens: 0,
+            grads,
+            shards: Shards::default(),
+            reference: Shards::default(),
+        })
+    }
+
+    /// The decoder with the adapter.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The model it trains on.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Steps taken.
+    #[must_use]
+    pub fn step_count(&self) -> u64 {
+        self.adam.step
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// [`Error::Training`] after the last phase or when the objective is no number any more; the parameters are then
+    /// those before the step.
+    pub fn step(&mut self) -> Result<StepReport> {
+        let c = &self.config;
+        let step = self.adam.step;
+        let Some((phase, _)) = c.phase_at(step) else {
+            return Err(Error::Training { problem: format!("step {step} is past the last phase") });
+        };
+        let per_shard = c.games_per_step / c.shards;
+        let batches = (0..c.shards)
+            .map(|s| {
+                let first = step * c.games_per_step as u64 + (s * per_shard) as u64;
+                let games = (0..per_shard as u64).map(|i| c.draw(first + i));
+                let mut batch = Batch { pack: Pack::default(), decisions: Vec::new() };
+                for game in games {
+                    let (game, style) = game?;
+                    self.push(&mut batch, &game, style, phase)?;
+                }
+                Ok(batch)
+            })
+            .collect::<Result<Vec<Batch>>>()?;
+        let (packs, decisions): (Vec<Pack>, Vec<Vec<Decision>>) =
+            batches.into_iter().map(|b| (b.pack, b.decisions)).unzip();
+        let references: Vec<Vec<Vec<f64>>> = self.reference.logits(&self.base, &[], &packs, |i, logits| {
+            all_scores(&decisions[i], logits, &packs[i]).iter().map(|s| softmax(s)).collect()
+        });
+        let terms = Terms { beta: c.beta, legality: c.legality };
+        let weight: f64 = decisions.iter().flatten().map(|d| d.weight).sum();
+        let parts = self.shards.gradient(&self.decoder, &self.theta, &packs, &mut self.grads, |i, logits| {
+            objective(&decisions[i], &references[i], terms, 1.0 / weight, &packs[i], logits)
+        });
+        let parts = Parts::mean(&parts);
+        let norm = clip(&mut self.grads, 1.0);
+        if !parts.objective.is_finite() || !norm.is_finite() {
+            let problem = format!("the objective is {} at step {step}; a lower rate may help", parts.objective);
+            return Err(Error::Training { problem });
+        }
+        self.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
+        let rate = c.rate_at(step);
+        self.adam.step(&mut self.theta, &self.grads, rate);
+        Ok(StepReport { step: step + 1, phase, parts, norm, rate, tokens: self.tokens })
+    }
+
+    /// Adds every state of a game to a batch, as one trie.
+    fn push(&self, batch: &mut Batch, game: &MatrixGame, style: crate::agent::prompt::Style, phase: usize) -> Result<()> {
+        let c = &self.config;
+        let options = options(&self.model, game)?;
+        let states: Vec<_> = std::iter::once(None).chain(History::states(game).map(Some)).collect();
+        let weight = 1.0 / states.len() as f64;
+        let mut all = Vec::new();
+        let mut prompts = Vec::new();
+        let mut rewards = Vec::new();
+        for state in states {
+            let tokens = encode(&self.model, &prompt(game, state, style))?.tokens;
+            all.extend(sequences(&tokens, &options));
+            prompts.push(tokens.len());
+            let belief = c.opponent.policy(game, state)?;
+            rewards.push(c.phases[phase].reward.expected(game, state, &belief)?);
+        }
+        let nodes = batch.pack.push(&all);
+        let reads: Vec<Vec<(u32, i32)>> = nodes
+            .iter()
+            .enumerate()
+            .map(|(i, nodes)| sources(nodes, prompts[i / options.len()], &options[i % options.len()]).collect())
+            .collect();
+        batch.pack.request(reads.iter().flatten().map(|(node, _)| *node));
+        let rows = |reads: &Vec<(u32, i32)>| reads.iter().map(|&(n, t)| (batch.pack.output_row(n), t)).collect();
+        // Later games only append outputs, so rows stay what they are.
+        for (reads, rewards) in reads.chunks(options.len()).zip(rewards) {
+            batch.decisions.push(Decision { reads: reads.iter().map(rows).collect(), rewards, weight });
+        }
+        Ok(())
+    }
+}

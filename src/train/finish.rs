@@ -1,0 +1,89 @@
+//! From trained parameters to an adapter file that proves itself: recorded decisions, written, loaded back, verified.
+
+use std::path::Path;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::curriculum::{Labels, Styles};
+use super::export::write_adapter;
+use super::finetune::Finetuning;
+use super::labels::{Split, draw};
+use crate::Result;
+use crate::agent::manifest::{Manifest, SelfTest};
+use crate::agent::prompt::{PROMPT_VERSION, Style};
+use crate::agent::scenario::Scenario;
+use crate::agent::verify::{Verification, verify};
+use crate::agent::Agent;
+use crate::engine::{Adapter, ContextOptions, Model};
+use crate::game::{History, Named};
+
+/// Decisions recorded in an adapter: five games, their states, a style each.
+fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e1f);
+    let styles: Vec<Style> = Style::all().collect();
+    let mut tests = Vec::new();
+    for named in Named::protocol() {
+        let labels = match labels {
+            Labels::Fixed(labels) => labels.to_vec(),
+            Labels::Pool => draw(&mut rng, 2, Split::Test),
+        };
+        let game = named.labelled([&labels[0], &labels[1]])?;
+        for state in std::iter::once(None).chain(History::states(&game).map(Some)) {
+            let style = styles[tests.len() % styles.len()];
+            tests.push(SelfTest { game: game.clone(), style, state, probabilities: Vec::new() });
+        }
+    }
+    Ok(tests)
+}
+
+/// Writes the adapter of a run and verifies what was written. `model` is the base with its weights loaded.
+///
+/// # Errors
+/// [`crate::Error::Io`]; [`crate::Error::Unverified`] when the file, loaded back, does nothing or not what it should.
+pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Verification> {
+    let c = &run.config;
+    let mut manifest = Manifest {
+        version: 1,
+        name: c.name.clone(),
+        base: model.fingerprint().into(),
+        rewards: c.phases.iter().map(|p| p.reward).collect(),
+        beta: c.beta,
+        games: match (c.games.catalogue.is_empty(), c.games.random) {
+            (false, 0.0) => c.games.catalogue.join(", "),
+            (false, share) => format!("{}; {share} of them random 2x2", c.games.catalogue.join(", ")),
+            (true, _) => "random 2x2".into(),
+        },
+        labels: match &c.labels {
+            Labels::Pool => "drawn anew for every game from the training split".into(),
+            Labels::Fixed(labels) => labels.join(", "),
+        } + match c.styles {
+            Styles::All => "; every layout and order",
+            Styles::OriginalLayout => "; original layout, every order",
+        },
+        prompt_version: PROMPT_VERSION,
+        seed: c.seed,
+        steps: run.step_count(),
+        trainer: env!("CARGO_PKG_VERSION").into(),
+        self_test: self_tests(&c.labels, c.seed)?,
+    };
+    // The runtime, not the trainer, says what the policy is: its int8 activations are part of what will be deployed.
+    let draft = path.with_extension("draft");
+    write_adapter(&draft, run.decoder(), &run.theta, c.alpha, &manifest)?;
+    let recorded = Adapter::load(model, &draft).and_then(|adapter| record(model, &adapter, &mut manifest.self_test));
+    let _ = std::fs::remove_file(&draft);
+    recorded?;
+    write_adapter(path, run.decoder(), &run.theta, c.alpha, &manifest)?;
+    verify(&Adapter::load(model, path)?)
+}
+
+fn record(model: &Model, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {
+    for test in tests {
+        let mut scenario = Scenario::new(test.game.clone());
+        scenario.style = test.style;
+        let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
+        agent.set_adapters(&[(adapter.clone(), 1.0)])?;
+        test.probabilities = agent.consider(test.state)?.policy();
+    }
+    Ok(())
+}

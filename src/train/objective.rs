@@ -1,0 +1,191 @@
+//! The exact objective of one-step moral fine-tuning (architecture.md, "Training, in one paragraph").
+//!
+//! `J = sum_s w(s) [ sum_a pi(a|s) R(s,a) - beta KL(pi(.|s) || ref(.|s)) + lambda log L(s) ]`
+//!
+//! where `pi` is the softmax of the scores `S(a)` over the legal actions (the runtime's policy at temperature 1), `ref`
+//! the bare model's, and `L = sum_a exp S(a)` the legality mass. Nothing is sampled: states and actions are few, so
+//! value and gradient are sums. Without the last term the optimum is known, `pi* ~ ref exp(R / beta)`, and every report
+//! says how far the policy still is from it.
+
+use serde::Serialize;
+
+use super::kernels::exp;
+use super::pack::Pack;
+use crate::engine::Token;
+use crate::engine::score::log_sum_exp;
+
+/// One decision in a batch: where its scores are read, and what its actions are worth.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// For each legal action the `(output row, token)` whose log-probabilities add up to its score.
+    pub reads: Vec<Vec<(usize, Token)>>,
+    /// Expected reward of each action.
+    pub rewards: Vec<f64>,
+    /// Weight of the state in the objective.
+    pub weight: f64,
+}
+
+/// Weights of the objective's terms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// Weight of the divergence from the reference, above 0.
+    pub beta: f64,
+    /// Weight of the logarithm of the legality mass, 0 or more.
+    pub legality: f64,
+}
+
+/// The objective's parts over a batch, and the distance to the optimum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Parts {
+    /// Sum of the weights.
+    pub weight: f64,
+    /// Expected reward.
+    pub reward: f64,
+    /// The largest expected reward any policy has.
+    pub best: f64,
+    /// Divergence from the reference, nats.
+    pub kl: f64,
+    /// Total variation distance to the closed-form optimum, 0 to 1.
+    pub distance: f64,
+    /// Mean legality mass.
+    pub legality: f64,
+    /// The objective.
+    pub objective: f64,
+}
+
+impl Parts {
+    fn add(&mut self, o: &Self) {
+        self.weight += o.weight;
+        self.reward += o.reward;
+        self.best += o.best;
+        self.kl += o.kl;
+        self.distance += o.distance;
+        self.legality += o.legality;
+        self.objective += o.objective;
+    }
+
+    /// The sum over shards, in their order, as means over the weight.
+    #[must_use]
+    pub fn mean(all: &[Self]) -> Self {
+        let mut sum = Self::default();
+        all.iter().for_each(|p| sum.add(p));
+        let w = sum.weight;
+        Self {
+            weight: w,
+            reward: sum.reward / w,
+            best: sum.best / w,
+            kl: sum.kl / w,
+            distance: sum.distance / w,
+            legality: sum.legality / w,
+            objective: sum.objective / w,
+        }
+    }
+}
+
+/// Adds a decision's sequences to those of its trie: the prompt with each option, whose last token is only read.
+#[must_use]
+pub fn sequences(prompt: &[Token], options: &[Vec<Token>]) -> Vec<Vec<Token>> {
+    options.iter().map(|o| prompt.iter().chain(&o[..o.len() - 1]).copied().collect()).collect()
+}
+
+/// The nodes whose logits give an option's tokens, given the nodes of its sequence.
+#[must_use]
+pub fn sources<'a>(nodes: &'a [u32], prompt: usize, option: &'a [Token]) -> impl Iterator<Item = (u32, Token)> + 'a {
+    nodes[prompt - 1..].iter().copied().zip(option.iter().copied())
+}
+
+/// Scores of every action: the rule of [`crate::engine::score`], read off the trainer's logits. `totals` caches the
+/// log-sum-exp of each output row.
+fn scores(decision: &Decision, logits: &[f32], width: usize, totals: &mut [f64]) -> Vec<f64> {
+    let score = |reads: &Vec<(usize, Token)>| {
+        reads
+            .iter()
+            .map(|&(row, token)| {
+                let values = &logits[row * width..(row + 1) * width];
+                if totals[row].is_nan() {
+                    totals[row] = log_sum_exp(values);
+                }
+                f64::from(values[token as usize]) - totals[row]
+            })
+            .sum()
+    };
+    decision.reads.iter().map(score).collect()
+}
+
+/// Scores of a pack's decisions.
+#[must_use]
+pub fn all_scores(decisions: &[Decision], logits: &[f32], pack: &Pack) -> Vec<Vec<f64>> {
+    let rows = pack.outputs.len();
+    let mut totals = vec![f64::NAN; rows];
+    decisions.iter().map(|d| scores(d, logits, logits.len() / rows, &mut totals)).collect()
+}
+
+/// Softmax over the legal actions.
+#[must_use]
+pub fn softmax(scores: &[f64]) -> Vec<f64> {
+    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|w| w / total).collect()
+}
+
+/// The optimum without the legality term: `ref exp(R / beta)`, normalised.
+#[must_use]
+pub fn optimum(reference: &[f64], rewards: &[f64], beta: f64) -> Vec<f64> {
+    softmax(&reference.iter().zip(rewards).map(|(p, r)| p.ln() + r / beta).collect::<Vec<_>>())
+}
+
+/// Value of the objective over a pack's decisions; the logits are replaced by the gradient of its negative, scaled by
+/// `scale`. `references` are the bare model's policies.
+pub fn objective(
+    decisions: &[Decision],
+    references: &[Vec<f64>],
+    terms: Terms,
+    scale: f64,
+    pack: &Pack,
+    logits: &mut [f32],
+) -> Parts {
+    let rows = pack.outputs.len();
+    let width = logits.len() / rows;
+    let mut totals = vec![f64::NAN; rows];
+    let mut parts = Parts::default();
+    // Gradient of -J in each read: a number a (row, token); and summed a row, what its softmax gives back.
+    let mut pulls: Vec<(usize, Token, f64)> = Vec::new();
+    let mut back = vec![0.0; rows];
+    for (d, reference) in decisions.iter().zip(references) {
+        let scores = scores(d, logits, width, &mut totals);
+        let pi = softmax(&scores);
+        let legal: f64 = scores.iter().map(|s| s.exp()).sum();
+        let ratio: Vec<f64> = pi.iter().zip(reference).map(|(p, q)| (p / q).ln()).collect();
+        let kl: f64 = pi.iter().zip(&ratio).map(|(p, l)| if *p > 0.0 { p * l } else { 0.0 }).sum();
+        let reward: f64 = pi.iter().zip(&d.rewards).map(|(p, r)| p * r).sum();
+        let best = optimum(reference, &d.rewards, terms.beta);
+        let w = d.weight;
+        parts.add(&Parts {
+            weight: w,
+            reward: w * reward,
+            best: w * d.rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            kl: w * kl,
+            distance: w * 0.5 * pi.iter().zip(&best).map(|(p, q)| (p - q).abs()).sum::<f64>(),
+            legality: w * legal,
+            objective: w * (reward - terms.beta * kl + terms.legality * legal.ln()),
+        });
+        for (a, reads) in d.reads.iter().enumerate() {
+            // dJ/dS(a) = pi(a) [R(a) - beta ln(pi/ref)(a) - E(the same)] + lambda pi(a), since exp(S(a)) / L = pi(a).
+            let advantage = d.rewards[a] - terms.beta * ratio[a] - (reward - terms.beta * kl);
+            let pull = -w * scale * pi[a] * (advantage + terms.legality);
+            for &(row, token) in reads {
+                pulls.push((row, token, pull));
+                back[row] += pull;
+            }
+        }
+    }
+    for (row, values) in logits.chunks_exact_mut(width).enumerate() {
+        let (total, back) = (totals[row] as f32, back[row] as f32);
+        values.iter_mut().for_each(|x| *x = -back * exp(*x - total));
+    }
+    for (row, token, pull) in pulls {
+        logits[row * width + token as usize] += pull as f32;
+    }
+    parts
+}
