@@ -1,5 +1,8 @@
 //! Grouped-query attention under the trie mask, forward and backward, one trie at a time.
 
+use std::ops::Range;
+
+use super::kernels::{dot, exp, max, sum};
 use super::pack::Pack;
 use crate::engine::numeric::{Matrix, MatrixMut, product};
 
@@ -66,12 +69,27 @@ impl Rows {
         }
     }
 
-    fn of_tree(self, pack: &Pack, tree: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    fn of_tree(self, pack: &Pack, tree: &Range<usize>) -> Range<usize> {
         match self {
             Self::All => tree.clone(),
             Self::Outputs => pack.outputs_of(tree),
         }
     }
+}
+
+/// Query rows handled at a time. Rows of a block attend to no key beyond its last node, so that the upper half of the
+/// score matrix is mostly never computed.
+const BLOCK: usize = 64;
+
+/// A block of queries: rows of the batch, and how many of the trie's keys the last of them can see.
+fn blocks(pack: &Pack, rows: Rows, tree: &Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let range = rows.of_tree(pack, tree);
+    let start = tree.start;
+    range.clone().step_by(BLOCK).map(move |first| {
+        let block = first..(first + BLOCK).min(range.end);
+        let keys = rows.node(pack, block.end - 1) + 1 - start;
+        (block, keys)
+    })
 }
 
 /// `out = softmax(q k^T / sqrt(dim)) v` per trie and head; the probabilities stay in `p` for the way back.
@@ -80,50 +98,42 @@ pub fn forward(heads: Heads, pack: &Pack, rows: Rows, q: &[f32], k: &[f32], v: &
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
     p.clear();
     for tree in &pack.trees {
-        let range = rows.of_tree(pack, tree);
-        let (m, n) = (range.len(), tree.len());
-        if m == 0 {
-            continue;
-        }
-        let ends = &pack.ends[tree.clone()];
-        for (_, qc, kc) in heads.each() {
-            let at = p.len();
-            p.resize(at + m * n, 0.0);
-            let scores = &mut p[at..];
-            let qh = Matrix::strided(&q[range.start * width + qc..], m, dim, width);
-            let kh = Matrix::strided(&k[tree.start * kv + kc..], n, dim, kv);
-            product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale(), false, 1);
-            for (row, scores) in range.clone().zip(scores.chunks_exact_mut(n)) {
-                masked_softmax(scores, ends, rows.node(pack, row) - tree.start, tree.start);
+        for (block, n) in blocks(pack, rows, tree) {
+            let m = block.len();
+            for (_, qc, kc) in heads.each() {
+                let at = p.len();
+                p.resize(at + m * n, 0.0);
+                let scores = &mut p[at..];
+                let qh = Matrix::strided(&q[block.start * width + qc..], m, dim, width);
+                let kh = Matrix::strided(&k[tree.start * kv + kc..], n, dim, kv);
+                product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale(), false, 1);
+                for (row, scores) in block.clone().zip(scores.chunks_exact_mut(n)) {
+                    masked_softmax(scores, &pack.ends[tree.clone()], rows.node(pack, row), tree.start);
+                }
+                let vh = Matrix::strided(&v[tree.start * kv + kc..], n, dim, kv);
+                let oh = MatrixMut::strided(&mut out[block.start * width + qc..], m, dim, width);
+                product(oh, Matrix::new(scores, m, n), vh, 1.0, false, 1);
             }
-            let vh = Matrix::strided(&v[tree.start * kv + kc..], n, dim, kv);
-            let oh = MatrixMut::strided(&mut out[range.start * width + qc..], m, dim, width);
-            product(oh, Matrix::new(scores, m, n), vh, 1.0, false, 1);
         }
     }
 }
 
-/// Softmax over the nodes that node `i` sees; zero elsewhere.
-fn masked_softmax(scores: &mut [f32], ends: &[u32], i: usize, start: usize) {
-    let (seen, beyond) = scores.split_at_mut(i + 1);
+/// Softmax over the nodes that `node` sees; zero elsewhere. `ends` are those of the trie, which begins at `start`.
+fn masked_softmax(scores: &mut [f32], ends: &[u32], node: usize, start: usize) {
+    let (seen, beyond) = scores.split_at_mut(node - start + 1);
     beyond.fill(0.0);
-    let node = (start + i) as u32;
-    let mut max = f32::NEG_INFINITY;
+    let node = node as u32;
     for (s, &end) in seen.iter_mut().zip(ends) {
-        *s = if end > node { *s } else { f32::NEG_INFINITY };
-        max = max.max(*s);
+        // Far below every real score, yet finite: its exponential is zero without a special case.
+        *s = if end > node { *s } else { -1e30 };
     }
-    let mut total = 0.0;
-    for s in seen.iter_mut() {
-        let e = super::kernels::exp(*s - max);
-        *s = if *s == f32::NEG_INFINITY { 0.0 } else { e };
-        total += *s;
-    }
-    let inverse = 1.0 / total;
+    let top = max(seen);
+    seen.iter_mut().for_each(|s| *s = if *s > -1e29 { exp(*s - top) } else { 0.0 });
+    let inverse = 1.0 / sum(seen);
     seen.iter_mut().for_each(|s| *s *= inverse);
 }
 
-/// Backward of [`forward`]: writes `dq`, adds to `dk` and `dv`. `p` is consumed as scratch.
+/// Backward of [`forward`]: writes `dq`, adds to `dk` and `dv`.
 #[expect(clippy::too_many_arguments, reason = "attention has four operands and as many gradients")]
 pub fn backward(
     heads: Heads,
@@ -140,30 +150,30 @@ pub fn backward(
     ds: &mut Vec<f32>,
 ) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
+    let scale = heads.scale();
     let mut at = 0;
     for tree in &pack.trees {
-        let range = rows.of_tree(pack, tree);
-        let (m, n) = (range.len(), tree.len());
-        if m == 0 {
-            continue;
-        }
-        ds.resize(m * n, 0.0);
-        for (_, qc, kc) in heads.each() {
-            let probabilities = &p[at..at + m * n];
-            at += m * n;
-            let (qo, ko) = (range.start * width + qc, tree.start * kv + kc);
-            let doh = Matrix::strided(&dout[qo..], m, dim, width);
-            let ph = Matrix::new(probabilities, m, n);
-            product(MatrixMut::strided(&mut dv[ko..], n, dim, kv), ph.t(), doh, 1.0, true, 1);
-            product(MatrixMut::new(ds, m, n), doh, Matrix::strided(&v[ko..], n, dim, kv).t(), 1.0, false, 1);
-            for (ds, p) in ds.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
-                let dot: f32 = ds.iter().zip(p).map(|(d, p)| d * p).sum();
-                ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - dot));
+        for (block, n) in blocks(pack, rows, tree) {
+            let m = block.len();
+            ds.resize(m * n, 0.0);
+            for (_, qc, kc) in heads.each() {
+                let probabilities = &p[at..at + m * n];
+                at += m * n;
+                let (qo, ko) = (block.start * width + qc, tree.start * kv + kc);
+                let doh = Matrix::strided(&dout[qo..], m, dim, width);
+                let (qh, kh) = (Matrix::strided(&q[qo..], m, dim, width), Matrix::strided(&k[ko..], n, dim, kv));
+                let vh = Matrix::strided(&v[ko..], n, dim, kv);
+                let ph = Matrix::new(probabilities, m, n);
+                product(MatrixMut::strided(&mut dv[ko..], n, dim, kv), ph.t(), doh, 1.0, true, 1);
+                product(MatrixMut::new(ds, m, n), doh, vh.t(), 1.0, false, 1);
+                for (ds, p) in ds.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
+                    let along = dot(ds, p);
+                    ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
+                }
+                let s = Matrix::new(ds, m, n);
+                product(MatrixMut::strided(&mut dq[qo..], m, dim, width), s, kh, scale, false, 1);
+                product(MatrixMut::strided(&mut dk[ko..], n, dim, kv), s.t(), qh, scale, true, 1);
             }
-            let s = Matrix::new(ds, m, n);
-            let scale = heads.scale();
-            product(MatrixMut::strided(&mut dq[qo..], m, dim, width), s, Matrix::strided(&k[ko..], n, dim, kv), scale, false, 1);
-            product(MatrixMut::strided(&mut dk[ko..], n, dim, kv), s.t(), Matrix::strided(&q[qo..], m, dim, width), scale, true, 1);
         }
     }
 }

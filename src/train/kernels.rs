@@ -1,6 +1,7 @@
 //! Element-wise kernels, each beside its vector-Jacobian product. Matrices are row-major slices.
 
 pub use crate::engine::numeric::exp;
+use crate::engine::score::log_sum_exp;
 
 /// `y = x / rms(x) * w` for each row of width `w.len()`.
 pub fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {
@@ -16,12 +17,13 @@ pub fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {
 /// Adds the gradient of [`rms_norm`] to `dx`, and to `dw` where the weight is trained.
 pub fn rms_norm_back(x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut [f32], mut dw: Option<&mut [f32]>) {
     let d = w.len();
+    let mut scaled = vec![0.0; d];
     for ((x, dy), dx) in x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d)) {
         let r = inverse_rms(x, eps);
-        let dot = sum(dy.iter().zip(w).zip(x).map(|((dy, w), x)| dy * w * x));
-        let along = dot * r * r * r / d as f32;
-        for (((dx, dy), w), x) in dx.iter_mut().zip(dy).zip(w).zip(x) {
-            *dx += dy * w * r - x * along;
+        scaled.iter_mut().zip(dy).zip(w).for_each(|((s, dy), w)| *s = dy * w);
+        let along = dot(&scaled, x) * r * r * r / d as f32;
+        for ((dx, s), x) in dx.iter_mut().zip(&scaled).zip(x) {
+            *dx += s * r - x * along;
         }
         if let Some(dw) = dw.as_deref_mut() {
             for ((dw, dy), x) in dw.iter_mut().zip(dy).zip(x) {
@@ -32,17 +34,51 @@ pub fn rms_norm_back(x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut [f32],
 }
 
 fn inverse_rms(x: &[f32], eps: f32) -> f32 {
-    let mean = sum(x.iter().map(|v| v * v)) / x.len() as f32;
+    let mean = dot(x, x) / x.len() as f32;
     1.0 / (mean + eps).sqrt()
 }
 
-/// Sum in eight lanes: fixed order, and the compiler may vectorise it.
-fn sum(values: impl Iterator<Item = f32>) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    for (i, v) in values.enumerate() {
-        lanes[i & 7] += v;
+/// Lanes of a reduction: fixed, so that the order of additions never depends on the machine, and wide enough that the
+/// compiler vectorises.
+const LANES: usize = 16;
+
+/// `sum a[i] b[i]`.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let (xs, ys) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in xs.zip(ys) {
+        for ((l, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *l += x * y;
+        }
     }
-    lanes.iter().sum()
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// `sum a[i]`.
+pub fn sum(a: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let chunks = a.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().sum();
+    for chunk in chunks {
+        for (l, x) in lanes.iter_mut().zip(chunk) {
+            *l += x;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// The largest element; NaN is not looked for.
+pub fn max(a: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = a.chunks_exact(LANES);
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for chunk in chunks {
+        for (l, &x) in lanes.iter_mut().zip(chunk) {
+            *l = if x > *l { x } else { *l };
+        }
+    }
+    lanes.iter().copied().fold(rest, f32::max)
 }
 
 /// How a rotary embedding pairs the elements of a head.
@@ -117,9 +153,7 @@ pub fn swiglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32]) 
 
 /// Turns a row of logits into log-probabilities in place and returns the log-sum-exp it subtracted.
 pub fn log_softmax(row: &mut [f32]) -> f32 {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let total = sum(row.iter().map(|x| exp(x - max)));
-    let lse = max + total.ln();
+    let lse = log_sum_exp(row) as f32;
     row.iter_mut().for_each(|x| *x -= lse);
     lse
 }
