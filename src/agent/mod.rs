@@ -8,6 +8,7 @@
 
 mod agent;
 pub mod decision;
+mod explain;
 pub mod manifest;
 pub mod policy;
 pub mod prompt;

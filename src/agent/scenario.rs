@@ -22,21 +22,14 @@ pub struct Scenario {
     pub history: Vec<Profile>,
 }
 
-/// A catalogue name, or a game of one's own.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-enum GameChoice {
-    Named(String),
-    Own(MatrixGame),
-}
-
 /// The JSON form; unknown fields are refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScenarioDocument {
     #[serde(default = "one")]
     version: u32,
-    game: GameChoice,
+    /// A catalogue name, or a game document.
+    game: serde_json::Value,
     /// Labels of the agent's actions, in order of action id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     labels: Option<Vec<String>>,
@@ -76,9 +69,9 @@ impl Scenario {
         if d.version != 1 {
             return Err(bad(format!("version {}, expected 1", d.version)));
         }
-        let mut game = match d.game {
-            GameChoice::Named(name) => Named::find(&name)?.game(),
-            GameChoice::Own(game) => game,
+        let mut game = match &d.game {
+            serde_json::Value::String(name) => Named::find(name)?.game(),
+            own => MatrixGame::from_json(&own.to_string())?,
         };
         if d.labels.is_some() || d.other_labels.is_some() {
             let own = d.labels.unwrap_or_else(|| game.labels(Player::Row).to_vec());
@@ -107,7 +100,7 @@ impl Scenario {
             self.history.iter().map(|p| [label(Player::Row, p.own), label(Player::Column, p.other)]).collect();
         let document = ScenarioDocument {
             version: 1,
-            game: GameChoice::Own(self.game.clone()),
+            game: serde_json::to_value(&self.game).expect("a game is plain data"),
             labels: None,
             other_labels: None,
             style: self.style,

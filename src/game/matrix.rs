@@ -98,6 +98,12 @@ pub enum GameError {
         /// The catalogue's names.
         expected: String,
     },
+    /// A document that is no game.
+    #[error("game: {problem}")]
+    Document {
+        /// What the parser says.
+        problem: String,
+    },
     /// A document written by another version of the format.
     #[error("game: version {found} of the format, expected 1")]
     Version {
@@ -193,6 +199,22 @@ impl MatrixGame {
             game.check_action(player, game.cooperative(player))?;
         }
         Ok(game)
+    }
+
+    /// Reads the versioned JSON form.
+    ///
+    /// # Errors
+    /// [`GameError::Document`] where it does not parse, otherwise what [`MatrixGame::new`] finds.
+    pub fn from_json(json: &str) -> Result<Self, GameError> {
+        let document: GameDocument =
+            serde_json::from_str(json).map_err(|e| GameError::Document { problem: e.to_string() })?;
+        document.try_into()
+    }
+
+    /// The versioned JSON form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a game is plain data")
     }
 
     /// The same game under other labels.

@@ -139,7 +139,7 @@ fn game(name: &str) -> anyhow::Result<MatrixGame> {
         return Ok(Named::find(name).map_err(probity::Error::from)?.game());
     }
     let text = fs::read_to_string(name).with_context(|| name.to_owned())?;
-    serde_json::from_str(&text).map_err(|e| Usage(format!("{name}: {e}")).into())
+    Ok(MatrixGame::from_json(&text).map_err(probity::Error::from).with_context(|| name.to_owned())?)
 }
 
 fn parse_layout(name: &str) -> Result<Layout, String> {
