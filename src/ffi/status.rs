@@ -21,98 +21,86 @@ pub struct probity_error_t {
     pub message: [c_char; PROBITY_ERROR_MESSAGE_SIZE],
 }
 
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])* $name:ident = $value:literal;)*) => {
-        $($(#[doc = $doc])* pub const $name: probity_status_t = $value;)*
-
-        /// Every code, for tests: none may be used twice.
-        #[doc(hidden)]
-        pub const ALL_CODES: &[(&str, probity_status_t)] = &[$((stringify!($name), $name)),*];
-    };
-}
-
-codes! {
-    /// Done.
-    PROBITY_STATUS_OK = 0;
-    /// A pointer that must not be NULL is.
-    PROBITY_STATUS_NULL_ARGUMENT = 1;
-    /// A string is not UTF-8.
-    PROBITY_STATUS_INVALID_UTF8 = 2;
-    /// A handle that no object ever had.
-    PROBITY_STATUS_INVALID_HANDLE = 3;
-    /// A handle whose object was freed already.
-    PROBITY_STATUS_STALE_HANDLE = 4;
-    /// A handle of another kind of object, or of another copy of the library.
-    PROBITY_STATUS_FOREIGN_HANDLE = 5;
-    /// An array has another length than the game needs.
-    PROBITY_STATUS_BUFFER_SIZE = 6;
-    /// The agent is in use by another thread.
-    PROBITY_STATUS_BUSY = 7;
-    /// Stopped because the caller asked for it.
-    PROBITY_STATUS_CANCELLED = 8;
-    /// A defect of the library; the process goes on, the object should be freed.
-    PROBITY_STATUS_PANIC = 9;
-    /// Too many live objects.
-    PROBITY_STATUS_LIMIT = 10;
-    /// Reading or writing failed.
-    PROBITY_STATUS_IO = 20;
-    /// Not a GGUF file.
-    PROBITY_STATUS_NOT_GGUF = 21;
-    /// A file that ends too early.
-    PROBITY_STATUS_TRUNCATED = 22;
-    /// A GGUF header that breaks the format or a limit.
-    PROBITY_STATUS_MALFORMED_GGUF = 23;
-    /// A GGUF file that is no model this library runs.
-    PROBITY_STATUS_UNSUPPORTED_MODEL = 24;
-    /// A GGUF file that is no adapter this library applies.
-    PROBITY_STATUS_UNSUPPORTED_ADAPTER = 25;
-    /// An adapter made for another base model.
-    PROBITY_STATUS_ADAPTER_MISMATCH = 26;
-    /// An adapter that does not do what its manifest says, or has none.
-    PROBITY_STATUS_UNVERIFIED = 27;
-    /// The inference engine refused; the message carries its reason.
-    PROBITY_STATUS_ENGINE = 28;
-    /// This processor lacks instructions the library was built with.
-    PROBITY_STATUS_PROCESSOR = 29;
-    /// A payoff table that is not rectangular.
-    PROBITY_STATUS_GAME_SHAPE = 40;
-    /// A payoff that is NaN, infinite or beyond 1e12.
-    PROBITY_STATUS_GAME_PAYOFF = 41;
-    /// Too few or too many actions.
-    PROBITY_STATUS_GAME_ACTIONS = 42;
-    /// A label that is empty, too long or unfit.
-    PROBITY_STATUS_LABEL = 43;
-    /// A label given twice.
-    PROBITY_STATUS_LABEL_REPEATED = 44;
-    /// A label that is the beginning of another.
-    PROBITY_STATUS_LABEL_PREFIX = 45;
-    /// An action the game does not have.
-    PROBITY_STATUS_UNKNOWN_ACTION = 46;
-    /// A belief that is no distribution over the other player's actions.
-    PROBITY_STATUS_BELIEF = 47;
-    /// No catalogue game of that name.
-    PROBITY_STATUS_UNKNOWN_GAME = 48;
-    /// A strategy that this game does not allow.
-    PROBITY_STATUS_STRATEGY = 49;
-    /// A reward that does not exist or whose constants are off.
-    PROBITY_STATUS_REWARD = 50;
-    /// The prompt with its options is longer than the context.
-    PROBITY_STATUS_PROMPT_TOO_LONG = 60;
-    /// More options than one decision may have.
-    PROBITY_STATUS_TOO_MANY_OPTIONS = 61;
-    /// The model's chat template or vocabulary cannot carry the conversation.
-    PROBITY_STATUS_TEMPLATE = 62;
-    /// A document that does not parse, or of another version.
-    PROBITY_STATUS_DOCUMENT = 63;
-    /// An option out of its range.
-    PROBITY_STATUS_OPTION = 64;
-    /// A snapshot that is damaged or of something else.
-    PROBITY_STATUS_SNAPSHOT = 65;
-    /// There is no decision yet.
-    PROBITY_STATUS_NO_DECISION = 66;
-    /// Training failed; never returned by this ABI, which has no trainer.
-    PROBITY_STATUS_TRAINING = 67;
-}
+/// Done.
+pub const PROBITY_STATUS_OK: probity_status_t = 0;
+/// A pointer that must not be NULL is.
+pub const PROBITY_STATUS_NULL_ARGUMENT: probity_status_t = 1;
+/// A string is not UTF-8.
+pub const PROBITY_STATUS_INVALID_UTF8: probity_status_t = 2;
+/// A handle that no object ever had.
+pub const PROBITY_STATUS_INVALID_HANDLE: probity_status_t = 3;
+/// A handle whose object was freed already.
+pub const PROBITY_STATUS_STALE_HANDLE: probity_status_t = 4;
+/// A handle of another kind of object, or of another copy of the library.
+pub const PROBITY_STATUS_FOREIGN_HANDLE: probity_status_t = 5;
+/// An array has another length than the game needs.
+pub const PROBITY_STATUS_BUFFER_SIZE: probity_status_t = 6;
+/// The agent is in use by another thread.
+pub const PROBITY_STATUS_BUSY: probity_status_t = 7;
+/// Stopped because the caller asked for it.
+pub const PROBITY_STATUS_CANCELLED: probity_status_t = 8;
+/// A defect of the library; the process goes on, the object should be freed.
+pub const PROBITY_STATUS_PANIC: probity_status_t = 9;
+/// Too many live objects.
+pub const PROBITY_STATUS_LIMIT: probity_status_t = 10;
+/// Reading or writing failed.
+pub const PROBITY_STATUS_IO: probity_status_t = 20;
+/// Not a GGUF file.
+pub const PROBITY_STATUS_NOT_GGUF: probity_status_t = 21;
+/// A file that ends too early.
+pub const PROBITY_STATUS_TRUNCATED: probity_status_t = 22;
+/// A GGUF header that breaks the format or a limit.
+pub const PROBITY_STATUS_MALFORMED_GGUF: probity_status_t = 23;
+/// A GGUF file that is no model this library runs.
+pub const PROBITY_STATUS_UNSUPPORTED_MODEL: probity_status_t = 24;
+/// A GGUF file that is no adapter this library applies.
+pub const PROBITY_STATUS_UNSUPPORTED_ADAPTER: probity_status_t = 25;
+/// An adapter made for another base model.
+pub const PROBITY_STATUS_ADAPTER_MISMATCH: probity_status_t = 26;
+/// An adapter that does not do what its manifest says, or has none.
+pub const PROBITY_STATUS_UNVERIFIED: probity_status_t = 27;
+/// The inference engine refused; the message carries its reason.
+pub const PROBITY_STATUS_ENGINE: probity_status_t = 28;
+/// This processor lacks instructions the library was built with.
+pub const PROBITY_STATUS_PROCESSOR: probity_status_t = 29;
+/// A payoff table that is not rectangular.
+pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;
+/// A payoff that is NaN, infinite or beyond 1e12.
+pub const PROBITY_STATUS_GAME_PAYOFF: probity_status_t = 41;
+/// Too few or too many actions.
+pub const PROBITY_STATUS_GAME_ACTIONS: probity_status_t = 42;
+/// A label that is empty, too long or unfit.
+pub const PROBITY_STATUS_LABEL: probity_status_t = 43;
+/// A label given twice.
+pub const PROBITY_STATUS_LABEL_REPEATED: probity_status_t = 44;
+/// A label that is the beginning of another.
+pub const PROBITY_STATUS_LABEL_PREFIX: probity_status_t = 45;
+/// An action the game does not have.
+pub const PROBITY_STATUS_UNKNOWN_ACTION: probity_status_t = 46;
+/// A belief that is no distribution over the other player's actions.
+pub const PROBITY_STATUS_BELIEF: probity_status_t = 47;
+/// No catalogue game of that name.
+pub const PROBITY_STATUS_UNKNOWN_GAME: probity_status_t = 48;
+/// A strategy that this game does not allow.
+pub const PROBITY_STATUS_STRATEGY: probity_status_t = 49;
+/// A reward that does not exist or whose constants are off.
+pub const PROBITY_STATUS_REWARD: probity_status_t = 50;
+/// The prompt with its options is longer than the context.
+pub const PROBITY_STATUS_PROMPT_TOO_LONG: probity_status_t = 60;
+/// More options than one decision may have.
+pub const PROBITY_STATUS_TOO_MANY_OPTIONS: probity_status_t = 61;
+/// The model's chat template or vocabulary cannot carry the conversation.
+pub const PROBITY_STATUS_TEMPLATE: probity_status_t = 62;
+/// A document that does not parse, or of another version.
+pub const PROBITY_STATUS_DOCUMENT: probity_status_t = 63;
+/// An option out of its range.
+pub const PROBITY_STATUS_OPTION: probity_status_t = 64;
+/// A snapshot that is damaged or of something else.
+pub const PROBITY_STATUS_SNAPSHOT: probity_status_t = 65;
+/// There is no decision yet.
+pub const PROBITY_STATUS_NO_DECISION: probity_status_t = 66;
+/// Training failed; never returned by this ABI, which has no trainer.
+pub const PROBITY_STATUS_TRAINING: probity_status_t = 67;
 
 /// The number of an error.
 pub(super) fn code_of(error: &Error) -> probity_status_t {

@@ -54,6 +54,17 @@ pub struct Phase {
     pub steps: u64,
 }
 
+/// Element type of a written adapter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As trained.
+    #[default]
+    F32,
+    /// Half the size.
+    F16,
+}
+
 /// Everything a training run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +97,9 @@ pub struct TrainConfig {
     pub beta: f64,
     /// Weight of the logarithm of the legality mass.
     pub legality: f64,
+    /// Element type of the written adapter.
+    #[serde(default)]
+    pub precision: Precision,
     /// Stop a phase early once the distance to the optimum, averaged over the last 50 steps, is below this.
     #[serde(default)]
     pub stop_at_distance: Option<f64>,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::curriculum::{Precision, TrainConfig};
 use super::decoder::Decoder;
 use super::vocab::{TEMPLATE, Vocabulary};
 use crate::Result;
@@ -73,27 +74,36 @@ pub fn write_model(
     write_whole(path, |mut sink| w.write(&mut sink))
 }
 
-/// Writes an adapter: every LoRA pair as F32, with its manifest in the metadata.
+/// Writes an adapter: every LoRA pair, with its manifest in the metadata.
 ///
 /// The pairs were trained against the tensors of the GGUF file, so no rows are permuted.
 ///
 /// # Errors
 /// [`crate::Error::Io`]; whatever stood at `path` before is then untouched.
-pub fn write_adapter(path: &Path, decoder: &Decoder, theta: &[f32], alpha: f32, manifest: &Manifest) -> Result<()> {
+pub fn write_adapter(
+    path: &Path,
+    decoder: &Decoder,
+    theta: &[f32],
+    config: &TrainConfig,
+    manifest: &Manifest,
+) -> Result<()> {
+    let ty = match config.precision {
+        Precision::F32 => GgmlType::F32,
+        Precision::F16 => GgmlType::F16,
+    };
     let mut w = GgufWriter::new();
     w.set_str("general.type", "adapter");
     w.set_str("general.architecture", decoder.shape().architecture.name());
     w.set_str("general.name", manifest.name.clone());
     w.set_str("adapter.type", "lora");
-    w.set_f32("adapter.lora.alpha", alpha);
+    w.set_f32("adapter.lora.alpha", config.alpha);
     w.set_str(MANIFEST_KEY, serde_json::to_string(manifest).expect("a manifest is plain data"));
     for (i, block) in decoder.blocks().iter().enumerate() {
         for (name, linear) in block.linears() {
             let Some(lora) = &linear.lora else { continue };
             let rank = lora.rank as u64;
             let mut put = |side: &str, dims: [u64; 2], values: &[f32]| {
-                let bytes = encode(GgmlType::F32, values, dims[0] as usize);
-                w.tensor(&format!("blk.{i}.{name}.weight.{side}"), &dims, GgmlType::F32, bytes);
+                w.tensor(&format!("blk.{i}.{name}.weight.{side}"), &dims, ty, encode(ty, values, dims[0] as usize));
             };
             put("lora_a", [linear.n_in as u64, rank], &theta[lora.a.clone()]);
             put("lora_b", [rank, linear.n_out as u64], &theta[lora.b.clone()]);

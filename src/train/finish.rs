@@ -69,11 +69,11 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
     };
     // The runtime, not the trainer, says what the policy is: its int8 activations are part of what will be deployed.
     let draft = path.with_extension("draft");
-    write_adapter(&draft, run.decoder(), &run.theta, c.alpha, &manifest)?;
+    write_adapter(&draft, run.decoder(), &run.theta, c, &manifest)?;
     let recorded = Adapter::load(model, &draft).and_then(|adapter| record(model, &adapter, &mut manifest.self_test));
     let _ = std::fs::remove_file(&draft);
     recorded?;
-    write_adapter(path, run.decoder(), &run.theta, c.alpha, &manifest)?;
+    write_adapter(path, run.decoder(), &run.theta, c, &manifest)?;
     verify(&Adapter::load(model, path)?)
 }
 

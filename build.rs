@@ -1,0 +1,65 @@
+//! Keeps `include/probity.h` true to `src/ffi`: with the feature `header`, a build whose header is stale fails and says
+//! how to refresh it. A build without the feature (an application that embeds the library) does nothing here.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "header")]
+    header::check();
+}
+
+#[cfg(feature = "header")]
+mod header {
+    use std::path::Path;
+    use std::{env, fs};
+
+    const HEADER: &str = "include/probity.h";
+    const UPDATE: &str = "PROBITY_UPDATE_HEADER";
+    const PREAMBLE: &str = "/* DO NOT EDIT: generated from src/ffi by `make header`.
+ *
+ * Probity: moral decisions on a local language model.
+ *
+ * Every function returns a probity_status_t. Outputs come last, before the error, and are written only on success; the
+ * error may be NULL. Handles are small structs passed by value: a freed, foreign or made-up one is an error, never
+ * undefined behaviour. Strings are UTF-8; those the library returns are freed with probity_string_free. Models,
+ * adapters and games may be used by many threads at once, an agent by one at a time. The library opens no network
+ * connection and prints nothing.
+ */";
+
+    pub fn check() {
+        println!("cargo::rerun-if-changed=src/ffi");
+        println!("cargo::rerun-if-changed={HEADER}");
+        println!("cargo::rerun-if-env-changed={UPDATE}");
+        let mut builder = cbindgen::Builder::new().with_config(config());
+        let mut files: Vec<_> = fs::read_dir("src/ffi").expect("src/ffi").filter_map(Result::ok).map(|f| f.path()).collect();
+        files.sort();
+        for file in files {
+            builder = builder.with_src(file);
+        }
+        let mut fresh = Vec::new();
+        builder.generate().expect("src/ffi makes a header").write(&mut fresh);
+        let committed = fs::read(HEADER).unwrap_or_default();
+        if fresh == committed {
+            return;
+        }
+        assert!(env::var_os(UPDATE).is_some(), "{HEADER} is stale: refresh it with `make header` and commit it");
+        fs::create_dir_all(Path::new(HEADER).parent().expect("a folder")).expect("include/");
+        fs::write(HEADER, fresh).expect(HEADER);
+    }
+
+    fn config() -> cbindgen::Config {
+        let mut config = cbindgen::Config {
+            language: cbindgen::Language::C,
+            cpp_compat: true,
+            usize_is_size_t: true,
+            header: Some(PREAMBLE.into()),
+            include_guard: Some("PROBITY_H".into()),
+            style: cbindgen::Style::Both,
+            line_length: 110,
+            documentation: true,
+            documentation_style: cbindgen::DocumentationStyle::C99,
+            ..Default::default()
+        };
+        config.defines.clear();
+        config
+    }
+}

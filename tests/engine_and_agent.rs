@@ -1,0 +1,328 @@
+//! The runtime: scores, caching, adapters, cancelling, snapshots, on a small random model.
+
+#![cfg(feature = "train")]
+
+mod common;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use probity::agent::policy::{Mask, PolicyOptions, Tilt};
+use probity::agent::prompt::{Layout, Style, encode, options, prompt};
+use probity::agent::{Agent, Scenario};
+use probity::engine::gguf::{GgmlType, GgufWriter};
+use probity::engine::numeric::encode as encode_row;
+use probity::engine::score::{PromptTokens, Scorer};
+use probity::engine::{Adapter, Context, ContextOptions, Model, ModelOptions};
+use probity::game::{History, MatrixGame, Named, Profile};
+use probity::moral::{Framework, Reward};
+use probity::train::pretrain::{PretrainConfig, normal};
+use probity::{Error, Result};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+fn scorer(model: &Model) -> Scorer {
+    let exact = ContextOptions { threads: 1, exact_cache: true, ..Default::default() };
+    Scorer::new(Context::new(model, exact).unwrap())
+}
+
+fn ipd() -> MatrixGame {
+    Named::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap()
+}
+
+/// A random adapter on every linear layer of the tiny model.
+fn write_adapter(path: &Path, seed: u64) {
+    let c = common::tiny_config();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut w = GgufWriter::new();
+    w.set_str("general.type", "adapter").set_str("general.architecture", "llama").set_str("adapter.type", "lora");
+    w.set_f32("adapter.lora.alpha", 8.0);
+    for layer in 0..c.layers {
+        let (d, ff) = (c.width, c.feed_forward);
+        for (name, n_in, n_out) in [("attn_q", d, d), ("attn_k", d, d), ("attn_v", d, d), ("attn_output", d, d), ("ffn_gate", d, ff), ("ffn_up", d, ff), ("ffn_down", ff, d)] {
+            for (side, rows, columns) in [("lora_a", n_in, 4), ("lora_b", 4, n_out)] {
+                let values: Vec<f32> = (0..rows * columns).map(|_| 0.2 * normal(&mut rng)).collect();
+                let bytes = encode_row(GgmlType::F32, &values, rows);
+                w.tensor(&format!("blk.{layer}.{name}.weight.{side}"), &[rows as u64, columns as u64], GgmlType::F32, bytes);
+            }
+        }
+    }
+    std::fs::write(path, { let mut b = Vec::new(); w.write(&mut b).unwrap(); b }).unwrap();
+}
+
+fn agent(model: &Model, seed: u64) -> Agent {
+    let mut scenario = Scenario::new(ipd());
+    scenario.seed = seed;
+    Agent::new(model, scenario, ContextOptions::default()).unwrap()
+}
+
+#[test]
+fn the_trie_equals_one_full_prefill_an_option() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let mut scorer = scorer(&model);
+    let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
+    // Shared beginnings of every length, single tokens among them.
+    let options: Vec<Vec<i32>> = vec![vec![7, 8, 9, 0], vec![7, 8, 10, 0], vec![7, 0], vec![11], vec![12, 13, 14, 15, 16, 0], vec![7, 8, 9, 9, 0]];
+    let together = scorer.score(&tokens, &options).unwrap();
+    for (option, expected) in options.iter().zip(&together) {
+        // One token at a time, each as the only option after a longer prompt.
+        let mut alone = 0.0;
+        for i in 0..option.len() {
+            let longer = PromptTokens { tokens: [&tokens.tokens, &option[..i]].concat(), fixed: 0 };
+            alone += scorer.score(&longer, &[vec![option[i]]]).unwrap()[0];
+        }
+        assert!((alone - expected).abs() < 1e-4, "{option:?}: {alone} and {expected}");
+    }
+    let everything: Vec<Vec<i32>> = (0..128).map(|t| vec![t]).collect();
+    let rest: Vec<Vec<i32>> = (128..256).map(|t| vec![t]).collect();
+    let last: Vec<Vec<i32>> = (256..model.shape().n_vocab as i32).collect::<Vec<_>>().chunks(1).map(<[i32]>::to_vec).collect();
+    let mut sum = 0.0;
+    for options in [everything, rest].into_iter().chain(last.chunks(128).map(<[Vec<i32>]>::to_vec)) {
+        sum += scorer.score(&tokens, &options).unwrap().iter().map(|s| s.exp()).sum::<f64>();
+    }
+    assert!((sum - 1.0).abs() < 1e-5, "all tokens together have probability {sum}");
+}
+
+#[test]
+fn many_options_and_permutations() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let mut scorer = scorer(&model);
+    let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
+    let options: Vec<Vec<i32>> = (0..128).map(|i| vec![20 + i % 7, 40 + i / 7, 60, i, 0]).collect();
+    let scores = scorer.score(&tokens, &options).unwrap();
+    let reversed: Vec<Vec<i32>> = options.iter().rev().cloned().collect();
+    let again: Vec<f64> = scorer.score(&tokens, &reversed).unwrap().into_iter().rev().collect();
+    assert_eq!(scores, again, "the order of the options changes no bit");
+    let one_more: Vec<Vec<i32>> = (0..129).map(|i| vec![i]).collect();
+    assert!(matches!(scorer.score(&tokens, &one_more), Err(Error::TooManyOptions { found: 129, most: 128 })));
+    assert!(matches!(scorer.score(&tokens, &[]), Err(Error::TooManyOptions { found: 0, .. })));
+}
+
+#[test]
+fn a_warm_cache_gives_the_bits_of_a_cold_one() {
+    for ty in [GgmlType::F32, GgmlType::Q8_0] {
+        let (_folder, path) = common::tiny(ty);
+        let model = common::open(&path);
+        let mut warm = agent(&model, 1);
+        for style in Style::all().take(3) {
+            let mut scenario = Scenario::new(ipd());
+            scenario.style = style;
+            for state in std::iter::once(None).chain(History::states(&ipd()).map(Some)) {
+                let mut cold = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
+                let expected = cold.consider(state).unwrap();
+                if style == Style::default() {
+                    assert_eq!(warm.consider(state).unwrap(), expected);
+                    assert_eq!(warm.consider(state).unwrap(), expected, "from the memo");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_prompt_that_does_not_fit() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let small = Context::new(&model, ContextOptions { context: 64, threads: 1, exact_cache: false }).unwrap();
+    let mut scorer = Scorer::new(small);
+    let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
+    let options = options(&model, &ipd()).unwrap();
+    assert!(matches!(scorer.score(&tokens, &options), Err(Error::PromptTooLong { context: 64, .. })));
+    let short = PromptTokens { tokens: tokens.tokens[..20].to_vec(), fixed: 5 };
+    assert!(scorer.score(&short, &options).is_ok(), "and the scorer still works");
+    let too_long = ContextOptions { context: 100_000, ..Default::default() };
+    assert!(matches!(Context::new(&model, too_long), Err(Error::Option { name: "context", .. })));
+}
+
+#[test]
+fn adapters_are_set_scaled_replaced_and_freed() -> Result<()> {
+    let (folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let files: Vec<_> = (0..2).map(|i| folder.path().join(format!("{i}.gguf"))).collect();
+    files.iter().zip(1..).for_each(|(f, seed)| write_adapter(f, seed));
+    let mut agent = agent(&model, 1);
+    let bare = agent.consider(None)?;
+    let first = Adapter::load(&model, &files[0])?;
+    let second = Adapter::load(&model, &files[1])?;
+    agent.set_adapters(&[(first.clone(), 1.0)])?;
+    let with_first = agent.consider(None)?;
+    assert_ne!(with_first, bare);
+    agent.set_adapters(&[(first.clone(), 0.5)])?;
+    assert_ne!(agent.consider(None)?, with_first, "the scale counts");
+    agent.set_adapters(&[(first.clone(), 1.0), (second.clone(), 1.0)])?;
+    assert_ne!(agent.consider(None)?, with_first, "both count");
+    agent.set_adapters(&[(second, 1.0)])?;
+    assert_ne!(agent.consider(None)?, with_first, "the set is replaced, not added to");
+    agent.set_adapters(&[(first.clone(), 1.0)])?;
+    assert_eq!(agent.consider(None)?, with_first, "nothing of the other set is left in the cache");
+    assert!(matches!(agent.set_adapters(&[(first.clone(), f32::NAN)]), Err(Error::Option { .. })));
+    assert_eq!(agent.consider(None)?, with_first, "a refused set changes nothing");
+    drop(first);
+    assert_eq!(agent.consider(Some(Profile { own: 0, other: 1 }))?.actions.len(), 2, "a set adapter lives on");
+    agent.set_adapters(&[])?;
+    assert_eq!(agent.consider(None)?, bare);
+
+    let other = common::open(&path);
+    let foreign = Adapter::load(&other, &files[0])?;
+    assert!(matches!(agent.set_adapters(&[(foreign, 1.0)]), Err(Error::AdapterMismatch { .. })));
+    Ok(())
+}
+
+#[test]
+fn contexts_on_one_model_run_beside_adapter_loads() {
+    let (folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let file = folder.path().join("a.gguf");
+    write_adapter(&file, 3);
+    let expected = agent(&model, 1).consider(None).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(agent(&model, 1).consider(None).unwrap(), expected);
+                }
+            });
+        }
+        for _ in 0..30 {
+            drop(Adapter::load(&model, &file).unwrap());
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_load_can_be_cancelled_and_told_from_a_failure() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let stopped = Model::open(&path, ModelOptions::default(), |_| false);
+    assert!(matches!(stopped, Err(Error::Cancelled { what: "model load" })));
+    let panicked = Model::open(&path, ModelOptions::default(), |_| panic!("in the callback"));
+    assert!(matches!(panicked, Err(Error::Cancelled { .. })));
+}
+
+#[test]
+fn a_decision_can_be_cancelled_from_another_thread() {
+    // Wide enough that a decision takes a while.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.gguf");
+    let config = PretrainConfig { layers: 12, width: 768, heads: 12, feed_forward: 2048, vocabulary: 400, context: 512, ..Default::default() };
+    common::write_random(&path, &config, GgmlType::F16, 1);
+    let model = common::open(&path);
+    let mut agent = agent(&model, 1);
+    let mut before = self::agent(&model, 1);
+    let token = agent.cancel_token();
+    let result = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(15));
+            token.cancel();
+        });
+        agent.decide()
+    });
+    assert!(matches!(result, Err(Error::Cancelled { what: "decision" })), "{result:?}");
+    assert!(agent.record().is_none());
+    assert_eq!(agent.decide().unwrap(), before.decide().unwrap(), "a cancelled decision leaves no trace");
+}
+
+#[test]
+fn snapshots_go_on_byte_for_byte_and_refuse_damage() -> Result<()> {
+    let (folder, path) = common::tiny(GgmlType::Q8_0);
+    let model = common::open(&path);
+    let file = folder.path().join("a.gguf");
+    write_adapter(&file, 3);
+    let adapter = Adapter::load(&model, &file)?;
+    let mut agent = agent(&model, 42);
+    agent.set_adapters(&[(adapter.clone(), 0.7)])?;
+    for _ in 0..3 {
+        let own = agent.decide()?.action;
+        agent.observe(Profile { own, other: 1 })?;
+    }
+    let bytes = agent.snapshot()?;
+    let restore = |b: &[u8], adapters: &[Adapter]| Agent::restore(&model, adapters, b, ContextOptions::default());
+    let mut twin = restore(&bytes, std::slice::from_ref(&adapter))?;
+    for other in [0, 1, 1, 0] {
+        assert_eq!(agent.decide()?, twin.decide()?);
+        let records = [&agent, &twin].map(|a| serde_json::to_string(a.record().unwrap()).unwrap());
+        assert_eq!(records[0], records[1]);
+        agent.observe(Profile { own: 0, other })?;
+        twin.observe(Profile { own: 0, other })?;
+    }
+    assert_eq!(agent.snapshot()?, twin.snapshot()?);
+
+    for at in 0..bytes.len() {
+        let mut b = bytes.clone();
+        b[at] ^= 1;
+        assert!(matches!(restore(&b, std::slice::from_ref(&adapter)), Err(Error::Snapshot { .. })), "bit flipped in byte {at}");
+    }
+    for length in (0..bytes.len()).step_by(7) {
+        assert!(matches!(restore(&bytes[..length], std::slice::from_ref(&adapter)), Err(Error::Snapshot { .. })));
+    }
+    assert!(matches!(restore(&bytes, &[]), Err(Error::Snapshot { .. })), "the adapter is needed");
+    let other = folder.path().join("other.gguf");
+    common::write_random(&other, &common::tiny_config(), GgmlType::Q8_0, 99);
+    let other = common::open(&other);
+    assert!(matches!(Agent::restore(&other, &[], &bytes, ContextOptions::default()), Err(Error::Snapshot { .. })));
+    Ok(())
+}
+
+#[test]
+fn masks_tilts_and_temperatures() -> Result<()> {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let betrayed = Some(Profile { own: 1, other: 0 });
+    let policy = |options: PolicyOptions, state| -> Result<Vec<f64>> {
+        let mut scenario = Scenario::new(ipd());
+        scenario.policy = options;
+        Ok(Agent::new(&model, scenario, ContextOptions::default())?.consider(state)?.policy())
+    };
+    let plain = policy(PolicyOptions::default(), betrayed)?;
+    assert!((plain.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    let masked = PolicyOptions { mask: Some(Mask::Betrayal), ..Default::default() };
+    assert_eq!(policy(masked.clone(), betrayed)?, [1.0, 0.0]);
+    assert_eq!(policy(masked, Some(Profile { own: 1, other: 1 }))?.len(), 2);
+    // pi exp(R / beta), normalised, with R from the reward itself.
+    let reward: Reward = Framework::Utilitarian.into();
+    let tilted = policy(PolicyOptions { tilt: Some(Tilt { reward, beta: 2.0 }), ..Default::default() }, betrayed)?;
+    let weights = [plain[0] * (5.0_f64 / 2.0).exp(), plain[1] * (3.0_f64 / 2.0).exp()];
+    assert!((tilted[0] - weights[0] / (weights[0] + weights[1])).abs() < 1e-9);
+    let sharp = policy(PolicyOptions { temperature: 0.5, ..Default::default() }, betrayed)?;
+    assert!((sharp[0] - plain[0].powi(2) / (plain[0].powi(2) + plain[1].powi(2))).abs() < 1e-9);
+    for bad in [
+        PolicyOptions { temperature: 0.0, ..Default::default() },
+        PolicyOptions { temperature: f64::NAN, ..Default::default() },
+        PolicyOptions { mask: Some(Mask::Actions(vec![0, 1])), ..Default::default() },
+        PolicyOptions { tilt: Some(Tilt { reward, beta: -1.0 }), ..Default::default() },
+    ] {
+        assert!(matches!(policy(bad, betrayed), Err(Error::Option { .. })));
+    }
+    Ok(())
+}
+
+#[test]
+fn scenarios_are_checked() {
+    let scenario = |json: &str| Scenario::from_json(json);
+    let good = r#"{"game":"ipd","labels":["share","keep"],"seed":7,"history":[["share","keep"]],"style":{"layout":"reversed"}}"#;
+    let parsed = scenario(good).unwrap();
+    assert_eq!(parsed.style.layout, Layout::Reversed);
+    assert_eq!(Scenario::from_json(&parsed.to_json()).unwrap(), parsed);
+    assert!(matches!(scenario(r#"{"game":"ipd","labels":["go","go left"]}"#), Err(Error::LabelPrefix { .. })));
+    assert!(matches!(scenario(r#"{"game":"ipd","colour":1}"#), Err(Error::Document { .. })));
+    assert!(matches!(scenario(r#"{"game":"chess"}"#), Err(Error::Game(_))));
+    assert!(matches!(scenario(r#"{"game":"ipd","version":2}"#), Err(Error::Document { .. })));
+    assert!(matches!(scenario(r#"{"game":"ipd","history":[["C","X"]]}"#), Err(Error::Game(_))));
+    assert!(matches!(scenario(r#"{"game":"ipd","policy":{"belief":{"probabilities":[0.5,0.6]}}}"#), Err(Error::Game(_))));
+}
+
+#[test]
+fn labels_never_become_control_tokens() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let game = Named::find("ipd").unwrap().labelled(["<|end|>", "<|assistant|>x"]).unwrap();
+    let tokens = encode(&model, &prompt(&game, None, Style::default())).unwrap().tokens;
+    // Ids 0 to 2 are the control tokens; the template puts exactly one <|user|> and one <|assistant|>.
+    assert_eq!(tokens.iter().filter(|t| **t <= 2).copied().collect::<Vec<_>>(), [1, 2]);
+    let options = options(&model, &game).unwrap();
+    assert!(options.iter().all(|o| o.iter().filter(|t| **t <= 2).count() == 1), "the terminator alone: {options:?}");
+}
