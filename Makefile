@@ -6,20 +6,36 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 NATIVE := RUSTFLAGS="-C target-cpu=native $(RUSTFLAGS)"
 PREFIX ?= /usr/local
+LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib
 
-.PHONY: demo test bench lib install header fmt lint models clean setup
+.PHONY: demo test lib lib-native install header models setup clean
 
 demo: setup  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
 	$(NATIVE) cargo run --quiet --release -- demo
 
-test: setup  ## Everything: formatting, lints, docs, tests, C and C++ programs under AddressSanitizer.
+test: setup lib-native  ## Everything: formatting, lints, docs, tests, C and C++ programs under AddressSanitizer.
 	cargo fmt --check
-	$(NATIVE) cargo clippy --release --all-targets -- -D warnings
-	$(NATIVE) RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
+	$(NATIVE) cargo clippy --quiet --release --all-targets -- -D warnings
+	$(NATIVE) RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps
 	$(NATIVE) cargo test --release
 
-bench: setup  ## Ratios against named rivals, in one run.
-	$(NATIVE) cargo bench
+lib-native: setup  ## The shared and static library for the machine at hand, without the trainer.
+	$(NATIVE) $(LIBRARY)
+
+lib: setup  ## The portable, installable library, in target/portable.
+	CARGO_TARGET_DIR=target/portable $(LIBRARY)
+
+install: lib  ## Library, headers and pkg-config file under PREFIX.
+	PREFIX="$(PREFIX)" scripts/install.sh target/portable/release
+
+header:  ## Refreshes include/probity.h from src/ffi.
+	PROBITY_UPDATE_HEADER=1 $(NATIVE) cargo build --release
+
+models: setup  ## Pretrains the default model and trains its adapters anew: hours.
+	scripts/models.sh
 
 setup:
 	@scripts/setup.sh
+
+clean:
+	cargo clean

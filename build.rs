@@ -30,7 +30,8 @@ mod header {
         println!("cargo::rerun-if-changed={HEADER}");
         println!("cargo::rerun-if-env-changed={UPDATE}");
         let mut builder = cbindgen::Builder::new().with_config(config());
-        let mut files: Vec<_> = fs::read_dir("src/ffi").expect("src/ffi").filter_map(Result::ok).map(|f| f.path()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir("src/ffi").expect("src/ffi").filter_map(Result::ok).map(|f| f.path()).collect();
         files.sort();
         for file in files {
             builder = builder.with_src(file);

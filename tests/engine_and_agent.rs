@@ -40,15 +40,33 @@ fn write_adapter(path: &Path, seed: u64) {
     w.set_f32("adapter.lora.alpha", 8.0);
     for layer in 0..c.layers {
         let (d, ff) = (c.width, c.feed_forward);
-        for (name, n_in, n_out) in [("attn_q", d, d), ("attn_k", d, d), ("attn_v", d, d), ("attn_output", d, d), ("ffn_gate", d, ff), ("ffn_up", d, ff), ("ffn_down", ff, d)] {
+        for (name, n_in, n_out) in [
+            ("attn_q", d, d),
+            ("attn_k", d, d),
+            ("attn_v", d, d),
+            ("attn_output", d, d),
+            ("ffn_gate", d, ff),
+            ("ffn_up", d, ff),
+            ("ffn_down", ff, d),
+        ] {
             for (side, rows, columns) in [("lora_a", n_in, 4), ("lora_b", 4, n_out)] {
                 let values: Vec<f32> = (0..rows * columns).map(|_| 0.2 * normal(&mut rng)).collect();
                 let bytes = encode_row(GgmlType::F32, &values, rows);
-                w.tensor(&format!("blk.{layer}.{name}.weight.{side}"), &[rows as u64, columns as u64], GgmlType::F32, bytes);
+                w.tensor(
+                    &format!("blk.{layer}.{name}.weight.{side}"),
+                    &[rows as u64, columns as u64],
+                    GgmlType::F32,
+                    bytes,
+                );
             }
         }
     }
-    std::fs::write(path, { let mut b = Vec::new(); w.write(&mut b).unwrap(); b }).unwrap();
+    std::fs::write(path, {
+        let mut b = Vec::new();
+        w.write(&mut b).unwrap();
+        b
+    })
+    .unwrap();
 }
 
 fn agent(model: &Model, seed: u64) -> Agent {
@@ -64,7 +82,14 @@ fn the_trie_equals_one_full_prefill_an_option() {
     let mut scorer = scorer(&model);
     let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
     // Shared beginnings of every length, single tokens among them.
-    let options: Vec<Vec<i32>> = vec![vec![7, 8, 9, 0], vec![7, 8, 10, 0], vec![7, 0], vec![11], vec![12, 13, 14, 15, 16, 0], vec![7, 8, 9, 9, 0]];
+    let options: Vec<Vec<i32>> = vec![
+        vec![7, 8, 9, 0],
+        vec![7, 8, 10, 0],
+        vec![7, 0],
+        vec![11],
+        vec![12, 13, 14, 15, 16, 0],
+        vec![7, 8, 9, 9, 0],
+    ];
     let together = scorer.score(&tokens, &options).unwrap();
     for (option, expected) in options.iter().zip(&together) {
         // One token at a time, each as the only option after a longer prompt.
@@ -77,7 +102,8 @@ fn the_trie_equals_one_full_prefill_an_option() {
     }
     let everything: Vec<Vec<i32>> = (0..128).map(|t| vec![t]).collect();
     let rest: Vec<Vec<i32>> = (128..256).map(|t| vec![t]).collect();
-    let last: Vec<Vec<i32>> = (256..model.shape().n_vocab as i32).collect::<Vec<_>>().chunks(1).map(<[i32]>::to_vec).collect();
+    let last: Vec<Vec<i32>> =
+        (256..model.shape().n_vocab as i32).collect::<Vec<_>>().chunks(1).map(<[i32]>::to_vec).collect();
     let mut sum = 0.0;
     for options in [everything, rest].into_iter().chain(last.chunks(128).map(<[Vec<i32>]>::to_vec)) {
         sum += scorer.score(&tokens, &options).unwrap().iter().map(|s| s.exp()).sum::<f64>();
@@ -208,7 +234,15 @@ fn a_decision_can_be_cancelled_from_another_thread() {
     // Wide enough that a decision takes a while.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wide.gguf");
-    let config = PretrainConfig { layers: 12, width: 768, heads: 12, feed_forward: 2048, vocabulary: 400, context: 512, ..Default::default() };
+    let config = PretrainConfig {
+        layers: 12,
+        width: 768,
+        heads: 12,
+        feed_forward: 2048,
+        vocabulary: 400,
+        context: 512,
+        ..Default::default()
+    };
     common::write_random(&path, &config, GgmlType::F16, 1);
     let model = common::open(&path);
     let mut agent = agent(&model, 1);
@@ -254,7 +288,10 @@ fn snapshots_go_on_byte_for_byte_and_refuse_damage() -> Result<()> {
     for at in 0..bytes.len() {
         let mut b = bytes.clone();
         b[at] ^= 1;
-        assert!(matches!(restore(&b, std::slice::from_ref(&adapter)), Err(Error::Snapshot { .. })), "bit flipped in byte {at}");
+        assert!(
+            matches!(restore(&b, std::slice::from_ref(&adapter)), Err(Error::Snapshot { .. })),
+            "bit flipped in byte {at}"
+        );
     }
     for length in (0..bytes.len()).step_by(7) {
         assert!(matches!(restore(&bytes[..length], std::slice::from_ref(&adapter)), Err(Error::Snapshot { .. })));
@@ -312,7 +349,10 @@ fn scenarios_are_checked() {
     assert!(matches!(scenario(r#"{"game":"chess"}"#), Err(Error::Game(_))));
     assert!(matches!(scenario(r#"{"game":"ipd","version":2}"#), Err(Error::Document { .. })));
     assert!(matches!(scenario(r#"{"game":"ipd","history":[["C","X"]]}"#), Err(Error::Game(_))));
-    assert!(matches!(scenario(r#"{"game":"ipd","policy":{"belief":{"probabilities":[0.5,0.6]}}}"#), Err(Error::Game(_))));
+    assert!(matches!(
+        scenario(r#"{"game":"ipd","policy":{"belief":{"probabilities":[0.5,0.6]}}}"#),
+        Err(Error::Game(_))
+    ));
 }
 
 #[test]

@@ -1,11 +1,7 @@
 //! Exact values from the papers, and identities that any implementation must satisfy.
 
-use probity::game::{
-    History, MatrixGame, Named, Player, Profile, Strategy, best_replies, fair_coin, max_joint_payoff,
-};
-use probity::moral::{
-    ActionTypes, Framework, ILLEGAL, Regrets, Reward, Weighting, account, expected_regrets,
-};
+use probity::game::{History, MatrixGame, Named, Player, Profile, Strategy, best_replies, fair_coin, max_joint_payoff};
+use probity::moral::{ActionTypes, Framework, ILLEGAL, Regrets, Reward, Weighting, account, expected_regrets};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -68,7 +64,12 @@ fn rewards_in_the_prisoners_dilemma() {
     for f in Framework::ALL {
         assert_eq!(reward(f).value(&g, None, C, after(C)), ILLEGAL, "{}", f.name());
         let first_round = reward(f).value(&g, Some(D), C, None);
-        assert_eq!(first_round, reward(f).value(&g, Some(D), C, after(D)), "{}: no norm before the first round", f.name());
+        assert_eq!(
+            first_round,
+            reward(f).value(&g, Some(D), C, after(D)),
+            "{}: no norm before the first round",
+            f.name()
+        );
     }
 }
 
@@ -165,7 +166,11 @@ fn regrets_on_the_protocols_fixed_sequence() {
     // there (replication, [repl]), because the other cooperated last in 23 of 50 rounds.
     let before = "CDCDDDDCDCCDCCDDDDCDCDDDDCCCDDDCDDCCCDDDDCCCDCCCDC";
     let g = game("ipd");
-    let mean = before.chars().map(|o| reward(Framework::Deontological { xi: 4.0 }).value(&g, Some(D), C, after(usize::from(o == 'D')))).sum::<f64>() / 50.0;
+    let mean = before
+        .chars()
+        .map(|o| reward(Framework::Deontological { xi: 4.0 }).value(&g, Some(D), C, after(usize::from(o == 'D'))))
+        .sum::<f64>()
+        / 50.0;
     assert_eq!(Regrets::from_means(&g, mean, 0.0, ILLEGAL).deontological, 1.84);
 }
 
@@ -237,19 +242,30 @@ fn accounts_add_up() {
 fn json_round_trip_and_refusals() {
     let g = game("bos");
     assert_eq!(MatrixGame::from_json(&g.to_json()).unwrap(), g);
-    let table = |cells: &str| format!(r#"{{"version":1,"name":"x","actions":[["a","b"],["c","d"]],"payoffs":{cells}}}"#);
+    let table =
+        |cells: &str| format!(r#"{{"version":1,"name":"x","actions":[["a","b"],["c","d"]],"payoffs":{cells}}}"#);
     let refused = |json: String| MatrixGame::from_json(&json).unwrap_err().to_string();
     assert_eq!(refused(table("[[[1,1],[1,1]],[[1,1]]]")), "payoffs: row 2 has 1 entries, expected 2");
     assert_eq!(
         refused(table("[[[1,1],[1,1e13]],[[1,1],[0,0]]]")),
         "payoffs: row 1, column 2 holds 10000000000000, expected a finite number within +-1e12"
     );
-    let labels = |a: &str| format!(r#"{{"version":1,"name":"x","actions":[[{a}],["c","d"]],"payoffs":[[[1,1],[1,1]],[[1,1],[1,1]]]}}"#);
-    assert_eq!(refused(labels(r#""a","a""#)), r#"labels: "a" is given twice, expected different labels for one player's actions"#);
+    let labels = |a: &str| {
+        format!(r#"{{"version":1,"name":"x","actions":[[{a}],["c","d"]],"payoffs":[[[1,1],[1,1]],[[1,1],[1,1]]]}}"#)
+    };
+    assert_eq!(
+        refused(labels(r#""a","a""#)),
+        r#"labels: "a" is given twice, expected different labels for one player's actions"#
+    );
     assert_eq!(refused(labels(r#""a","""#)), r#"labels: "" is empty, expected at least one character"#);
-    assert_eq!(refused(labels(r#""a","b\"c""#)), r#"labels: "b\"c" holds a control character, a line break or a double quote"#);
+    assert_eq!(
+        refused(labels(r#""a","b\"c""#)),
+        r#"labels: "b\"c" holds a control character, a line break or a double quote"#
+    );
     assert!(refused(labels(&format!(r#""a","{}""#, "x".repeat(65)))).ends_with("is longer than 64 bytes"));
-    assert!(refused(table("[[[1,1],[1,1]],[[1,1],[0,0]]]").replace("\"version\":1", "\"version\":2")).contains("version 2"));
+    assert!(
+        refused(table("[[[1,1],[1,1]],[[1,1],[0,0]]]").replace("\"version\":1", "\"version\":2")).contains("version 2")
+    );
     assert!(refused(table("[]").replace("name", "nom")).contains("unknown field"));
     assert_eq!(g.labels(Player::Row), g.labels(Player::Column));
 }

@@ -93,7 +93,9 @@ fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
 fn model_metadata_that_aborts_the_engine() {
     let (_folder, good, bad) = place();
     let duplicate = |parts: &Parts| {
-        let Some((_, Value::Strs(tokens))) = parts.metadata.iter().find(|(k, _)| k == "tokenizer.ggml.tokens") else { panic!() };
+        let Some((_, Value::Strs(tokens))) = parts.metadata.iter().find(|(k, _)| k == "tokenizer.ggml.tokens") else {
+            panic!()
+        };
         let mut tokens = tokens.clone();
         tokens[9] = tokens[8].clone();
         Value::Strs(tokens)
@@ -112,9 +114,15 @@ fn model_metadata_that_aborts_the_engine() {
         ("multiple of the", set("llama.attention.head_count", u32(3))),
         ("key, value and rotary", set("llama.attention.value_length", u32(8))),
         ("key, value and rotary", set("llama.rope.dimension_count", u32(8))),
-        ("key, value and rotary", Box::new(|p: Parts| {
-            ["key_length", "value_length"].iter().fold(p, |p, k| p.set(&format!("llama.attention.{k}"), u32(15))).set("llama.rope.dimension_count", u32(15))
-        })),
+        (
+            "key, value and rotary",
+            Box::new(|p: Parts| {
+                ["key_length", "value_length"]
+                    .iter()
+                    .fold(p, |p, k| p.set(&format!("llama.attention.{k}"), u32(15)))
+                    .set("llama.rope.dimension_count", u32(15))
+            }),
+        ),
         ("rms_epsilon", set("llama.attention.layer_norm_rms_epsilon", Value::F32(-1e-5))),
         ("rms_epsilon", set("llama.attention.layer_norm_rms_epsilon", Value::F32(f32::NAN))),
         ("freq_base", set("llama.rope.freq_base", Value::F32(0.0))),
@@ -124,7 +132,13 @@ fn model_metadata_that_aborts_the_engine() {
         ("split.count", set("split.count", Value::Uint(2, 16))),
         ("architecture", set("general.architecture", text("mamba"))),
         ("general.type", set("general.type", text("adapter"))),
-        ("given twice", Box::new(move |p: Parts| { let v = duplicate(&p); p.set("tokenizer.ggml.tokens", v) })),
+        (
+            "given twice",
+            Box::new(move |p: Parts| {
+                let v = duplicate(&p);
+                p.set("tokenizer.ggml.tokens", v)
+            }),
+        ),
         ("merges", Box::new(|p: Parts| p.without("tokenizer.ggml.merges"))),
         ("byte tokens", set("tokenizer.ggml.model", text("llama"))),
         ("tokenizer.ggml.model", set("tokenizer.ggml.model", text("bert"))),
@@ -139,7 +153,8 @@ fn model_metadata_that_aborts_the_engine() {
         change(Parts::of(&good)).write(&bad);
         let error = open(&bad).expect_err(expected);
         assert!(
-            matches!(error, Error::UnsupportedModel { .. } | Error::MalformedGguf { .. }) && error.to_string().contains(expected),
+            matches!(error, Error::UnsupportedModel { .. } | Error::MalformedGguf { .. })
+                && error.to_string().contains(expected),
             "{expected}: {error}"
         );
     }
@@ -249,24 +264,54 @@ fn adapters_that_abort_the_engine() {
         ("ranks", adapter_parts().tensor(b, &[8, 32], GgmlType::F32, f32s(256))),
         ("F32, F16, BF16 or Q8_0", adapter_parts().tensor(a, &[32, 4], GgmlType::from_id(2).unwrap(), vec![0; 72])),
         ("NaN", adapter_parts().tensor(a, &[32, 4], GgmlType::F32, nan())),
-        ("no linear layer", adapter_parts().tensor("token_embd.weight.lora_a", &[4, 400], GgmlType::F32, f32s(1600)).tensor("token_embd.weight.lora_b", &[4, 32], GgmlType::F32, f32s(128))),
-        ("no linear layer", adapter_parts().tensor("blk.0.attn_norm.weight.lora_a", &[32, 4], GgmlType::F32, f32s(128)).tensor("blk.0.attn_norm.weight.lora_b", &[4, 1], GgmlType::F32, f32s(4))),
+        (
+            "no linear layer",
+            adapter_parts().tensor("token_embd.weight.lora_a", &[4, 400], GgmlType::F32, f32s(1600)).tensor(
+                "token_embd.weight.lora_b",
+                &[4, 32],
+                GgmlType::F32,
+                f32s(128),
+            ),
+        ),
+        (
+            "no linear layer",
+            adapter_parts().tensor("blk.0.attn_norm.weight.lora_a", &[32, 4], GgmlType::F32, f32s(128)).tensor(
+                "blk.0.attn_norm.weight.lora_b",
+                &[4, 1],
+                GgmlType::F32,
+                f32s(4),
+            ),
+        ),
         ("no tensors", Parts { tensors: Vec::new(), ..adapter_parts() }),
     ];
     for (expected, parts) in cases {
         parts.write(&bad);
         let error = Adapter::load(&model, &bad).expect_err(expected);
-        assert!(matches!(error, Error::UnsupportedAdapter { .. }) && error.to_string().contains(expected), "{expected}: {error}");
+        assert!(
+            matches!(error, Error::UnsupportedAdapter { .. }) && error.to_string().contains(expected),
+            "{expected}: {error}"
+        );
     }
     let others = [
         ("architecture", adapter_parts().set("general.architecture", text("qwen2"))),
-        ("no tensor", adapter_parts().tensor("output.weight.lora_a", &[32, 4], GgmlType::F32, f32s(128)).tensor("output.weight.lora_b", &[4, 400], GgmlType::F32, f32s(1600))),
+        (
+            "no tensor",
+            adapter_parts().tensor("output.weight.lora_a", &[32, 4], GgmlType::F32, f32s(128)).tensor(
+                "output.weight.lora_b",
+                &[4, 400],
+                GgmlType::F32,
+                f32s(1600),
+            ),
+        ),
         ("maps", adapter_parts().tensor(a, &[64, 4], GgmlType::F32, f32s(256))),
     ];
     for (expected, parts) in others {
         parts.write(&bad);
         let error = Adapter::load(&model, &bad).expect_err(expected);
-        assert!(matches!(error, Error::AdapterMismatch { .. }) && error.to_string().contains(expected), "{expected}: {error}");
+        assert!(
+            matches!(error, Error::AdapterMismatch { .. }) && error.to_string().contains(expected),
+            "{expected}: {error}"
+        );
     }
     fs::write(&bad, fs::read(&good).unwrap()).unwrap();
     assert!(Adapter::load(&model, &bad).is_err(), "a model is no adapter");

@@ -22,12 +22,17 @@ pub fn explain(decision: &Decision, game: &MatrixGame) -> String {
     let _ = writeln!(text, ", takes {:?}.", decision.label());
     for a in &decision.actions {
         let (own, other) = (a.account.payoff_own, a.account.payoff_other);
-        let _ = write!(text, "  {:?}: probability {:.4}; expected points {own:.2}, the other's {other:.2}", a.label, a.probability);
+        let _ = write!(
+            text,
+            "  {:?}: probability {:.4}; expected points {own:.2}, the other's {other:.2}",
+            a.label, a.probability
+        );
         for v in &a.account.rewards {
             let _ = write!(text, "; {} {:.2}", v.reward.framework.name(), v.value);
         }
         text.push('\n');
     }
-    let _ = writeln!(text, "Probability that the model answers with a legal action at all: {:.4}.", decision.legality_mass);
+    let _ =
+        writeln!(text, "Probability that the model answers with a legal action at all: {:.4}.", decision.legality_mass);
     text
 }

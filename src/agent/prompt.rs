@@ -106,7 +106,12 @@ pub fn rules(game: &MatrixGame, style: Style) -> String {
     };
     for r in order(Player::Row) {
         for c in order(Player::Column) {
-            text += &format!("{}, {}: {}\n", quoted(game, Player::Row, r), quoted(game, Player::Column, c), points(game, r, c));
+            text += &format!(
+                "{}, {}: {}\n",
+                quoted(game, Player::Row, r),
+                quoted(game, Player::Column, c),
+                points(game, r, c)
+            );
         }
     }
     let format = choices(game, Player::Row, style.answer_reversed);

@@ -1,12 +1,14 @@
 //! Checks that a loaded adapter does what its manifest says: an adapter that silently does nothing is an error.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::manifest::{Manifest, SelfTest};
 use super::policy::PolicyOptions;
 use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use crate::engine::score::Scorer;
-use crate::engine::{Adapter, Context, ContextOptions};
+use crate::engine::{Adapter, Context, ContextOptions, Model};
 use crate::{Error, Result};
 
 /// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
@@ -57,7 +59,9 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     }
     if found.deviation.is_nan() || found.deviation > TOLERANCE {
         let off = found.deviation;
-        return Err(bad(format!("probabilities differ by {off:.4} from the recorded ones, expected at most {TOLERANCE}")));
+        return Err(bad(format!(
+            "probabilities differ by {off:.4} from the recorded ones, expected at most {TOLERANCE}"
+        )));
     }
     if found.effect < EFFECT {
         let effect = found.effect;
@@ -66,11 +70,24 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     Ok(found)
 }
 
+/// Loads an adapter and refuses one whose manifest names another base model. One without a manifest is accepted by its
+/// shapes alone.
+///
+/// # Errors
+/// As [`Adapter::load`], and [`Error::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not parse.
+pub fn load(model: &Model, path: &Path) -> Result<Adapter> {
+    let adapter = Adapter::load(model, path)?;
+    if let Some(manifest) = Manifest::of(adapter.gguf())? {
+        check_base(&adapter, &manifest)?;
+    }
+    Ok(adapter)
+}
+
 /// Refuses an adapter whose manifest names another base than the model it was loaded for.
 ///
 /// # Errors
 /// [`Error::AdapterMismatch`].
-pub fn check_base(adapter: &Adapter, manifest: &Manifest) -> Result<()> {
+fn check_base(adapter: &Adapter, manifest: &Manifest) -> Result<()> {
     let model = adapter.model().fingerprint();
     if manifest.base == model {
         return Ok(());

@@ -54,9 +54,8 @@ impl Adapter {
         let shape = check_adapter(&gguf, model.gguf(), model.shape(), |t| read_tensor(&file, path, t))?;
         let fingerprint = fingerprint(&file, path, &gguf)?;
         let alias = same_file(&file, path);
-        let name = std::ffi::CString::new(alias.as_os_str().as_encoded_bytes()).map_err(|_| Error::UnsupportedAdapter {
-            file: path.display().to_string(),
-            problem: "the path holds a NUL byte".into(),
+        let name = std::ffi::CString::new(alias.as_os_str().as_encoded_bytes()).map_err(|_| {
+            Error::UnsupportedAdapter { file: path.display().to_string(), problem: "the path holds a NUL byte".into() }
         })?;
         let lock = model.adapter_lock().write().unwrap_or_else(PoisonError::into_inner);
         let raw = with_reason("load the adapter", || {

@@ -281,9 +281,7 @@ impl Context {
     pub(super) fn truncate(&mut self, sequence: usize, from: usize) -> bool {
         assert!(sequence < SEQUENCES, "sequence out of range");
         // SAFETY: sequence and range are in bounds; -1 means to the end.
-        unsafe {
-            sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), sequence as i32, from as i32, -1)
-        }
+        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), sequence as i32, from as i32, -1) }
     }
 
     /// Lets sequence `to` share all of sequence 0's cells.

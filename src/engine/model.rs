@@ -91,7 +91,8 @@ impl Model {
                 flag.fetch_or(!go, std::sync::atomic::Ordering::Relaxed);
                 go
             });
-        let loaded = with_reason("load the model", || LlamaModel::load_from_file(backend, same_file(&file, path), &params).ok());
+        let loaded =
+            with_reason("load the model", || LlamaModel::load_from_file(backend, same_file(&file, path), &params).ok());
         let llama = match loaded {
             Ok(llama) => llama,
             Err(_) if cancelled.load(std::sync::atomic::Ordering::Relaxed) => {

@@ -51,6 +51,33 @@ pub fn decode(ty: GgmlType, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
+/// Rounds activations in place to what the engine multiplies weights of type `ty` with: ggml's processor kernels first
+/// convert them to the type that the weight's dot product takes (F16 for F16, int8 blocks for most quantised types).
+/// A trainer that does the same computes the policy that will run. `scratch` is reused between calls.
+///
+/// # Panics
+/// When the values are not whole blocks of that type: a caller's mistake, not bad input.
+pub fn round_activations(ty: GgmlType, values: &mut [f32], scratch: &mut Vec<u8>) {
+    if ty == GgmlType::F32 {
+        return;
+    }
+    // SAFETY: ggml's tables are static and indexed by types it knows; the scratch has room for the converted values,
+    // and both converters are told the exact number of elements.
+    unsafe {
+        let target = (*sys::ggml_get_type_traits_cpu(ty.id)).vec_dot_type;
+        let (Some(encode), Some(decode)) =
+            ((*sys::ggml_get_type_traits_cpu(target)).from_float, (*sys::ggml_get_type_traits(target)).to_float)
+        else {
+            return;
+        };
+        let traits = &*sys::ggml_get_type_traits(target);
+        assert!((values.len() as i64) % traits.blck_size == 0, "activations are not whole blocks");
+        scratch.resize(values.len() / traits.blck_size as usize * traits.type_size, 0);
+        encode(values.as_ptr(), scratch.as_mut_ptr().cast(), values.len() as i64);
+        decode(scratch.as_ptr().cast(), values.as_mut_ptr(), values.len() as i64);
+    }
+}
+
 /// Encodes floats as ggml rows of `row` elements each; `row` must be a multiple of the type's block.
 ///
 /// # Panics

@@ -136,7 +136,8 @@ impl Scorer {
         self.memo = None;
         self.root.clear();
         let cached = &self.prompt;
-        let reuse = fixed > 0 && cached.fixed.min(cached.tokens.len().saturating_sub(1)) == fixed
+        let reuse = fixed > 0
+            && cached.fixed.min(cached.tokens.len().saturating_sub(1)) == fixed
             && cached.tokens[..fixed] == tokens[..fixed]
             && self.context.truncate(0, fixed);
         if !reuse {

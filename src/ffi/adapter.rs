@@ -10,7 +10,7 @@ use super::model::{MODELS, probity_model_t};
 use super::status::{probity_error_t, probity_status_t};
 use super::strings::{give, text};
 use crate::agent::Manifest;
-use crate::agent::verify::{check_base, verify};
+use crate::agent::verify::{load, verify};
 use crate::engine::Adapter;
 
 pub(super) static ADAPTERS: Objects<Adapter> = Objects::new("adapter");
@@ -39,11 +39,7 @@ pub unsafe extern "C" fn probity_adapter_load(
         require(adapter, "adapter")?;
         // SAFETY: the caller's promise about the string.
         let path = unsafe { text(path, "path")? };
-        let loaded = Adapter::load(&*MODELS.get(model.id)?, Path::new(path))?;
-        if let Some(manifest) = Manifest::of(loaded.gguf())? {
-            check_base(&loaded, &manifest)?;
-        }
-        let id = ADAPTERS.insert(loaded)?;
+        let id = ADAPTERS.insert(load(&*MODELS.get(model.id)?, Path::new(path))?)?;
         // SAFETY: not NULL, checked above.
         unsafe { adapter.write(probity_adapter_t { id }) };
         Ok(())

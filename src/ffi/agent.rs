@@ -134,7 +134,10 @@ pub unsafe extern "C" fn probity_agent_decide(
         let mut agent = shared.lock()?;
         let needed = agent.scenario().game.count(crate::game::Player::Row);
         if probabilities.is_null() && count != 0 {
-            return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, format!("probabilities: NULL with room for {count}")));
+            return Err(Failure::new(
+                PROBITY_STATUS_NULL_ARGUMENT,
+                format!("probabilities: NULL with room for {count}"),
+            ));
         }
         if !probabilities.is_null() && count != needed {
             let message = format!("probabilities: room for {count}, expected {needed}");

@@ -35,10 +35,7 @@ impl From<Error> for Failure {
 ///
 /// # Safety
 /// `error` is NULL or points to a [`probity_error_t`] that may be written.
-pub(super) unsafe fn boundary(
-    error: *mut probity_error_t,
-    body: impl FnOnce() -> Outcome<()>,
-) -> probity_status_t {
+pub(super) unsafe fn boundary(error: *mut probity_error_t, body: impl FnOnce() -> Outcome<()>) -> probity_status_t {
     // Objects that a panic may leave half-changed stay behind a lock; a poisoned one answers with PANIC from then on.
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return PROBITY_STATUS_OK,
@@ -77,7 +74,10 @@ unsafe fn write(error: *mut probity_error_t, failure: &Failure) {
 /// Refuses NULL for an output, before anything is done.
 pub(super) fn require<T>(pointer: *mut T, name: &str) -> Outcome<()> {
     if pointer.is_null() {
-        return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, format!("{name}: NULL, expected a place for the result")));
+        return Err(Failure::new(
+            PROBITY_STATUS_NULL_ARGUMENT,
+            format!("{name}: NULL, expected a place for the result"),
+        ));
     }
     Ok(())
 }
@@ -101,7 +101,12 @@ pub(super) unsafe fn slice<'a, T>(pointer: *const T, count: usize, name: &str) -
 ///
 /// # Safety
 /// A pointer that is not NULL points to `count` values that nobody else uses during the call.
-pub(super) unsafe fn slice_mut<'a, T>(pointer: *mut T, count: usize, needed: usize, name: &str) -> Outcome<&'a mut [T]> {
+pub(super) unsafe fn slice_mut<'a, T>(
+    pointer: *mut T,
+    count: usize,
+    needed: usize,
+    name: &str,
+) -> Outcome<&'a mut [T]> {
     require(pointer, name)?;
     if count != needed {
         let message = format!("{name}: room for {count} values, expected {needed}");

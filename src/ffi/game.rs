@@ -62,7 +62,9 @@ pub unsafe extern "C" fn probity_game_new(
         // SAFETY: the caller's promises; the counts are small, so the product does not overflow.
         let (name, payoffs) = unsafe { (text(name, "name")?, slice(payoffs, rows * columns * 2, "payoffs")?) };
         let table = (0..rows)
-            .map(|r| (0..columns).map(|c| [payoffs[2 * (r * columns + c)], payoffs[2 * (r * columns + c) + 1]]).collect())
+            .map(|r| {
+                (0..columns).map(|c| [payoffs[2 * (r * columns + c)], payoffs[2 * (r * columns + c) + 1]]).collect()
+            })
             .collect();
         let labels = |pointer, count, what| -> Result<Vec<String>, Failure> {
             // SAFETY: the caller's promises.

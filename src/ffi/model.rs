@@ -43,8 +43,8 @@ impl Default for OptionsDocument {
 
 fn parse(options: Option<&str>) -> Outcome<ModelOptions> {
     let Some(json) = options else { return Ok(ModelOptions::default()) };
-    let d: OptionsDocument = serde_json::from_str(json)
-        .map_err(|e| Error::Document { what: "model options", problem: e.to_string() })?;
+    let d: OptionsDocument =
+        serde_json::from_str(json).map_err(|e| Error::Document { what: "model options", problem: e.to_string() })?;
     Ok(ModelOptions { gpu_layers: d.gpu_layers, mmap: d.mmap, ..ModelOptions::default() })
 }
 

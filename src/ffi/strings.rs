@@ -25,10 +25,9 @@ pub(super) unsafe fn optional<'a>(text: *const c_char, name: &str) -> Outcome<Op
     }
     // SAFETY: not NULL, and the caller promises the rest.
     let bytes = unsafe { CStr::from_ptr(text) };
-    bytes
-        .to_str()
-        .map(Some)
-        .map_err(|e| Failure::new(PROBITY_STATUS_INVALID_UTF8, format!("{name}: not UTF-8 at byte {}", e.valid_up_to())))
+    bytes.to_str().map(Some).map_err(|e| {
+        Failure::new(PROBITY_STATUS_INVALID_UTF8, format!("{name}: not UTF-8 at byte {}", e.valid_up_to()))
+    })
 }
 
 /// Hands a string out; `probity_string_free` takes it back.

@@ -42,10 +42,10 @@ impl Named {
     /// # Errors
     /// [`GameError::UnknownGame`] listing the names there are.
     pub fn find(name: &str) -> Result<&'static Self, GameError> {
-        CATALOG.iter().find(|g| g.name == name).ok_or_else(|| GameError::UnknownGame {
-            given: name.into(),
-            expected: CATALOG.map(|g| g.name).join(", "),
-        })
+        CATALOG
+            .iter()
+            .find(|g| g.name == name)
+            .ok_or_else(|| GameError::UnknownGame { given: name.into(), expected: CATALOG.map(|g| g.name).join(", ") })
     }
 
     /// The five games the protocol trains and tests on, in the paper's order.

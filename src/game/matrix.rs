@@ -182,11 +182,7 @@ impl MatrixGame {
         }
         for (r, row) in payoffs.iter().enumerate() {
             if row.len() != columns {
-                return Err(GameError::Shape {
-                    place: format!("row {}", r + 1),
-                    found: row.len(),
-                    expected: columns,
-                });
+                return Err(GameError::Shape { place: format!("row {}", r + 1), found: row.len(), expected: columns });
             }
             for (c, cell) in row.iter().enumerate() {
                 if let Some(bad) = cell.iter().find(|p| !p.is_finite() || p.abs() > MAX_PAYOFF) {
@@ -306,10 +302,7 @@ impl MatrixGame {
     /// # Errors
     /// [`GameError::UnknownAction`] listing the legal labels.
     pub fn action(&self, player: Player, label: &str) -> Result<ActionId, GameError> {
-        self.labels(player)
-            .iter()
-            .position(|l| l == label)
-            .ok_or_else(|| self.unknown(player, format!("{label:?}")))
+        self.labels(player).iter().position(|l| l == label).ok_or_else(|| self.unknown(player, format!("{label:?}")))
     }
 
     /// Checks that an id is an action of a player.

@@ -12,6 +12,6 @@ mod strategy;
 pub use catalog::{CATALOG, Named};
 pub use history::{History, Profile, State};
 pub use matrix::{ActionId, GameError, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
-pub use solve::{argmax_set, best_replies, expected_payoffs, fair_coin, max_joint_payoff};
 pub(crate) use solve::check_belief;
+pub use solve::{argmax_set, best_replies, expected_payoffs, fair_coin, max_joint_payoff};
 pub use strategy::Strategy;

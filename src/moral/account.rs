@@ -35,12 +35,7 @@ pub struct Valuation {
 ///
 /// # Errors
 /// [`GameError::Belief`] when the belief is not a distribution over the column player's actions.
-pub fn account(
-    game: &MatrixGame,
-    state: State,
-    belief: &[f64],
-    rewards: &[Reward],
-) -> Result<Vec<Account>, GameError> {
+pub fn account(game: &MatrixGame, state: State, belief: &[f64], rewards: &[Reward]) -> Result<Vec<Account>, GameError> {
     let payoffs = expected_payoffs(game, belief)?;
     let mut accounts: Vec<Account> = payoffs
         .iter()

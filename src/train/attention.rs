@@ -94,7 +94,16 @@ fn blocks(pack: &Pack, rows: Rows, tree: &Range<usize>) -> impl Iterator<Item = 
 
 /// `out = softmax(q k^T / sqrt(dim)) v` per trie and head; the probabilities stay in `p` for the way back.
 #[expect(clippy::too_many_arguments, reason = "attention has four operands and two results")]
-pub fn forward(heads: Heads, pack: &Pack, rows: Rows, q: &[f32], k: &[f32], v: &[f32], p: &mut Vec<f32>, out: &mut [f32]) {
+pub fn forward(
+    heads: Heads,
+    pack: &Pack,
+    rows: Rows,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    p: &mut Vec<f32>,
+    out: &mut [f32],
+) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
     p.clear();
     for tree in &pack.trees {

@@ -235,12 +235,19 @@ fn ask(rng: &mut impl Rng, game: &MatrixGame, state: Option<Profile>, ease: f64)
         }
         Kind::Recall => {
             let last = state.expect("checked above");
-            if coin() { ("What did A pick?".into(), other(last.other).clone()) } else { ("What did you pick?".into(), own(last.own).clone()) }
+            if coin() {
+                ("What did A pick?".into(), other(last.other).clone())
+            } else {
+                ("What did you pick?".into(), own(last.own).clone())
+            }
         }
         Kind::RecallPoints => {
             let last = state.expect("checked above");
             let i = usize::from(whose == 1);
-            (format!("{} last round?", ["Your points", "A's points"][i]), game.payoff(last.own, last.other)[i].to_string())
+            (
+                format!("{} last round?", ["Your points", "A's points"][i]),
+                game.payoff(last.own, last.other)[i].to_string(),
+            )
         }
         Kind::NotThis => (format!("Which pick is not \"{}\"?", own(r)), own(1 - r).clone()),
         Kind::Decide => {

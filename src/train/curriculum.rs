@@ -179,7 +179,12 @@ impl TrainConfig {
         need(self.beta.is_finite() && self.beta > 0.0, "beta", self.beta.to_string(), "a number above 0")?;
         let legality = self.legality.is_finite() && self.legality >= 0.0;
         need(legality, "legality", self.legality.to_string(), "a number of at least 0")?;
-        need(self.shards > 0 && self.games_per_step >= self.shards, "games_per_step", self.games_per_step.to_string(), "at least one game a shard")?;
+        need(
+            self.shards > 0 && self.games_per_step >= self.shards,
+            "games_per_step",
+            self.games_per_step.to_string(),
+            "at least one game a shard",
+        )?;
         if let Labels::Fixed(labels) = &self.labels {
             Named::protocol()[0].labelled([&labels[0], &labels[1]])?;
         }

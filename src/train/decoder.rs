@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attention::{Heads, Rows};
 use super::block::{Block, BlockScratch, BlockTape, Common, trained};
 use super::kernels::{Rope, RopePairs, add, rms_norm, rms_norm_back};
-use super::linear::{Linear, Lora, Pass, Weight};
+use super::linear::{Linear, Lora, Pass, Rounded, Weight};
 use super::pack::Pack;
 use crate::engine::Model;
 use crate::engine::gguf::GgmlType;
@@ -34,6 +34,7 @@ pub struct Tape {
     blocks: Vec<BlockTape>,
     scratch: BlockScratch,
     weight: Vec<f32>,
+    rounded: Rounded,
     gain: Vec<f32>,
     x: Vec<f32>,
     last: Vec<f32>,
@@ -81,7 +82,9 @@ impl Decoder {
         if let Some(key) = model.gguf().keys().iter().find(|k| k.contains(".rope.scaling.")) {
             return Err(Error::Training { problem: format!("{key} is set, expected plain rotary positions") });
         }
-        if let Some(t) = model.gguf().tensors().iter().find(|t| t.name.ends_with(".bias") || t.name.contains("rope_freqs")) {
+        if let Some(t) =
+            model.gguf().tensors().iter().find(|t| t.name.ends_with(".bias") || t.name.contains("rope_freqs"))
+        {
             return Err(Error::Training { problem: format!("tensor {} is not part of a plain llama block", t.name) });
         }
         Self::assemble(shape, &mut |name, _| {
@@ -117,7 +120,14 @@ impl Decoder {
         }
         let output_norm = weight("output_norm.weight", d)?;
         let head = (!shape.tied)
-            .then(|| Ok::<_, Error>(Linear { n_in: d, n_out: shape.n_vocab, weight: weight("output.weight", d * shape.n_vocab)?, lora: None }))
+            .then(|| {
+                Ok::<_, Error>(Linear {
+                    n_in: d,
+                    n_out: shape.n_vocab,
+                    weight: weight("output.weight", d * shape.n_vocab)?,
+                    lora: None,
+                })
+            })
             .transpose()?;
         // Positions beyond this would be a prompt that no default context holds.
         let positions = shape.context.min(8192);
@@ -188,11 +198,11 @@ impl Decoder {
 
     /// Logits of the pack's outputs, into `tape.logits`.
     pub fn forward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, threads: usize) {
-        let Tape { blocks, scratch, weight, gain, x, last, normed, h, logits, .. } = tape;
+        let Tape { blocks, scratch, weight, rounded, gain, x, last, normed, h, logits, .. } = tape;
         blocks.resize_with(self.blocks.len(), BlockTape::default);
         let d = self.shape.n_embd;
         self.embed(theta, pack, x);
-        let pass = &mut Pass { theta, scratch: weight, threads };
+        let pass = &mut Pass { theta, scratch: weight, rounded, threads };
         for (i, (block, tape)) in self.blocks.iter().zip(blocks.iter_mut()).enumerate() {
             block.forward(&self.common, pass, pack, self.rows(i), x, tape, scratch);
         }
@@ -208,10 +218,10 @@ impl Decoder {
 
     /// Adds to `grads` the gradient of the trained parameters, given the gradient of the logits in `tape.logits`.
     pub fn backward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, grads: &mut [f32], threads: usize) {
-        let Tape { blocks, scratch, weight, gain, x, last, normed, dnormed, h, dh, logits } = tape;
+        let Tape { blocks, scratch, weight, rounded, gain, x, last, normed, dnormed, h, dh, logits } = tape;
         let d = self.shape.n_embd;
         let m = pack.outputs.len();
-        let pass = &mut Pass { theta, scratch: weight, threads };
+        let pass = &mut Pass { theta, scratch: weight, rounded, threads };
         dnormed.clear();
         dnormed.resize(m * d, 0.0);
         match &self.head {

@@ -158,7 +158,13 @@ impl Finetuning {
     }
 
     /// Adds every state of a game to a batch, as one trie.
-    fn push(&self, batch: &mut Batch, game: &MatrixGame, style: crate::agent::prompt::Style, phase: usize) -> Result<()> {
+    fn push(
+        &self,
+        batch: &mut Batch,
+        game: &MatrixGame,
+        style: crate::agent::prompt::Style,
+        phase: usize,
+    ) -> Result<()> {
         let c = &self.config;
         let options = options(&self.model, game)?;
         let states: Vec<_> = std::iter::once(None).chain(History::states(game).map(Some)).collect();

@@ -10,11 +10,11 @@ use super::export::write_adapter;
 use super::finetune::Finetuning;
 use super::labels::{Split, draw};
 use crate::Result;
+use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
 use crate::agent::prompt::{PROMPT_VERSION, Style};
 use crate::agent::scenario::Scenario;
 use crate::agent::verify::{Verification, verify};
-use crate::agent::Agent;
 use crate::engine::{Adapter, ContextOptions, Model};
 use crate::game::{History, Named};
 

@@ -49,7 +49,11 @@ pub fn draw(rng: &mut impl Rng, n: usize, split: Split) -> Vec<String> {
             0..=13 => syllables(rng),
             14..=15 => pick(rng, &WORDS).to_owned(),
             16..=17 => letters(rng),
-            _ => format!("{}{}", pick(rng, &["action", "option", "choice", "move", "a", "x"]), rng.random_range(0..10_u32)),
+            _ => format!(
+                "{}{}",
+                pick(rng, &["action", "option", "choice", "move", "a", "x"]),
+                rng.random_range(0..10_u32)
+            ),
         };
         let clashes = labels.iter().any(|l| l.starts_with(&label) || label.starts_with(l.as_str()));
         if split_of(&label) == split && !clashes {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::gguf::GgmlType;
-use crate::engine::numeric::{Matrix, MatrixMut, decode, product};
+use crate::engine::numeric::{Matrix, MatrixMut, decode, product, round_activations};
 
 /// Where a tensor's values live.
 #[derive(Debug, Clone)]
@@ -61,8 +61,17 @@ pub struct Pass<'a> {
     pub theta: &'a [f32],
     /// Room for one decoded matrix.
     pub scratch: &'a mut Vec<f32>,
+    /// Room for the rounded input of a layer.
+    pub rounded: &'a mut Rounded,
     /// Threads inside one matrix product.
     pub threads: usize,
+}
+
+/// Buffers for inputs as the engine sees them.
+#[derive(Debug, Default)]
+pub struct Rounded {
+    values: Vec<f32>,
+    bytes: Vec<u8>,
 }
 
 impl Linear {
@@ -70,9 +79,19 @@ impl Linear {
     pub fn forward(&self, pass: &mut Pass<'_>, x: &[f32], n: usize, y: &mut Vec<f32>, h: &mut Vec<f32>) {
         y.resize(n * self.n_out, 0.0);
         let threads = pass.threads;
+        let w = Matrix::new(self.weight.read(self.n_in * self.n_out, pass.theta, pass.scratch), self.n_out, self.n_in);
+        let seen = match &self.weight {
+            // The engine rounds a layer's input to suit the weight's type; the gradient passes straight through.
+            Weight::Stored(ty, _) if *ty != GgmlType::F32 => {
+                pass.rounded.values.clear();
+                pass.rounded.values.extend_from_slice(x);
+                round_activations(*ty, &mut pass.rounded.values, &mut pass.rounded.bytes);
+                &pass.rounded.values
+            }
+            _ => x,
+        };
+        product(MatrixMut::new(y, n, self.n_out), Matrix::new(seen, n, self.n_in), w.t(), 1.0, false, threads);
         let x = Matrix::new(x, n, self.n_in);
-        let w = self.weight.read(self.n_in * self.n_out, pass.theta, pass.scratch);
-        product(MatrixMut::new(y, n, self.n_out), x, Matrix::new(w, self.n_out, self.n_in).t(), 1.0, false, threads);
         if let Some(lora) = &self.lora {
             h.resize(n * lora.rank, 0.0);
             let a = Matrix::new(&pass.theta[lora.a.clone()], lora.rank, self.n_in);
@@ -83,7 +102,10 @@ impl Linear {
     }
 
     /// Backward: adds the parameters' gradients to `grads` and, where wanted, the input's to `dx`.
-    #[expect(clippy::too_many_arguments, reason = "one row of the chain rule: input, saved value, gradients in and out")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one row of the chain rule: input, saved value, gradients in and out"
+    )]
     pub fn backward(
         &self,
         pass: &mut Pass<'_>,

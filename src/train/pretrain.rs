@@ -261,7 +261,8 @@ impl Pretraining {
             .into_par_iter()
             .map(|s| {
                 let first = step * c.lessons as u64 + (s * per_shard) as u64;
-                let lessons = (0..per_shard as u64).map(|i| corpus::lesson(c.seed, first + i, Split::Train, c.questions, ease));
+                let lessons =
+                    (0..per_shard as u64).map(|i| corpus::lesson(c.seed, first + i, Split::Train, c.questions, ease));
                 batch(vocabulary, lessons, reading)
             })
             .collect::<Result<Vec<Batch>>>()?;
@@ -273,7 +274,9 @@ impl Pretraining {
         });
         let loss = losses.iter().sum::<f64>() / n as f64;
         if !loss.is_finite() {
-            return Err(Error::Training { problem: format!("the loss is {loss} at step {step}; a lower rate may help") });
+            return Err(Error::Training {
+                problem: format!("the loss is {loss} at step {step}; a lower rate may help"),
+            });
         }
         self.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
         let norm = clip(&mut self.grads, 1.0);
@@ -291,8 +294,10 @@ impl Pretraining {
         let width = self.config.vocabulary;
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
         for chunk in (0..lessons).collect::<Vec<_>>().chunks(32) {
-            let lessons: Vec<Lesson> =
-                chunk.iter().map(|&i| corpus::lesson(self.config.seed ^ 0x7e57, i, Split::Test, self.config.questions, 0.0)).collect();
+            let lessons: Vec<Lesson> = chunk
+                .iter()
+                .map(|&i| corpus::lesson(self.config.seed ^ 0x7e57, i, Split::Test, self.config.questions, 0.0))
+                .collect();
             let batches = lessons
                 .iter()
                 .map(|l| batch(vocabulary, std::iter::once(l.clone()), 0.0))

@@ -39,8 +39,7 @@ pub fn train(size: usize, seed: u64, lessons: u64) -> Result<Vocabulary> {
     // A digit with the space before it is a token of its own and never merges with another digit. At run time the
     // pre-tokenizer keeps "18" together, but without a merge for it the word still falls apart into its digits.
     let digits = Split::new(SplitPattern::Regex(r" ?\p{N}".into()), SplitDelimiterBehavior::Isolated, false);
-    let pre: Vec<PreTokenizerWrapper> =
-        vec![digits.map_err(failed)?.into(), ByteLevel::new(false, false, true).into()];
+    let pre: Vec<PreTokenizerWrapper> = vec![digits.map_err(failed)?.into(), ByteLevel::new(false, false, true).into()];
     let mut tokenizer = Tokenizer::new(BPE::default());
     tokenizer.with_pre_tokenizer(Some(Sequence::new(pre)));
     let mut trainer: TrainerWrapper = BpeTrainerBuilder::new()
@@ -49,14 +48,13 @@ pub fn train(size: usize, seed: u64, lessons: u64) -> Result<Vocabulary> {
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build()
         .into();
-    let texts = (0..lessons).flat_map(|i| {
-        corpus::lesson(seed, i, labels::Split::Train, 8, 0.0).turns.into_iter().map(|t| t.text)
-    });
+    let texts = (0..lessons)
+        .flat_map(|i| corpus::lesson(seed, i, labels::Split::Train, 8, 0.0).turns.into_iter().map(|t| t.text));
     tokenizer.train(&mut trainer, texts).map_err(failed)?;
 
     let json = tokenizer.to_string(false).map_err(failed)?;
-    let document: serde_json::Value = serde_json::from_str(&json)
-        .map_err(|e| Error::Training { problem: format!("vocabulary: {e}") })?;
+    let document: serde_json::Value =
+        serde_json::from_str(&json).map_err(|e| Error::Training { problem: format!("vocabulary: {e}") })?;
     let model = &document["model"];
     let mut tokens = vec![String::new(); size];
     for (i, name) in CONTROL.iter().enumerate() {

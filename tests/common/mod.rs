@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use probity::engine::gguf::GgmlType;
 use probity::engine::{Model, ModelOptions};
+use probity::train::Decoder;
 use probity::train::export::write_model;
 use probity::train::pretrain::{PretrainConfig, init};
 use probity::train::vocab::{self, Vocabulary};
-use probity::train::Decoder;
 
 /// A shipped model or adapter.
 pub fn shipped(name: &str) -> PathBuf {
@@ -26,7 +26,15 @@ pub fn default_model() -> Model {
 }
 
 pub fn tiny_config() -> PretrainConfig {
-    PretrainConfig { layers: 2, width: 32, heads: 2, feed_forward: 64, vocabulary: 400, context: 512, ..Default::default() }
+    PretrainConfig {
+        layers: 2,
+        width: 32,
+        heads: 2,
+        feed_forward: 64,
+        vocabulary: 400,
+        context: 512,
+        ..Default::default()
+    }
 }
 
 pub fn tiny_vocabulary() -> &'static Vocabulary {
@@ -46,4 +54,48 @@ pub fn tiny(ty: GgmlType) -> (tempfile::TempDir, PathBuf) {
     let path = folder.path().join("tiny.gguf");
     write_random(&path, &tiny_config(), ty, 7);
     (folder, path)
+}
+
+/// Writes trained LoRA parameters as an adapter without a manifest.
+pub fn write_lora(path: &Path, decoder: &Decoder, theta: &[f32], alpha: f32) {
+    use probity::engine::gguf::GgufWriter;
+    use probity::engine::numeric::encode;
+    let mut w = GgufWriter::new();
+    w.set_str("general.type", "adapter").set_str("general.architecture", "llama").set_str("adapter.type", "lora");
+    w.set_f32("adapter.lora.alpha", alpha);
+    for (i, block) in decoder.blocks().iter().enumerate() {
+        for (name, linear) in block.linears() {
+            let lora = linear.lora.as_ref().expect("every layer has one");
+            for (side, dims, range) in
+                [("lora_a", [linear.n_in, lora.rank], &lora.a), ("lora_b", [lora.rank, linear.n_out], &lora.b)]
+            {
+                let bytes = encode(GgmlType::F32, &theta[range.clone()], dims[0]);
+                w.tensor(&format!("blk.{i}.{name}.weight.{side}"), &dims.map(|d| d as u64), GgmlType::F32, bytes);
+            }
+        }
+    }
+    let mut file = Vec::new();
+    w.write(&mut file).expect("memory holds it");
+    std::fs::write(path, file).expect("the adapter is written");
+}
+
+/// Copies a model with its matrices in another element type.
+pub fn convert(from: &Path, to: &Path, ty: GgmlType) {
+    use probity::engine::gguf::{Gguf, GgufWriter};
+    use probity::engine::numeric::{decode, encode};
+    let bytes = std::fs::read(from).expect("the model is there");
+    let gguf = Gguf::read("model", bytes.as_slice(), bytes.len() as u64).expect("it is a model");
+    let mut w = GgufWriter::new();
+    for key in gguf.keys() {
+        w.set(key, gguf.get(key).expect("listed").clone());
+    }
+    for t in gguf.tensors() {
+        let mut values = vec![0.0; t.elements() as usize];
+        decode(t.ty, &bytes[t.offset as usize..][..t.bytes as usize], &mut values);
+        let ty = if t.dims.len() == 1 { GgmlType::F32 } else { ty };
+        w.tensor(&t.name, &t.dims, ty, encode(ty, &values, t.dims[0] as usize));
+    }
+    let mut file = Vec::new();
+    w.write(&mut file).expect("memory holds it");
+    std::fs::write(to, file).expect("the model is written");
 }

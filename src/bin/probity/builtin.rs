@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use probity::agent::verify;
 use probity::engine::{Adapter, Model, ModelOptions};
 
 use crate::output::Usage;
@@ -66,5 +67,5 @@ pub fn open_model(name: &str) -> anyhow::Result<Model> {
 
 /// Loads an adapter by name or path.
 pub fn load_adapter(model: &Model, name: &str) -> anyhow::Result<Adapter> {
-    Ok(Adapter::load(model, adapter_file(name)?.path())?)
+    Ok(verify::load(model, adapter_file(name)?.path())?)
 }

@@ -11,12 +11,14 @@ use probity::engine::ContextOptions;
 use probity::game::{MatrixGame, Named, Player, Profile, Strategy};
 use probity::moral::{Framework, Reward};
 
-use crate::output::{self, Usage};
 use crate::builtin;
+use crate::output::{self, Usage};
 
 /// Take one decision: the action, its probability, and what every alternative is worth.
 #[derive(clap::Args)]
-#[command(after_help = "Example: probity decide --game ipd --labels zork,blip --own-last blip --other-last zork --adapter deontological\n         probity decide scenario.json --json")]
+#[command(
+    after_help = "Example: probity decide --game ipd --labels zork,blip --own-last blip --other-last zork --adapter deontological\n         probity decide scenario.json --json"
+)]
 pub struct Args {
     /// A scenario file (JSON); the flags below override what it says.
     scenario: Option<PathBuf>,
@@ -97,7 +99,9 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
             Scenario::from_json(&text)?
         }
         (None, Some(_)) => Scenario::new(Named::protocol()[0].game()),
-        (None, None) => return Err(Usage("what to decide is missing, expected a scenario file or --game".into()).into()),
+        (None, None) => {
+            return Err(Usage("what to decide is missing, expected a scenario file or --game".into()).into());
+        }
     };
     if let Some(name) = &args.game {
         scenario.game = game(name)?;
@@ -123,12 +127,14 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         policy.belief = parse_belief(belief)?;
     }
     if let Some(tilt) = &args.tilt {
-        let (name, beta) = tilt.split_once(':').ok_or_else(|| Usage(format!("tilt {tilt:?}, expected FRAMEWORK:BETA")))?;
+        let (name, beta) =
+            tilt.split_once(':').ok_or_else(|| Usage(format!("tilt {tilt:?}, expected FRAMEWORK:BETA")))?;
         let beta = beta.parse().map_err(|_| Usage(format!("tilt beta {beta:?}, expected a number above 0")))?;
         policy.tilt = Some(Tilt { reward: Framework::find(name)?.into(), beta });
     }
     if !args.reward.is_empty() {
-        policy.rewards = args.reward.iter().map(|n| Ok(Framework::find(n)?.into())).collect::<anyhow::Result<Vec<Reward>>>()?;
+        policy.rewards =
+            args.reward.iter().map(|n| Ok(Framework::find(n)?.into())).collect::<anyhow::Result<Vec<Reward>>>()?;
     }
     scenario.check()?;
     Ok(scenario)
@@ -163,8 +169,7 @@ fn parse_belief(text: &str) -> anyhow::Result<Belief> {
 /// The account as a table: an action a row, a framework a column.
 pub fn account_table(record: &Record) -> comfy_table::Table {
     let decision = &record.decision;
-    let frameworks: Vec<&str> =
-        decision.actions[0].account.rewards.iter().map(|v| v.reward.framework.name()).collect();
+    let frameworks: Vec<&str> = decision.actions[0].account.rewards.iter().map(|v| v.reward.framework.name()).collect();
     let header: Vec<&str> = ["action", "probability", "you get", "A gets"].into_iter().chain(frameworks).collect();
     let mut table = output::table(&header);
     for a in &decision.actions {

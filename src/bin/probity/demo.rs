@@ -68,10 +68,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return output::json(&rows);
     }
 
-    println!("The iterated prisoner's dilemma, {c:?} to cooperate and {d:?} to defect: labels the model never saw in training.\n");
+    println!(
+        "The iterated prisoner's dilemma, {c:?} to cooperate and {d:?} to defect: labels the model never saw in training.\n"
+    );
     let mut table = output::table(&[
-        "policy", "P(C|CC)", "P(C|CD)", "P(C|DC)", "P(C|DD)", "vs tft", "vs all-C", "vs all-D", "vs random",
-        "deontological regret", "utilitarian regret",
+        "policy",
+        "P(C|CC)",
+        "P(C|CD)",
+        "P(C|DC)",
+        "P(C|DD)",
+        "vs tft",
+        "vs all-C",
+        "vs all-D",
+        "vs random",
+        "deontological regret",
+        "utilitarian regret",
     ]);
     for row in &rows {
         let mut cells = vec![row.policy.clone()];
@@ -80,8 +91,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         table.add_row(cells);
     }
     println!("{table}");
-    println!("P(C|xy): probability of cooperating after own x and the other's y. Scores: mean points a round over {} rounds.", args.rounds);
-    println!("Regrets: expected over the four states against a fair coin; 0 is best (the protocol's measures, xi = 4).\n");
+    println!(
+        "P(C|xy): probability of cooperating after own x and the other's y. Scores: mean points a round over {} rounds.",
+        args.rounds
+    );
+    println!(
+        "Regrets: expected over the four states against a fair coin; 0 is best (the protocol's measures, xi = 4).\n"
+    );
 
     let mut scenario = Scenario::new(game);
     scenario.seed = args.seed;
@@ -101,7 +117,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn play(model: &Model, game: &MatrixGame, name: Option<&str>, args: &Args, bar: &indicatif::ProgressBar) -> anyhow::Result<Row> {
+fn play(
+    model: &Model,
+    game: &MatrixGame,
+    name: Option<&str>,
+    args: &Args,
+    bar: &indicatif::ProgressBar,
+) -> anyhow::Result<Row> {
     let policy = name.unwrap_or("bare model");
     bar.set_message(policy.to_owned());
     let mut scenario = Scenario::new(game.clone());
@@ -176,9 +198,10 @@ fn draw(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
             Rectangle::new([(x + 0.15, 0.0), (x + 0.85, p)], colours[i % 4].filled())
         });
         chart.draw_series(bars).map_err(|e| failed(&e))?;
-        let names = ["CC", "CD", "DC", "DD"].into_iter().enumerate().map(|(i, name)| {
-            Text::new(name, (i as f64 + 0.33, -0.04), ("sans-serif", 12))
-        });
+        let names = ["CC", "CD", "DC", "DD"]
+            .into_iter()
+            .enumerate()
+            .map(|(i, name)| Text::new(name, (i as f64 + 0.33, -0.04), ("sans-serif", 12)));
         let labels = chart.plotting_area();
         for name in names {
             labels.draw(&name).map_err(|e| failed(&e))?;

@@ -48,7 +48,8 @@ struct TensorReport {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let file = if args.file == "default" { builtin::model_file("default")? } else { builtin::adapter_file(&args.file)? };
+    let file =
+        if args.file == "default" { builtin::model_file("default")? } else { builtin::adapter_file(&args.file)? };
     let path = PathBuf::from(file.path());
     let source = File::open(&path).with_context(|| path.display().to_string())?;
     let length = source.metadata()?.len();
@@ -72,10 +73,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return output::json(&report);
     }
-    println!("{}: {}, {} tensors, {} parameters, {length} bytes", report.file, report.kind, report.tensors.len(), report.parameters);
+    println!(
+        "{}: {}, {} tensors, {} parameters, {length} bytes",
+        report.file,
+        report.kind,
+        report.tensors.len(),
+        report.parameters
+    );
     if let Some(m) = &report.manifest {
         let rewards: Vec<&str> = m.rewards.iter().map(|r| r.framework.name()).collect();
-        println!("trained on {} for {} steps, games: {}, labels: {}", rewards.join(" then "), m.steps, m.games, m.labels);
+        println!(
+            "trained on {} for {} steps, games: {}, labels: {}",
+            rewards.join(" then "),
+            m.steps,
+            m.games,
+            m.labels
+        );
     }
     let mut table = output::table(&["key", "value"]);
     for (key, value) in report.metadata.iter().filter(|(k, _)| *k != probity::agent::manifest::MANIFEST_KEY) {

@@ -19,7 +19,11 @@ use clap::{Parser, Subcommand};
 /// Models and adapters are GGUF files, or one of the built-in names: the model `default`, and the adapters `game`,
 /// `deontological`, `utilitarian`, `game+deontological`, `game-then-deontological`, `game-then-utilitarian`.
 #[derive(Parser)]
-#[command(version, propagate_version = true, after_help = "Example: probity decide --game ipd --labels zork,blip --adapter deontological\n\nExit codes: 0 done, 1 the work failed, 2 wrong usage or bad input.")]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Example: probity decide --game ipd --labels zork,blip --adapter deontological\n\nExit codes: 0 done, 1 the work failed, 2 wrong usage or bad input."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -48,8 +52,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("probity: {e:#}");
-            let bad_input = e.chain().any(|c| c.downcast_ref::<probity::Error>().is_some_and(probity::Error::is_bad_input))
-                || e.is::<output::Usage>();
+            let bad_input =
+                e.chain().any(|c| c.downcast_ref::<probity::Error>().is_some_and(probity::Error::is_bad_input))
+                    || e.is::<output::Usage>();
             ExitCode::from(if bad_input { 2 } else { 1 })
         }
     }

@@ -44,6 +44,8 @@ pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
     }
     let bar = indicatif::ProgressBar::new(length).with_message(what.to_owned());
     let style = "{msg:>24} {wide_bar} {pos}/{len} {eta}";
-    bar.set_style(indicatif::ProgressStyle::with_template(style).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+    bar.set_style(
+        indicatif::ProgressStyle::with_template(style).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()),
+    );
     bar
 }

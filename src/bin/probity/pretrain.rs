@@ -21,7 +21,9 @@ use crate::output;
 ///
 /// Vocabulary, corpus and weights follow from the config's seed. An interrupted run goes on with --resume, bit for bit.
 #[derive(clap::Args)]
-#[command(after_help = "Example: probity pretrain --run run --out default.gguf\n         probity pretrain --steps 40 --run run --out tiny.gguf")]
+#[command(
+    after_help = "Example: probity pretrain --run run --out default.gguf\n         probity pretrain --steps 40 --run run --out tiny.gguf"
+)]
 pub struct Args {
     /// A config file (TOML); the default model's own where not given.
     #[arg(long)]
@@ -44,6 +46,9 @@ pub struct Args {
     /// Go on from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
+    /// Take no further step: write the model as it stands in the checkpoint.
+    #[arg(long, requires = "resume")]
+    export: bool,
     /// Steps between checkpoints, evaluations on unseen labels and games included.
     #[arg(long, default_value_t = 500)]
     checkpoint_every: u64,
@@ -72,7 +77,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
     let checkpoint = args.run.join("checkpoint.bin");
     if !args.resume && checkpoint.exists() {
-        let problem = format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", args.run.display());
+        let problem =
+            format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", args.run.display());
         return Err(output::Usage(problem).into());
     }
     fs::write(args.run.join("config.toml"), toml::to_string(&config)?)?;
@@ -95,7 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     let start = Instant::now();
     let mut smooth: Option<f64> = None;
-    while training.adam.step < config.steps {
+    while training.adam.step < config.steps && !args.export {
         let timeout = args.minutes.is_some_and(|m| start.elapsed().as_secs_f64() > 60.0 * m);
         if stop.load(Ordering::Relaxed) || timeout {
             save(&training, &checkpoint)?;
@@ -136,11 +142,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let notes: Vec<(&str, String)> = notes.into_iter().collect();
     write_model(&args.out, training.decoder(), &training.theta, &words, ty, &notes)?;
     let accuracy = training.evaluate(&vocabulary, 512)?;
-    let line = json!({ "model": args.out, "steps": training.adam.step, "tokens": training.tokens, "accuracy": accuracy });
+    let line =
+        json!({ "model": args.out, "steps": training.adam.step, "tokens": training.tokens, "accuracy": accuracy });
     if args.json {
         return output::json_line(&line);
     }
-    println!("{} tokens in {} steps; on unseen labels and games: {}", training.tokens, training.adam.step, spell(&accuracy));
+    println!(
+        "{} tokens in {} steps; on unseen labels and games: {}",
+        training.tokens,
+        training.adam.step,
+        spell(&accuracy)
+    );
     println!("written: {}", args.out.display());
     Ok(())
 }

@@ -31,7 +31,9 @@ pub const RECIPES: [(&str, &str); 7] = [
 /// The run folder keeps the resolved config, a line of JSON a step, and a checkpoint; an interrupted run goes on with
 /// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
 #[derive(clap::Args)]
-#[command(after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --config run/config.toml --run run --resume --out mine.gguf")]
+#[command(
+    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
+)]
 pub struct Args {
     /// A config that comes with the program: game, deontological, utilitarian, game+deontological,
     /// game-then-deontological, game-then-utilitarian, paper-deontological.
@@ -71,9 +73,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         (Some(name), _) => {
             let found = RECIPES.iter().find(|(n, _)| n == name);
             let known = RECIPES.map(|(n, _)| n).join(", ");
-            found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
-                output::Usage(format!("recipe {name:?} is not built in, expected one of {known}"))
-            })?
+            found
+                .map(|(_, text)| (*text).to_owned())
+                .ok_or_else(|| output::Usage(format!("recipe {name:?} is not built in, expected one of {known}")))?
         }
         (None, Some(path)) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
         (None, None) => unreachable!("clap asks for one of them"),
@@ -92,7 +94,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let saved = Checkpoint::read(&checkpoint, &config, model.fingerprint())?;
         (training.theta, training.adam, training.tokens) = (saved.theta, saved.adam, saved.tokens);
     } else if checkpoint.exists() {
-        let problem = format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
+        let problem =
+            format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
         return Err(output::Usage(problem).into());
     }
     fs::write(folder.join("config.toml"), config.to_toml())?;

@@ -254,12 +254,7 @@ impl<R: Read> Reader<'_, R> {
         let bytes = count.checked_mul(size).ok_or_else(|| self.bad(format!("{what}: length overflows")))?;
         let expected = self.position.saturating_add(bytes);
         if expected > self.length {
-            return Err(Error::Truncated {
-                file: self.file.into(),
-                length: self.length,
-                expected,
-                what: what.into(),
-            });
+            return Err(Error::Truncated { file: self.file.into(), length: self.length, expected, what: what.into() });
         }
         self.cap("bytes of metadata", expected, MAX_METADATA_BYTES)
     }

@@ -187,7 +187,8 @@ impl Check<'_> {
             None => Ok(()),
             Some(Value::Str(s)) if ["none", "linear", "yarn", "longrope"].contains(&s.as_str()) => Ok(()),
             Some(other) => {
-                Err(self.bad(format!("{scaling} is {other:?}, expected \"none\", \"linear\", \"yarn\" or \"longrope\"")))
+                Err(self
+                    .bad(format!("{scaling} is {other:?}, expected \"none\", \"linear\", \"yarn\" or \"longrope\"")))
             }
         }?;
         let factor = format!("{prefix}rope.scaling.factor");

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Makes models/ anew from nothing but seeds: the default model, then its adapters. Resumable: run it again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+run=${RUN:-out/models}
+mkdir -p "$run"
+probity() { RUSTFLAGS="-C target-cpu=native" cargo run --quiet --release -- "$@"; }
+resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
+# shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
+probity pretrain --run "$run/default" $(resume "$run/default") --out "$run/default.gguf"
+for name in game deontological utilitarian game+deontological game-then-deontological game-then-utilitarian; do
+    # shellcheck disable=SC2046
+    probity train --recipe "$name" --model "$run/default.gguf" --run "$run/$name" $(resume "$run/$name") --out "$run/$name.gguf"
+done
+cp "$run"/*.gguf models/

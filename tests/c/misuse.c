@@ -1,0 +1,224 @@
+/* Everything a C program can get wrong: each call answers with its own status, nothing crashes, nothing is leaked, and
+ * the objects still work afterwards. Run with a model and an adapter; built with AddressSanitizer. */
+#include <math.h>
+#include <probity.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures = 0;
+
+#define EXPECT(status, call)                                                                           \
+    do {                                                                                               \
+        probity_status_t got = (call);                                                                 \
+        if (got != (status)) {                                                                         \
+            fprintf(stderr, "%s:%d: %s\n    gave %d, expected %s (%d): %s\n", __FILE__, __LINE__, #call, \
+                    (int)got, #status, (int)(status), error.message);                                  \
+            failures++;                                                                                \
+        }                                                                                              \
+    } while (0)
+
+static probity_error_t error;
+
+static const char *SCENARIO = "{\"game\": \"ipd\", \"labels\": [\"share\", \"keep\"], \"seed\": 7}";
+
+static bool stop_at_once(void *user, float share) {
+    (void)share;
+    ++*(int *)user;
+    return false;
+}
+
+static void *decide_for_a_while(void *user) {
+    probity_agent_t agent = *(probity_agent_t *)user;
+    int busy = 0, done = 0;
+    for (int i = 0; i < 300; i++) {
+        uint32_t action;
+        probity_status_t status = probity_agent_decide(agent, &action, NULL, 0, NULL);
+        if (status == PROBITY_STATUS_BUSY) busy++;
+        else if (status == PROBITY_STATUS_OK) done++;
+        else return (void *)1;
+    }
+    return (busy + done == 300) ? NULL : (void *)1;
+}
+
+static void count_lines(void *user, probity_log_level_t level, const char *line) {
+    if (level >= 2 && line[0] != '\0') ++*(int *)user;
+}
+
+static void games(void) {
+    probity_game_t game;
+    double payoffs[8] = {3, 3, 0, 4, 4, 0, 1, 1};
+    const char *good[2] = {"share", "keep"};
+    const char *twice[2] = {"share", "share"};
+    const char *empty[2] = {"share", ""};
+    const char *bytes[2] = {"share", "\xff\xfe"};
+    const char *hole[2] = {"share", NULL};
+    char longest[80];
+    memset(longest, 'x', 79);
+    longest[79] = '\0';
+    const char *long_label[2] = {"share", longest};
+
+    EXPECT(PROBITY_STATUS_OK, probity_game_new("g", 2, 2, payoffs, good, good, &game, &error));
+    char *json = NULL;
+    EXPECT(PROBITY_STATUS_OK, probity_game_json(game, &json, &error));
+    probity_game_t again;
+    EXPECT(PROBITY_STATUS_OK, probity_game_parse(json, &again, &error));
+    probity_string_free(json);
+    EXPECT(PROBITY_STATUS_OK, probity_game_account(again, NULL, NULL, 0, &json, &error));
+    probity_string_free(json);
+    double belief[2] = {0.5, 0.6};
+    probity_round_t last = {9, 0};
+    EXPECT(PROBITY_STATUS_BELIEF, probity_game_account(again, NULL, belief, 2, &json, &error));
+    EXPECT(PROBITY_STATUS_BELIEF, probity_game_account(again, NULL, belief, 1, &json, &error));
+    EXPECT(PROBITY_STATUS_OPTION, probity_game_account(again, NULL, NULL, 2, &json, &error));
+    EXPECT(PROBITY_STATUS_UNKNOWN_ACTION, probity_game_account(again, &last, NULL, 0, &json, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_account(again, NULL, NULL, 0, NULL, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_game_free(again, &error));
+    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_game_free(again, &error));
+    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_game_json(again, &json, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_game_free(game, &error));
+
+    EXPECT(PROBITY_STATUS_LABEL_REPEATED, probity_game_new("g", 2, 2, payoffs, twice, good, &game, &error));
+    EXPECT(PROBITY_STATUS_LABEL, probity_game_new("g", 2, 2, payoffs, empty, good, &game, &error));
+    EXPECT(PROBITY_STATUS_LABEL, probity_game_new("g", 2, 2, payoffs, long_label, good, &game, &error));
+    EXPECT(PROBITY_STATUS_INVALID_UTF8, probity_game_new("g", 2, 2, payoffs, good, bytes, &game, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_new("g", 2, 2, payoffs, hole, good, &game, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_new("g", 2, 2, NULL, good, good, &game, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_new(NULL, 2, 2, payoffs, good, good, &game, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_new("g", 2, 2, payoffs, good, good, NULL, &error));
+    EXPECT(PROBITY_STATUS_GAME_ACTIONS, probity_game_new("g", 1, 2, payoffs, good, good, &game, &error));
+    EXPECT(PROBITY_STATUS_GAME_ACTIONS, probity_game_new("g", (size_t)-1, 2, payoffs, good, good, &game, &error));
+    payoffs[5] = NAN;
+    EXPECT(PROBITY_STATUS_GAME_PAYOFF, probity_game_new("g", 2, 2, payoffs, good, good, &game, &error));
+    payoffs[5] = INFINITY;
+    EXPECT(PROBITY_STATUS_GAME_PAYOFF, probity_game_new("g", 2, 2, payoffs, good, good, &game, &error));
+    EXPECT(PROBITY_STATUS_UNKNOWN_GAME, probity_game_named("chess", &game, &error));
+    EXPECT(PROBITY_STATUS_DOCUMENT, probity_game_parse("{", &game, &error));
+    EXPECT(PROBITY_STATUS_GAME_SHAPE,
+           probity_game_parse("{\"version\":1,\"name\":\"x\",\"actions\":[[\"a\",\"b\"],[\"a\",\"b\"]],"
+                              "\"payoffs\":[[[1,1],[1,1]],[[1,1]]]}", &game, &error));
+    if (strcmp(error.message, "payoffs: row 2 has 1 entries, expected 2") != 0) {
+        fprintf(stderr, "message: %s\n", error.message);
+        failures++;
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc != 4) return 2;
+    int lines = 0;
+    EXPECT(PROBITY_STATUS_OK, probity_log_set(count_lines, &lines, 0, &error));
+    if (probity_abi_version() != PROBITY_ABI_VERSION || probity_version()[0] == '\0') failures++;
+    games();
+
+    probity_model_t model, none = {0}, made_up = {0x123456789abcdefULL};
+    int calls = 0;
+    EXPECT(PROBITY_STATUS_CANCELLED,
+           probity_model_open_with_progress(argv[1], NULL, stop_at_once, &calls, &model, &error));
+    if (calls == 0) failures++;
+    EXPECT(PROBITY_STATUS_NOT_GGUF, probity_model_open(argv[3], NULL, &model, &error));
+    EXPECT(PROBITY_STATUS_IO, probity_model_open("/nowhere.gguf", NULL, &model, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_open(NULL, NULL, &model, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_open(argv[1], NULL, NULL, &error));
+    EXPECT(PROBITY_STATUS_DOCUMENT, probity_model_open(argv[1], "{\"speed\":9}", &model, &error));
+    EXPECT(PROBITY_STATUS_UNSUPPORTED_MODEL, probity_model_open(argv[2], NULL, &model, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_model_open(argv[1], "{\"mmap\":false}", &model, NULL));
+
+    char *text = NULL;
+    EXPECT(PROBITY_STATUS_OK, probity_model_info(model, &text, &error));
+    probity_string_free(text);
+    EXPECT(PROBITY_STATUS_INVALID_HANDLE, probity_model_info(none, &text, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_info(model, NULL, &error));
+    probity_status_t odd = probity_model_info(made_up, &text, &error);
+    if (odd < PROBITY_STATUS_INVALID_HANDLE || odd > PROBITY_STATUS_FOREIGN_HANDLE) failures++;
+
+    probity_adapter_t adapter;
+    EXPECT(PROBITY_STATUS_UNSUPPORTED_ADAPTER, probity_adapter_load(model, argv[1], &adapter, &error));
+    EXPECT(PROBITY_STATUS_NOT_GGUF, probity_adapter_load(model, argv[3], &adapter, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_adapter_load(model, argv[2], &adapter, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_adapter_verify(adapter, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_adapter_info(adapter, &text, &error));
+    probity_string_free(text);
+    probity_model_t wrong_type = {adapter.id};
+    EXPECT(PROBITY_STATUS_FOREIGN_HANDLE, probity_model_info(wrong_type, &text, &error));
+    EXPECT(PROBITY_STATUS_FOREIGN_HANDLE, probity_model_free(wrong_type, &error));
+
+    probity_agent_t agent;
+    EXPECT(PROBITY_STATUS_LABEL_PREFIX,
+           probity_agent_new(model, "{\"game\":\"ipd\",\"labels\":[\"go\",\"going\"]}", &agent, &error));
+    EXPECT(PROBITY_STATUS_DOCUMENT, probity_agent_new(model, "not json", &agent, &error));
+    EXPECT(PROBITY_STATUS_REWARD,
+           probity_agent_new(model, "{\"game\":\"ipd\",\"policy\":{\"rewards\":[{\"framework\":\"deontological\",\"xi\":-1}]}}",
+                             &agent, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_agent_new(model, NULL, &agent, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_agent_new(model, SCENARIO, &agent, &error));
+    EXPECT(PROBITY_STATUS_NO_DECISION, probity_agent_explain(agent, &text, &error));
+    EXPECT(PROBITY_STATUS_NO_DECISION, probity_agent_record(agent, &text, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_agent_set_adapters(agent, &adapter, NULL, 1, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_agent_set_adapters(agent, NULL, NULL, 1, &error));
+    float scale = NAN;
+    EXPECT(PROBITY_STATUS_OPTION, probity_agent_set_adapters(agent, &adapter, &scale, 1, &error));
+
+    uint32_t action = 99;
+    double p[3] = {-1, -1, -1};
+    EXPECT(PROBITY_STATUS_BUFFER_SIZE, probity_agent_decide(agent, &action, p, 3, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_agent_decide(agent, NULL, p, 2, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_agent_decide(agent, &action, NULL, 2, &error));
+    if (action != 99 || p[0] != -1) failures++; /* outputs are written only on success */
+    EXPECT(PROBITY_STATUS_OK, probity_agent_decide(agent, &action, p, 2, &error));
+    if (action > 1 || fabs(p[0] + p[1] - 1) > 1e-9) failures++;
+    EXPECT(PROBITY_STATUS_UNKNOWN_ACTION, probity_agent_observe(agent, 2, 0, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_agent_observe(agent, action, 0, &error));
+    probity_round_t last = {0, 7};
+    EXPECT(PROBITY_STATUS_UNKNOWN_ACTION, probity_agent_policy(agent, &last, p, 2, NULL, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_agent_policy(agent, NULL, NULL, 2, NULL, &error));
+    last.other = 1;
+    double mass = 0;
+    EXPECT(PROBITY_STATUS_OK, probity_agent_policy(agent, &last, p, 2, &mass, &error));
+    if (!(mass > 0 && mass <= 1.0001)) failures++;
+    EXPECT(PROBITY_STATUS_OK, probity_agent_explain(agent, &text, &error));
+    probity_string_free(text);
+    EXPECT(PROBITY_STATUS_OK, probity_agent_cancel(agent, &error));
+
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    EXPECT(PROBITY_STATUS_OK, probity_agent_snapshot(agent, &bytes, &length, &error));
+    probity_agent_t twin;
+    EXPECT(PROBITY_STATUS_SNAPSHOT, probity_agent_restore(model, NULL, 0, bytes, length, &twin, &error));
+    EXPECT(PROBITY_STATUS_SNAPSHOT, probity_agent_restore(model, &adapter, 1, bytes, length - 1, &twin, &error));
+    EXPECT(PROBITY_STATUS_SNAPSHOT, probity_agent_restore(model, &adapter, 1, NULL, 0, &twin, &error));
+    bytes[length / 2] ^= 4;
+    EXPECT(PROBITY_STATUS_SNAPSHOT, probity_agent_restore(model, &adapter, 1, bytes, length, &twin, &error));
+    bytes[length / 2] ^= 4;
+    EXPECT(PROBITY_STATUS_OK, probity_agent_restore(model, &adapter, 1, bytes, length, &twin, &error));
+    probity_bytes_free(bytes, length);
+    uint32_t mine, theirs;
+    double q[2];
+    EXPECT(PROBITY_STATUS_OK, probity_agent_decide(agent, &mine, p, 2, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_agent_decide(twin, &theirs, q, 2, &error));
+    if (mine != theirs || p[0] != q[0]) failures++;
+    EXPECT(PROBITY_STATUS_OK, probity_agent_free(twin, &error));
+    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_agent_decide(twin, &mine, p, 2, &error));
+    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_agent_cancel(twin, &error));
+
+    /* Two threads on one agent: every call either decides or says busy. */
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, decide_for_a_while, &agent);
+    for (int i = 0; i < 2; i++) {
+        void *bad;
+        pthread_join(threads[i], &bad);
+        if (bad) failures++;
+    }
+
+    /* Freed in the wrong order on purpose: what is still needed lives on. */
+    EXPECT(PROBITY_STATUS_OK, probity_model_free(model, &error));
+    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_model_free(model, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_adapter_free(adapter, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_agent_decide(agent, &mine, p, 2, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_agent_free(agent, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_log_set(NULL, NULL, 0, &error));
+    probity_string_free(NULL);
+    probity_bytes_free(NULL, 0);
+    if (failures) fprintf(stderr, "%d failures\n", failures);
+    return failures != 0;
+}

@@ -1,0 +1,147 @@
+//! Real C and C++ programs against the shared library, under AddressSanitizer and UBSan.
+
+mod library {
+    use std::path::PathBuf;
+
+    /// The folder of the shared library that `make test` builds first, without the trainer.
+    pub fn folder() -> PathBuf {
+        let folder = std::env::var_os("PROBITY_LIB_DIR").map_or_else(
+            || PathBuf::from(env!("CARGO_BIN_EXE_probity")).parent().expect("a folder").to_owned(),
+            PathBuf::from,
+        );
+        assert!(file(&folder).exists(), "{} is missing: run `make lib-native` first", file(&folder).display());
+        folder
+    }
+
+    pub fn file(folder: &std::path::Path) -> PathBuf {
+        folder.join(if cfg!(target_os = "macos") { "libprobity.dylib" } else { "libprobity.so" })
+    }
+}
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn model(name: &str) -> PathBuf {
+    root().join("models").join(format!("{name}.gguf"))
+}
+
+const SANITIZE: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"];
+
+fn compile(source: &str, out: &Path, compiler: &str, flags: &[&str]) {
+    let folder = library::folder();
+    let status = Command::new(compiler)
+        .args(["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers", "-pthread"])
+        .args(flags)
+        .arg(root().join(source))
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg("-L")
+        .arg(&folder)
+        .arg(format!("-Wl,-rpath,{}", folder.display()))
+        .args(["-lprobity", "-lm", "-o"])
+        .arg(out)
+        .status()
+        .expect("a C compiler");
+    assert!(status.success(), "{source} does not compile");
+}
+
+fn run(program: &Path, args: &[&Path]) -> Output {
+    let output = Command::new(program).args(args).env("ASAN_OPTIONS", "detect_leaks=1").output().expect("it runs");
+    let [out, err] = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b).into_owned());
+    assert!(output.status.success(), "{}: {}\n{out}\n{err}", program.display(), output.status);
+    output
+}
+
+fn sanitized(standard: &'static str) -> Vec<&'static str> {
+    SANITIZE.into_iter().chain([standard]).collect()
+}
+
+#[test]
+fn the_c_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("decide");
+    compile("examples/c/decide.c", &program, "cc", &sanitized("-std=c99"));
+    let output = run(&program, &[&model("default"), &model("deontological")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().filter(|l| l.starts_with("round")).count(), 10, "{text}");
+    assert!(text.contains("deontological"), "{text}");
+    let again = run(&program, &[&model("default"), &model("deontological")]);
+    assert_eq!(text, String::from_utf8(again.stdout).unwrap(), "same seed, same bytes");
+}
+
+#[test]
+fn the_cpp_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("decide");
+    compile("examples/cpp/decide.cpp", &program, "c++", &sanitized("-std=c++17"));
+    let output = run(&program, &[&model("default"), &model("deontological")]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("a restored twin decides the same"));
+}
+
+#[test]
+fn everything_a_c_program_can_get_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("misuse");
+    compile("tests/c/misuse.c", &program, "cc", &sanitized("-std=c99"));
+    run(&program, &[&model("default"), &model("deontological"), &root().join("README.md")]);
+}
+
+#[test]
+fn the_header_stands_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("header");
+    compile("tests/c/header.c", &program, "cc", &["-std=c11", "-pedantic"]);
+    run(&program, &[]);
+    compile("tests/c/header.c", &program, "c++", &["-std=c++17", "-pedantic", "-x", "c++"]);
+    run(&program, &[]);
+}
+
+#[test]
+fn the_shared_library_exports_its_own_names_only() {
+    let file = library::file(&library::folder());
+    let mut nm = Command::new("nm");
+    if cfg!(target_os = "macos") {
+        nm.args(["-gU"])
+    } else {
+        nm.args(["-D", "--defined-only"])
+    };
+    let output = nm.arg(&file).output().expect("nm");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names: Vec<&str> = text.lines().filter_map(|l| l.split_whitespace().last()).collect();
+    assert!(names.len() > 20, "{text}");
+    let foreign: Vec<&&str> = names.iter().filter(|n| !n.trim_start_matches('_').starts_with("probity_")).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    let header = std::fs::read_to_string(root().join("include/probity.h")).unwrap();
+    for name in names {
+        assert!(header.contains(name.trim_start_matches('_')), "{name} is not in the header");
+    }
+}
+
+#[test]
+fn the_shared_library_is_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let stripped = folder.path().join("stripped");
+    std::fs::copy(library::file(&library::folder()), &stripped).unwrap();
+    let flag = if cfg!(target_os = "macos") { "-x" } else { "--strip-all" };
+    assert!(Command::new("strip").arg(flag).arg(&stripped).status().expect("strip").success());
+    let size = std::fs::metadata(&stripped).unwrap().len();
+    assert!(size <= 8 << 20, "{size} bytes stripped, expected at most 8 MiB");
+}
+
+#[test]
+fn status_numbers_are_used_once() {
+    let header = std::fs::read_to_string(root().join("include/probity.h")).unwrap();
+    let codes: Vec<(&str, &str)> = header
+        .lines()
+        .filter_map(|l| l.strip_prefix("#define PROBITY_STATUS_"))
+        .filter_map(|l| l.split_once(' '))
+        .collect();
+    assert!(codes.len() >= 40, "{}", codes.len());
+    for (i, (name, number)) in codes.iter().enumerate() {
+        assert!(codes[..i].iter().all(|(_, n)| n != number), "{name} = {number} stands twice");
+    }
+}
