@@ -2,14 +2,14 @@
 //!
 //! One decision, top to bottom: [`prompt`] writes the text and its tokens, the engine scores every legal action,
 //! [`policy`] turns scores into probabilities, [`decision`] draws one and accounts for all of them, [`record`] keeps
-//! what is needed to check it later. [`verify`] does the same for the vectors an adapter carries, [`snapshot`] carries
+//! what is needed to check it later. [`verify`] does the same for the vectors an adapter carries, a snapshot carries
 //! an agent over a restart. Called by the trainer, the evaluation, the command line and the C ABI.
 #![forbid(unsafe_code)]
 
-mod agent;
 pub mod decision;
 mod explain;
 pub mod manifest;
+mod player;
 pub mod policy;
 pub mod prompt;
 pub mod record;
@@ -17,8 +17,8 @@ pub mod scenario;
 mod snapshot;
 pub mod verify;
 
-pub use agent::Agent;
 pub use decision::Decision;
 pub use manifest::Manifest;
+pub use player::Agent;
 pub use record::Record;
 pub use scenario::Scenario;

@@ -21,7 +21,7 @@ pub(super) const OUTPUTS: usize = 32;
 pub(super) const BATCH: usize = 512;
 
 /// How to make a context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContextOptions {
     /// Tokens of prompt and options together; 0 means the smaller of 2048 and what the model was trained for.
     pub context: usize,
@@ -29,12 +29,6 @@ pub struct ContextOptions {
     pub threads: usize,
     /// Keep keys and values as 32-bit floats instead of 16-bit: twice the memory, for exact comparisons.
     pub exact_cache: bool,
-}
-
-impl Default for ContextOptions {
-    fn default() -> Self {
-        Self { context: 0, threads: 0, exact_cache: false }
-    }
 }
 
 /// Stops the decode a context is in, from any thread.

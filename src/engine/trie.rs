@@ -47,9 +47,9 @@ impl Trie {
             for &node in &path {
                 nodes[node].options.end = i + 1;
             }
-            for depth in path.len()..inner {
+            for (depth, &token) in tokens.iter().enumerate().take(inner).skip(path.len()) {
                 path.push(nodes.len());
-                nodes.push(Node { token: tokens[depth], depth: depth + 1, options: i..i + 1 });
+                nodes.push(Node { token, depth: depth + 1, options: i..i + 1 });
             }
             sources[option] = std::iter::once(None).chain(path.iter().copied().map(Some)).take(tokens.len()).collect();
         }

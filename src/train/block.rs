@@ -113,6 +113,7 @@ fn zeroed(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
 }
 
 impl Block {
+    #[expect(clippy::too_many_arguments, reason = "the batch, the pass, and the buffers of the way back")]
     /// Replaces `x` (a row a node) by the block's output (a row per `rows`).
     pub fn forward(
         &self,

@@ -89,7 +89,6 @@ pub fn sequences(prompt: &[Token], options: &[Vec<Token>]) -> Vec<Vec<Token>> {
 }
 
 /// The nodes whose logits give an option's tokens, given the nodes of its sequence.
-#[must_use]
 pub fn sources<'a>(nodes: &'a [u32], prompt: usize, option: &'a [Token]) -> impl Iterator<Item = (u32, Token)> + 'a {
     nodes[prompt - 1..].iter().copied().zip(option.iter().copied())
 }

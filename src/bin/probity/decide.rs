@@ -12,6 +12,7 @@ use probity::game::{MatrixGame, Named, Player, Profile, Strategy};
 use probity::moral::{Framework, Reward};
 
 use crate::builtin;
+use crate::output::say;
 use crate::output::{self, Usage};
 
 /// Take one decision: the action, its probability, and what every alternative is worth.
@@ -145,7 +146,7 @@ fn game(name: &str) -> anyhow::Result<MatrixGame> {
         return Ok(Named::find(name).map_err(probity::Error::from)?.game());
     }
     let text = fs::read_to_string(name).with_context(|| name.to_owned())?;
-    Ok(MatrixGame::from_json(&text).map_err(probity::Error::from).with_context(|| name.to_owned())?)
+    MatrixGame::from_json(&text).map_err(probity::Error::from).with_context(|| name.to_owned())
 }
 
 fn parse_layout(name: &str) -> Result<Layout, String> {
@@ -189,15 +190,15 @@ fn print(agent: &Agent, record: &Record) -> anyhow::Result<()> {
     let decision = &record.decision;
     let game = &agent.scenario().game;
     match decision.state {
-        None => println!("{}, first round", game.name()),
-        Some(p) => println!(
+        None => say!("{}, first round", game.name()),
+        Some(p) => say!(
             "{}, after {:?} against {:?}",
             game.name(),
             game.labels(Player::Row)[p.own],
             game.labels(Player::Column)[p.other]
         ),
     }
-    println!("{}", account_table(record));
-    println!("takes {:?}; legality mass {:.4}", decision.label(), decision.legality_mass);
+    say!("{}", account_table(record));
+    say!("takes {:?}; legality mass {:.4}", decision.label(), decision.legality_mass);
     Ok(())
 }

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
+use crate::output::say;
 use crate::{builtin, decide, output};
 
 /// The penalty the protocol's evaluation uses, where its training uses 3.
@@ -68,7 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return output::json(&rows);
     }
 
-    println!(
+    say!(
         "The iterated prisoner's dilemma, {c:?} to cooperate and {d:?} to defect: labels the model never saw in training.\n"
     );
     let mut table = output::table(&[
@@ -90,14 +91,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         cells.extend([format!("{:.3}", row.regrets.deontological), format!("{:.3}", row.regrets.utilitarian)]);
         table.add_row(cells);
     }
-    println!("{table}");
-    println!(
+    say!("{table}");
+    say!(
         "P(C|xy): probability of cooperating after own x and the other's y. Scores: mean points a round over {} rounds.",
         args.rounds
     );
-    println!(
-        "Regrets: expected over the four states against a fair coin; 0 is best (the protocol's measures, xi = 4).\n"
-    );
+    say!("Regrets: expected over the four states against a fair coin; 0 is best (the protocol's measures, xi = 4).\n");
 
     let mut scenario = Scenario::new(game);
     scenario.seed = args.seed;
@@ -106,14 +105,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     agent.set_adapters(&[(builtin::load_adapter(&model, "deontological")?, 1.0)])?;
     agent.decide()?;
     let record = agent.record().context("a decision leaves a record")?;
-    println!("One decision of the deontological agent, after it chose {d:?} and the other {c:?}:");
-    println!("{}", decide::account_table(record));
-    println!("It takes {:?}.\n", record.decision.label());
+    say!("One decision of the deontological agent, after it chose {d:?} and the other {c:?}:");
+    say!("{}", decide::account_table(record));
+    say!("It takes {:?}.\n", record.decision.label());
 
     draw(&args.picture, &rows).with_context(|| args.picture.display().to_string())?;
-    println!("Picture of the policies: {}", args.picture.display());
-    println!("With your own model: probity decide --model your.gguf --game ipd --labels share,keep");
-    println!("Train an adapter:    probity train --recipe deontological --out mine.gguf");
+    say!("Picture of the policies: {}", args.picture.display());
+    say!("With your own model: probity decide --model your.gguf --game ipd --labels share,keep");
+    say!("Train an adapter:    probity train --recipe deontological --out mine.gguf");
     Ok(())
 }
 

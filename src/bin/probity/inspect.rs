@@ -11,6 +11,7 @@ use probity::engine::gguf::{Gguf, Value};
 use probity::engine::preflight::{ModelShape, check_model};
 use serde::Serialize;
 
+use crate::output::say;
 use crate::{builtin, output};
 
 /// Show what a model or adapter file holds, or exactly what is wrong with it.
@@ -73,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return output::json(&report);
     }
-    println!(
+    say!(
         "{}: {}, {} tensors, {} parameters, {length} bytes",
         report.file,
         report.kind,
@@ -82,25 +83,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     if let Some(m) = &report.manifest {
         let rewards: Vec<&str> = m.rewards.iter().map(|r| r.framework.name()).collect();
-        println!(
-            "trained on {} for {} steps, games: {}, labels: {}",
-            rewards.join(" then "),
-            m.steps,
-            m.games,
-            m.labels
-        );
+        say!("trained on {} for {} steps, games: {}, labels: {}", rewards.join(" then "), m.steps, m.games, m.labels);
     }
     let mut table = output::table(&["key", "value"]);
     for (key, value) in report.metadata.iter().filter(|(k, _)| *k != probity::agent::manifest::MANIFEST_KEY) {
         table.add_row([key.as_str(), value.as_str()]);
     }
-    println!("{table}");
+    say!("{table}");
     let mut table = output::table(&["tensor", "type", "dimensions"]);
     for t in &report.tensors {
         let dims: Vec<String> = t.dimensions.iter().map(u64::to_string).collect();
         table.add_row([t.name.as_str(), t.ty, &dims.join(" x ")]);
     }
-    println!("{table}");
+    say!("{table}");
     Ok(())
 }
 

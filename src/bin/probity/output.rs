@@ -9,6 +9,20 @@ use serde::Serialize;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Prints a line; a reader that has gone away (`probity inspect x | head`) ends the program quietly.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    if let Err(e) = writeln!(std::io::stdout().lock(), "{text}") {
+        let gone = e.kind() == std::io::ErrorKind::BrokenPipe;
+        std::process::exit(if gone { 0 } else { 1 });
+    }
+}
+
+/// `println!` by way of [`line`].
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
+}
+pub(crate) use say;
+
 /// Prints a value as one JSON document.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -16,6 +16,7 @@ use probity::train::vocab;
 use serde_json::json;
 
 use crate::output;
+use crate::output::say;
 
 /// Train the default model: a small llama that reads payoff tables and has no morals.
 ///
@@ -127,7 +128,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             if args.json {
                 output::json_line(&line)?;
             } else {
-                bar.suspend(|| println!("step {}: {}", report.step, spell(&accuracy)));
+                bar.suspend(|| say!("step {}: {}", report.step, spell(&accuracy)));
             }
         }
     }
@@ -147,13 +148,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return output::json_line(&line);
     }
-    println!(
+    say!(
         "{} tokens in {} steps; on unseen labels and games: {}",
         training.tokens,
         training.adam.step,
         spell(&accuracy)
     );
-    println!("written: {}", args.out.display());
+    say!("written: {}", args.out.display());
     Ok(())
 }
 

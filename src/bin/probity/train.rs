@@ -13,6 +13,7 @@ use probity::train::finetune::{Finetuning, StepReport};
 use probity::train::finish::write_verified;
 use serde_json::json;
 
+use crate::output::say;
 use crate::{builtin, output};
 
 /// The configs that come with the program.
@@ -141,11 +142,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     if let Some(report) = last {
         let p = report.parts;
-        println!(
+        say!(
             "{}: {} steps, expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
-            config.name, report.step, p.reward, p.best, p.kl, p.distance, p.legality
+            config.name,
+            report.step,
+            p.reward,
+            p.best,
+            p.kl,
+            p.distance,
+            p.legality
         );
     }
-    println!("written and verified: {}", args.out.display());
+    say!("written and verified: {}", args.out.display());
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use probity::agent::verify::{EFFECT, TOLERANCE, verify};
 
+use crate::output::say;
 use crate::{builtin, output};
 
 /// Take an adapter's recorded decisions again and compare.
@@ -28,9 +29,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return output::json(&found);
     }
-    println!(
+    say!(
         "verified: {} decisions, off by at most {:.5} (allowed {TOLERANCE}), moved by up to {:.3} (at least {EFFECT})",
-        found.vectors, found.deviation, found.effect
+        found.vectors,
+        found.deviation,
+        found.effect
     );
     Ok(())
 }
