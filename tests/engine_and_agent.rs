@@ -318,7 +318,12 @@ fn masks_tilts_and_temperatures() -> Result<()> {
     assert!((plain.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     let masked = PolicyOptions { mask: Some(Mask::Betrayal), ..Default::default() };
     assert_eq!(policy(masked.clone(), betrayed)?, [1.0, 0.0]);
-    assert_eq!(policy(masked, Some(Profile { own: 1, other: 1 }))?.len(), 2);
+    let after_defection = Some(Profile { own: 1, other: 1 });
+    assert_eq!(
+        policy(masked, after_defection)?,
+        policy(PolicyOptions::default(), after_defection)?,
+        "nothing to betray"
+    );
     // pi exp(R / beta), normalised, with R from the reward itself.
     let reward: Reward = Framework::Utilitarian.into();
     let tilted = policy(PolicyOptions { tilt: Some(Tilt { reward, beta: 2.0 }), ..Default::default() }, betrayed)?;

@@ -6,14 +6,13 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::decision::{Decision, Option as Choice};
 use super::explain::explain;
-use super::policy::draw;
 use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use super::record::{AdapterInForce, RECORD_VERSION, Record, prompt_hash};
 use super::scenario::Scenario;
 use crate::Result;
 use crate::engine::score::Scorer;
 use crate::engine::{Adapter, CancelToken, Context, ContextOptions, Model, Token};
-use crate::game::{History, Profile};
+use crate::game::{History, Profile, draw};
 use crate::moral::account;
 
 /// One player of one game, on one model.

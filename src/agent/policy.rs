@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::score::softmax;
 use crate::game::{ActionId, MatrixGame, Player, State, Strategy, check_belief, fair_coin};
 use crate::moral::{Framework, Reward};
 use crate::{Error, Result};
@@ -144,23 +145,6 @@ impl PolicyOptions {
             .enumerate()
             .map(|(a, (s, r))| if self.masked(game, state, a) { f64::NEG_INFINITY } else { s / self.temperature + r })
             .collect();
-        let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = logits.iter().map(|l| (l - max).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        Ok(weights.iter().map(|w| w / total).collect())
+        Ok(softmax(&logits))
     }
-}
-
-/// The first action, in order of id, at which the cumulated probability passes `u` in 0..1.
-#[must_use]
-pub fn draw(probabilities: &[f64], u: f64) -> ActionId {
-    let mut rest = u;
-    for (action, p) in probabilities.iter().enumerate() {
-        rest -= p;
-        if rest < 0.0 {
-            return action;
-        }
-    }
-    // Rounding may leave a crumb: the last action that can be taken at all.
-    probabilities.iter().rposition(|&p| p > 0.0).unwrap_or(0)
 }

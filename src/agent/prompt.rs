@@ -89,7 +89,8 @@ pub fn prompt(game: &MatrixGame, state: State, style: Style) -> Prompt {
     Prompt { fixed: rules(game, style), moving: last_round(game, state) + QUESTION }
 }
 
-const QUESTION: &str = "What do you pick?";
+/// The question every decision ends with.
+pub const QUESTION: &str = "What do you pick?";
 
 /// Rules, payoff table and answer format.
 #[must_use]

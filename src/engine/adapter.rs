@@ -98,12 +98,6 @@ impl Adapter {
         &self.inner.fingerprint
     }
 
-    /// Whether two handles are the same loaded adapter.
-    #[must_use]
-    pub fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
-    }
-
     pub(super) fn raw(&self) -> *mut sys::llama_adapter_lora {
         self.inner.raw.as_ptr()
     }

@@ -42,6 +42,15 @@ pub fn log_sum_exp(row: &[f32]) -> f64 {
     f64::from(max) + total.ln()
 }
 
+/// Softmax over scores: the policy over the legal actions, in runtime and trainer alike.
+#[must_use]
+pub fn softmax(scores: &[f64]) -> Vec<f64> {
+    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|w| w / total).collect()
+}
+
 /// Scores options on one context and keeps what can be reused.
 #[derive(Debug)]
 pub struct Scorer {

@@ -10,8 +10,8 @@ use super::game::probity_round_t;
 use super::handle::Objects;
 use super::model::{MODELS, probity_model_t};
 use super::status::{
-    PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_BUSY, PROBITY_STATUS_NO_DECISION, PROBITY_STATUS_NULL_ARGUMENT,
-    PROBITY_STATUS_PANIC, probity_error_t, probity_status_t,
+    PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_NO_DECISION, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_PANIC,
+    probity_error_t, probity_status_t,
 };
 use super::strings::{give, text};
 use crate::agent::{Agent, Scenario};
@@ -33,9 +33,7 @@ impl Shared {
 
     fn lock(&self) -> Outcome<MutexGuard<'_, Agent>> {
         self.agent.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => {
-                Failure::new(PROBITY_STATUS_BUSY, "agent: in use by another thread, expected one thread at a time")
-            }
+            TryLockError::WouldBlock => crate::Error::Busy { what: "agent" }.into(),
             TryLockError::Poisoned(_) => {
                 Failure::new(PROBITY_STATUS_PANIC, "agent: a defect stopped an earlier call; free it and make another")
             }

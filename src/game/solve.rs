@@ -52,6 +52,20 @@ pub fn argmax_set(values: &[f64]) -> Vec<usize> {
     values.iter().enumerate().filter(|(_, v)| best - **v <= 1e-9).map(|(i, _)| i).collect()
 }
 
+/// The first action, in order of id, at which the cumulated probability passes `u` in 0..1.
+#[must_use]
+pub fn draw(probabilities: &[f64], u: f64) -> ActionId {
+    let mut rest = u;
+    for (action, p) in probabilities.iter().enumerate() {
+        rest -= p;
+        if rest < 0.0 {
+            return action;
+        }
+    }
+    // Rounding may leave a crumb: the last action that can be taken at all.
+    probabilities.iter().rposition(|&p| p > 0.0).unwrap_or(0)
+}
+
 pub(crate) fn check_belief(game: &MatrixGame, belief: &[f64]) -> Result<(), GameError> {
     let n = game.count(Player::Column);
     if belief.len() != n {

@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{ActionId, GameError, MatrixGame, Player, State};
+use super::{ActionId, GameError, MatrixGame, Player, State, draw};
 
 /// A scripted player (protocol, section 1). It plays the column of the game it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,14 +58,6 @@ impl Strategy {
     /// # Errors
     /// As [`Strategy::policy`].
     pub fn play(self, game: &MatrixGame, state: State, rng: &mut impl Rng) -> Result<ActionId, GameError> {
-        let policy = self.policy(game, state)?;
-        let mut u: f64 = rng.random();
-        for (action, p) in policy.iter().enumerate() {
-            u -= p;
-            if u < 0.0 {
-                return Ok(action);
-            }
-        }
-        Ok(policy.iter().rposition(|&p| p > 0.0).unwrap_or(0))
+        Ok(draw(&self.policy(game, state)?, rng.random()))
     }
 }

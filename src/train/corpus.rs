@@ -10,7 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use super::labels::{Split, draw};
-use crate::agent::prompt::{Layout, Style, last_round, prompt, rules};
+use crate::agent::prompt::{Layout, QUESTION, Style, last_round, rules};
 use crate::engine::chat::{Speaker, Turn};
 use crate::game::{MatrixGame, Named, Player, Profile};
 
@@ -133,11 +133,8 @@ pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
     let payoffs = loop {
         let mut cell = || f64::from(rng.random_range(0..=most));
         let mut table = vec![vec![[0.0; 2]; 2]; 2];
-        for (r, row) in table.iter_mut().enumerate() {
-            for (c, pair) in row.iter_mut().enumerate() {
-                let _ = (r, c);
-                *pair = [cell(), cell()];
-            }
+        for pair in table.iter_mut().flatten() {
+            *pair = [cell(), cell()];
         }
         if rng.random_bool(0.5) {
             // Symmetric: what I get from (a, b), you get from (b, a).
@@ -252,9 +249,7 @@ fn ask(rng: &mut impl Rng, game: &MatrixGame, state: Option<Profile>, ease: f64)
         Kind::NotThis => (format!("Which pick is not \"{}\"?", own(r)), own(1 - r).clone()),
         Kind::Decide => {
             tie = true;
-            let asked = prompt(game, state, Style::default()).moving;
-            let question = asked.lines().last().unwrap_or_default().to_owned();
-            (question, own(r).clone())
+            (QUESTION.into(), own(r).clone())
         }
     };
     (Question { kind, tie }, asked, answer)

@@ -151,11 +151,10 @@ pub fn swiglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32]) 
     }
 }
 
-/// Turns a row of logits into log-probabilities in place and returns the log-sum-exp it subtracted.
-pub fn log_softmax(row: &mut [f32]) -> f32 {
+/// Turns a row of logits into log-probabilities in place.
+pub fn log_softmax(row: &mut [f32]) {
     let lse = log_sum_exp(row) as f32;
     row.iter_mut().for_each(|x| *x -= lse);
-    lse
 }
 
 /// `a += b`.

@@ -13,6 +13,7 @@ use super::kernels::exp;
 use super::pack::Pack;
 use crate::engine::Token;
 use crate::engine::score::log_sum_exp;
+pub use crate::engine::score::softmax;
 
 /// One decision in a batch: where its scores are read, and what its actions are worth.
 #[derive(Debug, Clone)]
@@ -117,15 +118,6 @@ pub fn all_scores(decisions: &[Decision], logits: &[f32], pack: &Pack) -> Vec<Ve
     let rows = pack.outputs.len();
     let mut totals = vec![f64::NAN; rows];
     decisions.iter().map(|d| scores(d, logits, logits.len() / rows, &mut totals)).collect()
-}
-
-/// Softmax over the legal actions.
-#[must_use]
-pub fn softmax(scores: &[f64]) -> Vec<f64> {
-    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.iter().map(|w| w / total).collect()
 }
 
 /// The optimum without the legality term: `ref exp(R / beta)`, normalised.

@@ -94,25 +94,30 @@ impl PretrainConfig {
     /// # Errors
     /// [`Error::Option`] naming the field, what it is and what would be right.
     pub fn check(&self) -> Result<()> {
-        let need = |ok: bool, name: &'static str, given: usize, expected: &str| {
+        let need = |ok: bool, name: &'static str, given: &dyn std::fmt::Display, expected: &str| {
             if ok { Ok(()) } else { Err(Error::Option { name, given: given.to_string(), expected: expected.into() }) }
         };
-        need((1..=64).contains(&self.layers), "layers", self.layers, "1 to 64")?;
+        need((1..=64).contains(&self.layers), "layers", &self.layers, "1 to 64")?;
         let even = self.heads > 0 && self.width.is_multiple_of(2 * self.heads);
-        need(even, "heads", self.heads, "a number whose double divides the width")?;
-        need(self.width > 0 && self.width.is_multiple_of(32), "width", self.width, "a multiple of 32, for Q8_0")?;
+        need(even, "heads", &self.heads, "a number whose double divides the width")?;
+        need(self.width > 0 && self.width.is_multiple_of(32), "width", &self.width, "a multiple of 32, for Q8_0")?;
         let ff = self.feed_forward > 0 && self.feed_forward.is_multiple_of(32);
-        need(ff, "feed_forward", self.feed_forward, "a multiple of 32, for Q8_0")?;
-        need((300..=65_536).contains(&self.vocabulary), "vocabulary", self.vocabulary, "300 to 65536")?;
-        need((512..=8192).contains(&self.context), "context", self.context, "512 to 8192")?;
-        need(self.steps > 0, "steps", 0, "at least 1")?;
-        need((1..=24).contains(&self.questions), "questions", self.questions, "1 to 24")?;
+        need(ff, "feed_forward", &self.feed_forward, "a multiple of 32, for Q8_0")?;
+        need((300..=65_536).contains(&self.vocabulary), "vocabulary", &self.vocabulary, "300 to 65536")?;
+        need((512..=8192).contains(&self.context), "context", &self.context, "512 to 8192")?;
+        need(self.steps > 0, "steps", &self.steps, "at least 1")?;
+        need((1..=24).contains(&self.questions), "questions", &self.questions, "1 to 24")?;
         let shards = self.shards > 0 && self.lessons > 0 && self.lessons.is_multiple_of(self.shards);
-        need(shards, "lessons", self.lessons, "a multiple of the shards")?;
+        need(shards, "lessons", &self.lessons, "a multiple of the shards")?;
         let ordered = 0.0 <= self.easy[0] && self.easy[0] < self.easy[1] && self.easy[1] <= 1.0;
-        need(ordered, "easy", 0, "two rising shares from 0 to 1")?;
+        need(ordered, "easy", &format!("{:?}", self.easy), "two rising shares from 0 to 1")?;
         let rate = self.rate.is_finite() && self.rate > 0.0 && self.warmup > 0.0 && self.warmup < 1.0;
-        need(rate, "rate", 0, "a rate above 0 and a warmup between 0 and 1")
+        need(
+            rate,
+            "rate",
+            &format!("{} with warmup {}", self.rate, self.warmup),
+            "a rate above 0 and a warmup between 0 and 1",
+        )
     }
 
     /// The shape of the model it makes.
