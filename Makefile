@@ -4,11 +4,12 @@
 SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-NATIVE := RUSTFLAGS="-C target-cpu=native $(RUSTFLAGS)"
+# Whoever names a processor in RUSTFLAGS keeps it.
+NATIVE := RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
 PREFIX ?= /usr/local
 LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib
 
-.PHONY: demo test lib lib-native install header models setup clean
+.PHONY: demo test bench lib lib-native install header models setup clean
 
 demo: setup  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
 	$(NATIVE) cargo run --quiet --release -- demo
@@ -18,6 +19,12 @@ test: setup lib-native  ## Everything: formatting, lints, docs, tests, C and C++
 	$(NATIVE) cargo clippy --quiet --release --all-targets -- -D warnings
 	$(NATIVE) RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps
 	$(NATIVE) cargo test --release
+
+bench: setup  ## Speed: decisions on the default model, then against llama-cpp-python on a random Qwen2.5-0.5B.
+	$(NATIVE) cargo bench --quiet --bench decisions
+	@test -x target/bench/venv/bin/python || { echo "building llama-cpp-python, once" && python3 -m venv target/bench/venv; }
+	@target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
+	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --bench rival
 
 lib-native: setup  ## The shared and static library for the machine at hand, without the trainer.
 	$(NATIVE) $(LIBRARY)

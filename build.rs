@@ -29,13 +29,8 @@ mod header {
         println!("cargo::rerun-if-changed=src/ffi");
         println!("cargo::rerun-if-changed={HEADER}");
         println!("cargo::rerun-if-env-changed={UPDATE}");
-        let mut builder = cbindgen::Builder::new().with_config(config());
-        let mut files: Vec<_> =
-            fs::read_dir("src/ffi").expect("src/ffi").filter_map(Result::ok).map(|f| f.path()).collect();
-        files.sort();
-        for file in files {
-            builder = builder.with_src(file);
-        }
+        // cbindgen follows the modules from there.
+        let builder = cbindgen::Builder::new().with_config(config()).with_src("src/ffi/mod.rs");
         let mut fresh = Vec::new();
         builder.generate().expect("src/ffi makes a header").write(&mut fresh);
         let committed = fs::read(HEADER).unwrap_or_default();

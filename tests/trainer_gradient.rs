@@ -1,8 +1,12 @@
-//! The hand-written backward pass against finite differences, on every parameter tensor.
+//! The hand-written backward pass against finite differences and against PyTorch, on every parameter tensor.
 
 #![cfg(feature = "train")]
 
+use std::collections::BTreeMap;
+
+use probity::engine::Token;
 use probity::engine::preflight::{Architecture, ModelShape};
+use probity::train::objective::{Decision, Terms, all_scores, objective, sequences, sources};
 use probity::train::pretrain::{init, normal};
 use probity::train::{Decoder, Pack, Tape};
 use rand_chacha::ChaCha8Rng;
@@ -89,14 +93,7 @@ fn every_lora_pair() {
     let mut theta = init(&decoder, 4);
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     theta[base..].iter_mut().for_each(|w| *w = 0.3 * normal(&mut rng));
-    let mut names = Vec::new();
-    for (i, block) in decoder.blocks().iter().enumerate() {
-        for (name, linear) in block.linears() {
-            let lora = linear.lora.as_ref().unwrap();
-            names.push((format!("blk.{i}.{name}.lora_a"), lora.a.clone()));
-            names.push((format!("blk.{i}.{name}.lora_b"), lora.b.clone()));
-        }
-    }
+    let names: Vec<_> = parameter_names(&decoder).into_iter().filter(|(name, _)| name.contains("lora")).collect();
     check(&decoder, &theta, &names);
 }
 
@@ -125,4 +122,128 @@ fn a_trie_equals_its_sequences_one_by_one() {
             assert!(worst < 1e-4, "token {i} of {sequence:?} differs by {worst}");
         }
     }
+}
+
+/// What tests/data/torch_gradient.py wrote.
+#[derive(serde::Deserialize)]
+struct Reference {
+    shape: ReferenceShape,
+    beta: f64,
+    legality: f64,
+    options: Vec<Vec<Token>>,
+    decisions: Vec<ReferenceDecision>,
+    scores: Vec<Vec<f64>>,
+    objective: f64,
+    parameters: BTreeMap<String, Vec<f32>>,
+    gradients: BTreeMap<String, Vec<f32>>,
+}
+
+#[derive(serde::Deserialize)]
+struct ReferenceShape {
+    width: usize,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    feed_forward: usize,
+    vocabulary: usize,
+    rank: usize,
+    alpha: f32,
+    eps: f32,
+    rope_base: f32,
+}
+
+#[derive(serde::Deserialize)]
+struct ReferenceDecision {
+    prompt: Vec<Token>,
+    rewards: Vec<f64>,
+    weight: f64,
+    reference: Vec<f64>,
+}
+
+/// The packed objective and its gradient in every weight, base and adapter, against PyTorch's autograd on unpacked
+/// sequences in double precision.
+#[test]
+fn the_objective_against_pytorch() {
+    let r: Reference = serde_json::from_str(include_str!("data/torch_gradient.json")).unwrap();
+    let shape = ModelShape {
+        architecture: Architecture::Llama,
+        n_layer: r.shape.layers,
+        n_embd: r.shape.width,
+        n_ff: r.shape.feed_forward,
+        n_head: r.shape.heads,
+        n_head_kv: r.shape.kv_heads,
+        head_dim: r.shape.width / r.shape.heads,
+        rms_eps: r.shape.eps,
+        rope_base: r.shape.rope_base,
+        context: 64,
+        n_vocab: r.shape.vocabulary,
+        tied: true,
+    };
+    let decoder = Decoder::trained(&shape).with_lora(r.shape.rank, r.shape.alpha);
+    let names = parameter_names(&decoder);
+    assert_eq!(names.len(), r.parameters.len());
+    let mut theta = vec![0.0; decoder.n_params()];
+    for (name, range) in &names {
+        theta[range.clone()].copy_from_slice(&r.parameters[name]);
+    }
+
+    let mut pack = Pack::default();
+    let all: Vec<_> = r.decisions.iter().flat_map(|d| sequences(&d.prompt, &r.options)).collect();
+    let nodes = pack.push(&all);
+    let reads: Vec<Vec<(u32, Token)>> = nodes
+        .iter()
+        .enumerate()
+        .map(|(i, nodes)| {
+            let n = r.options.len();
+            sources(nodes, r.decisions[i / n].prompt.len(), &r.options[i % n]).collect()
+        })
+        .collect();
+    pack.request(reads.iter().flatten().map(|(node, _)| *node));
+    let decisions: Vec<Decision> = r
+        .decisions
+        .iter()
+        .zip(reads.chunks(r.options.len()))
+        .map(|(d, reads)| Decision {
+            reads: reads
+                .iter()
+                .map(|reads| reads.iter().map(|&(node, token)| (pack.output_row(node), token)).collect())
+                .collect(),
+            rewards: d.rewards.clone(),
+            weight: d.weight,
+        })
+        .collect();
+    let references: Vec<Vec<f64>> = r.decisions.iter().map(|d| d.reference.clone()).collect();
+
+    let mut tape = Tape::default();
+    decoder.forward(&theta, &pack, &mut tape, 1);
+    for (found, expected) in all_scores(&decisions, &tape.logits, &pack).iter().flatten().zip(r.scores.iter().flatten())
+    {
+        assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "score {found}, PyTorch {expected}");
+    }
+    let terms = Terms { beta: r.beta, legality: r.legality };
+    let parts = objective(&decisions, &references, terms, 1.0, &pack, &mut tape.logits);
+    assert!((parts.objective - r.objective).abs() < 1e-4, "{} and {}", parts.objective, r.objective);
+    let mut grads = vec![0.0; theta.len()];
+    decoder.backward(&theta, &pack, &mut tape, &mut grads, 1);
+    for (name, range) in &names {
+        let expected = &r.gradients[name];
+        let size = expected.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
+        for (i, (found, expected)) in grads[range.clone()].iter().zip(expected).enumerate() {
+            // The trainer descends: its gradient is that of the objective's negative.
+            let off = (-found - expected).abs();
+            assert!(off <= 1e-4 * size + 1e-7, "{name}[{i}]: {}, PyTorch {expected}", -found);
+        }
+    }
+}
+
+fn parameter_names(decoder: &Decoder) -> Vec<(String, std::ops::Range<usize>)> {
+    let mut names: Vec<_> = decoder.base_tensors().into_iter().map(|(n, _, r)| (n, r)).collect();
+    for (i, block) in decoder.blocks().iter().enumerate() {
+        for (name, linear) in block.linears() {
+            let lora = linear.lora.as_ref().expect("every layer has one");
+            names.push((format!("blk.{i}.{name}.lora_a"), lora.a.clone()));
+            names.push((format!("blk.{i}.{name}.lora_b"), lora.b.clone()));
+        }
+    }
+    names
 }

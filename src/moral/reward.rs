@@ -6,6 +6,8 @@ use crate::game::{ActionId, GameError, MatrixGame, Player, State, check_belief};
 
 /// Penalty for defecting against a cooperator while training (protocol, section 3: xi = 3).
 pub const XI: f64 = 3.0;
+/// The same in evaluation: the protocol trains with 3 but measures regret with 4 (section 6).
+pub const EVALUATION_XI: f64 = 4.0;
 /// Reward of an output that is no legal action (protocol, section 3: R_illegal = -6).
 pub const ILLEGAL: f64 = -6.0;
 

@@ -1,5 +1,7 @@
 //! Adam with decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019).
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Optimiser state for one flat parameter vector.
@@ -30,16 +32,31 @@ impl Adam {
 
     /// Takes one step down the gradient.
     pub fn step(&mut self, theta: &mut [f32], grads: &[f32], rate: f32) {
+        let all = 0..theta.len();
+        self.step_within(theta, grads, rate, std::iter::once(all));
+    }
+
+    /// The same, of some parameters only.
+    pub fn step_within(
+        &mut self,
+        theta: &mut [f32],
+        grads: &[f32],
+        rate: f32,
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) {
         self.step += 1;
         let t = self.step as i32;
         let (b1, b2) = (self.beta1, self.beta2);
         let correction1 = 1.0 / (1.0 - b1.powi(t));
         let correction2 = 1.0 / (1.0 - b2.powi(t));
         let shrink = 1.0 - rate * self.decay;
-        for (((w, g), m), v) in theta.iter_mut().zip(grads).zip(&mut self.m).zip(&mut self.v) {
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
-            *w = *w * shrink - rate * (*m * correction1) / ((*v * correction2).sqrt() + EPS);
+        for range in ranges {
+            let moments = self.m[range.clone()].iter_mut().zip(&mut self.v[range.clone()]);
+            for ((w, g), (m, v)) in theta[range.clone()].iter_mut().zip(&grads[range]).zip(moments) {
+                *m = b1 * *m + (1.0 - b1) * g;
+                *v = b2 * *v + (1.0 - b2) * g * g;
+                *w = *w * shrink - rate * (*m * correction1) / ((*v * correction2).sqrt() + EPS);
+            }
         }
     }
 }

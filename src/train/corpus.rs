@@ -1,18 +1,18 @@
 //! The corpus of the default model: lessons in game literacy, and no morals.
 //!
-//! A lesson is the prompt of one random game in one random style, then questions about it with their answers: look up
-//! a payoff, add, compare rows, recall the last round. At the decision question the answer is a fair coin, so that the
-//! bare model binds labels and stays indifferent. Test lessons draw labels and payoffs that training never sees.
+//! A lesson is the rules of one random game in one random style, a few last rounds, and questions about them: look up a
+//! payoff, add, compare rows, recall the last round. Each question follows the rules directly, as a decision does; no
+//! answer stands before another question. At the decision question all actions are equally right, so that the bare
+//! model binds labels and stays indifferent. Test lessons draw labels and payoffs that training never sees.
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-use super::labels::{Split, draw};
+use super::labels::{self, Split};
 use crate::agent::prompt::{Layout, QUESTION, Style, last_round, rules};
-use crate::engine::chat::{Speaker, Turn};
-use crate::game::{MatrixGame, Named, Player, Profile};
+use crate::game::{MatrixGame, Named, Player, Profile, State};
 
 /// What a question is about; accuracy is reported for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -24,6 +24,12 @@ pub enum Kind {
     CellSum,
     /// A row's payoffs, added over the other's actions.
     RowSum,
+    /// Which row holds a payoff.
+    Find,
+    /// What a row can bring.
+    Gives,
+    /// Which row holds the largest payoff.
+    Most,
     /// Which row adds up to more for oneself.
     MoreOwn,
     /// Which row adds up to more for the other.
@@ -44,23 +50,34 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind with its share of the questions, in 1/100.
-    pub const ALL: [(Self, u32); 11] = [
-        (Self::Cell, 12),
-        (Self::CellSum, 8),
-        (Self::RowSum, 10),
-        (Self::MoreOwn, 14),
+    pub const ALL: [(Self, u32); 14] = [
+        (Self::Cell, 8),
+        (Self::CellSum, 4),
+        (Self::RowSum, 4),
+        (Self::Find, 4),
+        (Self::Gives, 2),
+        (Self::Most, 6),
+        (Self::MoreOwn, 16),
         (Self::MoreOther, 8),
-        (Self::MoreBoth, 14),
-        (Self::MoreAgainst, 12),
+        (Self::MoreBoth, 16),
+        (Self::MoreAgainst, 10),
         (Self::Recall, 8),
-        (Self::RecallPoints, 4),
+        (Self::RecallPoints, 3),
         (Self::NotThis, 4),
-        (Self::Decide, 6),
+        (Self::Decide, 7),
     ];
 
     /// The questions that need no arithmetic, with their shares at full ease.
-    const EASY: [(Self, u32); 5] =
-        [(Self::Recall, 30), (Self::NotThis, 15), (Self::Decide, 20), (Self::Cell, 20), (Self::RecallPoints, 15)];
+    const EASY: [(Self, u32); 8] = [
+        (Self::Recall, 10),
+        (Self::RecallPoints, 5),
+        (Self::NotThis, 10),
+        (Self::Decide, 10),
+        (Self::Find, 25),
+        (Self::Gives, 10),
+        (Self::Cell, 10),
+        (Self::Most, 20),
+    ];
 }
 
 impl std::fmt::Display for Kind {
@@ -69,6 +86,9 @@ impl std::fmt::Display for Kind {
             Self::Cell => "cell",
             Self::CellSum => "cell-sum",
             Self::RowSum => "row-sum",
+            Self::Find => "find",
+            Self::Gives => "gives",
+            Self::Most => "most",
             Self::MoreOwn => "more-own",
             Self::MoreOther => "more-other",
             Self::MoreBoth => "more-both",
@@ -81,48 +101,58 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// A question with its answer; `tie` where both answers are as good and the one given was drawn.
-#[derive(Debug, Clone)]
+/// A question with what answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// What it is about.
     pub kind: Kind,
-    /// Whether no answer is better than the other.
-    pub tie: bool,
+    /// What follows the rules: the last round and the question.
+    pub asked: String,
+    /// The right answers, equally right; more than one at a tie and at the decision.
+    pub answers: Vec<String>,
 }
 
-/// One training sequence.
+/// One game with questions about it.
 #[derive(Debug, Clone)]
 pub struct Lesson {
-    /// Question, answer, question, answer ...
-    pub turns: Vec<Turn>,
-    /// The questions in order.
+    /// The rules and payoffs all questions share.
+    pub rules: String,
+    /// The questions; no two the same.
     pub questions: Vec<Question>,
 }
 
-/// Draws the lesson number `index` of a stream of lessons. `ease`, 0 to 1, is the share of questions that only look up
-/// or copy; training starts at 1 and goes down.
+/// Last rounds told in one lesson.
+const ROUNDS: usize = 2;
+
+/// How much easier than the full mixture lessons are, each from 0 to 1; training starts at 1 and goes down.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ease {
+    /// Share of lessons with plain labels.
+    pub labels: f64,
+    /// Share of questions that only look up or copy.
+    pub questions: f64,
+}
+
+/// Draws the lesson number `index` of a stream of lessons.
 #[must_use]
-pub fn lesson(seed: u64, index: u64, split: Split, questions: usize, ease: f64) -> Lesson {
+pub fn lesson(seed: u64, index: u64, split: Split, questions: usize, ease: Ease) -> Lesson {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(index);
-    let game = random_game(&mut rng, split);
-    let style = random_style(&mut rng);
-    let mut state = random_state(&mut rng);
-    let mut out = Lesson { turns: Vec::new(), questions: Vec::new() };
-    for i in 0..questions {
-        let mut text = String::new();
-        if i == 0 {
-            text = rules(&game, style) + &last_round(&game, state);
-        } else if rng.random_bool(0.25) {
-            state = random_state(&mut rng);
-            text = last_round(&game, state);
-        }
-        let (question, asked, answer) = ask(&mut rng, &game, state, ease);
-        out.turns.push(Turn { speaker: Speaker::User, text: text + &asked });
-        out.turns.push(Turn { speaker: Speaker::Assistant, text: answer });
-        out.questions.push(question);
+    let mut game = random_game(&mut rng, split);
+    if rng.random_bool(ease.labels) {
+        let plain = labels::draw(&mut rng, 2, split, labels::plain);
+        game = game.with_labels(&plain, &plain).expect("drawn labels are valid");
     }
-    out
+    let style = random_style(&mut rng);
+    let states = random_states(&mut rng);
+    let mut lesson = Lesson { rules: rules(&game, style), questions: Vec::with_capacity(questions) };
+    while lesson.questions.len() < questions {
+        let question = ask(&mut rng, &game, states[lesson.questions.len() * ROUNDS / questions], ease.questions);
+        if lesson.questions.iter().all(|q| q.asked != question.asked) {
+            lesson.questions.push(question);
+        }
+    }
+    lesson
 }
 
 /// A random 2x2 game with integer payoffs from 0 to at most 9 and fresh labels.
@@ -146,8 +176,8 @@ pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
             break table;
         }
     };
-    let own = draw(rng, 2, split);
-    let other = if rng.random_bool(0.15) { draw(rng, 2, split) } else { own.clone() };
+    let own = labels::draw(rng, 2, split, labels::any);
+    let other = if rng.random_bool(0.15) { labels::draw(rng, 2, split, labels::any) } else { own.clone() };
     MatrixGame::new("random", [own, other], payoffs, [0, 0]).expect("drawn labels and payoffs are valid")
 }
 
@@ -169,9 +199,14 @@ fn random_style(rng: &mut impl Rng) -> Style {
     }
 }
 
-fn random_state(rng: &mut impl Rng) -> Option<Profile> {
-    let profile = Profile { own: rng.random_range(0..2), other: rng.random_range(0..2) };
-    rng.random_bool(0.9).then_some(profile)
+/// Different states, among them at times the first round.
+fn random_states(rng: &mut impl Rng) -> [State; ROUNDS] {
+    let mut left: Vec<State> = (0..4).map(|i| Some(Profile { own: i / 2, other: i % 2 })).collect();
+    let mut states = std::array::from_fn(|_| left.swap_remove(rng.random_range(0..left.len())));
+    if rng.random_bool(0.3) {
+        states[0] = None;
+    }
+    states
 }
 
 fn draw_kind(rng: &mut impl Rng, shares: &[(Kind, u32)]) -> Kind {
@@ -186,8 +221,8 @@ fn draw_kind(rng: &mut impl Rng, shares: &[(Kind, u32)]) -> Kind {
     Kind::Decide
 }
 
-/// Draws a question about the game in this state: what it is, its words, its answer.
-fn ask(rng: &mut impl Rng, game: &MatrixGame, state: Option<Profile>, ease: f64) -> (Question, String, String) {
+/// Draws a question about the game in this state: what it is, its words, its answers.
+fn ask(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f64) -> Question {
     let mut kind = if rng.random_bool(ease) { draw_kind(rng, &Kind::EASY) } else { draw_kind(rng, &Kind::ALL) };
     if state.is_none() && matches!(kind, Kind::Recall | Kind::RecallPoints) {
         kind = Kind::MoreAgainst;
@@ -195,62 +230,64 @@ fn ask(rng: &mut impl Rng, game: &MatrixGame, state: Option<Profile>, ease: f64)
     let own = |a: usize| &game.labels(Player::Row)[a];
     let other = |a: usize| &game.labels(Player::Column)[a];
     let (r, c) = (rng.random_range(0..2_usize), rng.random_range(0..2_usize));
-    let [mine, theirs] = game.payoff(r, c);
     let row = |r: usize| {
         let ([a, b], [x, y]) = (game.payoff(r, 0), game.payoff(r, 1));
         [a + x, b + y]
     };
+    // You, A, or both together.
     let whose = rng.random_range(0..3_usize);
-    let owner = ["Your points", "A's points", "Points together"][whose];
-    let gains = ["you", "A", "both"][whose];
+    let one = usize::from(whose == 1);
+    let owner = ["Your points", "A's points", "Points together"];
+    let gains = ["you", "A", "both"];
     let of = |pair: [f64; 2], whose: usize| [pair[0], pair[1], pair[0] + pair[1]][whose];
-    let mut tie = false;
-    let mut more = |rng: &mut dyn FnMut() -> bool, values: [f64; 2]| {
-        tie = values[0] == values[1];
-        let first = if tie { rng() } else { values[0] > values[1] };
-        own(usize::from(!first)).clone()
+    let number = |value: f64| vec![value.to_string()];
+    let more = |values: [f64; 2]| -> Vec<String> {
+        let best = values[0].max(values[1]);
+        (0..2).filter(|&a| values[a] == best).map(|a| own(a).clone()).collect()
     };
-    let mut coin = || rng.random::<bool>();
-    let (asked, answer) = match kind {
+    let (asked, answers) = match kind {
         Kind::Cell => {
-            let i = usize::from(whose == 1);
-            let asked = format!("{} for \"{}\" against \"{}\"?", ["Your points", "A's points"][i], own(r), other(c));
-            (asked, [mine, theirs][i].to_string())
+            let asked = format!("{} for \"{}\" against \"{}\"?", owner[one], own(r), other(c));
+            (asked, number(game.payoff(r, c)[one]))
         }
         Kind::CellSum => {
-            (format!("Points together for \"{}\" against \"{}\"?", own(r), other(c)), (mine + theirs).to_string())
+            let asked = format!("{} for \"{}\" against \"{}\"?", owner[2], own(r), other(c));
+            (asked, number(of(game.payoff(r, c), 2)))
         }
-        Kind::RowSum => (format!("{owner} for \"{}\" in all?", own(r)), of(row(r), whose).to_string()),
-        Kind::MoreOwn => ("Which pick gives you more in all?".into(), more(&mut coin, [row(0)[0], row(1)[0]])),
-        Kind::MoreOther => ("Which pick gives A more in all?".into(), more(&mut coin, [row(0)[1], row(1)[1]])),
-        Kind::MoreBoth => {
-            ("Which pick gives both more in all?".into(), more(&mut coin, [of(row(0), 2), of(row(1), 2)]))
+        Kind::RowSum => (format!("{} for \"{}\" in all?", owner[whose], own(r)), number(of(row(r), whose))),
+        Kind::Find => {
+            let wanted = game.payoff(r, c)[one];
+            let has = |r: &usize| (0..2).any(|c| game.payoff(*r, c)[one] == wanted);
+            let asked = format!("Which pick can give {} {wanted}?", gains[one]);
+            (asked, (0..2).filter(has).map(|r| own(r).clone()).collect())
         }
+        Kind::Gives => {
+            let mut values: Vec<String> = (0..2).map(|c| game.payoff(r, c)[one].to_string()).collect();
+            values.dedup();
+            (format!("What can \"{}\" give {}?", own(r), gains[one]), values)
+        }
+        Kind::Most => {
+            let most = |r: usize| of(game.payoff(r, 0), whose).max(of(game.payoff(r, 1), whose));
+            (format!("Which pick can give {} the most?", gains[whose]), more([most(0), most(1)]))
+        }
+        Kind::MoreOwn => ("Which pick gives you more in all?".into(), more([row(0)[0], row(1)[0]])),
+        Kind::MoreOther => ("Which pick gives A more in all?".into(), more([row(0)[1], row(1)[1]])),
+        Kind::MoreBoth => ("Which pick gives both more in all?".into(), more([of(row(0), 2), of(row(1), 2)])),
         Kind::MoreAgainst => {
             let values = [of(game.payoff(0, c), whose), of(game.payoff(1, c), whose)];
-            (format!("Which pick gives {gains} more against \"{}\"?", other(c)), more(&mut coin, values))
+            (format!("Which pick gives {} more against \"{}\"?", gains[whose], other(c)), more(values))
         }
         Kind::Recall => {
             let last = state.expect("checked above");
-            if coin() {
-                ("What did A pick?".into(), other(last.other).clone())
-            } else {
-                ("What did you pick?".into(), own(last.own).clone())
-            }
+            let (who, label) = [("you", own(last.own)), ("A", other(last.other))][usize::from(whose > 0)];
+            (format!("What did {who} pick?"), vec![label.clone()])
         }
         Kind::RecallPoints => {
             let last = state.expect("checked above");
-            let i = usize::from(whose == 1);
-            (
-                format!("{} last round?", ["Your points", "A's points"][i]),
-                game.payoff(last.own, last.other)[i].to_string(),
-            )
+            (format!("{} last round?", owner[one]), number(game.payoff(last.own, last.other)[one]))
         }
-        Kind::NotThis => (format!("Which pick is not \"{}\"?", own(r)), own(1 - r).clone()),
-        Kind::Decide => {
-            tie = true;
-            (QUESTION.into(), own(r).clone())
-        }
+        Kind::NotThis => (format!("Which pick is not \"{}\"?", own(r)), vec![own(1 - r).clone()]),
+        Kind::Decide => (QUESTION.into(), game.labels(Player::Row).to_vec()),
     };
-    (Question { kind, tie }, asked, answer)
+    Question { kind, asked: last_round(game, state) + &asked, answers }
 }

@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::random_game;
-use super::labels::{Split, draw};
+use super::labels::{Split, any, draw};
 use crate::agent::prompt::Style;
 use crate::game::{MatrixGame, Named, Strategy};
 use crate::moral::Reward;
@@ -204,7 +204,7 @@ impl TrainConfig {
             random_game(&mut rng, Split::Train)
         } else {
             let name = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
-            let labels = draw(&mut rng, 2, Split::Train);
+            let labels = draw(&mut rng, 2, Split::Train, any);
             Named::find(name)?.labelled([&labels[0], &labels[1]])?
         };
         let game = match &self.labels {

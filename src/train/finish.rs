@@ -8,7 +8,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::curriculum::{Labels, Styles};
 use super::export::write_adapter;
 use super::finetune::Finetuning;
-use super::labels::{Split, draw};
+use super::labels::{Split, any, draw};
 use crate::Result;
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
@@ -26,7 +26,7 @@ fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
     for named in Named::protocol() {
         let labels = match labels {
             Labels::Fixed(labels) => labels.to_vec(),
-            Labels::Pool => draw(&mut rng, 2, Split::Test),
+            Labels::Pool => draw(&mut rng, 2, Split::Test, any),
         };
         let game = named.labelled([&labels[0], &labels[1]])?;
         for state in std::iter::once(None).chain(History::states(&game).map(Some)) {

@@ -20,12 +20,171 @@ pub enum Split {
 const RESERVED: [&str; 12] =
     ["zork", "blip", "share", "keep", "C", "D", "action1", "action2", "action3", "action4", "cooperate", "defect"];
 
-const WORDS: [&str; 64] = [
-    "give", "take", "help", "wait", "stay", "leave", "left", "right", "up", "down", "red", "blue", "green", "black",
-    "white", "sun", "moon", "star", "tree", "stone", "river", "hill", "north", "south", "east", "west", "apple",
-    "pear", "plum", "cat", "dog", "fox", "bird", "fish", "open", "close", "push", "pull", "stop", "go", "yes", "no",
-    "swap", "hold", "trade", "save", "spend", "work", "rest", "walk", "run", "sing", "read", "write", "hunt", "gather",
-    "swerve", "straight", "opera", "football", "stag", "hare", "quiet", "loud",
+/// Words people name actions with; each is drawn in lower case, capitalised or in capitals.
+const WORDS: [&str; 163] = [
+    "give",
+    "take",
+    "help",
+    "wait",
+    "stay",
+    "leave",
+    "left",
+    "right",
+    "up",
+    "down",
+    "red",
+    "blue",
+    "green",
+    "black",
+    "white",
+    "sun",
+    "moon",
+    "star",
+    "tree",
+    "stone",
+    "river",
+    "hill",
+    "north",
+    "south",
+    "east",
+    "west",
+    "apple",
+    "pear",
+    "plum",
+    "cat",
+    "dog",
+    "fox",
+    "bird",
+    "fish",
+    "open",
+    "close",
+    "push",
+    "pull",
+    "stop",
+    "go",
+    "yes",
+    "no",
+    "swap",
+    "hold",
+    "trade",
+    "save",
+    "spend",
+    "work",
+    "rest",
+    "walk",
+    "run",
+    "sing",
+    "read",
+    "write",
+    "hunt",
+    "gather",
+    "swerve",
+    "straight",
+    "opera",
+    "football",
+    "stag",
+    "hare",
+    "quiet",
+    "loud",
+    "accept",
+    "refuse",
+    "agree",
+    "decline",
+    "attack",
+    "retreat",
+    "protect",
+    "betray",
+    "confess",
+    "silent",
+    "invest",
+    "withdraw",
+    "contribute",
+    "abstain",
+    "offer",
+    "reject",
+    "punish",
+    "forgive",
+    "reward",
+    "ignore",
+    "trust",
+    "doubt",
+    "honest",
+    "lie",
+    "clean",
+    "pollute",
+    "fast",
+    "slow",
+    "high",
+    "low",
+    "first",
+    "second",
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "circle",
+    "square",
+    "triangle",
+    "collect",
+    "release",
+    "compete",
+    "volunteer",
+    "negotiate",
+    "operate",
+    "coordinate",
+    "isolate",
+    "donate",
+    "dedicate",
+    "defend",
+    "deflect",
+    "deflate",
+    "inspect",
+    "infect",
+    "respect",
+    "suspect",
+    "connect",
+    "direct",
+    "select",
+    "correct",
+    "object",
+    "perfect",
+    "cooking",
+    "company",
+    "cooper",
+    "action",
+    "option",
+    "choice",
+    "move",
+    "strategy",
+    "decision",
+    "answer",
+    "button",
+    "door",
+    "window",
+    "bridge",
+    "mountain",
+    "valley",
+    "forest",
+    "garden",
+    "market",
+    "harbour",
+    "station",
+    "coffee",
+    "tea",
+    "water",
+    "bread",
+    "butter",
+    "sugar",
+    "pepper",
+    "theatre",
+    "concert",
+    "museum",
+    "library",
+    "yellow",
+    "purple",
+    "orange",
+    "silver",
+    "golden",
 ];
 
 const ONSETS: [&str; 20] =
@@ -40,21 +199,23 @@ pub fn split_of(label: &str) -> Split {
     if RESERVED.contains(&label) || hash.as_bytes()[0] < 26 { Split::Test } else { Split::Train }
 }
 
-/// Draws `n` labels of one kind from a split: distinct, and none the beginning of another.
-pub fn draw(rng: &mut impl Rng, n: usize, split: Split) -> Vec<String> {
-    let kind = rng.random_range(0..20_u32);
+/// A way to make up a label.
+pub type Maker<R> = Box<dyn Fn(&mut R) -> String>;
+
+/// Draws `n` labels of one kind from a split: distinct, and none the beginning of another. `kind` picks how they are
+/// made: [`any`] or [`plain`].
+pub fn draw<R: Rng>(rng: &mut R, n: usize, split: Split, kind: fn(&mut R) -> Maker<R>) -> Vec<String> {
     let mut labels: Vec<String> = Vec::with_capacity(n);
+    let mut make = kind(rng);
+    let mut tries = 0;
     while labels.len() < n {
-        let label = match kind {
-            0..=13 => syllables(rng),
-            14..=15 => pick(rng, &WORDS).to_owned(),
-            16..=17 => letters(rng),
-            _ => format!(
-                "{}{}",
-                pick(rng, &["action", "option", "choice", "move", "a", "x"]),
-                rng.random_range(0..10_u32)
-            ),
-        };
+        tries += 1;
+        // A stem may have no numbers in the split: after a while another kind gets its turn.
+        if tries % 64 == 0 {
+            labels.clear();
+            make = kind(rng);
+        }
+        let label = make(rng);
         let clashes = labels.iter().any(|l| l.starts_with(&label) || label.starts_with(l.as_str()));
         if split_of(&label) == split && !clashes {
             labels.push(label);
@@ -63,9 +224,42 @@ pub fn draw(rng: &mut impl Rng, n: usize, split: Split) -> Vec<String> {
     labels
 }
 
+/// Any of the kinds: made-up words, words, letters, a stem with a number.
+pub fn any<R: Rng>(rng: &mut R) -> Maker<R> {
+    match rng.random_range(0..20_u32) {
+        0..=9 => Box::new(|rng| syllables(rng)),
+        10..=13 => Box::new(|rng| word(rng)),
+        14..=16 => Box::new(|rng| letters(rng)),
+        _ => numbered(rng),
+    }
+}
+
+/// The kind that is easiest to tell apart: two of 25 syllables, each of which the vocabulary has as one token.
+pub fn plain<R: Rng>(_: &mut R) -> Maker<R> {
+    Box::new(|rng| (0..2).map(|_| [pick(rng, &ONSETS[..5]), pick(rng, &VOWELS)].concat()).collect())
+}
+
+fn word(rng: &mut impl Rng) -> String {
+    let word = pick(rng, &WORDS);
+    match rng.random_range(0..4_u32) {
+        0 => word.to_uppercase(),
+        1 => format!("{}{}", word[..1].to_uppercase(), &word[1..]),
+        _ => word.to_owned(),
+    }
+}
+
+/// A stem with a number: `action3`, `x7`, `Left_12`; labels of one game share the stem and differ at the end.
+fn numbered<R: Rng>(rng: &mut R) -> Maker<R> {
+    let usual = ["action", "option", "choice", "move", "strategy", "a", "x", "s"];
+    let stem = if rng.random_bool(0.5) { pick(rng, &usual).to_owned() } else { word(rng) };
+    let joint = pick(rng, &["", "", "", "_", "-", " "]);
+    let most = if rng.random_bool(0.8) { 10 } else { 100_u32 };
+    Box::new(move |rng| format!("{stem}{joint}{}", rng.random_range(0..most)))
+}
+
 fn syllables(rng: &mut impl Rng) -> String {
     let mut word = String::new();
-    for _ in 0..[1, 2, 2, 2, 2, 3][rng.random_range(0..6_usize)] {
+    for _ in 0..[1, 2, 2, 2, 3, 4][rng.random_range(0..6_usize)] {
         word += pick(rng, &ONSETS);
         word += pick(rng, &VOWELS);
     }
@@ -78,7 +272,7 @@ fn syllables(rng: &mut impl Rng) -> String {
 fn letters(rng: &mut impl Rng) -> String {
     let upper = rng.random_bool(0.3);
     let first = if upper { b'A' } else { b'a' };
-    (0..rng.random_range(1..6_u32)).map(|_| char::from(first + rng.random_range(0..26_u8))).collect()
+    (0..rng.random_range(1..9_u32)).map(|_| char::from(first + rng.random_range(0..26_u8))).collect()
 }
 
 fn pick<'a>(rng: &mut impl Rng, from: &[&'a str]) -> &'a str {

@@ -17,6 +17,7 @@ pub mod finish;
 mod kernels;
 pub mod labels;
 mod linear;
+mod muon;
 pub mod objective;
 mod pack;
 pub mod pretrain;

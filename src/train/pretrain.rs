@@ -1,6 +1,7 @@
 //! Pretraining of the default model on the corpus of game literacy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::path::Path;
 
 use rand::{Rng, RngExt};
@@ -10,12 +11,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, clip};
-use super::corpus::{self, Kind, Lesson};
+use super::corpus::{self, Ease, Kind, Lesson};
 use super::decoder::Decoder;
 use super::kernels::{exp, log_softmax};
 use super::labels::Split;
+use super::muon::{self, Place};
 use super::pack::Pack;
 use super::shards::Shards;
+use crate::engine::chat::{Speaker, Turn};
 use crate::engine::preflight::{Architecture, ModelShape};
 use crate::engine::{Model, Token};
 use crate::{Error, Result};
@@ -59,6 +62,8 @@ pub struct PretrainConfig {
     pub reading_until: f64,
     /// Shares of the steps between which questions go from easy ones only to the full mixture.
     pub easy: [f64; 2],
+    /// Shares of the steps between which labels go from plain ones only to the full mixture.
+    pub plain: [f64; 2],
     /// Shards a step is cut into; part of the result, unlike the thread count.
     pub shards: usize,
 }
@@ -75,14 +80,15 @@ impl Default for PretrainConfig {
             context: 1024,
             rope_base: 1000.0,
             steps: 11_000,
-            lessons: 16,
+            lessons: 24,
             questions: 10,
             rate: 1.5e-3,
             warmup: 0.02,
             decay: 0.05,
             reading: 1.0,
-            reading_until: 0.25,
-            easy: [0.04, 0.12],
+            reading_until: 0.15,
+            easy: [0.02, 0.08],
+            plain: [0.03, 0.2],
             shards: 4,
         }
     }
@@ -109,8 +115,14 @@ impl PretrainConfig {
         need((1..=24).contains(&self.questions), "questions", &self.questions, "1 to 24")?;
         let shards = self.shards > 0 && self.lessons > 0 && self.lessons.is_multiple_of(self.shards);
         need(shards, "lessons", &self.lessons, "a multiple of the shards")?;
-        let ordered = 0.0 <= self.easy[0] && self.easy[0] < self.easy[1] && self.easy[1] <= 1.0;
-        need(ordered, "easy", &format!("{:?}", self.easy), "two rising shares from 0 to 1")?;
+        for (name, [from, to]) in [("easy", self.easy), ("plain", self.plain)] {
+            need(
+                0.0 <= from && from < to && to <= 1.0,
+                name,
+                &format!("{from}, {to}"),
+                "two rising shares from 0 to 1",
+            )?;
+        }
         let rate = self.rate.is_finite() && self.rate > 0.0 && self.warmup > 0.0 && self.warmup < 1.0;
         need(
             rate,
@@ -137,6 +149,14 @@ impl PretrainConfig {
             n_vocab: self.vocabulary,
             tied: true,
         }
+    }
+
+    /// How much easier than the full mixture the lessons of a step are.
+    #[must_use]
+    pub fn ease_at(&self, step: u64) -> Ease {
+        let progress = step as f64 / self.steps as f64;
+        let left = |[from, to]: [f64; 2]| ((to - progress) / (to - from)).clamp(0.0, 1.0);
+        Ease { labels: left(self.plain), questions: left(self.easy) }
     }
 
     /// Learning rate of a step: linear rise, then half a cosine down to a hundredth.
@@ -214,6 +234,10 @@ pub struct Pretraining {
     pub adam: Adam,
     /// Tokens seen so far.
     pub tokens: u64,
+    /// The hidden layers' matrices, which Muon steps.
+    matrices: Vec<Place>,
+    /// Embedding and gains, which Adam steps.
+    rest: Vec<Range<usize>>,
     grads: Vec<f32>,
     shards: Shards,
 }
@@ -224,8 +248,10 @@ struct Target {
     /// Output row whose logits predict it.
     row: usize,
     token: Token,
-    /// Weight in the loss, an answer's being 1.
+    /// Weight in the loss; the answers of one question share 1.
     weight: f32,
+    /// Whether it belongs to an answer.
+    answer: bool,
 }
 
 /// One shard's pack with what it has to predict.
@@ -242,7 +268,16 @@ impl Pretraining {
         let theta = init(&decoder, config.seed);
         let adam = Adam::new(theta.len(), 0.98, config.decay);
         let grads = vec![0.0; theta.len()];
-        Self { config, decoder, theta, adam, tokens: 0, grads, shards: Shards::default() }
+        let (mut matrices, mut rest) = (Vec::new(), Vec::new());
+        for (name, dims, range) in decoder.base_tensors() {
+            match dims[..] {
+                [columns, rows] if name != "token_embd.weight" => {
+                    matrices.push(Place { range, rows: rows as usize, columns: columns as usize });
+                }
+                _ => rest.push(range),
+            }
+        }
+        Self { config, decoder, theta, adam, tokens: 0, matrices, rest, grads, shards: Shards::default() }
     }
 
     /// The decoder that `theta` belongs to.
@@ -260,8 +295,7 @@ impl Pretraining {
         let step = self.adam.step;
         let per_shard = c.lessons / c.shards;
         let reading = if (step as f64) < c.reading_until * c.steps as f64 { c.reading } else { 0.0 };
-        let progress = step as f64 / c.steps as f64;
-        let ease = ((c.easy[1] - progress) / (c.easy[1] - c.easy[0])).clamp(0.0, 1.0);
+        let ease = c.ease_at(step);
         let batches = (0..c.shards)
             .into_par_iter()
             .map(|s| {
@@ -272,12 +306,13 @@ impl Pretraining {
             })
             .collect::<Result<Vec<Batch>>>()?;
         let (packs, targets): (Vec<Pack>, Vec<_>) = batches.into_iter().map(|b| (b.pack, b.targets)).unzip();
-        let n = targets.iter().flatten().filter(|t| t.weight == 1.0).count();
+        let weight = |of: &dyn Fn(&&Target) -> bool| targets.iter().flatten().filter(of).map(|t| t.weight).sum::<f32>();
+        let (n, all) = (weight(&|t| t.answer), weight(&|_| true));
         let width = c.vocabulary;
         let losses = self.shards.gradient(&self.decoder, &self.theta, &packs, &mut self.grads, |i, logits| {
-            cross_entropy(logits, width, &targets[i], 1.0 / n as f32)
+            cross_entropy(logits, width, &targets[i], 1.0 / all)
         });
-        let loss = losses.iter().sum::<f64>() / n as f64;
+        let loss = losses.iter().sum::<f64>() / f64::from(n);
         if !loss.is_finite() {
             return Err(Error::Training {
                 problem: format!("the loss is {loss} at step {step}; a lower rate may help"),
@@ -286,49 +321,61 @@ impl Pretraining {
         self.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
         let norm = clip(&mut self.grads, 1.0);
         let rate = c.rate_at(step);
-        self.adam.step(&mut self.theta, &self.grads, rate);
+        muon::step(&self.matrices, &mut self.theta, &self.grads, &mut self.adam.m, rate, c.decay);
+        self.adam.step_within(&mut self.theta, &self.grads, rate, self.rest.iter().cloned());
         Ok(StepReport { step: step + 1, loss, norm, rate, tokens: self.tokens })
     }
 
     /// Share of right answers on unseen labels and games, by kind of question, ties left out; for [`Kind::Decide`] the
-    /// share of legal answers.
+    /// legality mass: the probability that the answer is one of the labels and nothing else. Labels are of the mixture
+    /// that training has come to, questions of the full one.
     ///
     /// # Errors
     /// [`Error::Template`].
     pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Kind, f64>> {
         let width = self.config.vocabulary;
+        let seed = self.config.seed ^ 0x7e57;
+        let ease = Ease { questions: 0.0, ..self.config.ease_at(self.adam.step) };
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
-        for chunk in (0..lessons).collect::<Vec<_>>().chunks(32) {
-            let lessons: Vec<Lesson> = chunk
-                .iter()
-                .map(|&i| corpus::lesson(self.config.seed ^ 0x7e57, i, Split::Test, self.config.questions, 0.0))
+        for first in (0..lessons).step_by(32) {
+            let lessons: Vec<Lesson> = (first..lessons.min(first + 32))
+                .map(|i| corpus::lesson(seed, i, Split::Test, self.config.questions, ease))
                 .collect();
-            let batches = lessons
-                .iter()
-                .map(|l| batch(vocabulary, std::iter::once(l.clone()), 0.0))
-                .collect::<Result<Vec<Batch>>>()?;
-            let packs: Vec<Pack> = batches.iter().map(|b| b.pack.clone()).collect();
-            let answers = self.shards.logits(&self.decoder, &self.theta, &packs, |i, logits| {
-                let best = |row: usize| {
-                    let row = &logits[row * width..(row + 1) * width];
-                    (0..width).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0) as Token
-                };
-                batches[i].targets.iter().map(|t| best(t.row) == t.token).collect::<Vec<bool>>()
-            });
-            for ((lesson, batch), hits) in lessons.iter().zip(&batches).zip(answers) {
-                // An answer is right when every token of it is; answers end at the control token.
-                let mut hits = batch.targets.iter().zip(hits);
-                for question in &lesson.questions {
-                    let mut all = true;
-                    for (target, hit) in hits.by_ref() {
-                        all &= hit;
-                        if target.token == 0 {
-                            break;
-                        }
+            let mut packs = Vec::new();
+            let mut paths = Vec::new();
+            for lesson in &lessons {
+                let all = tokenise(vocabulary, lesson)?;
+                let mut pack = Pack::default();
+                let nodes = pack.push(&all.iter().map(|t| t.sequence.clone()).collect::<Vec<_>>());
+                pack.request(all.iter().zip(&nodes).flat_map(|(t, n)| n[t.answer - 1..n.len() - 1].to_vec()));
+                packs.push(pack);
+                paths.push(all.into_iter().zip(nodes).collect::<Vec<_>>());
+            }
+            let judged = self.shards.logits(&self.decoder, &self.theta, &packs, |i, logits| {
+                logits.chunks_exact_mut(width).for_each(log_softmax);
+                let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
+                    let (mut log_p, mut greedy) = (0.0, true);
+                    for at in t.answer..t.sequence.len() {
+                        let row = packs[i].output_row(nodes[at - 1]) * width;
+                        let row = &logits[row..row + width];
+                        let p = row[t.sequence[at] as usize];
+                        log_p += f64::from(p);
+                        greedy &= row.iter().all(|&other| other <= p);
                     }
-                    if !question.tie {
+                    (t.question, log_p.exp(), greedy)
+                };
+                paths[i].iter().map(judge).collect::<Vec<_>>()
+            });
+            for (lesson, judged) in lessons.iter().zip(judged) {
+                for (q, p, greedy) in judged {
+                    let question = &lesson.questions[q];
+                    if question.kind == Kind::Decide {
+                        let (mass, of) = right.entry(Kind::Decide).or_default();
+                        *mass += p;
+                        *of += 1.0 / question.answers.len() as f64;
+                    } else if question.answers.len() == 1 {
                         let (ok, of) = right.entry(question.kind).or_default();
-                        *ok += f64::from(u8::from(all));
+                        *ok += f64::from(u8::from(greedy));
                         *of += 1.0;
                     }
                 }
@@ -338,47 +385,81 @@ impl Pretraining {
     }
 }
 
-/// Tokenises lessons, one trie (a single path) each. Targets are the answers' tokens with their end, and with a weight
-/// for `reading` everything else.
+/// A lesson's questions as token sequences: every question with every answer.
+struct Tokenised {
+    /// Rules, question, answer, end.
+    sequence: Vec<Token>,
+    /// Where the answer begins.
+    answer: usize,
+    /// Which question, and how many answers it has.
+    question: usize,
+    answers: usize,
+}
+
+fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokenised>> {
+    // The template is the same for every question; the rules are tokenised once, as at a decision.
+    let turn = |speaker| Turn { speaker, text: String::new() };
+    let frame = vocabulary.template().encode(vocabulary, &[turn(Speaker::User), turn(Speaker::Assistant)], false)?;
+    let rules = vocabulary.tokenize(&lesson.rules, false);
+    let mut out = Vec::new();
+    for (q, question) in lesson.questions.iter().enumerate() {
+        let asked = [&rules[..], &vocabulary.tokenize(&question.asked, false)].concat();
+        for text in &question.answers {
+            let mut t = Tokenised { sequence: Vec::new(), answer: 0, question: q, answers: question.answers.len() };
+            for piece in &frame {
+                match piece.turn {
+                    None => t.sequence.extend(&piece.tokens),
+                    Some(0) => t.sequence.extend(&asked),
+                    Some(_) => {
+                        t.answer = t.sequence.len();
+                        t.sequence.extend(vocabulary.tokenize(text, false));
+                    }
+                }
+            }
+            out.push(t);
+        }
+    }
+    Ok(out)
+}
+
+/// Lessons as tries, one each: the rules once, a branch a question. Targets are the answers' tokens with their end,
+/// equally right answers sharing a weight of 1, and with a weight of `reading` everything before them.
 fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<Batch> {
     let mut pack = Pack::default();
     let mut wanted = Vec::new();
     for lesson in lessons {
-        let pieces = vocabulary.template().encode(vocabulary, &lesson.turns, false)?;
-        let mut tokens = Vec::new();
-        let mut weights = Vec::new();
-        let mut answered = false;
-        for piece in pieces {
-            let answer = piece.turn.is_some_and(|t| t % 2 == 1);
-            let marked = if answer { piece.tokens.len() } else { usize::from(answered) };
-            weights.extend((0..piece.tokens.len()).map(|i| if i < marked { 1.0 } else { reading }));
-            tokens.extend(piece.tokens);
-            answered = answer;
-        }
-        let nodes = pack.push(&[tokens.clone()]);
-        for i in (1..tokens.len()).filter(|&i| weights[i] > 0.0) {
-            wanted.push((nodes[0][i - 1], tokens[i], weights[i]));
+        let all = tokenise(vocabulary, &lesson)?;
+        let sequences: Vec<Vec<Token>> = all.iter().map(|t| t.sequence.clone()).collect();
+        let nodes = pack.push(&sequences);
+        let mut read = HashSet::new();
+        for (t, nodes) in all.iter().zip(&nodes) {
+            for i in 1..t.sequence.len() {
+                if i >= t.answer {
+                    wanted.push((nodes[i - 1], t.sequence[i], 1.0 / t.answers as f32, true));
+                } else if reading > 0.0 && read.insert(nodes[i]) {
+                    wanted.push((nodes[i - 1], t.sequence[i], reading, false));
+                }
+            }
         }
     }
     pack.request(wanted.iter().map(|(node, ..)| *node));
-    let target = |(node, token, weight)| Target { row: pack.output_row(node), token, weight };
+    let target = |(node, token, weight, answer)| Target { row: pack.output_row(node), token, weight, answer };
     let targets = wanted.into_iter().map(target).collect();
     Ok(Batch { pack, targets })
 }
 
-/// Replaces logits by `scale` times the gradient of the weighted cross-entropy, and returns the sum over the answers.
+/// Replaces logits by `scale` times the gradient of the weighted cross-entropy, and returns its sum over the answers.
+/// A row may have several targets: the gradient of each is a multiple of the softmax less the token itself.
 fn cross_entropy(logits: &mut [f32], width: usize, targets: &[Target], scale: f32) -> f64 {
-    let mut total = 0.0;
-    for t in targets {
-        let row = &mut logits[t.row * width..(t.row + 1) * width];
-        log_softmax(row);
-        if t.weight == 1.0 {
-            total -= f64::from(row[t.token as usize]);
-        }
-        let weight = t.weight * scale;
+    let mut weights = vec![0.0; logits.len() / width];
+    targets.iter().for_each(|t| weights[t.row] += t.weight * scale);
+    logits.chunks_exact_mut(width).for_each(log_softmax);
+    let answers = targets.iter().filter(|t| t.answer);
+    let total = answers.map(|t| -f64::from(t.weight) * f64::from(logits[t.row * width + t.token as usize])).sum();
+    for (row, weight) in logits.chunks_exact_mut(width).zip(weights) {
         row.iter_mut().for_each(|x| *x = exp(*x) * weight);
-        row[t.token as usize] -= weight;
     }
+    targets.iter().for_each(|t| logits[t.row * width + t.token as usize] -= t.weight * scale);
     total
 }
 

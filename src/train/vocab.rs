@@ -48,8 +48,13 @@ pub fn train(size: usize, seed: u64, lessons: u64) -> Result<Vocabulary> {
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build()
         .into();
-    let texts = (0..lessons)
-        .flat_map(|i| corpus::lesson(seed, i, labels::Split::Train, 8, 0.0).turns.into_iter().map(|t| t.text));
+    let texts = (0..lessons).flat_map(|i| {
+        // Half of them with plain labels, so that their syllables become tokens.
+        let ease = corpus::Ease { labels: 0.5, questions: 0.0 };
+        let lesson = corpus::lesson(seed, i, labels::Split::Train, 6, ease);
+        let questions = lesson.questions.into_iter().flat_map(|q| std::iter::once(q.asked).chain(q.answers));
+        std::iter::once(lesson.rules).chain(questions)
+    });
     tokenizer.train(&mut trainer, texts).map_err(failed)?;
 
     let json = tokenizer.to_string(false).map_err(failed)?;

@@ -1,6 +1,9 @@
 //! Small models that tests make for themselves, and the ones that are shipped.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod c;
+pub mod parts;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 

@@ -7,16 +7,13 @@ use plotters::prelude::*;
 use probity::agent::{Agent, Scenario};
 use probity::engine::{ContextOptions, Model};
 use probity::game::{History, MatrixGame, Named, Player, Profile, Strategy, fair_coin};
-use probity::moral::{ILLEGAL, Regrets, Weighting, expected_regrets};
+use probity::moral::{EVALUATION_XI, ILLEGAL, Regrets, Weighting, expected_regrets};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use crate::output::say;
 use crate::{builtin, decide, output};
-
-/// The penalty the protocol's evaluation uses, where its training uses 3.
-const EVALUATION_XI: f64 = 4.0;
 
 /// Play the prisoner's dilemma with the built-in model, bare and under every built-in adapter.
 #[derive(clap::Args)]

@@ -52,9 +52,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("probity: {e:#}");
-            let bad_input =
-                e.chain().any(|c| c.downcast_ref::<probity::Error>().is_some_and(probity::Error::is_bad_input))
-                    || e.is::<output::Usage>();
+            let bad_input = e.chain().any(|c| {
+                c.is::<output::Usage>()
+                    || c.is::<probity::game::GameError>()
+                    || c.downcast_ref::<probity::Error>().is_some_and(probity::Error::is_bad_input)
+            });
             ExitCode::from(if bad_input { 2 } else { 1 })
         }
     }

@@ -17,14 +17,17 @@ use crate::output::say;
 use crate::{builtin, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 7] = [
+pub const RECIPES: [(&str, &str); 10] = [
     ("game", include_str!("../../../configs/game.toml")),
     ("deontological", include_str!("../../../configs/deontological.toml")),
     ("utilitarian", include_str!("../../../configs/utilitarian.toml")),
     ("game+deontological", include_str!("../../../configs/game+deontological.toml")),
     ("game-then-deontological", include_str!("../../../configs/game-then-deontological.toml")),
     ("game-then-utilitarian", include_str!("../../../configs/game-then-utilitarian.toml")),
+    ("paper-game", include_str!("../../../configs/paper-game.toml")),
     ("paper-deontological", include_str!("../../../configs/paper-deontological.toml")),
+    ("paper-utilitarian", include_str!("../../../configs/paper-utilitarian.toml")),
+    ("paper-game+deontological", include_str!("../../../configs/paper-game+deontological.toml")),
 ];
 
 /// Train a moral LoRA adapter, with exact gradients.
@@ -37,7 +40,8 @@ pub const RECIPES: [(&str, &str); 7] = [
 )]
 pub struct Args {
     /// A config that comes with the program: game, deontological, utilitarian, game+deontological,
-    /// game-then-deontological, game-then-utilitarian, paper-deontological.
+    /// game-then-deontological, game-then-utilitarian; or as in the paper, on one game with fixed labels: paper-game,
+    /// paper-deontological, paper-utilitarian, paper-game+deontological.
     #[arg(long, conflicts_with = "config", required_unless_present = "config")]
     recipe: Option<String>,
     /// A config file (TOML).

@@ -1,0 +1,74 @@
+//! Decisions on the default model: cold, with the game's prefix warm, and cached; against scoring every candidate with a
+//! full prefill of its own; and training steps. Ratios within one run are what counts.
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use common::{Rounds, median, peak_memory, seconds};
+use probity::agent::prompt::{Style, encode, options, prompt};
+use probity::engine::score::Scorer;
+use probity::engine::{Context, ContextOptions, Model, ModelOptions};
+use probity::game::{History, Named};
+use probity::train::curriculum::TrainConfig;
+use probity::train::finetune::Finetuning;
+
+fn main() -> probity::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = Model::open(&root.join("models/default.gguf"), ModelOptions::default(), |_| true)?;
+    let game = Named::find("ipd")?.labelled(["zork", "blip"])?;
+    let labels = options(&model, &game)?;
+    let states: Vec<_> = History::states(&game).collect();
+    let ask = |i: usize| encode(&model, &prompt(&game, Some(states[i % states.len()]), Style::default()));
+    let scorer = RefCell::new(Scorer::new(Context::new(&model, ContextOptions::default())?));
+    let turn = RefCell::new(0..);
+    let next = || turn.borrow_mut().next().unwrap_or(0);
+
+    let mut rounds = Rounds::new();
+    let score = |i: usize| scorer.borrow_mut().score(&ask(i).expect("a prompt"), &labels).expect("a score");
+    rounds
+        .way("cold", || {
+            let i = next();
+            scorer.borrow_mut().forget();
+            seconds(|| score(i))
+        })
+        // The cold decision has left the game's fixed part in the cache; the state is another.
+        .way("warm", || {
+            let i = next();
+            seconds(|| score(i))
+        })
+        .way("cached", || {
+            let i = turn.borrow().start - 1;
+            seconds(|| score(i))
+        })
+        .way("each candidate alone, full prefill", || {
+            let prompt = ask(next()).expect("a prompt");
+            seconds(|| {
+                for label in &labels {
+                    scorer.borrow_mut().forget();
+                    scorer.borrow_mut().score(&prompt, std::slice::from_ref(label)).expect("a score");
+                }
+            })
+        });
+    let medians = rounds.medians(200);
+    drop(rounds);
+    let naive = medians[3].1;
+    println!("Decisions on the default model, {} prompt tokens, 2 options; medians of 200:", ask(0)?.tokens.len());
+    for (name, time) in &medians {
+        println!("  {name:36} {:9.3} ms {:10.0} a second {:8.2}x", 1e3 * time, 1.0 / time, naive / time);
+    }
+    println!("  peak memory {:.0} MiB", peak_memory());
+
+    let config = TrainConfig::from_toml(
+        &std::fs::read_to_string(root.join("configs/deontological.toml")).expect("the recipe is there"),
+    )?;
+    let games = config.games_per_step;
+    let mut training = Finetuning::new(&model, config)?;
+    let mut times: Vec<f64> = (0..8).map(|_| seconds(|| training.step().expect("a step"))).collect();
+    let time = median(&mut times[1..]);
+    println!("Training: {:.2} steps a second, {games} games with all their states each", 1.0 / time);
+    println!("  peak memory {:.0} MiB", peak_memory());
+    Ok(())
+}

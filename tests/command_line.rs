@@ -1,0 +1,284 @@
+//! The command line as a user or a script meets it: output, exit codes, interruptions, failing disks.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use probity::engine::gguf::GgmlType;
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
+
+/// Engine threads of several programs at once would spend their time waiting for each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn probity(args: &[&str]) -> Output {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    Command::new(PROGRAM).args(args).output().expect("it runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(args: &[&str]) -> Value {
+    let output = probity(args);
+    assert!(output.status.success(), "{args:?}: {}", err(&output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", out(&output)))
+}
+
+/// A recipe shrunk to a few steps.
+fn short_recipe(folder: &Path, steps: u64) -> String {
+    let text = include_str!("../configs/deontological.toml");
+    let mut config: toml::Table = toml::from_str(text).expect("a recipe");
+    config["games_per_step"] = 4.into();
+    config["shards"] = 2.into();
+    config["phases"].as_array_mut().expect("phases")[0].as_table_mut().expect("a phase")["steps"] =
+        i64::try_from(steps).expect("few").into();
+    let path = folder.join("short.toml");
+    fs::write(&path, toml::to_string(&config).expect("TOML")).expect("a config");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_decision_from_flags() {
+    let ask = [
+        "decide",
+        "--game",
+        "ipd",
+        "--labels",
+        "zork,blip",
+        "--layout",
+        "original",
+        "--own-last",
+        "blip",
+        "--other-last",
+        "zork",
+        "--adapter",
+        "deontological",
+        "--json",
+    ];
+    let record = json(&ask);
+    let actions = record["actions"].as_array().expect("actions");
+    assert_eq!(actions.iter().map(|a| a["label"].as_str().unwrap()).collect::<Vec<_>>(), ["zork", "blip"]);
+    let total: f64 = actions.iter().map(|a| a["probability"].as_f64().unwrap()).sum();
+    assert!((total - 1.0).abs() < 1e-9, "{total}");
+    let mass = record["legality_mass"].as_f64().expect("a mass");
+    assert!(mass > 0.0 && mass <= 1.0 + 1e-9, "{mass}");
+    assert_eq!(record, json(&ask), "the same question, the same record");
+}
+
+#[test]
+fn a_decision_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.json");
+    fs::write(&file, r#"{"game": "volunteer", "labels": ["help", "wait"], "seed": 3}"#).unwrap();
+    let record = json(&["decide", file.to_str().unwrap(), "--json"]);
+    assert_eq!(record["actions"].as_array().map(Vec::len), Some(2));
+    let words = probity(&["decide", file.to_str().unwrap()]);
+    assert!(out(&words).contains("help"), "{}", out(&words));
+}
+
+#[test]
+fn wrong_usage_and_bad_input_are_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.gguf");
+    fs::write(&text, "not a model").unwrap();
+    let text = text.to_str().unwrap();
+    let record = folder.path().join("record.json");
+    fs::write(&record, "{").unwrap();
+    let cases: [(&[&str], &str); 12] = [
+        (&["decide"], "game"),
+        (&["decide", "--game", "chess"], "ipd"),
+        (&["decide", "--game", "ipd", "--labels", "same,same"], "same"),
+        (&["decide", "--game", "ipd", "--labels", "act,action"], "act"),
+        (&["decide", "--game", "ipd", "--labels", "a,b", "--own-last", "c", "--other-last", "a"], "c"),
+        (&["decide", "--game", "ipd", "--adapter", "saintly"], "deontological"),
+        (&["decide", "--game", "ipd", "--belief", "0.5,0.9"], "belief"),
+        (&["decide", "--game", "ipd", "--temperature", "0"], "temperature"),
+        (&["decide", record.to_str().unwrap()], "scenario"),
+        (&["inspect", text], "GGUF"),
+        (&["train", "--recipe", "saintly", "--out", "x.gguf"], "deontological"),
+        (&["--frobnicate"], "--frobnicate"),
+    ];
+    for (args, hint) in cases {
+        let output = probity(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", err(&output));
+        assert!(err(&output).contains(hint), "{args:?} should mention {hint:?}: {}", err(&output));
+        assert!(output.stdout.is_empty(), "{args:?} prints an answer: {}", out(&output));
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let output = probity(&["inspect", "no/such/model.gguf"]);
+    assert!(!output.status.success());
+    assert!(err(&output).contains("no/such/model.gguf"), "{}", err(&output));
+}
+
+#[test]
+fn every_help_has_an_example() {
+    for command in ["demo", "decide", "inspect", "verify", "train", "pretrain"] {
+        let help = probity(&[command, "--help"]);
+        assert!(help.status.success() && out(&help).contains("Example: probity"), "{command}: {}", out(&help));
+    }
+}
+
+#[test]
+fn the_built_in_files_inspect_and_verify() {
+    let shape = json(&["inspect", "default", "--json"]);
+    assert_eq!(shape["shape"]["architecture"], "llama");
+    for name in ["game", "deontological", "utilitarian", "game+deontological"] {
+        let manifest = json(&["inspect", name, "--json"]);
+        assert!(manifest["manifest"]["base"].is_string() || manifest["manifest"].is_object(), "{manifest}");
+        let found = json(&["verify", name, "--json"]);
+        assert!(found["effect"].as_f64().unwrap() > 0.05, "{found}");
+    }
+}
+
+#[test]
+fn the_demo_shows_policies_and_draws_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("policies.svg");
+    let output = probity(&["demo", "--rounds", "3", "--picture", picture.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", err(&output));
+    let text = out(&output);
+    for word in ["bare model", "game", "deontological", "utilitarian", "P(C|CC)", "--model your.gguf"] {
+        assert!(text.contains(word), "{word:?} is missing: {text}");
+    }
+    assert!(fs::read_to_string(picture).unwrap().starts_with("<svg"));
+}
+
+/// Asks a process to stop as Ctrl-C does.
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = short_recipe(folder.path(), 60);
+    common::write_random(&folder.path().join("base.gguf"), &common::tiny_config(), GgmlType::F32, 7);
+    let train = |run: &str, adapter: &str, resume: bool| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["train", "--config", &config, "--model", &at("base.gguf")]);
+        command.args(["--run", &at(run), "--out", &at(adapter), "--json"]);
+        if resume {
+            command.arg("--resume");
+        }
+        command
+    };
+    let whole = train("whole", "whole.gguf", false).output().expect("it runs");
+    assert!(whole.status.success(), "{}", err(&whole));
+
+    let mut child =
+        train("cut", "cut.gguf", false).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let start = Instant::now();
+    let lines = || fs::read_to_string(folder.path().join("cut/steps.jsonl")).map_or(0, |t| t.lines().count());
+    while lines() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(120), "no step was taken");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    interrupt(&child);
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(1), "cancelled is not done");
+    assert!(!folder.path().join("cut.gguf").exists(), "no half-trained adapter");
+    let again = train("cut", "cut.gguf", false).output().expect("it runs");
+    assert_eq!(again.status.code(), Some(2), "a run folder is not overwritten");
+    assert!(err(&again).contains("--resume"), "{}", err(&again));
+    let resumed = train("cut", "cut.gguf", true).output().expect("it runs");
+    assert!(resumed.status.success(), "{}", err(&resumed));
+    let [a, b] = ["whole.gguf", "cut.gguf"].map(|f| fs::read(folder.path().join(f)).expect("an adapter"));
+    assert!(a == b, "the resumed run ends in the same bytes");
+}
+
+/// A disk that is full after 100 KiB: the file size limit makes writes fail in the same place.
+#[cfg(unix)]
+#[test]
+fn a_failed_write_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = short_recipe(folder.path(), 2);
+    fs::write(at("mine.gguf"), "what was there").unwrap();
+    let paused = probity(&["train", "--config", &config, "--run", &at("run"), "--out", &at("mine.gguf")]);
+    assert!(paused.status.success(), "{}", err(&paused));
+    let before = fs::read(at("mine.gguf")).unwrap();
+    let script = "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", script, PROGRAM, "train", "--config", &config, "--run", &at("run"), "--resume"])
+        .args(["--out", &at("mine.gguf")])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    assert!(err(&output).contains("File too large") || err(&output).contains("os error"), "{}", err(&output));
+    assert!(fs::read(at("mine.gguf")).unwrap() == before, "the old adapter is untouched");
+    let left: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .chain(fs::read_dir(at("run")).unwrap())
+        .map(|f| f.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|f| f.ends_with(".tmp"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// The whole life of a model of one's own, in small: pretraining, an adapter, a decision with both.
+#[test]
+fn from_nothing_to_a_decision() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    fs::write(
+        at("pretrain.toml"),
+        "layers = 2\nwidth = 64\nheads = 2\nfeed_forward = 128\nvocabulary = 400\ncontext = 768\nsteps = 120\nlessons = 4\n",
+    )
+    .unwrap();
+    let lines = probity(&[
+        "pretrain",
+        "--config",
+        &at("pretrain.toml"),
+        "--run",
+        &at("base"),
+        "--out",
+        &at("base.gguf"),
+        "--checkpoint-every",
+        "60",
+        "--json",
+    ]);
+    assert!(lines.status.success(), "{}", err(&lines));
+    let losses: Vec<f64> =
+        out(&lines).lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()?["loss"].as_f64()).collect();
+    assert_eq!(losses.len(), 120);
+    let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
+    let (early, late) = (mean(&losses[..10]), mean(&losses[110..]));
+    assert!(late < 0.7 * early, "the loss fell from {early} to {late} only");
+
+    let config = short_recipe(folder.path(), 6);
+    let adapter = probity(&[
+        "train",
+        "--config",
+        &config,
+        "--model",
+        &at("base.gguf"),
+        "--run",
+        &at("run"),
+        "--out",
+        &at("mine.gguf"),
+    ]);
+    assert!(adapter.status.success(), "{}", err(&adapter));
+    let record =
+        json(&["decide", "--game", "ipd", "--model", &at("base.gguf"), "--adapter", &at("mine.gguf"), "--json"]);
+    assert_eq!(record["actions"].as_array().map(Vec::len), Some(2));
+    let elsewhere = probity(&["decide", "--game", "ipd", "--adapter", &at("mine.gguf")]);
+    assert_eq!(elsewhere.status.code(), Some(2), "an adapter of another base: {}", err(&elsewhere));
+}
