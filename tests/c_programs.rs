@@ -2,18 +2,10 @@
 
 mod common;
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use common::c::{compile, library, run};
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn model(name: &str) -> PathBuf {
-    common::shipped(name)
-}
+use common::{root, shipped};
 
 const SANITIZE: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"];
 
@@ -26,11 +18,11 @@ fn the_c_example() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("decide");
     compile("examples/c/decide.c", &program, "cc", &sanitized("-std=c99"));
-    let output = run(&program, &[&model("default"), &model("deontological")]);
+    let output = run(&program, &[&shipped("default"), &shipped("deontological")]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().filter(|l| l.starts_with("round")).count(), 10, "{text}");
     assert!(text.contains("deontological"), "{text}");
-    let again = run(&program, &[&model("default"), &model("deontological")]);
+    let again = run(&program, &[&shipped("default"), &shipped("deontological")]);
     assert_eq!(text, String::from_utf8(again.stdout).unwrap(), "same seed, same bytes");
 }
 
@@ -39,7 +31,7 @@ fn the_cpp_example() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("decide");
     compile("examples/cpp/decide.cpp", &program, "c++", &sanitized("-std=c++17"));
-    let output = run(&program, &[&model("default"), &model("deontological")]);
+    let output = run(&program, &[&shipped("default"), &shipped("deontological")]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("a restored twin decides the same"));
 }
 
@@ -48,7 +40,7 @@ fn everything_a_c_program_can_get_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("misuse");
     compile("tests/c/misuse.c", &program, "cc", &sanitized("-std=c99"));
-    run(&program, &[&model("default"), &model("deontological"), &root().join("README.md")]);
+    run(&program, &[&shipped("default"), &shipped("deontological"), &root().join("README.md")]);
 }
 
 #[test]

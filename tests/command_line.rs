@@ -138,7 +138,7 @@ fn the_built_in_files_inspect_and_verify() {
     assert_eq!(shape["shape"]["architecture"], "llama");
     for name in ["game", "deontological", "utilitarian", "game+deontological"] {
         let manifest = json(&["inspect", name, "--json"]);
-        assert!(manifest["manifest"]["base"].is_string() || manifest["manifest"].is_object(), "{manifest}");
+        assert_eq!(manifest["manifest"]["name"], name, "{manifest}");
         let found = json(&["verify", name, "--json"]);
         assert!(found["effect"].as_f64().unwrap() > 0.05, "{found}");
     }
@@ -212,17 +212,17 @@ fn a_failed_write_leaves_what_was_there() {
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let config = short_recipe(folder.path(), 2);
     fs::write(at("mine.gguf"), "what was there").unwrap();
-    let paused = probity(&["train", "--config", &config, "--run", &at("run"), "--out", &at("mine.gguf")]);
+    // A model file, as the built-in one would have to be unpacked first.
+    let model = common::shipped("default").to_string_lossy().into_owned();
+    let train = ["train", "--config", &config, "--model", &model, "--run", &at("run"), "--out", &at("mine.gguf")];
+    let paused = probity(&train);
     assert!(paused.status.success(), "{}", err(&paused));
     let before = fs::read(at("mine.gguf")).unwrap();
     let script = "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\"";
-    let output = Command::new("sh")
-        .args(["-c", script, PROGRAM, "train", "--config", &config, "--run", &at("run"), "--resume"])
-        .args(["--out", &at("mine.gguf")])
-        .output()
-        .expect("it runs");
+    let output =
+        Command::new("sh").args(["-c", script, PROGRAM]).args(train).arg("--resume").output().expect("it runs");
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
-    assert!(err(&output).contains("File too large") || err(&output).contains("os error"), "{}", err(&output));
+    assert!(err(&output).contains("mine.gguf") && err(&output).contains("os error"), "{}", err(&output));
     assert!(fs::read(at("mine.gguf")).unwrap() == before, "the old adapter is untouched");
     let left: Vec<_> = fs::read_dir(folder.path())
         .unwrap()

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::c::{compile, run};
-use common::shipped;
+use common::{root, shipped};
 use probity::game::{History, MatrixGame, Named, Player, fair_coin};
 use probity::moral::{EVALUATION_XI, ILLEGAL, Weighting, expected_regrets};
 use probity::train::labels::{Split, any, draw, split_of};
@@ -249,7 +249,7 @@ fn the_model_card_is_true() {
         all.insert(name, measure(&program, Some(&shipped(name))));
     }
     let rows = rows(&all);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md");
+    let path = root().join("docs/models.md");
     let committed = fs::read_to_string(&path).unwrap();
     let order: Vec<(&str, &Figures)> = std::iter::once("bare").chain(ADAPTERS).map(|n| (n, &all[n])).collect();
     let mut fresh = replaced(&committed, "figures", &card(&all, &rows));

@@ -267,8 +267,8 @@ fn ask(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f64) -> Questi
             (format!("What can \"{}\" give {}?", own(r), gains[one]), values)
         }
         Kind::Most => {
-            let most = |r: usize| of(game.payoff(r, 0), whose).max(of(game.payoff(r, 1), whose));
-            (format!("Which pick can give {} the most?", gains[whose]), more([most(0), most(1)]))
+            let most = |r: usize| game.payoff(r, 0)[one].max(game.payoff(r, 1)[one]);
+            (format!("Which pick can give {} the most?", gains[one]), more([most(0), most(1)]))
         }
         Kind::MoreOwn => ("Which pick gives you more in all?".into(), more([row(0)[0], row(1)[0]])),
         Kind::MoreOther => ("Which pick gives A more in all?".into(), more([row(0)[1], row(1)[1]])),

@@ -68,7 +68,7 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
         self_test: self_tests(&c.labels, c.seed)?,
     };
     // The runtime, not the trainer, says what the policy is: its int8 activations are part of what will be deployed.
-    let draft = path.with_extension("draft");
+    let draft = path.with_added_extension("draft");
     write_adapter(&draft, run.decoder(), &run.theta, c, &manifest)?;
     let recorded = Adapter::load(model, &draft).and_then(|adapter| record(model, &adapter, &mut manifest.self_test));
     let _ = std::fs::remove_file(&draft);

@@ -1,7 +1,9 @@
 //! Compiles and runs C programs against the shared library.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
+
+use super::root;
 
 pub mod library {
     use std::path::PathBuf;
@@ -19,10 +21,6 @@ pub mod library {
     pub fn file(folder: &std::path::Path) -> PathBuf {
         folder.join(if cfg!(target_os = "macos") { "libprobity.dylib" } else { "libprobity.so" })
     }
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 pub fn compile(source: &str, out: &Path, compiler: &str, flags: &[&str]) {

@@ -14,9 +14,14 @@ use probity::train::export::write_model;
 use probity::train::pretrain::{PretrainConfig, init};
 use probity::train::vocab::{self, Vocabulary};
 
+/// The project's folder.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
 /// A shipped model or adapter.
 pub fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(format!("{name}.gguf"))
+    root().join("models").join(format!("{name}.gguf"))
 }
 
 pub fn open(path: &Path) -> Model {

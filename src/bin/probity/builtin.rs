@@ -1,5 +1,6 @@
 //! The default model and its adapters, carried inside the program.
 
+use anyhow::Context;
 use std::path::{Path, PathBuf};
 
 use probity::agent::verify;
@@ -35,7 +36,7 @@ impl Resolved {
 fn unpack(name: &str, bytes: &[u8]) -> anyhow::Result<Resolved> {
     let folder = tempfile::Builder::new().prefix("probity-").tempdir()?;
     let path = folder.path().join(format!("{name}.gguf"));
-    std::fs::write(&path, bytes)?;
+    std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
     Ok(Resolved { path, _folder: Some(folder) })
 }
 

@@ -1,7 +1,10 @@
 //! What every subcommand prints the same way.
 
+use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
+use anyhow::Context;
 use serde::Serialize;
 
 /// Wrong usage that clap cannot see: exit code 2.
@@ -62,4 +65,11 @@ pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
         indicatif::ProgressStyle::with_template(style).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()),
     );
     bar
+}
+
+/// Puts the resolved config into a run folder and opens its log, a line of JSON a step, at the end.
+pub fn run_log(folder: &Path, config: &str) -> anyhow::Result<File> {
+    let (path, log) = (folder.join("config.toml"), folder.join("steps.jsonl"));
+    fs::write(&path, config).with_context(|| path.display().to_string())?;
+    File::options().create(true).append(true).open(&log).with_context(|| log.display().to_string())
 }

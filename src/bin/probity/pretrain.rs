@@ -82,8 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", args.run.display());
         return Err(output::Usage(problem).into());
     }
-    fs::write(args.run.join("config.toml"), toml::to_string(&config)?)?;
-    let mut log = fs::OpenOptions::new().create(true).append(true).open(args.run.join("steps.jsonl"))?;
+    let mut log = output::run_log(&args.run, &toml::to_string(&config)?)?;
 
     let bar = output::bar(config.steps, "vocabulary");
     let words = vocab::train(config.vocabulary, config.seed, 4000)?;

@@ -103,8 +103,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
         return Err(output::Usage(problem).into());
     }
-    fs::write(folder.join("config.toml"), config.to_toml())?;
-    let mut log = fs::OpenOptions::new().create(true).append(true).open(folder.join("steps.jsonl"))?;
+    let mut log = output::run_log(&folder, &config.to_toml())?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -139,7 +138,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         last = Some(report);
     }
     bar.finish_and_clear();
-    save(&training)?;
+    // A finished run that is resumed only writes its adapter again.
+    if last.is_some() {
+        save(&training)?;
+    }
     let verified = write_verified(&training, &model, &args.out)?;
     if args.json {
         return output::json_line(&json!({ "adapter": args.out, "verified": verified, "last": last }));
