@@ -95,7 +95,7 @@ fn wrong_usage_and_bad_input_are_two() {
     let text = text.to_str().unwrap();
     let record = folder.path().join("record.json");
     fs::write(&record, "{").unwrap();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["decide"], "game"),
         (&["decide", "--game", "chess"], "ipd"),
         (&["decide", "--game", "ipd", "--labels", "same,same"], "same"),
@@ -107,6 +107,10 @@ fn wrong_usage_and_bad_input_are_two() {
         (&["decide", record.to_str().unwrap()], "scenario"),
         (&["inspect", text], "GGUF"),
         (&["train", "--recipe", "saintly", "--out", "x.gguf"], "deontological"),
+        (&["inspect", "no/such/model.gguf"], "no/such/model.gguf"),
+        (&["decide", "no/such/scenario.json"], "no/such/scenario.json"),
+        (&["decide", "--game", "ipd", "--model", "no/such/model.gguf"], "no/such/model.gguf"),
+        (&["train", "--config", "no/such/config.toml", "--out", "x.gguf"], "no/such/config.toml"),
         (&["--frobnicate"], "--frobnicate"),
     ];
     for (args, hint) in cases {
@@ -115,13 +119,6 @@ fn wrong_usage_and_bad_input_are_two() {
         assert!(err(&output).contains(hint), "{args:?} should mention {hint:?}: {}", err(&output));
         assert!(output.stdout.is_empty(), "{args:?} prints an answer: {}", out(&output));
     }
-}
-
-#[test]
-fn a_missing_file_is_named() {
-    let output = probity(&["inspect", "no/such/model.gguf"]);
-    assert!(!output.status.success());
-    assert!(err(&output).contains("no/such/model.gguf"), "{}", err(&output));
 }
 
 #[test]

@@ -33,8 +33,7 @@ fn schema(name: &str) -> Validator {
 }
 
 fn assert_valid(schema: &Validator, document: &Value) {
-    let problems: Vec<String> =
-        schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    let problems: Vec<String> = schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(problems.is_empty(), "{problems:#?}\n{document:#}");
 }
 

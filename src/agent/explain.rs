@@ -5,34 +5,36 @@ use std::fmt::Write;
 use super::decision::Decision;
 use crate::game::{MatrixGame, Player};
 
-/// What was chosen, in which state, and a line for every action: its probability, what it pays, what each framework
-/// says of it.
-#[must_use]
-pub fn explain(decision: &Decision, game: &MatrixGame) -> String {
-    let mut text = match decision.state {
-        None => format!("First round of {}", game.name()),
-        Some(p) => format!(
-            "In {}, after {:?} against {:?}",
-            game.name(),
-            game.labels(Player::Row)[p.own],
-            game.labels(Player::Column)[p.other]
-        ),
-    };
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, ", takes {:?}.", decision.label());
-    for a in &decision.actions {
-        let (own, other) = (a.account.payoff_own, a.account.payoff_other);
-        let _ = write!(
-            text,
-            "  {:?}: probability {:.4}; expected points {own:.2}, the other's {other:.2}",
-            a.label, a.probability
-        );
-        for v in &a.account.rewards {
-            let _ = write!(text, "; {} {:.2}", v.reward.framework.name(), v.value);
+impl Decision {
+    /// What was chosen, in which state, and a line for every action: its probability, what it pays, what each framework
+    /// says of it.
+    #[must_use]
+    pub fn explain(&self, game: &MatrixGame) -> String {
+        let mut text = match self.state {
+            None => format!("First round of {}", game.name()),
+            Some(p) => format!(
+                "In {}, after {:?} against {:?}",
+                game.name(),
+                game.labels(Player::Row)[p.own],
+                game.labels(Player::Column)[p.other]
+            ),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, ", takes {:?}.", self.label());
+        for a in &self.actions {
+            let (own, other) = (a.account.payoff_own, a.account.payoff_other);
+            let _ = write!(
+                text,
+                "  {:?}: probability {:.4}; expected points {own:.2}, the other's {other:.2}",
+                a.label, a.probability
+            );
+            for v in &a.account.rewards {
+                let _ = write!(text, "; {} {:.2}", v.reward.framework.name(), v.value);
+            }
+            text.push('\n');
         }
-        text.push('\n');
+        let _ =
+            writeln!(text, "Probability that the model answers with a legal action at all: {:.4}.", self.legality_mass);
+        text
     }
-    let _ =
-        writeln!(text, "Probability that the model answers with a legal action at all: {:.4}.", decision.legality_mass);
-    text
 }

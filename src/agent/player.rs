@@ -5,7 +5,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::decision::{Decision, Option as Choice};
-use super::explain::explain;
 use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use super::record::{AdapterInForce, RECORD_VERSION, Record, prompt_hash};
 use super::scenario::Scenario;
@@ -153,7 +152,7 @@ impl Agent {
     /// The last decision in words, a line an action; empty before the first one.
     #[must_use]
     pub fn explain(&self) -> String {
-        self.last.as_ref().map(|record| explain(&record.decision, &self.scenario.game)).unwrap_or_default()
+        self.last.as_ref().map(|record| record.decision.explain(&self.scenario.game)).unwrap_or_default()
     }
 
     /// Tells the agent what was played: its own action and the other's.

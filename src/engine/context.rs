@@ -17,8 +17,9 @@ pub(super) const SEQUENCES: usize = 32;
 /// Rows of logits one decode may ask for. Bounds the output and compute buffers: at 151 936 tokens of vocabulary the
 /// default of one row a token would cost 299 MiB, this 20.
 pub(super) const OUTPUTS: usize = 32;
-/// Tokens of one decode.
-pub(super) const BATCH: usize = 512;
+/// Tokens of one decode. Bounds the attention's scores, a float a token, cached position and head: for 14 heads and
+/// 2048 positions 28 MiB.
+pub(super) const BATCH: usize = 256;
 
 /// How to make a context.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,10 +113,12 @@ impl Context {
         params.no_perf = true;
         // Rewinding a sliding-window cache further than its window silently loses context; the full cache cannot.
         params.swa_full = true;
+        // Over the few hundred tokens of a decision plain attention is the faster one on a processor: a warm decision of
+        // `make bench` took 359 ms with it and 375 ms with flash attention.
+        params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
         if options.exact_cache {
             params.type_k = sys::GGML_TYPE_F32;
             params.type_v = sys::GGML_TYPE_F32;
-            params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
         }
         params.abort_callback = Some(stop_requested);
         params.abort_callback_data = Arc::as_ptr(&cancel.0).cast_mut().cast();

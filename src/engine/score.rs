@@ -1,9 +1,9 @@
 //! The scoring rule, one for runtime and trainer: an option's score is the sum of the log-probabilities of its tokens,
 //! its terminator included.
 //!
-//! All options of a decision are decoded together over their trie on top of the cached prompt. What is reused of the
-//! cache is whole segments only (the fixed part of the prompt, or all of it), and a segment is always decoded in the
-//! same batches; so a warm cache gives the same bits as a cold one.
+//! What is cached is the fixed part of the prompt, whole or not at all. The moving part and the trie of all options are
+//! decoded on top of it, in one batch where the limits allow: the weights are read once. The batches depend on the
+//! prompt and the options alone, so a warm cache gives the same bits as a cold one.
 
 use super::context::{BATCH, Entry, OUTPUTS, SEQUENCES};
 use super::numeric::exp;
@@ -55,17 +55,20 @@ pub fn softmax(scores: &[f64]) -> Vec<f64> {
 #[derive(Debug)]
 pub struct Scorer {
     context: Context,
-    prompt: PromptTokens,
-    /// Logits after the prompt, once it is decoded.
-    root: Vec<f32>,
-    memo: Option<(Vec<Vec<Token>>, Vec<f64>)>,
+    /// What sequence 0 holds between two calls: the fixed part of the last prompt.
+    fixed: Vec<Token>,
+    /// The last question and its answer.
+    memo: Option<(PromptTokens, Vec<Vec<Token>>, Vec<f64>)>,
 }
+
+/// Who needs the logits after an entry: options, and which token of each is read off.
+type Readers = Vec<(usize, Token)>;
 
 impl Scorer {
     /// A scorer with an empty cache.
     #[must_use]
     pub fn new(context: Context) -> Self {
-        Self { context, prompt: PromptTokens::default(), root: Vec::new(), memo: None }
+        Self { context, fixed: Vec::new(), memo: None }
     }
 
     /// The context it runs on.
@@ -93,8 +96,7 @@ impl Scorer {
     /// Forgets the cached prompt, so that the next score starts cold.
     pub fn forget(&mut self) {
         self.context.clear();
-        self.prompt = PromptTokens::default();
-        self.root.clear();
+        self.fixed.clear();
         self.memo = None;
     }
 
@@ -114,116 +116,97 @@ impl Scorer {
         if needed > self.context.capacity() || prompt.tokens.is_empty() {
             return Err(Error::PromptTooLong { tokens: needed, context: self.context.capacity() });
         }
-        if let Some((asked, scores)) = &self.memo
-            && self.prompt == *prompt
-            && asked == options
+        if let Some((asked, among, scores)) = &self.memo
+            && asked == prompt
+            && among == options
         {
             return Ok(scores.clone());
         }
         self.context.cancel_token().clear();
-        let scored = self.decode_prompt(prompt).and_then(|()| self.decode_options(options));
-        match scored {
-            Ok(scores) => {
-                self.memo = Some((options.to_vec(), scores.clone()));
-                Ok(scores)
-            }
-            Err(e) => {
-                self.forget();
-                Err(e)
-            }
+        // The last token always belongs to the moving part, which is where its logits are read.
+        let (fixed, moving) = prompt.tokens.split_at(prompt.fixed.min(prompt.tokens.len() - 1));
+        let scored = self.decode_fixed(fixed).and_then(|()| self.decode_moving(moving, options));
+        match &scored {
+            Ok(scores) => self.memo = Some((prompt.clone(), options.to_vec(), scores.clone())),
+            Err(_) => self.forget(),
         }
+        scored
     }
 
-    /// Brings the prompt into sequence 0 and its last logits into `root`.
-    fn decode_prompt(&mut self, prompt: &PromptTokens) -> Result<()> {
-        let tokens = &prompt.tokens;
-        // The last token is decoded with the moving part, so that its logits are there whatever was cached.
-        let fixed = prompt.fixed.min(tokens.len() - 1);
-        if self.prompt == *prompt && !self.root.is_empty() {
+    /// Brings the fixed part of a prompt into sequence 0.
+    fn decode_fixed(&mut self, fixed: &[Token]) -> Result<()> {
+        if self.fixed == fixed {
             return Ok(());
         }
-        self.memo = None;
-        self.root.clear();
-        let cached = &self.prompt;
-        let reuse = fixed > 0
-            && cached.fixed.min(cached.tokens.len().saturating_sub(1)) == fixed
-            && cached.tokens[..fixed] == tokens[..fixed]
-            && self.context.truncate(0, fixed);
-        if !reuse {
-            self.context.clear();
-            self.prompt = PromptTokens::default();
-            self.decode_segment(tokens, 0..fixed, false)?;
-        }
-        self.decode_segment(tokens, fixed..tokens.len(), true)?;
-        self.prompt = prompt.clone();
+        self.forget();
+        let entry = |(position, &token)| Entry { token, position, sequences: 0..1, output: false };
+        let entries: Vec<Entry> = fixed.iter().enumerate().map(entry).collect();
+        entries.chunks(BATCH).try_for_each(|batch| self.context.decode(batch))?;
+        self.fixed = fixed.to_vec();
         Ok(())
     }
 
-    fn decode_segment(&mut self, tokens: &[Token], range: std::ops::Range<usize>, last: bool) -> Result<()> {
-        let end = range.end;
-        let positions: Vec<usize> = range.collect();
-        for chunk in positions.chunks(BATCH) {
-            let entries: Vec<Entry> = chunk
-                .iter()
-                .map(|&p| Entry { token: tokens[p], position: p, sequences: 0..1, output: last && p + 1 == end })
-                .collect();
-            self.context.decode(&entries)?;
-        }
-        if last {
-            let i = (positions.len() - 1) % BATCH;
-            self.root = self.context.logits(i)?.to_vec();
-        }
-        Ok(())
-    }
-
-    fn decode_options(&mut self, options: &[Vec<Token>]) -> Result<Vec<f64>> {
+    /// Decodes the moving part with the options behind it, and leaves the fixed part alone in the cache.
+    fn decode_moving(&mut self, moving: &[Token], options: &[Vec<Token>]) -> Result<Vec<f64>> {
+        let start = self.fixed.len();
+        let mut scores = vec![0.0; options.len()];
         // Token order, not the caller's, decides what is decoded together: permuting the options changes nothing.
         let mut order: Vec<usize> = (0..options.len()).collect();
         order.sort_by(|&a, &b| options[a].cmp(&options[b]));
-        let mut scores = vec![0.0; options.len()];
-        for group in order.chunks(SEQUENCES - 1) {
-            let tokens: Vec<Vec<Token>> = group.iter().map(|&i| options[i].clone()).collect();
-            for (&i, score) in group.iter().zip(self.decode_group(&tokens)?) {
-                scores[i] = score;
+        for (i, group) in order.chunks(SEQUENCES - 1).enumerate() {
+            let trie = Trie::new(&group.iter().map(|&o| options[o].clone()).collect::<Vec<_>>());
+            let sequences = if trie.nodes.is_empty() { 1 } else { group.len() + 1 };
+            (1..sequences).for_each(|s| self.context.share(s));
+            let mut entries: Vec<(Entry, Readers)> = Vec::new();
+            // The first group brings the moving part along; the others find it in sequence 0.
+            if i == 0 {
+                entries.extend(moving.iter().enumerate().map(|(m, &token)| {
+                    let entry = Entry { token, position: start + m, sequences: 0..sequences, output: false };
+                    (entry, Vec::new())
+                }));
+                if let Some((last, readers)) = entries.last_mut() {
+                    last.output = true;
+                    readers.extend(options.iter().enumerate().filter_map(|(o, tokens)| Some((o, *tokens.first()?))));
+                }
             }
+            let first = entries.len();
+            entries.extend(trie.nodes.iter().map(|n| {
+                let sequences = n.options.start + 1..n.options.end + 1;
+                let position = start + moving.len() + n.depth - 1;
+                (Entry { token: n.token, position, sequences, output: true }, Vec::new())
+            }));
+            for (sources, &o) in trie.sources.iter().zip(group) {
+                for (source, &token) in sources.iter().zip(&options[o]) {
+                    if let Some(node) = source {
+                        entries[first + node].1.push((o, token));
+                    }
+                }
+            }
+            self.decode(&entries, &mut scores)?;
+            (1..sequences).for_each(|s| _ = self.context.truncate(s, 0));
+        }
+        if !self.context.truncate(0, start) {
+            self.forget();
         }
         Ok(scores)
     }
 
-    fn decode_group(&mut self, options: &[Vec<Token>]) -> Result<Vec<f64>> {
-        let trie = Trie::new(options);
-        // Which (option, place in it) reads the logits of each node; slot 0 is the root.
-        let mut readers: Vec<Vec<(usize, Token)>> = vec![Vec::new(); trie.nodes.len() + 1];
-        for (option, sources) in trie.sources.iter().enumerate() {
-            for (&source, &token) in sources.iter().zip(&options[option]) {
-                readers[source.map_or(0, |n| n + 1)].push((option, token));
+    /// Decodes entries in as few batches as the limits allow, and adds what their readers find to the scores.
+    fn decode(&mut self, mut entries: &[(Entry, Readers)], scores: &mut [f64]) -> Result<()> {
+        while !entries.is_empty() {
+            let mut outputs = 0;
+            let fits = |(entry, _): &&(Entry, Readers)| {
+                outputs += usize::from(entry.output);
+                outputs <= OUTPUTS
+            };
+            let (batch, rest) = entries.split_at(entries.iter().take(BATCH).take_while(fits).count());
+            self.context.decode(&batch.iter().map(|(entry, _)| entry.clone()).collect::<Vec<_>>())?;
+            for (i, (_, readers)) in batch.iter().enumerate().filter(|(_, (entry, _))| entry.output) {
+                read(self.context.logits(i)?, readers, scores);
             }
+            entries = rest;
         }
-        let mut scores = vec![0.0; options.len()];
-        read(&self.root, &readers[0], &mut scores);
-        let start = self.prompt.tokens.len();
-        if !trie.nodes.is_empty() {
-            (1..=options.len()).for_each(|s| self.context.share(s));
-        }
-        for (batch, nodes) in trie.nodes.chunks(OUTPUTS).enumerate() {
-            let entries: Vec<Entry> = nodes
-                .iter()
-                .map(|n| Entry {
-                    token: n.token,
-                    position: start + n.depth - 1,
-                    sequences: n.options.start + 1..n.options.end + 1,
-                    output: true,
-                })
-                .collect();
-            self.context.decode(&entries)?;
-            for i in 0..nodes.len() {
-                read(self.context.logits(i)?, &readers[batch * OUTPUTS + i + 1], &mut scores);
-            }
-        }
-        for s in 1..=options.len() {
-            self.context.truncate(s, 0);
-        }
-        Ok(scores)
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ mod pretrain;
 mod train;
 mod verify;
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -56,8 +57,14 @@ fn main() -> ExitCode {
                 c.is::<output::Usage>()
                     || c.is::<probity::game::GameError>()
                     || c.downcast_ref::<probity::Error>().is_some_and(probity::Error::is_bad_input)
+                    || c.downcast_ref::<io::Error>().is_some_and(wrong_path)
             });
             ExitCode::from(if bad_input { 2 } else { 1 })
         }
     }
+}
+
+/// Whether a path was given that leads nowhere, rather than a disk or a permission failing on the way.
+fn wrong_path(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory)
 }
