@@ -5,7 +5,6 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use probity::engine::gguf::GgmlType;
@@ -13,11 +12,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
 
-/// Engine threads of several programs at once would spend their time waiting for each other.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 fn probity(args: &[&str]) -> Output {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     Command::new(PROGRAM).args(args).output().expect("it runs")
 }
 

@@ -6,23 +6,28 @@ use super::decision::Decision;
 use crate::game::{MatrixGame, Player};
 
 impl Decision {
-    /// What was chosen, in which state, and a line for every action: its probability, what it pays, what each framework
-    /// says of it.
+    /// The game and its last round, in words.
     #[must_use]
-    pub fn explain(&self, game: &MatrixGame) -> String {
-        let mut text = match self.state {
-            None => format!("First round of {}", game.name()),
+    pub fn situation(&self, game: &MatrixGame) -> String {
+        match self.state {
+            None => format!("{}, first round", game.name()),
             Some(p) => format!(
-                "In {}, after {:?} against {:?}",
+                "{}, after {:?} against {:?}",
                 game.name(),
                 game.labels(Player::Row)[p.own],
                 game.labels(Player::Column)[p.other]
             ),
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, ", takes {:?}.", self.label());
+        }
+    }
+
+    /// What was chosen, in which state, and a line for every action: its probability, what it pays, what each framework
+    /// says of it.
+    #[must_use]
+    pub fn explain(&self, game: &MatrixGame) -> String {
+        let mut text = format!("In {}, takes {:?}.\n", self.situation(game), self.label());
         for a in &self.actions {
             let (own, other) = (a.account.payoff_own, a.account.payoff_other);
+            // Writing to a string cannot fail.
             let _ = write!(
                 text,
                 "  {:?}: probability {:.4}; expected points {own:.2}, the other's {other:.2}",

@@ -188,16 +188,7 @@ pub fn account_table(record: &Record) -> comfy_table::Table {
 
 fn print(agent: &Agent, record: &Record) -> anyhow::Result<()> {
     let decision = &record.decision;
-    let game = &agent.scenario().game;
-    match decision.state {
-        None => say!("{}, first round", game.name()),
-        Some(p) => say!(
-            "{}, after {:?} against {:?}",
-            game.name(),
-            game.labels(Player::Row)[p.own],
-            game.labels(Player::Column)[p.other]
-        ),
-    }
+    say!("{}", decision.situation(&agent.scenario().game));
     say!("{}", account_table(record));
     say!("takes {:?}; legality mass {:.4}", decision.label(), decision.legality_mass);
     Ok(())
