@@ -1,8 +1,8 @@
 //! The default model and its adapters, carried inside the program.
 
-use anyhow::Context;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use probity::agent::verify;
 use probity::engine::{Adapter, Model, ModelOptions};
 
