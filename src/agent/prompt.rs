@@ -15,7 +15,7 @@ use crate::game::{MatrixGame, Player, State};
 use crate::{Error, Result};
 
 /// Version of the wording; part of every record and adapter manifest.
-pub const PROMPT_VERSION: u32 = 1;
+pub const PROMPT_VERSION: u32 = 2;
 
 /// In what order the table tells its cells (protocol, section 5, "order").
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,33 +90,29 @@ pub fn prompt(game: &MatrixGame, state: State, style: Style) -> Prompt {
 }
 
 /// The question every decision ends with.
-pub const QUESTION: &str = "What do you pick?";
+pub const QUESTION: &str = "Your pick?";
 
 /// Rules, payoff table and answer format.
 #[must_use]
 pub fn rules(game: &MatrixGame, style: Style) -> String {
     let [own, other] = [Player::Row, Player::Column].map(|p| choices(game, p, style.mention_reversed));
     let mut text = format!(
-        "You and A play a game in rounds. Each round you pick {own} and A picks {other}.\n\
-         Points for each pair of picks (yours, A's: your points, A's points):\n"
+        "You and A play a game in rounds. You pick {own}, A picks {other}. Points, and the picks that bring them:\n"
     );
     let order = |player| {
         let n = game.count(player);
         let reversed = style.layout.reversed(player);
         (0..n).map(move |i| if reversed { n - 1 - i } else { i })
     };
+    // The points stand before the picks: a causal model then has all that an action brings at hand where it reads the
+    // label it may answer with.
     for r in order(Player::Row) {
         for c in order(Player::Column) {
-            text += &format!(
-                "{}, {}: {}\n",
-                quoted(game, Player::Row, r),
-                quoted(game, Player::Column, c),
-                points(game, r, c)
-            );
+            text += &format!("{}: {}.\n", points(game, r, c), pair(game, r, c));
         }
     }
     let format = choices(game, Player::Row, style.answer_reversed);
-    text + &format!("Score as many points as you can. Answer with {format} and nothing else.\n")
+    text + &format!("Score as many points as you can. Answer {format} and nothing else.\n")
 }
 
 /// What happened last.
@@ -124,20 +120,21 @@ pub fn rules(game: &MatrixGame, style: Style) -> String {
 pub fn last_round(game: &MatrixGame, state: State) -> String {
     match state {
         None => "This is the first round.\n".into(),
-        Some(p) => format!(
-            "Last round you picked {} and A picked {}: {}.\n",
-            quoted(game, Player::Row, p.own),
-            quoted(game, Player::Column, p.other),
-            points(game, p.own, p.other)
-        ),
+        Some(p) => format!("Last round, {}: {}.\n", points(game, p.own, p.other), pair(game, p.own, p.other)),
     }
 }
 
 fn choices(game: &MatrixGame, player: Player, reversed: bool) -> String {
-    let mut names: Vec<String> = game.labels(player).iter().map(|l| format!("\"{l}\"")).collect();
+    let mut labels = game.labels(player).to_vec();
     if reversed {
-        names.reverse();
+        labels.reverse();
     }
+    enumerate(&labels)
+}
+
+/// Labels as alternatives: `"a", "b" or "c"`.
+pub(crate) fn enumerate(labels: &[String]) -> String {
+    let names: Vec<String> = labels.iter().map(|l| format!("\"{l}\"")).collect();
     match names.as_slice() {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => names.concat(),
@@ -148,9 +145,15 @@ fn quoted(game: &MatrixGame, player: Player, action: usize) -> String {
     format!("\"{}\"", game.labels(player)[action])
 }
 
-fn points(game: &MatrixGame, row: usize, column: usize) -> String {
+/// A cell by its labels, the own one next to the points it brings.
+pub(crate) fn pair(game: &MatrixGame, row: usize, column: usize) -> String {
+    format!("you {}, A {}", quoted(game, Player::Row, row), quoted(game, Player::Column, column))
+}
+
+/// What a cell pays.
+pub(crate) fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     let [own, other] = game.payoff(row, column);
-    format!("{own}, {other}")
+    format!("you {own}, A {other}")
 }
 
 /// Tokens of a decision's prompt, in the model's own chat template.

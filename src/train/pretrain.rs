@@ -47,8 +47,10 @@ pub struct PretrainConfig {
     pub steps: u64,
     /// Lessons in a step.
     pub lessons: usize,
-    /// Questions in a lesson.
-    pub questions: usize,
+    /// Conversations in a lesson, all straight from the same rules.
+    pub chains: usize,
+    /// Questions in a conversation, one after the other.
+    pub turns: usize,
     /// Peak learning rate.
     pub rate: f32,
     /// Share of the steps over which the rate rises.
@@ -62,6 +64,8 @@ pub struct PretrainConfig {
     pub reading_until: f64,
     /// Shares of the steps between which questions go from easy ones only to the full mixture.
     pub easy: [f64; 2],
+    /// Shares of the steps between which lessons go from lists only to games only.
+    pub lists: [f64; 2],
     /// Shares of the steps between which labels go from plain ones only to the full mixture.
     pub plain: [f64; 2],
     /// Shards a step is cut into; part of the result, unlike the thread count.
@@ -76,19 +80,21 @@ impl Default for PretrainConfig {
             width: 128,
             heads: 4,
             feed_forward: 384,
-            vocabulary: 480,
+            vocabulary: 640,
             context: 1024,
             rope_base: 1000.0,
-            steps: 11_000,
-            lessons: 24,
-            questions: 10,
+            steps: 8000,
+            lessons: 48,
+            chains: 3,
+            turns: 5,
             rate: 1.5e-3,
             warmup: 0.02,
             decay: 0.05,
             reading: 1.0,
-            reading_until: 0.15,
-            easy: [0.02, 0.08],
-            plain: [0.03, 0.2],
+            reading_until: 0.08,
+            easy: [0.06, 0.12],
+            lists: [0.06, 0.15],
+            plain: [0.15, 0.4],
             shards: 4,
         }
     }
@@ -112,10 +118,11 @@ impl PretrainConfig {
         need((300..=65_536).contains(&self.vocabulary), "vocabulary", &self.vocabulary, "300 to 65536")?;
         need((512..=8192).contains(&self.context), "context", &self.context, "512 to 8192")?;
         need(self.steps > 0, "steps", &self.steps, "at least 1")?;
-        need((1..=24).contains(&self.questions), "questions", &self.questions, "1 to 24")?;
+        need((1..=24).contains(&self.chains), "chains", &self.chains, "1 to 24")?;
+        need((1..=8).contains(&self.turns), "turns", &self.turns, "1 to 8")?;
         let shards = self.shards > 0 && self.lessons > 0 && self.lessons.is_multiple_of(self.shards);
         need(shards, "lessons", &self.lessons, "a multiple of the shards")?;
-        for (name, [from, to]) in [("easy", self.easy), ("plain", self.plain)] {
+        for (name, [from, to]) in [("easy", self.easy), ("lists", self.lists), ("plain", self.plain)] {
             need(
                 0.0 <= from && from < to && to <= 1.0,
                 name,
@@ -156,7 +163,7 @@ impl PretrainConfig {
     pub fn ease_at(&self, step: u64) -> Ease {
         let progress = step as f64 / self.steps as f64;
         let left = |[from, to]: [f64; 2]| ((to - progress) / (to - from)).clamp(0.0, 1.0);
-        Ease { labels: left(self.plain), questions: left(self.easy) }
+        Ease { labels: left(self.plain), questions: left(self.easy), lists: left(self.lists) }
     }
 
     /// Learning rate of a step: linear rise, then half a cosine down to a hundredth.
@@ -300,8 +307,8 @@ impl Pretraining {
             .into_par_iter()
             .map(|s| {
                 let first = step * c.lessons as u64 + (s * per_shard) as u64;
-                let lessons =
-                    (0..per_shard as u64).map(|i| corpus::lesson(c.seed, first + i, Split::Train, c.questions, ease));
+                let lessons = (0..per_shard as u64)
+                    .map(|i| corpus::lesson(c.seed, first + i, Split::Train, [c.chains, c.turns], ease));
                 batch(vocabulary, lessons, reading)
             })
             .collect::<Result<Vec<Batch>>>()?;
@@ -335,11 +342,12 @@ impl Pretraining {
     pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Kind, f64>> {
         let width = self.config.vocabulary;
         let seed = self.config.seed ^ 0x7e57;
-        let ease = Ease { questions: 0.0, ..self.config.ease_at(self.adam.step) };
+        let now = self.config.ease_at(self.adam.step);
+        let ease = Ease { questions: 0.0, lists: if now.lists < 1.0 { 0.0 } else { 1.0 }, ..now };
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
         for first in (0..lessons).step_by(32) {
             let lessons: Vec<Lesson> = (first..lessons.min(first + 32))
-                .map(|i| corpus::lesson(seed, i, Split::Test, self.config.questions, ease))
+                .map(|i| corpus::lesson(seed, i, Split::Test, [self.config.chains, 1], ease))
                 .collect();
             let mut packs = Vec::new();
             let mut paths = Vec::new();
@@ -362,13 +370,13 @@ impl Pretraining {
                         log_p += f64::from(p);
                         greedy &= row.iter().all(|&other| other <= p);
                     }
-                    (t.question, log_p.exp(), greedy)
+                    (t.chain, log_p.exp(), greedy)
                 };
                 paths[i].iter().map(judge).collect::<Vec<_>>()
             });
             for (lesson, judged) in lessons.iter().zip(judged) {
                 for (q, p, greedy) in judged {
-                    let question = &lesson.questions[q];
+                    let question = &lesson.chains[q][0];
                     if question.kind == Kind::Decide {
                         let (mass, of) = right.entry(Kind::Decide).or_default();
                         *mass += p;
@@ -387,12 +395,12 @@ impl Pretraining {
 
 /// A lesson's questions as token sequences: every question with every answer.
 struct Tokenised {
-    /// Rules, question, answer, end.
+    /// Rules, questions and answers before this one, question, answer, end.
     sequence: Vec<Token>,
     /// Where the answer begins.
     answer: usize,
-    /// Which question, and how many answers it has.
-    question: usize,
+    /// In which conversation it is, and how many answers it has.
+    chain: usize,
     answers: usize,
 }
 
@@ -402,21 +410,31 @@ fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokenised>> {
     let frame = vocabulary.template().encode(vocabulary, &[turn(Speaker::User), turn(Speaker::Assistant)], false)?;
     let rules = vocabulary.tokenize(&lesson.rules, false);
     let mut out = Vec::new();
-    for (q, question) in lesson.questions.iter().enumerate() {
-        let asked = [&rules[..], &vocabulary.tokenize(&question.asked, false)].concat();
-        for text in &question.answers {
-            let mut t = Tokenised { sequence: Vec::new(), answer: 0, question: q, answers: question.answers.len() };
-            for piece in &frame {
-                match piece.turn {
-                    None => t.sequence.extend(&piece.tokens),
-                    Some(0) => t.sequence.extend(&asked),
-                    Some(_) => {
-                        t.answer = t.sequence.len();
-                        t.sequence.extend(vocabulary.tokenize(text, false));
+    for (i, chain) in lesson.chains.iter().enumerate() {
+        let mut before: Vec<Token> = Vec::new();
+        for (k, question) in chain.iter().enumerate() {
+            let mut asked = vocabulary.tokenize(&question.asked, false);
+            if k == 0 {
+                asked.splice(0..0, rules.iter().copied());
+            }
+            let first = out.len();
+            for text in &question.answers {
+                let mut t =
+                    Tokenised { sequence: before.clone(), answer: 0, chain: i, answers: question.answers.len() };
+                for piece in &frame {
+                    match piece.turn {
+                        None => t.sequence.extend(&piece.tokens),
+                        Some(0) => t.sequence.extend(&asked),
+                        Some(_) => {
+                            t.answer = t.sequence.len();
+                            t.sequence.extend(vocabulary.tokenize(text, false));
+                        }
                     }
                 }
+                out.push(t);
             }
-            out.push(t);
+            // Where several answers are right, the conversation goes on from any of them.
+            before = out[first + k % question.answers.len()].sequence.clone();
         }
     }
     Ok(out)

@@ -50,9 +50,9 @@ pub fn train(size: usize, seed: u64, lessons: u64) -> Result<Vocabulary> {
         .into();
     let texts = (0..lessons).flat_map(|i| {
         // Half of them with plain labels, so that their syllables become tokens.
-        let ease = corpus::Ease { labels: 0.5, questions: 0.0 };
-        let lesson = corpus::lesson(seed, i, labels::Split::Train, 6, ease);
-        let questions = lesson.questions.into_iter().flat_map(|q| std::iter::once(q.asked).chain(q.answers));
+        let ease = corpus::Ease { labels: 0.5, questions: 0.0, lists: 0.2 };
+        let lesson = corpus::lesson(seed, i, labels::Split::Train, [6, 2], ease);
+        let questions = lesson.chains.into_iter().flatten().flat_map(|q| std::iter::once(q.asked).chain(q.answers));
         std::iter::once(lesson.rules).chain(questions)
     });
     tokenizer.train(&mut trainer, texts).map_err(failed)?;

@@ -1,0 +1,65 @@
+//! Texts that people and models read, word for word: a change here is a change of `PROMPT_VERSION` or of what users see.
+
+use probity::agent::Decision;
+use probity::agent::decision::Option as Choice;
+use probity::agent::policy::PolicyOptions;
+use probity::agent::prompt::{Layout, PROMPT_VERSION, Style, prompt};
+use probity::game::{MatrixGame, Named, Player, Profile, fair_coin};
+use probity::moral::{Framework, account};
+
+fn ipd() -> MatrixGame {
+    Named::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap()
+}
+
+/// In the prisoner's dilemma, having been betrayed.
+const BETRAYED: Profile = Profile { own: 0, other: 1 };
+
+#[test]
+fn the_prompt() {
+    let style = Style { layout: Layout::RowsReversed, mention_reversed: false, answer_reversed: true };
+    let [first, later] = [None, Some(BETRAYED)].map(|state| prompt(&ipd(), state, style));
+    assert_eq!(first.fixed, later.fixed, "only the moving part tells the state");
+    insta::assert_snapshot!(format!(
+        "version {PROMPT_VERSION}\n{}--\n{}\n--\n{}",
+        first.fixed, first.moving, later.moving
+    ));
+}
+
+#[test]
+fn a_decision_in_words() {
+    let game = ipd();
+    let belief = fair_coin(&game);
+    // The model's own scores, as it might give them: e^-0.5 and e^-2, the rest illegal.
+    let scores = [-0.5, -2.0];
+    let probabilities = PolicyOptions::default().probabilities(&game, Some(BETRAYED), &scores).unwrap();
+    let accounts = account(&game, Some(BETRAYED), &belief, &Framework::all_rewards()).unwrap();
+    let actions = accounts.into_iter().enumerate().map(|(i, account)| Choice {
+        label: game.labels(Player::Row)[i].clone(),
+        probability: probabilities[i],
+        log_prob: scores[i],
+        account,
+    });
+    let legality_mass = scores.iter().map(|s: &f64| s.exp()).sum();
+    let decision = Decision { action: 1, actions: actions.collect(), legality_mass, state: Some(BETRAYED), belief };
+    insta::assert_snapshot!(decision.explain(&game));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&decision).unwrap());
+}
+
+/// What the default model was pretrained on: a change here is another model, and `models/` must be made anew.
+#[cfg(feature = "train")]
+#[test]
+fn lessons() {
+    use probity::train::corpus::{Ease, lesson};
+    use probity::train::labels::Split;
+
+    let mut text = String::new();
+    for (index, lists) in [(0, 1.0), (1, 0.0), (2, 0.0)] {
+        let lesson = lesson(1, index, Split::Train, [2, 3], Ease { lists, ..Ease::default() });
+        text += &lesson.rules;
+        for question in lesson.chains.iter().flatten() {
+            text += &format!("  {}: {:?} {:?}\n", question.kind, question.asked, question.answers);
+        }
+        text += "--\n";
+    }
+    insta::assert_snapshot!(text);
+}
