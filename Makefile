@@ -29,8 +29,8 @@ bench: setup  ## Speed: decisions on the default model, then against llama-cpp-p
 lib-native: setup  ## The shared and static library for the machine at hand, without the trainer.
 	$(NATIVE) $(LIBRARY)
 
-lib: setup  ## The portable, installable library, in target/portable.
-	CARGO_TARGET_DIR=target/portable $(LIBRARY)
+lib: setup  ## The portable, installable library, in target/portable: for any processor of the baseline, whatever is built on.
+	RUSTFLAGS= CARGO_TARGET_DIR=target/portable $(LIBRARY)
 
 install: lib  ## Library, headers and pkg-config file under PREFIX.
 	PREFIX="$(PREFIX)" scripts/install.sh target/portable/release

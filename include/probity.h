@@ -91,7 +91,7 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 // A handle whose object was freed already.
 #define PROBITY_STATUS_STALE_HANDLE 4
 
-// A handle of another kind of object, or of another copy of the library.
+// A handle of another copy of the library.
 #define PROBITY_STATUS_FOREIGN_HANDLE 5
 
 // An array has another length than the game needs.
@@ -108,6 +108,12 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 
 // Too many live objects.
 #define PROBITY_STATUS_LIMIT 10
+
+// An object freed a second time.
+#define PROBITY_STATUS_DOUBLE_FREE 11
+
+// A handle of another kind of object.
+#define PROBITY_STATUS_WRONG_TYPE 12
 
 // Reading or writing failed.
 #define PROBITY_STATUS_IO 20
@@ -139,6 +145,9 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 // This processor lacks instructions the library was built with.
 #define PROBITY_STATUS_PROCESSOR 29
 
+// No room left where something is to be written.
+#define PROBITY_STATUS_DISK_FULL 30
+
 // A payoff table that is not rectangular.
 #define PROBITY_STATUS_GAME_SHAPE 40
 
@@ -148,7 +157,7 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 // Too few or too many actions.
 #define PROBITY_STATUS_GAME_ACTIONS 42
 
-// A label that is empty, too long or unfit.
+// A label that holds what a prompt cannot: control characters, quotes, outer white space.
 #define PROBITY_STATUS_LABEL 43
 
 // A label given twice.
@@ -171,6 +180,12 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 
 // A reward that does not exist or whose constants are off.
 #define PROBITY_STATUS_REWARD 50
+
+// An empty label.
+#define PROBITY_STATUS_LABEL_EMPTY 51
+
+// A label that is too long.
+#define PROBITY_STATUS_LABEL_TOO_LONG 52
 
 // The prompt with its options is longer than the context.
 #define PROBITY_STATUS_PROMPT_TOO_LONG 60
@@ -195,6 +210,12 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 
 // Training failed; never returned by this ABI, which has no trainer.
 #define PROBITY_STATUS_TRAINING 67
+
+// A checkpoint that is damaged or of another run; never returned by this ABI.
+#define PROBITY_STATUS_CHECKPOINT 68
+
+// A model that the trainer does not have; never returned by this ABI.
+#define PROBITY_STATUS_UNTRAINABLE 69
 
 #ifdef __cplusplus
 extern "C" {
@@ -304,8 +325,8 @@ probity_status_t probity_agent_record(struct probity_agent_t agent,
                                       char **json,
                                       struct probity_error_t *error);
 
-// The agent as bytes: history, random stream, scenario, and which model and adapters it runs on. Free them with
-// `probity_bytes_free`.
+// The agent as bytes: history, random stream, scenario, and which model and adapters it runs on; not the record of its
+// last decision. Free them with `probity_bytes_free`.
 //
 // # Safety
 // Pointers are NULL or valid as their types say.
@@ -406,8 +427,9 @@ probity_status_t probity_log_set(probity_log_callback_t callback,
                                  probity_log_level_t minimum,
                                  struct probity_error_t *error);
 
-// Opens a GGUF model. `options` is NULL or JSON: `{"gpu_layers": 0, "mmap": true}`. A mapped file must not be changed
-// while the model lives. Free it with `probity_model_free`.
+// Opens a GGUF model. `options` is NULL or JSON: `{"gpu_layers": 0, "mmap": false}`. `"mmap": true` maps the file instead
+// of reading it: truncating a mapped file while the model lives kills the process. Free the model with
+// `probity_model_free`.
 //
 // # Safety
 // Pointers are NULL or valid as their types say.

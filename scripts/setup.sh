@@ -16,6 +16,10 @@ have make || missing+=(make)
 have c++ || missing+=(g++)
 have clang || missing+=(clang)
 libclang || missing+=(libclang-dev)
+# One test builds a program the way pkg-config says; it is for Linux only.
+[ "$(uname)" = Darwin ] || have pkg-config || missing+=(pkg-config)
+# Only what installs a Rust toolchain, where there is none.
+have cargo || have rustup || have curl || missing+=(curl ca-certificates)
 
 if [ ${#missing[@]} -gt 0 ]; then
     root=()
@@ -38,7 +42,7 @@ fi
 
 if ! have cargo; then
     if have rustup; then
-        rustup toolchain install stable --profile minimal
+        rustup toolchain install stable --profile minimal -c rustfmt -c clippy
     elif have curl; then
         echo "setup: installing a Rust toolchain with rustup" >&2
         curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c rustfmt -c clippy >/dev/null ||
@@ -51,6 +55,6 @@ fi
 
 version=$(cargo --version | awk '{print $2}')
 if [ "$(printf '1.95.0\n%s\n' "$version" | sort -V | head -n 1)" != 1.95.0 ]; then
-    echo "setup: Rust $version is too old, run 'rustup update stable' for 1.95 or later" >&2
+    echo "setup: Rust $version is too old, install 1.95 or later (rustup update stable, or https://rustup.rs)" >&2
     exit 1
 fi

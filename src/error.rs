@@ -164,6 +164,22 @@ pub enum Error {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// A checkpoint that is damaged or of another run.
+    #[error("{file}: {problem}")]
+    Checkpoint {
+        /// The file.
+        file: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A model that runs but that the trainer does not have.
+    #[error("{file}: cannot be trained: {problem}")]
+    Untrainable {
+        /// The file.
+        file: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
     /// A training run that cannot go on.
     #[error("training: {problem}")]
     Training {

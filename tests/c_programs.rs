@@ -5,7 +5,9 @@ mod common;
 use std::process::Command;
 
 use common::c::{compile, library, run};
-use common::{root, shipped};
+use common::{root, shipped, tiny_config, write_random};
+use probity::engine::gguf::GgmlType;
+use probity::train::pretrain::PretrainConfig;
 
 const SANITIZE: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"];
 
@@ -40,7 +42,12 @@ fn everything_a_c_program_can_get_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("misuse");
     compile("tests/c/misuse.c", &program, "cc", &sanitized("-std=c99"));
-    run(&program, &[&shipped("default"), &shipped("deontological"), &root().join("README.md")]);
+    let small = folder.path().join("small.gguf");
+    write_random(&small, &PretrainConfig { context: 64, ..tiny_config() }, GgmlType::F32, 7);
+    let truncated = folder.path().join("truncated.gguf");
+    let model = std::fs::read(shipped("default")).unwrap();
+    std::fs::write(&truncated, &model[..model.len() - 1]).unwrap();
+    run(&program, &[&shipped("default"), &shipped("deontological"), &root().join("README.md"), &small, &truncated]);
 }
 
 #[test]

@@ -278,7 +278,7 @@ fn snapshots_go_on_byte_for_byte_and_refuse_damage() -> Result<()> {
     let mut twin = restore(&bytes, std::slice::from_ref(&adapter))?;
     for other in [0, 1, 1, 0] {
         assert_eq!(agent.decide()?, twin.decide()?);
-        let records = [&agent, &twin].map(|a| serde_json::to_string(a.record().unwrap()).unwrap());
+        let records = [&agent, &twin].map(|a| serde_json::to_string(&a.record().unwrap()).unwrap());
         assert_eq!(records[0], records[1]);
         agent.observe(Profile { own: 0, other })?;
         twin.observe(Profile { own: 0, other })?;

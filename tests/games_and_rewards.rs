@@ -257,12 +257,12 @@ fn json_round_trip_and_refusals() {
         refused(labels(r#""a","a""#)),
         r#"labels: "a" is given twice, expected different labels for one player's actions"#
     );
-    assert_eq!(refused(labels(r#""a","""#)), r#"labels: "" is empty, expected at least one character"#);
+    assert_eq!(refused(labels(r#""a","""#)), "labels: one is empty, expected at least one character");
     assert_eq!(
         refused(labels(r#""a","b\"c""#)),
         r#"labels: "b\"c" holds a control character, a line break or a double quote"#
     );
-    assert!(refused(labels(&format!(r#""a","{}""#, "x".repeat(65)))).ends_with("is longer than 64 bytes"));
+    assert!(refused(labels(&format!(r#""a","{}""#, "x".repeat(65)))).ends_with("has 65 bytes, expected at most 64"));
     assert!(
         refused(table("[[[1,1],[1,1]],[[1,1],[0,0]]]").replace("\"version\":1", "\"version\":2")).contains("version 2")
     );

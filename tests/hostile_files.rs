@@ -9,8 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::parts::Parts;
+use probity::agent::{Agent, Scenario};
 use probity::engine::gguf::{GgmlType, Gguf, Value};
-use probity::engine::{Adapter, Model, ModelOptions};
+use probity::engine::{Adapter, ContextOptions, Model, ModelOptions};
+use probity::game::Named;
 use probity::{Error, Result};
 
 fn u32(v: u64) -> Value {
@@ -90,6 +92,11 @@ fn model_metadata_that_aborts_the_engine() {
         ("dimensions", set("llama.embedding_length", u32(64))),
         ("missing", Box::new(|p: Parts| p.without_tensor("blk.1.ffn_up.weight"))),
         ("expected F32", Box::new(|p: Parts| p.tensor("output_norm.weight", &[32], GgmlType::F16, vec![0; 64]))),
+        ("expected F32", Box::new(|p: Parts| p.tensor("rope_freqs.weight", &[8], GgmlType::F16, vec![0; 16]))),
+        ("expected F32", Box::new(|p: Parts| p.tensor("blk.0.attn_q.bias", &[32], GgmlType::F16, vec![0; 64]))),
+        ("dimensions", Box::new(|p: Parts| p.tensor("blk.0.ffn_up.bias", &[32], GgmlType::F32, vec![0; 128]))),
+        ("is not one of", Box::new(|p: Parts| p.tensor("blk.0.attn_q.scale", &[1], GgmlType::F16, vec![0; 2]))),
+        ("key_length_swa", set("llama.attention.key_length_swa", u32(8))),
     ];
     for (expected, change) in cases {
         change(Parts::of(&good)).write(&bad);
@@ -128,6 +135,12 @@ fn headers_that_break_the_format() {
     assert!(try_bytes(&with(24, &0_u64.to_le_bytes())).to_string().contains("empty"));
     let key = u64::from_le_bytes(bytes[24..32].try_into().unwrap()) as usize;
     assert!(try_bytes(&with(32 + key, &77_u32.to_le_bytes())).to_string().contains("value type 77"));
+    // An array of no elements, of a type that does not exist.
+    Parts::of(&good).set("x.empty", Value::Uints(Vec::new(), 32)).write(&bad);
+    let mut empty = fs::read(&bad).unwrap();
+    let at = empty.windows(7).position(|w| w == b"x.empty").unwrap() + 7 + 4;
+    empty[at..at + 4].copy_from_slice(&13_u32.to_le_bytes());
+    assert!(try_bytes(&empty).to_string().contains("array of value type 13"));
     // Cut at every length of the header, then at a few of the data.
     let gguf = Gguf::read("good", bytes.as_slice(), bytes.len() as u64).unwrap();
     let data = gguf.tensors()[0].offset as usize;
@@ -167,6 +180,32 @@ fn a_flipped_bit_anywhere_in_the_header_never_kills_the_process() {
         opened += usize::from(open(&bad).is_ok());
     }
     assert!(opened > 0, "a flip inside a token's text is not damage");
+}
+
+/// With a mapped file the next decode would be a SIGBUS.
+#[test]
+fn a_file_that_is_truncated_after_loading_does_no_harm() {
+    let (_folder, good, bad) = place();
+    fs::copy(&good, &bad).unwrap();
+    let model = Model::open(&bad, ModelOptions::default(), |_| true).unwrap();
+    let [mut before, mut after] = [0; 2].map(|_| agent(&model));
+    before.decide().unwrap();
+    fs::write(&bad, "").unwrap();
+    assert_eq!(after.decide().unwrap(), before.decide().unwrap());
+}
+
+#[test]
+fn a_model_of_nan_says_so_instead_of_deciding() {
+    let (_folder, good, bad) = place();
+    let nan = [f32::NAN; 32].iter().flat_map(|v| v.to_le_bytes()).collect();
+    Parts::of(&good).tensor("output_norm.weight", &[32], GgmlType::F32, nan).write(&bad);
+    let error = agent(&open(&bad).unwrap()).decide().unwrap_err();
+    assert!(matches!(error, Error::Engine { .. }) && error.to_string().contains("damaged"), "{error}");
+}
+
+fn agent(model: &Model) -> Agent {
+    let game = Named::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap();
+    Agent::new(model, Scenario::new(game), ContextOptions::default()).unwrap()
 }
 
 fn adapter_parts() -> Parts {

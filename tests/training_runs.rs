@@ -111,7 +111,8 @@ fn pretraining_resumes_and_learns() {
     let config = probity::train::pretrain::PretrainConfig {
         steps: 24,
         lessons: 4,
-        questions: 2,
+        chains: 2,
+        turns: 2,
         shards: 2,
         rate: 3e-3,
         ..common::tiny_config()

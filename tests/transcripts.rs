@@ -2,7 +2,6 @@
 
 use probity::agent::Decision;
 use probity::agent::decision::Option as Choice;
-use probity::agent::policy::PolicyOptions;
 use probity::agent::prompt::{Layout, PROMPT_VERSION, Style, prompt};
 use probity::game::{MatrixGame, Named, Player, Profile, fair_coin};
 use probity::moral::{Framework, account};
@@ -29,18 +28,13 @@ fn the_prompt() {
 fn a_decision_in_words() {
     let game = ipd();
     let belief = fair_coin(&game);
-    // The model's own scores, as it might give them: e^-0.5 and e^-2, the rest illegal.
-    let scores = [-0.5, -2.0];
-    let probabilities = PolicyOptions::default().probabilities(&game, Some(BETRAYED), &scores).unwrap();
     let accounts = account(&game, Some(BETRAYED), &belief, &Framework::all_rewards()).unwrap();
-    let actions = accounts.into_iter().enumerate().map(|(i, account)| Choice {
-        label: game.labels(Player::Row)[i].clone(),
-        probability: probabilities[i],
-        log_prob: scores[i],
-        account,
+    // Written down rather than computed: the last digit of an exponential is the processor's own.
+    let actions = accounts.into_iter().zip([(0.75, -0.5), (0.25, -1.625)]).map(|(account, (probability, log_prob))| {
+        Choice { label: game.labels(Player::Row)[account.action].clone(), probability, log_prob, account }
     });
-    let legality_mass = scores.iter().map(|s: &f64| s.exp()).sum();
-    let decision = Decision { action: 1, actions: actions.collect(), legality_mass, state: Some(BETRAYED), belief };
+    let actions = actions.collect();
+    let decision = Decision { action: 1, actions, legality_mass: 0.8125, state: Some(BETRAYED), belief };
     insta::assert_snapshot!(decision.explain(&game));
     insta::assert_snapshot!(serde_json::to_string_pretty(&decision).unwrap());
 }

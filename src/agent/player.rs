@@ -1,5 +1,8 @@
 //! The agent: takes decisions, watches rounds, explains itself.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -9,9 +12,9 @@ use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use super::record::{AdapterInForce, RECORD_VERSION, Record, prompt_hash};
 use super::scenario::Scenario;
 use crate::Result;
-use crate::engine::score::Scorer;
+use crate::engine::score::{PromptTokens, Scorer};
 use crate::engine::{Adapter, CancelToken, Context, ContextOptions, Model, Token};
-use crate::game::{History, Profile, draw};
+use crate::game::{History, Profile, State, draw};
 use crate::moral::account;
 
 /// One player of one game, on one model.
@@ -23,7 +26,24 @@ pub struct Agent {
     pub(super) rng: ChaCha8Rng,
     pub(super) draws: u64,
     options: Vec<Vec<Token>>,
-    last: Option<Record>,
+    /// Encoded prompts by state, never more than [`PROMPTS`].
+    prompts: HashMap<State, Arc<PromptTokens>>,
+    last: Option<Taken>,
+}
+
+/// Encoded prompts an agent keeps: more than the states of a 7 x 7 game.
+const PROMPTS: usize = 64;
+
+/// A decision with what its record needs, which is written only when somebody asks for it.
+#[derive(Debug)]
+struct Taken {
+    decision: Decision,
+    prompt: Arc<PromptTokens>,
+    /// Rounds played before it.
+    rounds: usize,
+    adapters: Vec<(Adapter, f32)>,
+    draw: u64,
+    u: f64,
 }
 
 impl Agent {
@@ -40,7 +60,7 @@ impl Agent {
         }
         let scorer = Scorer::new(Context::new(model, context)?);
         let rng = ChaCha8Rng::seed_from_u64(scenario.seed);
-        Ok(Self { scorer, scenario, history, rng, draws: 0, options, last: None })
+        Ok(Self { scorer, scenario, history, rng, draws: 0, options, prompts: HashMap::new(), last: None })
     }
 
     /// The model it runs on.
@@ -81,9 +101,28 @@ impl Agent {
     /// # Errors
     /// As [`Agent::decide`].
     pub fn consider(&mut self, state: Option<Profile>) -> Result<Decision> {
+        // A request to stop that came before this decision does not concern it.
+        self.scorer.cancel_token().clear();
+        let prompt = self.encoded(state)?;
+        self.answer(state, &prompt)
+    }
+
+    fn encoded(&mut self, state: State) -> Result<Arc<PromptTokens>> {
+        if let Some(prompt) = self.prompts.get(&state) {
+            return Ok(Arc::clone(prompt));
+        }
+        let text = prompt(&self.scenario.game, state, self.scenario.style);
+        let prompt = Arc::new(encode(self.model(), &text)?);
+        if self.prompts.len() == PROMPTS {
+            self.prompts.clear();
+        }
+        self.prompts.insert(state, Arc::clone(&prompt));
+        Ok(prompt)
+    }
+
+    fn answer(&mut self, state: State, prompt: &PromptTokens) -> Result<Decision> {
         let game = &self.scenario.game;
-        let tokens = encode(self.scorer.context().model(), &prompt(game, state, self.scenario.style))?;
-        let scores = self.scorer.score(&tokens, &self.options)?;
+        let scores = self.scorer.score(prompt, &self.options)?;
         let policy = &self.scenario.policy;
         let probabilities = policy.probabilities(game, state, &scores)?;
         let belief = policy.belief.distribution(game, state)?;
@@ -115,44 +154,47 @@ impl Agent {
     pub fn decide(&mut self) -> Result<Decision> {
         let state = self.history.state();
         let mut decision = self.consider(state)?;
+        let prompt = self.encoded(state)?;
         let u: f64 = self.rng.random();
         decision.action = draw(&decision.policy(), u);
-        self.last = Some(self.record_of(decision.clone(), u)?);
+        self.last = Some(Taken {
+            decision: decision.clone(),
+            prompt,
+            rounds: self.history.rounds().len(),
+            adapters: self.scorer.context().adapters().to_vec(),
+            draw: self.draws,
+            u,
+        });
         self.draws += 1;
         Ok(decision)
     }
 
-    fn record_of(&self, decision: Decision, u: f64) -> Result<Record> {
+    /// The record of the last decision, if there was one.
+    #[must_use]
+    pub fn record(&self) -> Option<Record> {
+        let taken = self.last.as_ref()?;
         let mut scenario = self.scenario.clone();
-        scenario.history = self.history.rounds().to_vec();
-        let text = prompt(&scenario.game, decision.state, scenario.style);
-        let adapters = self.scorer.context().adapters().iter();
-        Ok(Record {
+        scenario.history = self.history.rounds()[..taken.rounds].to_vec();
+        let in_force =
+            |(a, scale): &(Adapter, f32)| AdapterInForce { fingerprint: a.fingerprint().into(), scale: *scale };
+        Some(Record {
             version: RECORD_VERSION,
             library: env!("CARGO_PKG_VERSION").into(),
             prompt_version: PROMPT_VERSION,
             model: self.model().fingerprint().into(),
-            adapters: adapters
-                .map(|(a, scale)| AdapterInForce { fingerprint: a.fingerprint().into(), scale: *scale })
-                .collect(),
+            adapters: taken.adapters.iter().map(in_force).collect(),
             scenario: serde_json::from_str(&scenario.to_json()).expect("a scenario is JSON"),
-            prompt: prompt_hash(&encode(self.model(), &text)?),
-            draw: self.draws,
-            u,
-            decision,
+            prompt: prompt_hash(&taken.prompt),
+            draw: taken.draw,
+            u: taken.u,
+            decision: taken.decision.clone(),
         })
-    }
-
-    /// The record of the last decision, if there was one.
-    #[must_use]
-    pub fn record(&self) -> Option<&Record> {
-        self.last.as_ref()
     }
 
     /// The last decision in words, a line an action; empty before the first one.
     #[must_use]
     pub fn explain(&self) -> String {
-        self.last.as_ref().map(|record| record.decision.explain(&self.scenario.game)).unwrap_or_default()
+        self.last.as_ref().map(|taken| taken.decision.explain(&self.scenario.game)).unwrap_or_default()
     }
 
     /// Tells the agent what was played: its own action and the other's.

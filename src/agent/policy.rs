@@ -126,7 +126,8 @@ impl PolicyOptions {
     /// log-probabilities in order of action id.
     ///
     /// # Errors
-    /// [`Error::Game`] from the belief; [`Error::Engine`] when a score is no number.
+    /// [`Error::Game`] from the belief; [`Error::Engine`] when a score is no number; [`Error::Option`] when temperature or
+    /// tilt are so small that the sums overflow.
     pub fn probabilities(&self, game: &MatrixGame, state: State, scores: &[f64]) -> Result<Vec<f64>> {
         if scores.iter().any(|s| s.is_nan()) || scores.iter().all(|s| *s == f64::NEG_INFINITY) {
             let reason = format!("the options' log-probabilities are {scores:?}; the model or adapter is damaged");
@@ -145,6 +146,14 @@ impl PolicyOptions {
             .enumerate()
             .map(|(a, (s, r))| if self.masked(game, state, a) { f64::NEG_INFINITY } else { s / self.temperature + r })
             .collect();
+        let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if !most.is_finite() || logits.iter().any(|l| l.is_nan()) {
+            return Err(Error::Option {
+                name: "temperature and tilt",
+                given: format!("the sums {logits:?}"),
+                expected: "a temperature and a beta under which they stay finite".into(),
+            });
+        }
         Ok(softmax(&logits))
     }
 }

@@ -1,8 +1,8 @@
 //! Snapshots: an agent carried over a restart, so that it goes on byte for byte.
 //!
 //! Magic, format version, length and BLAKE3 checksum stand before anything is decoded. The key-value cache is not part
-//! of it: it is recomputed, and gives the same bits. `bincode` stays inside this file; nothing users keep for long is
-//! written with it.
+//! of it: it is recomputed, and gives the same bits. Nor is the record of the last decision: whoever wants to keep it
+//! writes it down before. `bincode` stays inside this file; nothing users keep for long is written with it.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

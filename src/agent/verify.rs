@@ -9,6 +9,7 @@ use super::policy::PolicyOptions;
 use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use crate::engine::score::Scorer;
 use crate::engine::{Adapter, Context, ContextOptions, Model};
+use crate::game::Player;
 use crate::{Error, Result};
 
 /// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
@@ -44,6 +45,14 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     }
     if manifest.self_test.is_empty() {
         return Err(bad("its manifest records no decisions to check".into()));
+    }
+    for test in &manifest.self_test {
+        if let Some(p) = test.state {
+            test.game
+                .check_action(Player::Row, p.own)
+                .and_then(|_| test.game.check_action(Player::Column, p.other))
+                .map_err(|e| bad(format!("a recorded decision is of no state of its game: {e}")))?;
+        }
     }
     let mut scorer = Scorer::new(Context::new(adapter.model(), ContextOptions::default())?);
     let bare = manifest.self_test.iter().map(|t| policy(&mut scorer, t)).collect::<Result<Vec<_>>>()?;

@@ -10,8 +10,8 @@ use llama_cpp_sys_2 as sys;
 use super::Model;
 use super::backend::with_reason;
 use super::gguf::Gguf;
-use super::model::{fingerprint, read_header, read_tensor, same_file};
-use super::preflight::{AdapterShape, check_adapter};
+use super::model::{fingerprint, read_header, same_file};
+use super::preflight::{AdapterShape, check_adapter, check_fit};
 use crate::{Error, Result};
 
 /// An adapter, shared: clones are handles to the same weights. It keeps its model alive, and a context keeps the
@@ -51,7 +51,8 @@ impl Adapter {
     pub fn load(model: &Model, path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
         let gguf = read_header(&file, path)?;
-        let shape = check_adapter(&gguf, model.gguf(), model.shape(), |t| read_tensor(&file, path, t))?;
+        let shape = check_adapter(&gguf, |t| t.read_from(&file).map_err(Error::io(path)))?;
+        check_fit(&gguf, model.gguf(), model.shape())?;
         let fingerprint = fingerprint(&file, path, &gguf)?;
         let alias = same_file(&file, path);
         let name = std::ffi::CString::new(alias.as_os_str().as_encoded_bytes()).map_err(|_| {

@@ -63,19 +63,33 @@ pub fn check_processor() -> Result<()> {
     // A build for the machine at hand (`target-cpu=native`) promises nothing elsewhere; the portable x86-64 build is
     // compiled by llama-cpp-sys for Haswell and later.
     #[cfg(target_arch = "x86_64")]
-    {
-        let needed = [
-            ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
-            ("FMA", std::arch::is_x86_feature_detected!("fma")),
-            ("F16C", std::arch::is_x86_feature_detected!("f16c")),
-            ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
-        ];
-        let missing: Vec<&str> = needed.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
-        if !missing.is_empty() {
-            return Err(Error::Processor { missing: missing.join(", ") });
-        }
+    let needed = [
+        ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
+        ("FMA", std::arch::is_x86_feature_detected!("fma")),
+        ("F16C", std::arch::is_x86_feature_detected!("f16c")),
+        ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let needed = [];
+    refuse_missing(&needed)
+}
+
+/// Of instruction sets by name, refuses those that are not there.
+fn refuse_missing(needed: &[(&str, bool)]) -> Result<()> {
+    let missing: Vec<&str> = needed.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Processor { missing: missing.join(", ") }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_without_what_the_build_needs_is_refused() {
+        check_processor().unwrap();
+        let error = refuse_missing(&[("AVX2", true), ("FMA", false), ("F16C", false)]).unwrap_err();
+        assert_eq!(error.to_string(), "processor: lacks FMA, F16C, which this build of the library needs");
     }
-    Ok(())
 }
 
 /// Runs an engine call that answers null or false on failure, and turns that into an error with the engine's reason.

@@ -98,12 +98,15 @@ impl Template {
             let Some((before, after)) = rest.split_once(&mark) else {
                 return Err(Error::Template { problem: format!("leaves out turn {} of the conversation", i + 1) });
             };
+            if before.contains(EDGE) {
+                return Err(Error::Template { problem: "repeats or reorders the turns of the conversation".into() });
+            }
             glue(before, &mut pieces);
             pieces.push(Piece { tokens: model.tokenize(&turn.text, false), turn: Some(i) });
             rest = after;
         }
         if rest.contains(EDGE) {
-            return Err(Error::Template { problem: "repeats a turn of the conversation".into() });
+            return Err(Error::Template { problem: "repeats or reorders the turns of the conversation".into() });
         }
         glue(rest, &mut pieces);
         if let Some(bos) = model.start_of_text()

@@ -42,7 +42,8 @@ impl CancelToken {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn clear(&self) {
+    /// Takes the request back; an agent does so when a decision begins.
+    pub fn clear(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
@@ -102,7 +103,8 @@ impl Context {
         let mut params = unsafe { sys::llama_context_default_params() };
         // The trie's sequences share the prompt's cells, and every one of them may use the whole cache.
         params.kv_unified = true;
-        params.n_ctx = capacity as u32;
+        // llama.cpp cuts the batch down to the context; `capacity` is what is enforced here.
+        params.n_ctx = capacity.max(BATCH) as u32;
         params.n_batch = BATCH as u32;
         params.n_ubatch = BATCH as u32;
         params.n_seq_max = SEQUENCES as u32;
@@ -176,8 +178,8 @@ impl Context {
     /// Replaces the whole set of adapters. The caller must clear or discard what was cached under the old set.
     ///
     /// # Errors
-    /// [`Error::Option`] for a scale that is not finite, [`Error::AdapterMismatch`] for an adapter that was loaded for
-    /// another model; the old set then stays.
+    /// [`Error::Option`] for a scale that is not finite or an adapter given twice, [`Error::AdapterMismatch`] for an
+    /// adapter that was loaded for another model; the old set then stays.
     pub(super) fn set_adapters(&mut self, adapters: &[(Adapter, f32)]) -> Result<()> {
         for (adapter, scale) in adapters {
             if !scale.is_finite() {
@@ -192,6 +194,11 @@ impl Context {
             }
         }
         let mut raw: Vec<_> = adapters.iter().map(|(a, _)| a.raw()).collect();
+        if (1..raw.len()).any(|i| raw[..i].contains(&raw[i])) {
+            // llama.cpp would keep the first scale and drop the second.
+            let expected = "each once, with the scales added up".into();
+            return Err(Error::Option { name: "adapters", given: "one of them twice".into(), expected });
+        }
         let mut scales: Vec<f32> = adapters.iter().map(|(_, s)| *s).collect();
         let set = with_reason("set adapters", || {
             // SAFETY: both arrays have the length passed; every adapter belongs to this model and is kept alive below.

@@ -1,7 +1,9 @@
 //! A loaded model: the checked header, the weights in llama.cpp, the vocabulary.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -21,7 +23,8 @@ use crate::{Error, Result};
 pub struct ModelOptions {
     /// Layers to place on a GPU, where the build has one. 0: all on the processor.
     pub gpu_layers: u32,
-    /// Map the file instead of reading it. A mapped file must not be changed while the model lives.
+    /// Map the file instead of reading it: loads faster and shares memory between processes, but a mapped file that is
+    /// truncated while the model lives kills the process (SIGBUS). For files nobody else can write.
     pub mmap: bool,
     /// Load the vocabulary only: tokenising and templates work, contexts do not.
     pub vocab_only: bool,
@@ -29,7 +32,7 @@ pub struct ModelOptions {
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { gpu_layers: 0, mmap: true, vocab_only: false }
+        Self { gpu_layers: 0, mmap: false, vocab_only: false }
     }
 }
 
@@ -148,7 +151,7 @@ impl Model {
     /// # Errors
     /// [`Error::Io`].
     pub fn read_tensor(&self, tensor: &Tensor) -> Result<Vec<u8>> {
-        read_tensor(&self.inner.file, &self.inner.path, tensor)
+        tensor.read_from(&self.inner.file).map_err(Error::io(&self.inner.path))
     }
 
     /// Tokens of a text. `control` turns the names of control tokens into those tokens: for template parts only, never
@@ -201,29 +204,22 @@ pub(super) fn read_header(file: &File, path: &Path) -> Result<Gguf> {
     Gguf::read(&path.display().to_string(), reader, length)
 }
 
-/// Reads one tensor's bytes of an open file.
-pub(super) fn read_tensor(mut file: &File, path: &Path, tensor: &Tensor) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; tensor.bytes as usize];
-    file.seek(SeekFrom::Start(tensor.offset)).map_err(Error::io(path))?;
-    file.read_exact(&mut bytes).map_err(Error::io(path))?;
-    Ok(bytes)
-}
-
 /// A path that opens the very file that is already open here, where the system has one.
-pub(super) fn same_file(file: &File, path: &Path) -> PathBuf {
-    use std::os::fd::AsRawFd;
+pub(super) fn same_file(mut file: &File, path: &Path) -> PathBuf {
+    // On macOS such a path shares the open file's position instead of starting at 0; a file that cannot seek fails to
+    // load with the engine's own reason.
+    let _ = file.rewind();
     let alias = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
     if alias.exists() { alias } else { path.to_owned() }
 }
 
 /// Header and the first and last 4 KiB of every tensor.
-pub(super) fn fingerprint(mut file: &File, path: &Path, gguf: &Gguf) -> Result<String> {
+pub(super) fn fingerprint(file: &File, path: &Path, gguf: &Gguf) -> Result<String> {
     const SAMPLE: u64 = 4096;
     let mut hash = blake3::Hasher::new();
     let mut sample = |from: u64, length: u64| -> Result<()> {
         let mut bytes = vec![0; length as usize];
-        file.seek(SeekFrom::Start(from)).map_err(Error::io(path))?;
-        file.read_exact(&mut bytes).map_err(Error::io(path))?;
+        file.read_exact_at(&mut bytes, from).map_err(Error::io(path))?;
         hash.update(&bytes);
         Ok(())
     };

@@ -101,7 +101,7 @@ impl Scorer {
     }
 
     /// Log-probability of each option as the continuation of the prompt, in the options' order. Each option is its
-    /// tokens with the terminator.
+    /// tokens with the terminator. A cancel token that was pulled stops this and every later call until it is cleared.
     ///
     /// # Errors
     /// [`Error::TooManyOptions`], [`Error::PromptTooLong`], [`Error::Cancelled`], [`Error::Engine`]; the cache is then
@@ -110,9 +110,9 @@ impl Scorer {
         if options.is_empty() || options.len() > MAX_ACTIONS {
             return Err(Error::TooManyOptions { found: options.len(), most: MAX_ACTIONS });
         }
-        let longest = options.iter().map(Vec::len).max().unwrap_or(0);
-        let nodes: usize = options.chunks(SEQUENCES - 1).map(|c| c.iter().map(Vec::len).sum()).max().unwrap_or(0);
-        let needed = prompt.tokens.len() + nodes.max(longest);
+        let order = decoding_order(options);
+        let nodes = |group: &[usize]| group.iter().map(|&o| options[o].len()).sum::<usize>();
+        let needed = prompt.tokens.len() + order.chunks(SEQUENCES - 1).map(nodes).max().unwrap_or(0);
         if needed > self.context.capacity() || prompt.tokens.is_empty() {
             return Err(Error::PromptTooLong { tokens: needed, context: self.context.capacity() });
         }
@@ -122,10 +122,9 @@ impl Scorer {
         {
             return Ok(scores.clone());
         }
-        self.context.cancel_token().clear();
         // The last token always belongs to the moving part, which is where its logits are read.
         let (fixed, moving) = prompt.tokens.split_at(prompt.fixed.min(prompt.tokens.len() - 1));
-        let scored = self.decode_fixed(fixed).and_then(|()| self.decode_moving(moving, options));
+        let scored = self.decode_fixed(fixed).and_then(|()| self.decode_moving(moving, options, &order));
         match &scored {
             Ok(scores) => self.memo = Some((prompt.clone(), options.to_vec(), scores.clone())),
             Err(_) => self.forget(),
@@ -147,12 +146,9 @@ impl Scorer {
     }
 
     /// Decodes the moving part with the options behind it, and leaves the fixed part alone in the cache.
-    fn decode_moving(&mut self, moving: &[Token], options: &[Vec<Token>]) -> Result<Vec<f64>> {
+    fn decode_moving(&mut self, moving: &[Token], options: &[Vec<Token>], order: &[usize]) -> Result<Vec<f64>> {
         let start = self.fixed.len();
         let mut scores = vec![0.0; options.len()];
-        // Token order, not the caller's, decides what is decoded together: permuting the options changes nothing.
-        let mut order: Vec<usize> = (0..options.len()).collect();
-        order.sort_by(|&a, &b| options[a].cmp(&options[b]));
         for (i, group) in order.chunks(SEQUENCES - 1).enumerate() {
             let trie = Trie::new(&group.iter().map(|&o| options[o].clone()).collect::<Vec<_>>());
             let sequences = if trie.nodes.is_empty() { 1 } else { group.len() + 1 };
@@ -208,6 +204,13 @@ impl Scorer {
         }
         Ok(())
     }
+}
+
+/// Token order, not the caller's, decides what is decoded together: permuting the options changes nothing.
+fn decoding_order(options: &[Vec<Token>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..options.len()).collect();
+    order.sort_by(|&a, &b| options[a].cmp(&options[b]));
+    order
 }
 
 /// Adds the log-probability of each reader's token under a row of logits to that reader's score.

@@ -18,9 +18,9 @@ use crate::agent::{Agent, Scenario};
 use crate::engine::{Adapter, CancelToken, ContextOptions};
 use crate::game::Profile;
 
-static AGENTS: Objects<Shared> = Objects::new("agent");
+pub(super) static AGENTS: Objects<Shared> = Objects::new("agent");
 
-struct Shared {
+pub(super) struct Shared {
     agent: Mutex<Agent>,
     /// Beside the lock: cancelling must work while a decision holds it.
     cancel: CancelToken,
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn probity_agent_record(
     json: *mut *mut c_char,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let record = |agent: &Agent| agent.record().map(|r| serde_json::to_string(r).expect("a record is plain data"));
+    let record = |agent: &Agent| agent.record().map(|r| serde_json::to_string(&r).expect("a record is plain data"));
     // SAFETY: the same promises.
     unsafe { last_decision(agent, json, error, record) }
 }
@@ -264,8 +264,8 @@ unsafe fn last_decision(
     unsafe { boundary(error, body) }
 }
 
-/// The agent as bytes: history, random stream, scenario, and which model and adapters it runs on. Free them with
-/// `probity_bytes_free`.
+/// The agent as bytes: history, random stream, scenario, and which model and adapters it runs on; not the record of its
+/// last decision. Free them with `probity_bytes_free`.
 ///
 /// # Safety
 /// Pointers are NULL or valid as their types say.

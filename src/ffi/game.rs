@@ -11,7 +11,7 @@ use crate::Error;
 use crate::game::{MAX_ACTIONS, MatrixGame, Named, Player, Profile, fair_coin};
 use crate::moral::{Framework, account};
 
-static GAMES: Objects<MatrixGame> = Objects::new("game");
+pub(super) static GAMES: Objects<MatrixGame> = Objects::new("game");
 
 /// A game. Shareable between threads.
 #[repr(C)]

@@ -48,8 +48,9 @@ fn parse(options: Option<&str>) -> Outcome<ModelOptions> {
     Ok(ModelOptions { gpu_layers: d.gpu_layers, mmap: d.mmap, ..ModelOptions::default() })
 }
 
-/// Opens a GGUF model. `options` is NULL or JSON: `{"gpu_layers": 0, "mmap": true}`. A mapped file must not be changed
-/// while the model lives. Free it with `probity_model_free`.
+/// Opens a GGUF model. `options` is NULL or JSON: `{"gpu_layers": 0, "mmap": false}`. `"mmap": true` maps the file instead
+/// of reading it: truncating a mapped file while the model lives kills the process. Free the model with
+/// `probity_model_free`.
 ///
 /// # Safety
 /// Pointers are NULL or valid as their types say.

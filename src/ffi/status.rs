@@ -2,6 +2,7 @@
 #![allow(non_camel_case_types, reason = "these are the names C sees")]
 
 use std::ffi::c_char;
+use std::io::ErrorKind;
 
 use crate::Error;
 use crate::game::GameError;
@@ -31,7 +32,7 @@ pub const PROBITY_STATUS_INVALID_UTF8: probity_status_t = 2;
 pub const PROBITY_STATUS_INVALID_HANDLE: probity_status_t = 3;
 /// A handle whose object was freed already.
 pub const PROBITY_STATUS_STALE_HANDLE: probity_status_t = 4;
-/// A handle of another kind of object, or of another copy of the library.
+/// A handle of another copy of the library.
 pub const PROBITY_STATUS_FOREIGN_HANDLE: probity_status_t = 5;
 /// An array has another length than the game needs.
 pub const PROBITY_STATUS_BUFFER_SIZE: probity_status_t = 6;
@@ -43,6 +44,10 @@ pub const PROBITY_STATUS_CANCELLED: probity_status_t = 8;
 pub const PROBITY_STATUS_PANIC: probity_status_t = 9;
 /// Too many live objects.
 pub const PROBITY_STATUS_LIMIT: probity_status_t = 10;
+/// An object freed a second time.
+pub const PROBITY_STATUS_DOUBLE_FREE: probity_status_t = 11;
+/// A handle of another kind of object.
+pub const PROBITY_STATUS_WRONG_TYPE: probity_status_t = 12;
 /// Reading or writing failed.
 pub const PROBITY_STATUS_IO: probity_status_t = 20;
 /// Not a GGUF file.
@@ -63,13 +68,15 @@ pub const PROBITY_STATUS_UNVERIFIED: probity_status_t = 27;
 pub const PROBITY_STATUS_ENGINE: probity_status_t = 28;
 /// This processor lacks instructions the library was built with.
 pub const PROBITY_STATUS_PROCESSOR: probity_status_t = 29;
+/// No room left where something is to be written.
+pub const PROBITY_STATUS_DISK_FULL: probity_status_t = 30;
 /// A payoff table that is not rectangular.
 pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;
 /// A payoff that is NaN, infinite or beyond 1e12.
 pub const PROBITY_STATUS_GAME_PAYOFF: probity_status_t = 41;
 /// Too few or too many actions.
 pub const PROBITY_STATUS_GAME_ACTIONS: probity_status_t = 42;
-/// A label that is empty, too long or unfit.
+/// A label that holds what a prompt cannot: control characters, quotes, outer white space.
 pub const PROBITY_STATUS_LABEL: probity_status_t = 43;
 /// A label given twice.
 pub const PROBITY_STATUS_LABEL_REPEATED: probity_status_t = 44;
@@ -85,6 +92,10 @@ pub const PROBITY_STATUS_UNKNOWN_GAME: probity_status_t = 48;
 pub const PROBITY_STATUS_STRATEGY: probity_status_t = 49;
 /// A reward that does not exist or whose constants are off.
 pub const PROBITY_STATUS_REWARD: probity_status_t = 50;
+/// An empty label.
+pub const PROBITY_STATUS_LABEL_EMPTY: probity_status_t = 51;
+/// A label that is too long.
+pub const PROBITY_STATUS_LABEL_TOO_LONG: probity_status_t = 52;
 /// The prompt with its options is longer than the context.
 pub const PROBITY_STATUS_PROMPT_TOO_LONG: probity_status_t = 60;
 /// More options than one decision may have.
@@ -101,11 +112,18 @@ pub const PROBITY_STATUS_SNAPSHOT: probity_status_t = 65;
 pub const PROBITY_STATUS_NO_DECISION: probity_status_t = 66;
 /// Training failed; never returned by this ABI, which has no trainer.
 pub const PROBITY_STATUS_TRAINING: probity_status_t = 67;
+/// A checkpoint that is damaged or of another run; never returned by this ABI.
+pub const PROBITY_STATUS_CHECKPOINT: probity_status_t = 68;
+/// A model that the trainer does not have; never returned by this ABI.
+pub const PROBITY_STATUS_UNTRAINABLE: probity_status_t = 69;
 
 /// The number of an error.
 pub(super) fn code_of(error: &Error) -> probity_status_t {
     match error {
-        Error::Io { .. } => PROBITY_STATUS_IO,
+        Error::Io { source, .. } => match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => PROBITY_STATUS_DISK_FULL,
+            _ => PROBITY_STATUS_IO,
+        },
         Error::NotGguf { .. } => PROBITY_STATUS_NOT_GGUF,
         Error::Truncated { .. } => PROBITY_STATUS_TRUNCATED,
         Error::MalformedGguf { .. } => PROBITY_STATUS_MALFORMED_GGUF,
@@ -126,6 +144,8 @@ pub(super) fn code_of(error: &Error) -> probity_status_t {
         Error::Document { .. } => PROBITY_STATUS_DOCUMENT,
         Error::Option { .. } => PROBITY_STATUS_OPTION,
         Error::Snapshot { .. } => PROBITY_STATUS_SNAPSHOT,
+        Error::Checkpoint { .. } => PROBITY_STATUS_CHECKPOINT,
+        Error::Untrainable { .. } => PROBITY_STATUS_UNTRAINABLE,
         Error::Training { .. } => PROBITY_STATUS_TRAINING,
     }
 }
@@ -135,6 +155,8 @@ fn code_of_game(error: &GameError) -> probity_status_t {
         GameError::ActionCount { .. } => PROBITY_STATUS_GAME_ACTIONS,
         GameError::Shape { .. } => PROBITY_STATUS_GAME_SHAPE,
         GameError::Payoff { .. } => PROBITY_STATUS_GAME_PAYOFF,
+        GameError::EmptyLabel => PROBITY_STATUS_LABEL_EMPTY,
+        GameError::LongLabel { .. } => PROBITY_STATUS_LABEL_TOO_LONG,
         GameError::Label { .. } => PROBITY_STATUS_LABEL,
         GameError::RepeatedLabel { .. } => PROBITY_STATUS_LABEL_REPEATED,
         GameError::UnknownAction { .. } => PROBITY_STATUS_UNKNOWN_ACTION,

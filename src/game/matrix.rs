@@ -54,10 +54,21 @@ pub enum GameError {
         /// The offending value as text.
         value: String,
     },
-    /// A label is empty, too long, or holds control characters, quotes or outer white space.
+    /// A label is empty.
+    #[error("labels: one is empty, expected at least one character")]
+    EmptyLabel,
+    /// A label is too long.
+    #[error("labels: {label:?}... has {bytes} bytes, expected at most {MAX_LABEL_BYTES}")]
+    LongLabel {
+        /// Its first characters.
+        label: String,
+        /// Its length, bytes.
+        bytes: usize,
+    },
+    /// A label holds control characters, quotes or outer white space.
     #[error("labels: {label:?} {problem}")]
     Label {
-        /// The label, cut to a printable length.
+        /// The label.
         label: String,
         /// What is wrong and what would be right.
         problem: &'static str,
@@ -325,11 +336,13 @@ impl MatrixGame {
 /// Labels go into a prompt between double quotes, one line each: what would break out of that is refused here.
 fn check_labels(labels: &[String]) -> Result<(), GameError> {
     for (i, label) in labels.iter().enumerate() {
-        let problem = if label.is_empty() {
-            Some("is empty, expected at least one character")
-        } else if label.len() > MAX_LABEL_BYTES {
-            Some("is longer than 64 bytes")
-        } else if label.trim() != label {
+        if label.is_empty() {
+            return Err(GameError::EmptyLabel);
+        }
+        if label.len() > MAX_LABEL_BYTES {
+            return Err(GameError::LongLabel { label: label.chars().take(32).collect(), bytes: label.len() });
+        }
+        let problem = if label.trim() != label {
             Some("starts or ends with white space")
         } else if label.chars().any(|c| c.is_control() || c == '"' || c == '\u{2028}' || c == '\u{2029}') {
             Some("holds a control character, a line break or a double quote")
@@ -337,7 +350,7 @@ fn check_labels(labels: &[String]) -> Result<(), GameError> {
             None
         };
         if let Some(problem) = problem {
-            return Err(GameError::Label { label: label.chars().take(32).collect(), problem });
+            return Err(GameError::Label { label: label.clone(), problem });
         }
         if labels[..i].contains(label) {
             return Err(GameError::RepeatedLabel { label: label.clone() });

@@ -13,5 +13,5 @@ pub use catalog::{CATALOG, Named};
 pub use history::{History, Profile, State};
 pub use matrix::{ActionId, GameError, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
 pub(crate) use solve::check_belief;
-pub use solve::{argmax_set, best_replies, draw, expected_payoffs, fair_coin, max_joint_payoff};
+pub use solve::{argmax_set, best_replies, draw, expected_payoffs, fair_coin, max_joint_payoff, min_joint_payoff};
 pub use strategy::Strategy;

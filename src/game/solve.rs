@@ -38,11 +38,20 @@ pub fn best_replies(game: &MatrixGame, belief: &[f64]) -> Result<Vec<ActionId>, 
 /// The largest sum of both payoffs that any profile gives (`Umax` of the utilitarian regret).
 #[must_use]
 pub fn max_joint_payoff(game: &MatrixGame) -> f64 {
+    joint_payoffs(game).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// The smallest sum of both payoffs that any profile gives.
+#[must_use]
+pub fn min_joint_payoff(game: &MatrixGame) -> f64 {
+    joint_payoffs(game).fold(f64::INFINITY, f64::min)
+}
+
+fn joint_payoffs(game: &MatrixGame) -> impl Iterator<Item = f64> {
     let columns = game.count(Player::Column);
     (0..game.count(Player::Row))
-        .flat_map(|r| (0..columns).map(move |c| (r, c)))
+        .flat_map(move |r| (0..columns).map(move |c| (r, c)))
         .map(|(r, c)| game.payoff(r, c).iter().sum())
-        .fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// Indices of the largest values, those within 1e-9 of it included.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Framework, Reward};
-use crate::game::{GameError, MatrixGame, Profile, max_joint_payoff};
+use crate::game::{GameError, MatrixGame, Profile, max_joint_payoff, min_joint_payoff};
 
 /// The two regrets of the protocol (section 6; arXiv 2410.01639, figure 4), exact instead of sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -11,7 +11,9 @@ pub struct Regrets {
     /// `0 - E[deontological reward]`, points: 0 is best, `max(xi, -R_illegal)` worst. Not normalised, as in the code
     /// behind the paper's figure.
     pub deontological: f64,
-    /// `(Umax - E[utilitarian reward]) / (Umax - R_illegal)`, in 0..=1, `Umax` the largest joint payoff.
+    /// `(Umax - E[utilitarian reward]) / (Umax - Umin)`, in 0..=1: `Umax` is the largest joint payoff and `Umin` what is
+    /// worst, `R_illegal` or the smallest joint payoff. In the protocol's games it is always `R_illegal`, its formula. 0
+    /// where nothing is worse than anything else.
     pub utilitarian: f64,
 }
 
@@ -33,7 +35,9 @@ impl Regrets {
     #[must_use]
     pub fn from_means(game: &MatrixGame, deontological: f64, utilitarian: f64, illegal: f64) -> Self {
         let best = max_joint_payoff(game);
-        Self { deontological: -deontological, utilitarian: (best - utilitarian) / (best - illegal) }
+        let range = best - min_joint_payoff(game).min(illegal);
+        let utilitarian = if range > 0.0 { (best - utilitarian) / range } else { 0.0 };
+        Self { deontological: -deontological, utilitarian }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::adam::Adam;
+use crate::agent::prompt::PROMPT_VERSION;
 use crate::engine::files::write_whole;
 use crate::{Error, Result};
 
@@ -32,6 +33,8 @@ struct Head {
     config: serde_json::Value,
     /// Fingerprint of the model it trains on; empty for pretraining.
     base: String,
+    /// Version of the prompt's wording: the same config under another one is another run.
+    prompt: u32,
     step: u64,
     tokens: u64,
     parameters: usize,
@@ -49,6 +52,7 @@ impl Checkpoint {
         let head = Head {
             config: serde_json::to_value(config).expect("a config is plain data"),
             base: base.into(),
+            prompt: PROMPT_VERSION,
             step: self.adam.step,
             tokens: self.tokens,
             parameters: self.theta.len(),
@@ -72,9 +76,9 @@ impl Checkpoint {
     /// Reads a checkpoint that must be of this config and base.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Training`] for damaged bytes, another config or another base, naming what differs.
+    /// [`Error::Io`]; [`Error::Checkpoint`] for damaged bytes, another config, base or wording, naming what differs.
     pub fn read(path: &Path, config: &(impl Serialize + DeserializeOwned), base: &str) -> Result<Self> {
-        let bad = |problem: String| Error::Training { problem: format!("{}: {problem}", path.display()) };
+        let bad = |problem: String| Error::Checkpoint { file: path.display().to_string(), problem };
         let bytes = fs::read(path).map_err(Error::io(path))?;
         let body = bytes
             .strip_prefix(MAGIC)
@@ -94,6 +98,9 @@ impl Checkpoint {
         }
         if head.base != base {
             return Err(bad("made on another base model, or the base has changed since".into()));
+        }
+        if head.prompt != PROMPT_VERSION {
+            return Err(bad(format!("made with version {} of the prompt, expected {PROMPT_VERSION}", head.prompt)));
         }
         let n = head.parameters;
         if numbers.len() != 3 * 4 * n {

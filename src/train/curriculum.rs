@@ -100,9 +100,6 @@ pub struct TrainConfig {
     /// Element type of the written adapter.
     #[serde(default)]
     pub precision: Precision,
-    /// Stop a phase early once the distance to the optimum, averaged over the last 50 steps, is below this.
-    #[serde(default)]
-    pub stop_at_distance: Option<f64>,
 }
 
 impl TrainConfig {
@@ -180,10 +177,10 @@ impl TrainConfig {
         let legality = self.legality.is_finite() && self.legality >= 0.0;
         need(legality, "legality", self.legality.to_string(), "a number of at least 0")?;
         need(
-            self.shards > 0 && self.games_per_step >= self.shards,
+            self.shards > 0 && self.games_per_step > 0 && self.games_per_step.is_multiple_of(self.shards),
             "games_per_step",
             self.games_per_step.to_string(),
-            "at least one game a shard",
+            "a multiple of shards",
         )?;
         if let Labels::Fixed(labels) = &self.labels {
             Named::protocol()[0].labelled([&labels[0], &labels[1]])?;

@@ -71,21 +71,19 @@ impl Decoder {
     /// A loaded model's decoder, its weights kept as they lie in the file.
     ///
     /// # Errors
-    /// [`Error::Training`] for an architecture the trainer does not have, [`Error::Io`].
+    /// [`Error::Untrainable`] for an architecture the trainer does not have, [`Error::Io`].
     pub fn frozen(model: &Model) -> Result<Self> {
         let shape = model.shape();
+        let bad = |problem: String| Error::Untrainable { file: model.path().display().to_string(), problem };
         if shape.architecture != Architecture::Llama {
-            return Err(Error::Training {
-                problem: format!("architecture {}, expected llama", shape.architecture.name()),
-            });
+            return Err(bad(format!("architecture {}, expected llama", shape.architecture.name())));
         }
         if let Some(key) = model.gguf().keys().iter().find(|k| k.contains(".rope.scaling.")) {
-            return Err(Error::Training { problem: format!("{key} is set, expected plain rotary positions") });
+            return Err(bad(format!("{key} is set, expected plain rotary positions")));
         }
-        if let Some(t) =
-            model.gguf().tensors().iter().find(|t| t.name.ends_with(".bias") || t.name.contains("rope_freqs"))
-        {
-            return Err(Error::Training { problem: format!("tensor {} is not part of a plain llama block", t.name) });
+        let optional = |name: &str| name.ends_with(".bias") || name.starts_with("rope_");
+        if let Some(t) = model.gguf().tensors().iter().find(|t| optional(&t.name)) {
+            return Err(bad(format!("tensor {} is not part of a plain llama block", t.name)));
         }
         Self::assemble(shape, &mut |name, _| {
             let tensor = model.gguf().tensor(name).expect("the preflight checked that it is there");

@@ -62,9 +62,12 @@ impl Finetuning {
     /// A fresh run on a loaded model (the vocabulary alone is enough: the trainer reads the weights itself).
     ///
     /// # Errors
-    /// What [`TrainConfig::check`] finds; [`Error::Training`] for a model the trainer does not have.
+    /// What [`TrainConfig::check`] finds; [`Error::Untrainable`] for a model the trainer does not have;
+    /// [`Error::LabelPrefix`] and [`Error::Template`] for fixed labels that an answer cannot tell apart.
     pub fn new(model: &Model, config: TrainConfig) -> Result<Self> {
         config.check()?;
+        // Labels that no answer can tell apart are found now rather than after the training.
+        options(model, &config.draw(0)?.0)?;
         let base = Decoder::frozen(model)?;
         let decoder = base.clone().with_lora(config.rank, config.alpha);
         let mut theta = vec![0.0; decoder.n_params()];
@@ -114,8 +117,8 @@ impl Finetuning {
     /// Takes one step.
     ///
     /// # Errors
-    /// [`Error::Training`] after the last phase or when the objective is no number any more; the parameters are then
-    /// those before the step.
+    /// [`Error::PromptTooLong`] for a model with too short a context; [`Error::Training`] after the last phase or when
+    /// the objective is no number any more. The parameters are then those before the step.
     pub fn step(&mut self) -> Result<StepReport> {
         let c = &self.config;
         let step = self.adam.step;
@@ -174,6 +177,11 @@ impl Finetuning {
         let mut rewards = Vec::new();
         for state in states {
             let tokens = encode(&self.model, &prompt(game, state, style))?.tokens;
+            let longest = tokens.len() + options.iter().map(Vec::len).max().unwrap_or(0);
+            let context = self.model.shape().context;
+            if longest > context {
+                return Err(Error::PromptTooLong { tokens: longest, context });
+            }
             all.extend(sequences(&tokens, &options));
             prompts.push(tokens.len());
             let belief = c.opponent.policy(game, state)?;

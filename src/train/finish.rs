@@ -9,7 +9,6 @@ use super::curriculum::{Labels, Styles};
 use super::export::write_adapter;
 use super::finetune::Finetuning;
 use super::labels::{Split, any, draw};
-use crate::Result;
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
 use crate::agent::prompt::{PROMPT_VERSION, Style};
@@ -17,6 +16,7 @@ use crate::agent::scenario::Scenario;
 use crate::agent::verify::{Verification, verify};
 use crate::engine::{Adapter, ContextOptions, Model};
 use crate::game::{History, Named};
+use crate::{Error, Result};
 
 /// Decisions recorded in an adapter: five games, their states, a style each.
 fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
@@ -68,13 +68,17 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
         self_test: self_tests(&c.labels, c.seed)?,
     };
     // The runtime, not the trainer, says what the policy is: its int8 activations are part of what will be deployed.
+    // An adapter that is already at `path` is replaced only by one that was verified.
     let draft = path.with_added_extension("draft");
-    write_adapter(&draft, run.decoder(), &run.theta, c, &manifest)?;
-    let recorded = Adapter::load(model, &draft).and_then(|adapter| record(model, &adapter, &mut manifest.self_test));
-    let _ = std::fs::remove_file(&draft);
-    recorded?;
-    write_adapter(path, run.decoder(), &run.theta, c, &manifest)?;
-    verify(&Adapter::load(model, path)?)
+    let mut write = || {
+        write_adapter(&draft, run.decoder(), &run.theta, c, &manifest)?;
+        record(model, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
+        write_adapter(&draft, run.decoder(), &run.theta, c, &manifest)?;
+        let verified = verify(&Adapter::load(model, &draft)?)?;
+        std::fs::rename(&draft, path).map_err(Error::io(path))?;
+        Ok(verified)
+    };
+    write().inspect_err(|_| _ = std::fs::remove_file(&draft))
 }
 
 fn record(model: &Model, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {

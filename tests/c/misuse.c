@@ -1,11 +1,13 @@
 /* Everything a C program can get wrong: each call answers with its own status, nothing crashes, nothing is leaked, and
- * the objects still work afterwards. Run with a model and an adapter; built with AddressSanitizer. */
+ * the objects still work afterwards. Run with a model, an adapter for it, a text, another model with a context of 64
+ * tokens, and a truncated model; built with AddressSanitizer. */
 #include <math.h>
 #include <probity.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int failures = 0;
 
@@ -29,17 +31,46 @@ static bool stop_at_once(void *user, float share) {
     return false;
 }
 
-static void *decide_for_a_while(void *user) {
-    probity_agent_t agent = *(probity_agent_t *)user;
-    int busy = 0, done = 0;
-    for (int i = 0; i < 300; i++) {
+/* A thread that decides on and on, each time in another state, so that something is computed. */
+static struct {
+    probity_agent_t agent;
+    volatile int stop, done, cancelled, wrong;
+} worker;
+
+static void *work(void *user) {
+    (void)user;
+    for (uint32_t i = 0; !worker.stop; i++) {
         uint32_t action;
-        probity_status_t status = probity_agent_decide(agent, &action, NULL, 0, NULL);
-        if (status == PROBITY_STATUS_BUSY) busy++;
-        else if (status == PROBITY_STATUS_OK) done++;
-        else return (void *)1;
+        probity_status_t status = probity_agent_decide(worker.agent, &action, NULL, 0, NULL);
+        if (status == PROBITY_STATUS_OK) worker.done++;
+        else if (status == PROBITY_STATUS_CANCELLED) worker.cancelled++;
+        else if (status != PROBITY_STATUS_BUSY) worker.wrong++;
+        status = probity_agent_observe(worker.agent, 0, i % 2, NULL);
+        if (status != PROBITY_STATUS_OK && status != PROBITY_STATUS_BUSY) worker.wrong++;
     }
-    return (busy + done == 300) ? NULL : (void *)1;
+    return NULL;
+}
+
+/* A second thread finds the agent busy, stops what it is doing, and leaves it usable. */
+static void threads(probity_agent_t agent) {
+    pthread_t thread;
+    uint32_t action;
+    int busy = 0;
+    time_t end = time(NULL) + 60;
+    worker.agent = agent;
+    pthread_create(&thread, NULL, work, NULL);
+    while (!busy && time(NULL) < end) busy = probity_agent_decide(agent, &action, NULL, 0, NULL) == PROBITY_STATUS_BUSY;
+    while (!worker.cancelled && time(NULL) < end)
+        if (probity_agent_cancel(agent, NULL) != PROBITY_STATUS_OK) failures++;
+    int before = worker.done;
+    while (worker.done == before && time(NULL) < end);
+    worker.stop = 1;
+    pthread_join(thread, NULL);
+    if (!busy || !worker.cancelled || worker.done == before || worker.wrong) {
+        fprintf(stderr, "busy %d, cancelled %d, done %d after %d, wrong %d\n", busy, worker.cancelled, worker.done, before,
+                worker.wrong);
+        failures++;
+    }
 }
 
 static void count_lines(void *user, probity_log_level_t level, const char *line) {
@@ -52,6 +83,7 @@ static void games(void) {
     const char *good[2] = {"share", "keep"};
     const char *twice[2] = {"share", "share"};
     const char *empty[2] = {"share", ""};
+    const char *quoted[2] = {"share", "a\"b"};
     const char *bytes[2] = {"share", "\xff\xfe"};
     const char *hole[2] = {"share", NULL};
     char longest[80];
@@ -75,13 +107,14 @@ static void games(void) {
     EXPECT(PROBITY_STATUS_UNKNOWN_ACTION, probity_game_account(again, &last, NULL, 0, &json, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_account(again, NULL, NULL, 0, NULL, &error));
     EXPECT(PROBITY_STATUS_OK, probity_game_free(again, &error));
-    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_game_free(again, &error));
+    EXPECT(PROBITY_STATUS_DOUBLE_FREE, probity_game_free(again, &error));
     EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_game_json(again, &json, &error));
     EXPECT(PROBITY_STATUS_OK, probity_game_free(game, &error));
 
     EXPECT(PROBITY_STATUS_LABEL_REPEATED, probity_game_new("g", 2, 2, payoffs, twice, good, &game, &error));
-    EXPECT(PROBITY_STATUS_LABEL, probity_game_new("g", 2, 2, payoffs, empty, good, &game, &error));
-    EXPECT(PROBITY_STATUS_LABEL, probity_game_new("g", 2, 2, payoffs, long_label, good, &game, &error));
+    EXPECT(PROBITY_STATUS_LABEL_EMPTY, probity_game_new("g", 2, 2, payoffs, empty, good, &game, &error));
+    EXPECT(PROBITY_STATUS_LABEL_TOO_LONG, probity_game_new("g", 2, 2, payoffs, long_label, good, &game, &error));
+    EXPECT(PROBITY_STATUS_LABEL, probity_game_new("g", 2, 2, payoffs, quoted, good, &game, &error));
     EXPECT(PROBITY_STATUS_INVALID_UTF8, probity_game_new("g", 2, 2, payoffs, good, bytes, &game, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_new("g", 2, 2, payoffs, hole, good, &game, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_game_new("g", 2, 2, NULL, good, good, &game, &error));
@@ -105,7 +138,7 @@ static void games(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return 2;
+    if (argc != 6) return 2;
     int lines = 0;
     EXPECT(PROBITY_STATUS_OK, probity_log_set(count_lines, &lines, 0, &error));
     if (probity_abi_version() != PROBITY_ABI_VERSION || probity_version()[0] == '\0') failures++;
@@ -122,15 +155,19 @@ int main(int argc, char **argv) {
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_open(argv[1], NULL, NULL, &error));
     EXPECT(PROBITY_STATUS_DOCUMENT, probity_model_open(argv[1], "{\"speed\":9}", &model, &error));
     EXPECT(PROBITY_STATUS_UNSUPPORTED_MODEL, probity_model_open(argv[2], NULL, &model, &error));
-    EXPECT(PROBITY_STATUS_OK, probity_model_open(argv[1], "{\"mmap\":false}", &model, NULL));
+    EXPECT(PROBITY_STATUS_TRUNCATED, probity_model_open(argv[5], NULL, &model, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_model_open(argv[1], "{\"mmap\":true}", &model, NULL));
 
     char *text = NULL;
     EXPECT(PROBITY_STATUS_OK, probity_model_info(model, &text, &error));
     probity_string_free(text);
     EXPECT(PROBITY_STATUS_INVALID_HANDLE, probity_model_info(none, &text, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_info(model, NULL, &error));
-    probity_status_t odd = probity_model_info(made_up, &text, &error);
-    if (odd < PROBITY_STATUS_INVALID_HANDLE || odd > PROBITY_STATUS_FOREIGN_HANDLE) failures++;
+    EXPECT(PROBITY_STATUS_INVALID_HANDLE, probity_model_info(made_up, &text, &error));
+    /* What another copy of the library would hand out: the same bits but those that name its map. */
+    probity_model_t foreign = {model.id ^ 0x0000fff000000000ULL};
+    EXPECT(PROBITY_STATUS_FOREIGN_HANDLE, probity_model_info(foreign, &text, &error));
+    EXPECT(PROBITY_STATUS_FOREIGN_HANDLE, probity_model_free(foreign, &error));
 
     probity_adapter_t adapter;
     EXPECT(PROBITY_STATUS_UNSUPPORTED_ADAPTER, probity_adapter_load(model, argv[1], &adapter, &error));
@@ -140,10 +177,22 @@ int main(int argc, char **argv) {
     EXPECT(PROBITY_STATUS_OK, probity_adapter_info(adapter, &text, &error));
     probity_string_free(text);
     probity_model_t wrong_type = {adapter.id};
-    EXPECT(PROBITY_STATUS_FOREIGN_HANDLE, probity_model_info(wrong_type, &text, &error));
-    EXPECT(PROBITY_STATUS_FOREIGN_HANDLE, probity_model_free(wrong_type, &error));
+    EXPECT(PROBITY_STATUS_WRONG_TYPE, probity_model_info(wrong_type, &text, &error));
+    EXPECT(PROBITY_STATUS_WRONG_TYPE, probity_model_free(wrong_type, &error));
 
+    probity_model_t small;
+    probity_adapter_t misfit;
     probity_agent_t agent;
+    EXPECT(PROBITY_STATUS_OK, probity_model_open(argv[4], NULL, &small, &error));
+    EXPECT(PROBITY_STATUS_ADAPTER_MISMATCH, probity_adapter_load(small, argv[2], &misfit, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_agent_new(small, SCENARIO, &agent, &error));
+    EXPECT(PROBITY_STATUS_ADAPTER_MISMATCH, probity_agent_set_adapters(agent, &adapter, NULL, 1, &error));
+    uint32_t none_taken = 99;
+    EXPECT(PROBITY_STATUS_PROMPT_TOO_LONG, probity_agent_decide(agent, &none_taken, NULL, 0, &error));
+    if (none_taken != 99) failures++;
+    EXPECT(PROBITY_STATUS_OK, probity_agent_free(agent, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_model_free(small, &error));
+
     EXPECT(PROBITY_STATUS_LABEL_PREFIX,
            probity_agent_new(model, "{\"game\":\"ipd\",\"labels\":[\"go\",\"going\"]}", &agent, &error));
     EXPECT(PROBITY_STATUS_DOCUMENT, probity_agent_new(model, "not json", &agent, &error));
@@ -156,6 +205,8 @@ int main(int argc, char **argv) {
     EXPECT(PROBITY_STATUS_NO_DECISION, probity_agent_record(agent, &text, &error));
     EXPECT(PROBITY_STATUS_OK, probity_agent_set_adapters(agent, &adapter, NULL, 1, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_agent_set_adapters(agent, NULL, NULL, 1, &error));
+    probity_adapter_t both[2] = {adapter, adapter};
+    EXPECT(PROBITY_STATUS_OPTION, probity_agent_set_adapters(agent, both, NULL, 2, &error));
     float scale = NAN;
     EXPECT(PROBITY_STATUS_OPTION, probity_agent_set_adapters(agent, &adapter, &scale, 1, &error));
 
@@ -201,18 +252,11 @@ int main(int argc, char **argv) {
     EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_agent_decide(twin, &mine, p, 2, &error));
     EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_agent_cancel(twin, &error));
 
-    /* Two threads on one agent: every call either decides or says busy. */
-    pthread_t threads[2];
-    for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, decide_for_a_while, &agent);
-    for (int i = 0; i < 2; i++) {
-        void *bad;
-        pthread_join(threads[i], &bad);
-        if (bad) failures++;
-    }
+    threads(agent);
 
     /* Freed in the wrong order on purpose: what is still needed lives on. */
     EXPECT(PROBITY_STATUS_OK, probity_model_free(model, &error));
-    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_model_free(model, &error));
+    EXPECT(PROBITY_STATUS_DOUBLE_FREE, probity_model_free(model, &error));
     EXPECT(PROBITY_STATUS_OK, probity_adapter_free(adapter, &error));
     EXPECT(PROBITY_STATUS_OK, probity_agent_decide(agent, &mine, p, 2, &error));
     EXPECT(PROBITY_STATUS_OK, probity_agent_free(agent, &error));

@@ -61,9 +61,7 @@ pub fn adapter_file(name: &str) -> anyhow::Result<Resolved> {
 /// Opens a model by name or path.
 pub fn open_model(name: &str) -> anyhow::Result<Model> {
     let file = model_file(name)?;
-    // An unpacked file disappears after loading, so it is read rather than mapped.
-    let options = ModelOptions { mmap: name != "default", ..ModelOptions::default() };
-    Ok(Model::open(file.path(), options, |_| true)?)
+    Ok(Model::open(file.path(), ModelOptions::default(), |_| true)?)
 }
 
 /// Loads an adapter by name or path.

@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     agent.set_adapters(&adapters)?;
     agent.decide()?;
     let record = agent.record().context("a decision leaves a record")?;
-    if args.json { output::json(record) } else { print(&agent, record) }
+    if args.json { output::json(&record) } else { print(&agent, &record) }
 }
 
 fn adapter(model: &probity::engine::Model, spec: &str) -> anyhow::Result<(probity::engine::Adapter, f32)> {
@@ -131,14 +131,18 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         let (name, beta) =
             tilt.split_once(':').ok_or_else(|| Usage(format!("tilt {tilt:?}, expected FRAMEWORK:BETA")))?;
         let beta = beta.parse().map_err(|_| Usage(format!("tilt beta {beta:?}, expected a number above 0")))?;
-        policy.tilt = Some(Tilt { reward: Framework::find(name)?.into(), beta });
+        policy.tilt = Some(Tilt { reward: framework(name)?.into(), beta });
     }
     if !args.reward.is_empty() {
         policy.rewards =
-            args.reward.iter().map(|n| Ok(Framework::find(n)?.into())).collect::<anyhow::Result<Vec<Reward>>>()?;
+            args.reward.iter().map(|n| Ok(framework(n)?.into())).collect::<anyhow::Result<Vec<Reward>>>()?;
     }
     scenario.check()?;
     Ok(scenario)
+}
+
+fn framework(name: &str) -> probity::Result<Framework> {
+    Ok(Framework::find(name)?)
 }
 
 fn game(name: &str) -> anyhow::Result<MatrixGame> {

@@ -8,6 +8,7 @@ use probity::agent::{Agent, Scenario};
 use probity::engine::{ContextOptions, Model};
 use probity::game::{History, MatrixGame, Named, Player, Profile, Strategy, fair_coin};
 use probity::moral::{EVALUATION_XI, ILLEGAL, Regrets, Weighting, expected_regrets};
+use probity::train::labels::{Split, split_of};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -15,12 +16,20 @@ use serde::Serialize;
 use crate::output::say;
 use crate::{builtin, decide, output};
 
-/// Play the prisoner's dilemma with the built-in model, bare and under every built-in adapter.
+/// Play the prisoner's dilemma with a model, bare and under adapters: the built-in ones where none are given.
 #[derive(clap::Args)]
-#[command(after_help = "Example: probity demo --rounds 50 --picture policies.svg")]
+#[command(
+    after_help = "Example: probity demo --rounds 50 --picture policies.svg\n         probity demo --model your.gguf --adapter yours.gguf --labels share,keep"
+)]
 pub struct Args {
+    /// The model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// An adapter: a GGUF file or a built-in name. May be repeated.
+    #[arg(long)]
+    adapter: Vec<String>,
     /// Rounds against each opponent.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Labels of the two actions, cooperation first.
     #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
@@ -53,22 +62,28 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Err(output::Usage(format!("{} labels, expected two", args.labels.len())).into());
     };
     let game = Named::find("ipd").map_err(probity::Error::from)?.labelled([c, d]).map_err(probity::Error::from)?;
-    let model = builtin::open_model("default")?;
-    let names: Vec<Option<&str>> =
-        std::iter::once(None).chain(builtin::ADAPTERS.iter().map(|(name, _)| Some(*name))).collect();
+    let model = builtin::open_model(&args.model)?;
+    let own = args.model != "default";
+    let adapters: Vec<&str> = if own || !args.adapter.is_empty() {
+        args.adapter.iter().map(String::as_str).collect()
+    } else {
+        builtin::ADAPTERS.iter().map(|(name, _)| *name).collect()
+    };
+    let names: Vec<Option<&str>> = std::iter::once(None).chain(adapters.iter().copied().map(Some)).collect();
     let bar = output::bar((names.len() * Strategy::ALL.len()) as u64, "playing");
     let mut rows = Vec::new();
     for name in &names {
         rows.push(play(&model, &game, *name, args, &bar)?);
     }
     bar.finish_and_clear();
+    draw(&args.picture, &rows).with_context(|| args.picture.display().to_string())?;
     if args.json {
         return output::json(&rows);
     }
 
-    say!(
-        "The iterated prisoner's dilemma, {c:?} to cooperate and {d:?} to defect: labels the model never saw in training.\n"
-    );
+    let unseen = !own && args.labels.iter().all(|l| split_of(l) == Split::Test);
+    let note = if unseen { ": labels the model never saw in training" } else { "" };
+    say!("The iterated prisoner's dilemma, {c:?} to cooperate and {d:?} to defect{note}.\n");
     let mut table = output::table(&[
         "policy",
         "P(C|CC)",
@@ -99,17 +114,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     scenario.seed = args.seed;
     scenario.history = vec![Profile { own: 1, other: 0 }];
     let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
-    agent.set_adapters(&[(builtin::load_adapter(&model, "deontological")?, 1.0)])?;
+    let shown = adapters.iter().find(|a| **a == "deontological").or(adapters.last());
+    if let Some(name) = shown {
+        agent.set_adapters(&[(builtin::load_adapter(&model, name)?, 1.0)])?;
+    }
     agent.decide()?;
     let record = agent.record().context("a decision leaves a record")?;
-    say!("One decision of the deontological agent, after it chose {d:?} and the other {c:?}:");
-    say!("{}", decide::account_table(record));
+    let who = shown.map_or("bare model", |name| name);
+    say!("One decision under {who}, after it chose {d:?} and the other {c:?}:");
+    say!("{}", decide::account_table(&record));
     say!("It takes {:?}.\n", record.decision.label());
 
-    draw(&args.picture, &rows).with_context(|| args.picture.display().to_string())?;
     say!("Picture of the policies: {}", args.picture.display());
-    say!("With your own model: probity decide --model your.gguf --game ipd --labels share,keep");
-    say!("Train an adapter:    probity train --recipe deontological --out mine.gguf");
+    let program = std::env::args().next().unwrap_or_else(|| "probity".into());
+    say!("With your own model: {program} demo --model your.gguf --labels share,keep");
+    say!("Train an adapter:    {program} train --recipe deontological --model your.gguf --out yours.gguf");
+    say!("And see it play:     {program} demo --model your.gguf --adapter yours.gguf");
     Ok(())
 }
 

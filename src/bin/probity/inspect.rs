@@ -6,9 +6,10 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use probity::Error;
 use probity::agent::Manifest;
-use probity::engine::gguf::{Gguf, Value};
-use probity::engine::preflight::{ModelShape, check_model};
+use probity::engine::gguf::{Gguf, Tensor, Value};
+use probity::engine::preflight::{AdapterShape, ModelShape, check_adapter, check_model};
 use serde::Serialize;
 
 use crate::output::say;
@@ -31,13 +32,19 @@ pub struct Args {
 struct Report {
     file: String,
     kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shape: Option<ModelShape>,
+    shape: Shape,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<Manifest>,
     metadata: BTreeMap<String, String>,
     tensors: Vec<TensorReport>,
     parameters: u64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shape {
+    Model(ModelShape),
+    Adapter(AdapterShape),
 }
 
 #[derive(Serialize)]
@@ -54,9 +61,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let path = PathBuf::from(file.path());
     let source = File::open(&path).with_context(|| path.display().to_string())?;
     let length = source.metadata()?.len();
-    let gguf = Gguf::read(&args.file, BufReader::new(source), length)?;
+    let gguf = Gguf::read(&args.file, BufReader::new(&source), length)?;
     let adapter = gguf.str("general.type") == Some("adapter");
-    let shape = if adapter { None } else { Some(check_model(&gguf)?) };
+    let shape = if adapter {
+        let read = |t: &Tensor| t.read_from(&source).map_err(|e| Error::Io { path: args.file.clone(), source: e });
+        Shape::Adapter(check_adapter(&gguf, read)?)
+    } else {
+        Shape::Model(check_model(&gguf)?)
+    };
     let manifest = if adapter { Manifest::of(&gguf)? } else { None };
     let report = Report {
         file: args.file.clone(),
@@ -64,7 +76,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         shape,
         manifest,
         metadata: gguf.keys().iter().map(|k| (k.clone(), describe(gguf.get(k)))).collect(),
-        parameters: gguf.tensors().iter().map(probity::engine::gguf::Tensor::elements).sum(),
+        parameters: gguf.tensors().iter().map(Tensor::elements).sum(),
         tensors: gguf
             .tensors()
             .iter()

@@ -57,14 +57,16 @@ fn main() -> ExitCode {
                 c.is::<output::Usage>()
                     || c.is::<probity::game::GameError>()
                     || c.downcast_ref::<probity::Error>().is_some_and(probity::Error::is_bad_input)
-                    || c.downcast_ref::<io::Error>().is_some_and(wrong_path)
+                    || c.downcast_ref::<io::Error>().is_some_and(wrong_file)
             });
             ExitCode::from(if bad_input { 2 } else { 1 })
         }
     }
 }
 
-/// Whether a path was given that leads nowhere, rather than a disk or a permission failing on the way.
-fn wrong_path(e: &io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory)
+/// Whether a path was given that leads nowhere or to what is no text, rather than a disk or a permission failing on the
+/// way.
+fn wrong_file(e: &io::Error) -> bool {
+    use ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound};
+    matches!(e.kind(), NotFound | IsADirectory | NotADirectory | InvalidData)
 }

@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long, requires = "resume")]
     export: bool,
     /// Steps between checkpoints, evaluations on unseen labels and games included.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
     /// Stop after this many minutes in this session, with a checkpoint.
     #[arg(long)]
@@ -82,6 +82,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", args.run.display());
         return Err(output::Usage(problem).into());
     }
+    // A checkpoint of another run is refused before anything in its folder is touched.
+    let saved = args.resume.then(|| Checkpoint::read(&checkpoint, &config, "")).transpose()?;
     let mut log = output::run_log(&args.run, &toml::to_string(&config)?)?;
 
     let bar = output::bar(config.steps, "vocabulary");
@@ -91,8 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let vocabulary_file = args.run.join("vocabulary.gguf");
     write_model(&vocabulary_file, training.decoder(), &training.theta, &words, GgmlType::F16, &[])?;
     let vocabulary = open_vocabulary(&vocabulary_file)?;
-    if args.resume {
-        let saved = Checkpoint::read(&checkpoint, &config, "")?;
+    if let Some(saved) = saved {
         (training.theta, training.adam, training.tokens) = (saved.theta, saved.adam, saved.tokens);
     }
 

@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long)]
     seed: Option<u64>,
     /// Steps between checkpoints.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
     /// Stop after this many steps in this session, with a checkpoint.
     #[arg(long)]

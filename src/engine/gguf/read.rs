@@ -1,7 +1,9 @@
 //! The reader: every length is capped, every product checked, nothing is allocated that the file cannot pay for.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 use super::{ALIGNMENT, GgmlType};
 use crate::{Error, Result};
@@ -65,6 +67,16 @@ impl Tensor {
     #[must_use]
     pub fn elements(&self) -> u64 {
         self.dims.iter().product()
+    }
+
+    /// Its bytes, as stored in the file whose header named it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read_from(&self, file: &File) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.bytes as usize];
+        file.read_exact_at(&mut bytes, self.offset)?;
+        Ok(bytes)
     }
 }
 
@@ -297,25 +309,9 @@ impl<R: Read> Reader<'_, R> {
     }
 
     fn value(&mut self, key: &str, ty: u32) -> Result<Value> {
-        const ARRAY: u32 = 9;
         Ok(match ty {
             8 => Value::Str(self.text(key, MAX_METADATA_BYTES)?),
-            ARRAY => {
-                let element = self.u32(key)?;
-                let n = self.u64(key)?;
-                if element == 8 {
-                    // A text costs at least its eight length bytes, so a count the file cannot hold is refused here.
-                    self.reserve(n, 8, key)?;
-                    let texts: Result<_> = (0..n).map(|_| self.text(key, MAX_METADATA_BYTES)).collect();
-                    return Ok(Value::Strs(texts?));
-                }
-                if element == ARRAY {
-                    return Err(self.bad(format!("{key}: an array of arrays, expected one level")));
-                }
-                self.reserve(n, 1, key)?;
-                let items: Result<Vec<Value>> = (0..n).map(|_| self.value(key, element)).collect();
-                collect(items?, element)
-            }
+            9 => self.array_value(key)?,
             0 => Value::Uint(u8::from_le_bytes(self.array(key)?).into(), 8),
             1 => Value::Int(i8::from_le_bytes(self.array(key)?).into(), 8),
             2 => Value::Uint(u16::from_le_bytes(self.array(key)?).into(), 16),
@@ -323,16 +319,56 @@ impl<R: Read> Reader<'_, R> {
             4 => Value::Uint(u32::from_le_bytes(self.array(key)?).into(), 32),
             5 => Value::Int(i32::from_le_bytes(self.array(key)?).into(), 32),
             6 => Value::F32(f32::from_le_bytes(self.array(key)?)),
-            7 => match self.array::<1>(key)? {
-                [0] => Value::Bool(false),
-                [1] => Value::Bool(true),
-                [b] => return Err(self.bad(format!("{key}: boolean byte {b}, expected 0 or 1"))),
-            },
+            7 => {
+                let [byte] = self.array(key)?;
+                Value::Bool(self.boolean(key, byte)?)
+            }
             10 => Value::Uint(u64::from_le_bytes(self.array(key)?), 64),
             11 => Value::Int(i64::from_le_bytes(self.array(key)?), 64),
             12 => Value::F64(f64::from_le_bytes(self.array(key)?)),
             other => return Err(self.bad(format!("{key}: value type {other}, expected 0 to 12"))),
         })
+    }
+
+    fn boolean(&self, key: &str, byte: u8) -> Result<bool> {
+        match byte {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.bad(format!("{key}: boolean byte {other}, expected 0 or 1"))),
+        }
+    }
+
+    fn array_value(&mut self, key: &str) -> Result<Value> {
+        let element = self.u32(key)?;
+        let n = self.u64(key)?;
+        Ok(match element {
+            0 => Value::Uints(self.numbers(key, n, |b| u8::from_le_bytes(b).into())?, 8),
+            1 => Value::Ints(self.numbers(key, n, |b| i8::from_le_bytes(b).into())?, 8),
+            2 => Value::Uints(self.numbers(key, n, |b| u16::from_le_bytes(b).into())?, 16),
+            3 => Value::Ints(self.numbers(key, n, |b| i16::from_le_bytes(b).into())?, 16),
+            4 => Value::Uints(self.numbers(key, n, |b| u32::from_le_bytes(b).into())?, 32),
+            5 => Value::Ints(self.numbers(key, n, |b| i32::from_le_bytes(b).into())?, 32),
+            6 => Value::Floats(self.numbers(key, n, |b| f32::from_le_bytes(b).into())?, 32),
+            7 => {
+                let bytes = self.numbers(key, n, u8::from_le_bytes)?;
+                Value::Bools(bytes.into_iter().map(|b| self.boolean(key, b)).collect::<Result<_>>()?)
+            }
+            8 => {
+                // A text costs at least its eight length bytes, so a count the file cannot hold is refused here.
+                self.reserve(n, 8, key)?;
+                Value::Strs((0..n).map(|_| self.text(key, MAX_METADATA_BYTES)).collect::<Result<_>>()?)
+            }
+            10 => Value::Uints(self.numbers(key, n, u64::from_le_bytes)?, 64),
+            11 => Value::Ints(self.numbers(key, n, i64::from_le_bytes)?, 64),
+            12 => Value::Floats(self.numbers(key, n, f64::from_le_bytes)?, 64),
+            9 => return Err(self.bad(format!("{key}: an array of arrays, expected one level"))),
+            other => return Err(self.bad(format!("{key}: array of value type {other}, expected 0 to 8 or 10 to 12"))),
+        })
+    }
+
+    fn numbers<const N: usize, T>(&mut self, key: &str, n: u64, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        self.reserve(n, N as u64, key)?;
+        (0..n).map(|_| self.array(key).map(&decode)).collect()
     }
 
     fn tensor(&mut self, running: u64) -> Result<Tensor> {
@@ -369,32 +405,5 @@ impl<R: Read> Reader<'_, R> {
         let bytes = u64::try_from(u128::from(elements / ty.block) * u128::from(ty.block_bytes))
             .map_err(|_| self.bad(format!("{name}: size overflows")))?;
         Ok(Tensor { name, dims, ty, offset, bytes })
-    }
-}
-
-/// Turns scalars of one type (all read with the same type number) into an array value.
-fn collect(items: Vec<Value>, element: u32) -> Value {
-    let width = |i: u32| [8, 8, 16, 16, 32, 32, 32, 0, 0, 0, 64, 64, 64][i as usize];
-    match element {
-        0 | 2 | 4 | 10 => {
-            let pick = |v| if let Value::Uint(v, _) = v { Some(v) } else { None };
-            Value::Uints(items.into_iter().filter_map(pick).collect(), width(element))
-        }
-        1 | 3 | 5 | 11 => {
-            let pick = |v| if let Value::Int(v, _) = v { Some(v) } else { None };
-            Value::Ints(items.into_iter().filter_map(pick).collect(), width(element))
-        }
-        7 => {
-            let pick = |v| if let Value::Bool(v) = v { Some(v) } else { None };
-            Value::Bools(items.into_iter().filter_map(pick).collect())
-        }
-        _ => {
-            let pick = |v| match v {
-                Value::F32(v) => Some(f64::from(v)),
-                Value::F64(v) => Some(v),
-                _ => None,
-            };
-            Value::Floats(items.into_iter().filter_map(pick).collect(), width(element))
-        }
     }
 }

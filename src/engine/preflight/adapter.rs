@@ -22,19 +22,12 @@ pub struct AdapterShape {
     pub targets: Vec<String>,
 }
 
-/// Checks an adapter header against the model it is to change; `read` fetches a tensor's bytes.
+/// Checks what can be said of an adapter without its model; `read` fetches a tensor's bytes.
 ///
 /// # Errors
-/// [`Error::AdapterMismatch`] where architecture or shapes are another model's, [`Error::UnsupportedAdapter`] for
-/// everything else that is wrong; both name the key or tensor.
-pub fn check_adapter(
-    gguf: &Gguf,
-    base: &Gguf,
-    shape: &ModelShape,
-    mut read: impl FnMut(&Tensor) -> Result<Vec<u8>>,
-) -> Result<AdapterShape> {
+/// [`Error::UnsupportedAdapter`] naming the key or tensor.
+pub fn check_adapter(gguf: &Gguf, mut read: impl FnMut(&Tensor) -> Result<Vec<u8>>) -> Result<AdapterShape> {
     let bad = |problem: String| Error::UnsupportedAdapter { file: gguf.file.clone(), problem };
-    let mismatch = |problem: String| Error::AdapterMismatch { file: gguf.file.clone(), problem };
     for (key, expected) in [("general.type", "adapter"), ("adapter.type", "lora")] {
         match gguf.get(key) {
             Some(Value::Str(s)) if s == expected => {}
@@ -42,12 +35,8 @@ pub fn check_adapter(
             None => return Err(bad(format!("{key} is missing, expected {expected:?}"))),
         }
     }
-    match gguf.get("general.architecture") {
-        Some(Value::Str(s)) if s == shape.architecture.name() => {}
-        Some(Value::Str(s)) => {
-            return Err(mismatch(format!("architecture {s}, the model's is {}", shape.architecture.name())));
-        }
-        _ => return Err(bad("general.architecture is missing or no text".into())),
+    if gguf.str("general.architecture").is_none() {
+        return Err(bad("general.architecture is missing or no text".into()));
     }
     let alpha = match gguf.get("adapter.lora.alpha") {
         None => 0.0,
@@ -57,7 +46,59 @@ pub fn check_adapter(
     if gguf.get("adapter.alora.invocation_tokens").is_some() {
         return Err(bad("adapter.alora.invocation_tokens is set, expected a plain LoRA adapter".into()));
     }
+    let mut rank = 0;
+    let mut targets = Vec::new();
+    for (target, [a, b]) in pairs(gguf)? {
+        // llama.cpp multiplies adapters in only where its graph calls build_lora_mm; anywhere else it ignores them, and
+        // the embedding of a tied model makes it abort.
+        if !applies(target) {
+            return Err(bad(format!("{target} is no linear layer that an adapter can change")));
+        }
+        let flat = |t: &Tensor| t.dim(2) == 1 && t.dim(3) == 1;
+        if !flat(a) || !flat(b) {
+            return Err(bad(format!("{target}: dimensions {:?} and {:?}, expected two each", a.dims, b.dims)));
+        }
+        let r = a.dim(1);
+        if !(1..=MAX_RANK).contains(&r) || b.dim(0) != r {
+            return Err(bad(format!("{target}: ranks {r} and {}, expected one from 1 to {MAX_RANK}", b.dim(0))));
+        }
+        for t in [a, b] {
+            if ![GgmlType::F32, GgmlType::F16, GgmlType::BF16, GgmlType::Q8_0].contains(&t.ty) {
+                return Err(bad(format!("{} is {}, expected F32, F16, BF16 or Q8_0", t.name, t.ty.name)));
+            }
+            if !finite(t.ty, &read(t)?) {
+                return Err(bad(format!("{} holds NaN or infinity", t.name)));
+            }
+        }
+        rank = rank.max(r as usize);
+        targets.push(target.to_owned());
+    }
+    Ok(AdapterShape { alpha, rank, targets })
+}
 
+/// Checks a well-formed adapter against the model it is to change.
+///
+/// # Errors
+/// [`Error::AdapterMismatch`] naming the architecture or tensor that is another model's.
+pub fn check_fit(gguf: &Gguf, base: &Gguf, shape: &ModelShape) -> Result<()> {
+    let mismatch = |problem: String| Error::AdapterMismatch { file: gguf.file.clone(), problem };
+    let (found, expected) = (gguf.str("general.architecture"), shape.architecture.name());
+    if found != Some(expected) {
+        return Err(mismatch(format!("architecture {}, the model's is {expected}", found.unwrap_or_default())));
+    }
+    for (target, [a, b]) in pairs(gguf)? {
+        let w = base.tensor(target).ok_or_else(|| mismatch(format!("the model has no tensor {target}")))?;
+        let (found, expected) = ([a.dim(0), b.dim(1)], [w.dim(0), w.dim(1)]);
+        if found != expected {
+            return Err(mismatch(format!("{target} maps {found:?}, the model's maps {expected:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Both halves of every target, `.lora_a` first, in name order.
+fn pairs(gguf: &Gguf) -> Result<Vec<(&str, [&Tensor; 2])>> {
+    let bad = |problem: String| Error::UnsupportedAdapter { file: gguf.file.clone(), problem };
     let mut pairs: BTreeMap<&str, [Option<&Tensor>; 2]> = BTreeMap::new();
     for tensor in gguf.tensors() {
         let (target, side) = if let Some(target) = tensor.name.strip_suffix(".lora_a") {
@@ -72,42 +113,13 @@ pub fn check_adapter(
     if pairs.is_empty() {
         return Err(bad("holds no tensors, expected at least one .lora_a and .lora_b pair".into()));
     }
-    let mut rank = 0;
-    let mut targets = Vec::new();
-    for (target, pair) in pairs {
-        let [Some(a), Some(b)] = pair else {
-            return Err(bad(format!("{target} has only one half, expected .lora_a and .lora_b")));
-        };
-        let w = base.tensor(target).ok_or_else(|| mismatch(format!("the model has no tensor {target}")))?;
-        // llama.cpp multiplies adapters in only where its graph calls build_lora_mm; anywhere else it ignores them, and
-        // the embedding of a tied model makes it abort.
-        if !applies(target) {
-            return Err(bad(format!("{target} is no linear layer that an adapter can change")));
-        }
-        let flat = |t: &Tensor| t.dim(2) == 1 && t.dim(3) == 1;
-        if !flat(a) || !flat(b) || !flat(w) {
-            return Err(bad(format!("{target}: dimensions {:?} and {:?}, expected two each", a.dims, b.dims)));
-        }
-        let r = a.dim(1);
-        if !(1..=MAX_RANK).contains(&r) || b.dim(0) != r {
-            return Err(bad(format!("{target}: ranks {r} and {}, expected one from 1 to {MAX_RANK}", b.dim(0))));
-        }
-        if a.dim(0) != w.dim(0) || b.dim(1) != w.dim(1) {
-            let (found, expected) = ([a.dim(0), b.dim(1)], [w.dim(0), w.dim(1)]);
-            return Err(mismatch(format!("{target} maps {found:?}, the model's maps {expected:?}")));
-        }
-        for t in [a, b] {
-            if ![GgmlType::F32, GgmlType::F16, GgmlType::BF16, GgmlType::Q8_0].contains(&t.ty) {
-                return Err(bad(format!("{} is {}, expected F32, F16, BF16 or Q8_0", t.name, t.ty.name)));
-            }
-            if !finite(t.ty, &read(t)?) {
-                return Err(bad(format!("{} holds NaN or infinity", t.name)));
-            }
-        }
-        rank = rank.max(r as usize);
-        targets.push(target.to_owned());
-    }
-    Ok(AdapterShape { alpha, rank, targets })
+    pairs
+        .into_iter()
+        .map(|(target, pair)| match pair {
+            [Some(a), Some(b)] => Ok((target, [a, b])),
+            _ => Err(bad(format!("{target} has only one half, expected .lora_a and .lora_b"))),
+        })
+        .collect()
 }
 
 fn applies(target: &str) -> bool {

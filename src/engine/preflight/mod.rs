@@ -6,5 +6,5 @@
 mod adapter;
 mod model;
 
-pub use adapter::{AdapterShape, check_adapter};
+pub use adapter::{AdapterShape, check_adapter, check_fit};
 pub use model::{Architecture, ModelShape, check_model};

@@ -153,6 +153,10 @@ impl Check<'_> {
                 "key, value and rotary widths {head_dim}, {value_dim}, {rope_dim}, expected one even number"
             )));
         }
+        // A sliding-window layer may have widths of its own; here they are the others' or the file is refused.
+        for width in ["attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"] {
+            self.u32_in(&key(width), Some(head_dim as u64), head_dim as u64, head_dim as u64)?;
+        }
         Ok(ModelShape {
             architecture,
             n_layer,
@@ -279,53 +283,78 @@ impl Check<'_> {
         }
     }
 
-    /// Every tensor the graph will use is there, with its shape; norms and biases are F32.
+    /// Every tensor the graph uses is there, with its shape, norms and biases in F32, and no other: llama.cpp aborts on
+    /// an optional bias or frequency factor of another type.
     fn tensors(&self, s: &ModelShape) -> Result<()> {
         let (d, heads, kv) = (s.n_embd, s.n_head * s.head_dim, s.n_head_kv * s.head_dim);
-        self.matrix("token_embd.weight", d, s.n_vocab)?;
-        self.vector("output_norm.weight", d)?;
+        let mut known = HashSet::new();
+        let mut matrix = |name: String, rows: usize, columns: usize| -> Result<()> {
+            self.expect(&name, &[rows as u64, columns as u64], false)?;
+            known.insert(name);
+            Ok(())
+        };
+        matrix("token_embd.weight".into(), d, s.n_vocab)?;
         if !s.tied {
-            self.matrix("output.weight", d, s.n_vocab)?;
+            matrix("output.weight".into(), d, s.n_vocab)?;
         }
-        let gemma = matches!(s.architecture, Architecture::Gemma2 | Architecture::Gemma3);
         for i in 0..s.n_layer {
-            let t = |name: &str| format!("blk.{i}.{name}");
-            self.vector(&t("attn_norm.weight"), d)?;
-            self.vector(&t("ffn_norm.weight"), d)?;
             for (name, rows, columns) in [
-                ("attn_q.weight", d, heads),
-                ("attn_k.weight", d, kv),
-                ("attn_v.weight", d, kv),
-                ("attn_output.weight", heads, d),
-                ("ffn_gate.weight", d, s.n_ff),
-                ("ffn_up.weight", d, s.n_ff),
-                ("ffn_down.weight", s.n_ff, d),
+                ("attn_q", d, heads),
+                ("attn_k", d, kv),
+                ("attn_v", d, kv),
+                ("attn_output", heads, d),
+                ("ffn_gate", d, s.n_ff),
+                ("ffn_up", d, s.n_ff),
+                ("ffn_down", s.n_ff, d),
             ] {
-                self.matrix(&t(name), rows, columns)?;
-            }
-            if s.architecture == Architecture::Qwen2 {
-                self.vector(&t("attn_q.bias"), heads)?;
-                self.vector(&t("attn_k.bias"), kv)?;
-                self.vector(&t("attn_v.bias"), kv)?;
-            }
-            if matches!(s.architecture, Architecture::Qwen3 | Architecture::Gemma3) {
-                self.vector(&t("attn_q_norm.weight"), s.head_dim)?;
-                self.vector(&t("attn_k_norm.weight"), s.head_dim)?;
-            }
-            if gemma {
-                self.vector(&t("post_attention_norm.weight"), d)?;
-                self.vector(&t("post_ffw_norm.weight"), d)?;
+                matrix(format!("blk.{i}.{name}.weight"), rows, columns)?;
             }
         }
-        Ok(())
-    }
-
-    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<()> {
-        self.expect(name, &[rows as u64, columns as u64], false)
-    }
-
-    fn vector(&self, name: &str, length: usize) -> Result<()> {
-        self.expect(name, &[length as u64], true)
+        let mut vector = |name: String, length: usize, required: bool| -> Result<()> {
+            if required || self.gguf.tensor(&name).is_some() {
+                self.expect(&name, &[length as u64], true)?;
+                known.insert(name);
+            }
+            Ok(())
+        };
+        let llama = s.architecture == Architecture::Llama;
+        let gemma = matches!(s.architecture, Architecture::Gemma2 | Architecture::Gemma3);
+        let head_norms = matches!(s.architecture, Architecture::Qwen3 | Architecture::Gemma3);
+        vector("output_norm.weight".into(), d, true)?;
+        if llama {
+            for factors in ["rope_freqs", "rope_factors_long", "rope_factors_short"] {
+                vector(format!("{factors}.weight"), s.head_dim / 2, false)?;
+            }
+        }
+        for i in 0..s.n_layer {
+            for (name, length, has) in [
+                ("attn_norm", d, true),
+                ("ffn_norm", d, true),
+                ("attn_q_norm", s.head_dim, head_norms),
+                ("attn_k_norm", s.head_dim, head_norms),
+                ("post_attention_norm", d, gemma),
+                ("post_ffw_norm", d, gemma),
+            ] {
+                if has {
+                    vector(format!("blk.{i}.{name}.weight"), length, true)?;
+                }
+            }
+            for (name, length) in [("attn_q", heads), ("attn_k", kv), ("attn_v", kv)] {
+                vector(format!("blk.{i}.{name}.bias"), length, s.architecture == Architecture::Qwen2)?;
+            }
+            if llama {
+                for (name, length) in [("attn_output", d), ("ffn_gate", s.n_ff), ("ffn_up", s.n_ff), ("ffn_down", d)] {
+                    vector(format!("blk.{i}.{name}.bias"), length, false)?;
+                }
+            }
+        }
+        match self.gguf.tensors().iter().find(|t| !known.contains(&t.name)) {
+            None => Ok(()),
+            Some(t) => {
+                let name = s.architecture.name();
+                Err(self.bad(format!("tensor {} is not one of a dense {name} model's", t.name)))
+            }
+        }
     }
 
     fn expect(&self, name: &str, dims: &[u64], float: bool) -> Result<()> {
