@@ -22,7 +22,7 @@ mod header {
  * error may be NULL. Handles are small structs passed by value: a freed, foreign or made-up one is an error, never
  * undefined behaviour. Strings are UTF-8; those the library returns are freed with probity_string_free. Models,
  * adapters and games may be used by many threads at once, an agent by one at a time. The library opens no network
- * connection and prints nothing.
+ * connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */";
 
     pub fn check() {

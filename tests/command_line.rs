@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use probity::engine::gguf::GgmlType;
+use common::parts::Parts;
+use probity::engine::gguf::{GgmlType, Value as GgufValue};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
@@ -90,7 +91,20 @@ fn wrong_usage_and_bad_input_are_two() {
     let text = text.to_str().unwrap();
     let record = folder.path().join("record.json");
     fs::write(&record, "{").unwrap();
-    let cases: [(&[&str], &str); 16] = [
+    let bytes = folder.path().join("latin1.json");
+    fs::write(&bytes, b"{\"game\": \"\xe9\"}").unwrap();
+    let bytes = bytes.to_str().unwrap();
+    let adapter = folder.path().join("adapter.gguf");
+    Parts::of(&common::shipped("game")).set("adapter.lora.alpha", GgufValue::F32(f32::NAN)).write(&adapter);
+    let cases: [(&[&str], &str); 24] = [
+        (&["decide", "--game", "ipd", "--reward", "saintly"], "saintly"),
+        (&["decide", "--game", "ipd", "--tilt", "saintly:1"], "saintly"),
+        (&["decide", "--game", "ipd", "--tilt", "game:1e-320"], "tilt"),
+        (&["decide", "--game", "ipd", "--adapter", "game", "--adapter", "game"], "twice"),
+        (&["decide", bytes], "latin1.json"),
+        (&["demo", "--rounds", "0"], "--rounds"),
+        (&["train", "--recipe", "game", "--out", "x.gguf", "--checkpoint-every", "0"], "--checkpoint-every"),
+        (&["inspect", adapter.to_str().unwrap()], "alpha"),
         (&["decide"], "game"),
         (&["decide", "--game", "chess"], "ipd"),
         (&["decide", "--game", "ipd", "--labels", "same,same"], "same"),

@@ -80,7 +80,7 @@ pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], 
 
 /// A random 2x2 game with integer payoffs from 0 to at most 9 and fresh labels.
 ///
-/// Payoff tables of the catalogue, and their mirror images, belong to the test split: training never sees them.
+/// Payoff tables of the protocol's five games, and their mirror images, belong to the test split: training never sees them.
 pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
     let most = [2, 3, 4, 4, 4, 5, 5, 6, 7, 9][rng.random_range(0..10_usize)];
     let payoffs = loop {
@@ -95,7 +95,7 @@ pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
             table[1][1][1] = table[1][1][0];
             table[1][0] = [table[0][1][1], table[0][1][0]];
         }
-        if !in_catalogue(&table) {
+        if !in_protocol(&table) {
             break table;
         }
     };
@@ -104,7 +104,7 @@ pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
     MatrixGame::new("random", [own, other], payoffs, [0, 0]).expect("drawn labels and payoffs are valid")
 }
 
-fn in_catalogue(table: &[Vec<[f64; 2]>]) -> bool {
+fn in_protocol(table: &[Vec<[f64; 2]>]) -> bool {
     let cell = |r: usize, c: usize| table[r][c];
     Named::protocol().iter().any(|named| {
         let [cc, cd, dc, dd] = named.payoffs;
