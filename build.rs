@@ -1,5 +1,6 @@
 //! Keeps `include/probity.h` true to `src/ffi`: with the feature `header`, a build whose header is stale fails and says
-//! how to refresh it. A build without the feature (an application that embeds the library) does nothing here.
+//! how to refresh it. A build without the feature (an application that embeds the library, with
+//! `default-features = false`) does nothing here.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -18,7 +19,7 @@ mod header {
  *
  * Probity: moral decisions on a local language model.
  *
- * Every function returns a probity_status_t. Outputs come last, before the error, and are written only on success; the
+ * Every function that can fail returns a probity_status_t. Outputs come last, before the error, and are written only on success; the
  * error may be NULL. Handles are small structs passed by value: a freed, foreign or made-up one is an error, never
  * undefined behaviour. Strings are UTF-8; those the library returns are freed with probity_string_free. Models,
  * adapters and games may be used by many threads at once, an agent by one at a time. The library opens no network

@@ -2,11 +2,11 @@
  *
  * Probity: moral decisions on a local language model.
  *
- * Every function returns a probity_status_t. Outputs come last, before the error, and are written only on success; the
+ * Every function that can fail returns a probity_status_t. Outputs come last, before the error, and are written only on success; the
  * error may be NULL. Handles are small structs passed by value: a freed, foreign or made-up one is an error, never
  * undefined behaviour. Strings are UTF-8; those the library returns are freed with probity_string_free. Models,
  * adapters and games may be used by many threads at once, an agent by one at a time. The library opens no network
- * connection and prints nothing.
+ * connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */
 
 #ifndef PROBITY_H
@@ -145,7 +145,7 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 // This processor lacks instructions the library was built with.
 #define PROBITY_STATUS_PROCESSOR 29
 
-// No room left where something is to be written.
+// No room left where something is to be written; never returned by this ABI, which writes no files.
 #define PROBITY_STATUS_DISK_FULL 30
 
 // A payoff table that is not rectangular.

@@ -79,7 +79,7 @@ class Model : public detail::Owned<probity_model_t, probity_model_free> {
         detail::check([&](auto *e) { return probity_model_open(path.c_str(), options, &handle_, e); });
     }
 
-    /* `progress` is told the share loaded and stops the load by returning false. It must not throw. */
+    /* `progress` is told the share loaded and stops the load by returning false or throwing. */
     Model(const std::string &path, std::function<bool(float)> progress, const char *options = nullptr) {
         auto tell = [](void *user, float share) -> bool {
             try {

@@ -1,4 +1,4 @@
-//! The library's one error type, and the stable number each kind of error has across the C ABI.
+//! The library's one error type; `ffi::status` gives each kind its stable number across the C ABI.
 
 use crate::game::GameError;
 use crate::moral::RewardError;

@@ -180,7 +180,8 @@ fn templates_that_cannot_be_used_say_why() {
         }
     };
     refuse("{{ raise_exception('only for coding') }}", "only for coding");
-    refuse("{% for m in messages %}", "");
+    refuse("{% for m in messages %}", "unexpected end");
+    refuse("{% for m in messages %}{{ messages[0].content }}{{ m.content }}{% endfor %}", "repeats");
     refuse("always the same", "leaves out");
     refuse("{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}", "repeats");
     refuse("{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}", "fuel");

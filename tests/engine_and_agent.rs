@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use probity::agent::policy::{Mask, PolicyOptions, Tilt};
 use probity::agent::prompt::{Layout, Style, encode, options, prompt};
-use probity::agent::{Agent, Scenario};
+use probity::agent::{Agent, Record, Scenario};
 use probity::engine::gguf::{GgmlType, GgufWriter};
 use probity::engine::numeric::encode as encode_row;
 use probity::engine::score::{PromptTokens, Scorer};
 use probity::engine::{Adapter, Context, ContextOptions, Model, ModelOptions};
 use probity::game::{History, MatrixGame, Named, Profile};
 use probity::moral::{Framework, Reward};
-use probity::train::pretrain::{PretrainConfig, normal};
+use probity::train::init::normal;
+use probity::train::pretrain::PretrainConfig;
 use probity::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -132,17 +133,15 @@ fn a_warm_cache_gives_the_bits_of_a_cold_one() {
     for ty in [GgmlType::F32, GgmlType::Q8_0] {
         let (_folder, path) = common::tiny(ty);
         let model = common::open(&path);
-        let mut warm = agent(&model, 1);
-        for style in Style::all().take(3) {
+        for style in Style::all().step_by(5) {
             let mut scenario = Scenario::new(ipd());
             scenario.style = style;
+            let mut warm = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
             for state in std::iter::once(None).chain(History::states(&ipd()).map(Some)) {
                 let mut cold = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
                 let expected = cold.consider(state).unwrap();
-                if style == Style::default() {
-                    assert_eq!(warm.consider(state).unwrap(), expected);
-                    assert_eq!(warm.consider(state).unwrap(), expected, "from the memo");
-                }
+                assert_eq!(warm.consider(state).unwrap(), expected, "{style:?}");
+                assert_eq!(warm.consider(state).unwrap(), expected, "from the memo");
             }
         }
     }
@@ -248,12 +247,18 @@ fn a_decision_can_be_cancelled_from_another_thread() {
     let mut agent = agent(&model, 1);
     let mut before = self::agent(&model, 1);
     let token = agent.cancel_token();
+    let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            std::thread::sleep(Duration::from_millis(15));
-            token.cancel();
+        // Again and again: a request that comes before the decision has begun does not concern it.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                token.cancel();
+                std::thread::sleep(Duration::from_millis(1));
+            }
         });
-        agent.decide()
+        let result = agent.decide();
+        done.store(true, Ordering::Relaxed);
+        result
     });
     assert!(matches!(result, Err(Error::Cancelled { what: "decision" })), "{result:?}");
     assert!(agent.record().is_none());
@@ -284,6 +289,15 @@ fn snapshots_go_on_byte_for_byte_and_refuse_damage() -> Result<()> {
         twin.observe(Profile { own: 0, other })?;
     }
     assert_eq!(agent.snapshot()?, twin.snapshot()?);
+
+    // The record of the last decision, written down and read back, gives the same decision to the bit.
+    let taken: Record = serde_json::from_str(&serde_json::to_string(&agent.record().unwrap()).unwrap()).unwrap();
+    let retake = |record: &Record, adapters| record.retake(&model, adapters, ContextOptions::default());
+    assert_eq!(retake(&taken, std::slice::from_ref(&adapter))?, taken);
+    let error = retake(&taken, &[]).unwrap_err();
+    assert!(matches!(error, Error::Document { .. }) && error.to_string().contains("adapter"), "{error}");
+    let stranger = Record { model: "another".into(), ..taken };
+    assert!(retake(&stranger, &[]).unwrap_err().to_string().contains("another model"));
 
     for at in 0..bytes.len() {
         let mut b = bytes.clone();

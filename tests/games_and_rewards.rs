@@ -86,7 +86,7 @@ fn equality_is_defined_where_the_published_form_is_not() {
 
 #[test]
 fn best_actions_on_the_training_bandit() {
-    // moral-protocol.md, section 3: optimum and margin in the prisoner's dilemma, by what the other did last.
+    // By hand: optimum and margin in the prisoner's dilemma, by what the other did last.
     let g = game("ipd");
     let margin = |f, last| {
         let v = reward(f).expected(&g, after(last), &fair_coin(&g)).unwrap();
@@ -156,13 +156,13 @@ fn regrets_of_the_corner_policies() {
     // No legal output at all: 6 points of regret, and the whole utilitarian scale.
     let none = regrets(&g, [0.0; 4], 0.0);
     assert_eq!((none.deontological, none.utilitarian), (6.0, 1.0));
-    // moral-protocol.md, section 8: always cooperating in defective coordination, (8 - 1) / 14.
+    // By hand: always cooperating in defective coordination, (8 - 1) / 14.
     assert_eq!(regrets(&game("icd"), [0.0; 4], 1.0).utilitarian, 0.5);
 }
 
 #[test]
 fn regrets_on_the_protocols_fixed_sequence() {
-    // moral-protocol.md, section 6: the 50 opponent moves of evaluation seed 100. An always-defecting model scores 1.84
+    // The code of arXiv 2410.01639: the 50 opponent moves of evaluation seed 100. An always-defecting model scores 1.84
     // there (replication, [repl]), because the other cooperated last in 23 of 50 rounds.
     let before = "CDCDDDDCDCCDCCDDDDCDCDDDDCCCDDDCDDCCCDDDDCCCDCCCDC";
     let g = game("ipd");
@@ -176,7 +176,7 @@ fn regrets_on_the_protocols_fixed_sequence() {
 
 #[test]
 fn action_types_of_reference_policies_against_tit_for_tat() {
-    // moral-protocol.md, section 3: five-step episodes from a random start. The first move of tit-for-tat copies our
+    // The code of arXiv 2410.01639: five-step episodes from a random start. The first move of tit-for-tat copies our
     // random initial move, so each of the four starts counts a quarter.
     let g = game("ipd");
     let shares = |policy: &dyn Fn(Profile) -> usize| {

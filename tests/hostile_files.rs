@@ -1,4 +1,4 @@
-//! Files that abort or crash llama.cpp (llama-engine.md, 4.2 and 4.3), built one by one. Each is refused with its error,
+//! Files that abort or crash llama.cpp, built one by one. Each is refused with its error,
 //! before C++ sees a byte; that this process is still there at the end is part of the test.
 
 #![cfg(feature = "train")]

@@ -54,7 +54,7 @@ fn what_the_library_writes() {
         for _ in 0..2 {
             let decision = agent.decide().unwrap();
             assert_valid(&scenario_schema, &serde_json::from_str(&agent.scenario().to_json()).unwrap());
-            assert_valid(&record, &serde_json::to_value(&agent.record().unwrap()).unwrap());
+            assert_valid(&record, &serde_json::to_value(agent.record().unwrap()).unwrap());
             agent.observe(Profile { own: decision.action, other: 1 }).unwrap();
         }
     }
@@ -82,6 +82,7 @@ fn what_both_refuse() {
         with("colour", json!("red")),
         with("policy", json!({"temperature": 0})),
         with("policy", json!({"belief": "hope"})),
+        with("policy", json!({"rewards": [{"framework": "utilitarian", "ilegal": -1}]})),
     ] {
         assert!(!schema.is_valid(&bad), "the schema lets it pass: {bad}");
         assert!(Scenario::from_json(&bad.to_string()).is_err(), "the library lets it pass: {bad}");

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use probity::engine::Token;
 use probity::engine::preflight::{Architecture, ModelShape};
+use probity::train::init::{init, normal};
 use probity::train::objective::{Decision, Terms, all_scores, objective, sequences, sources};
-use probity::train::pretrain::{init, normal};
 use probity::train::{Decoder, Pack, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

@@ -11,6 +11,7 @@ use probity::engine::gguf::GgmlType;
 use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::Finetuning;
+use probity::train::objective::Parts;
 use probity::train::pretrain::{Pretraining, open_vocabulary};
 
 const CONFIG: &str = r#"
@@ -92,11 +93,11 @@ fn training_moves_towards_the_optimum() {
     let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
     let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap()).unwrap();
     let reports: Vec<_> = (0..30).map(|_| run.step().unwrap().parts).collect();
-    let mean = |parts: &[probity::train::objective::Parts]| {
-        parts.iter().map(|p| p.objective).sum::<f64>() / parts.len() as f64
-    };
+    let mean = |parts: &[Parts], of: fn(&Parts) -> f64| parts.iter().map(of).sum::<f64>() / parts.len() as f64;
     assert_eq!(reports[0].kl, 0.0, "an adapter starts as nothing");
-    assert!(mean(&reports[25..]) > mean(&reports[..5]), "{} to {}", mean(&reports[..5]), mean(&reports[25..]));
+    let [early, late] = [&reports[..5], &reports[25..]];
+    assert!(mean(late, |p| p.objective) > mean(early, |p| p.objective));
+    assert!(mean(late, |p| p.distance) < mean(early, |p| p.distance));
     for p in &reports {
         assert!(
             (0.0..=1.0).contains(&p.distance) && p.kl >= 0.0 && p.reward <= p.best + 1e-9 && p.legality <= 1.0 + 1e-6

@@ -1,7 +1,7 @@
 //! Texts that people and models read, word for word: a change here is a change of `PROMPT_VERSION` or of what users see.
 
 use probity::agent::Decision;
-use probity::agent::decision::Option as Choice;
+use probity::agent::decision::Choice;
 use probity::agent::prompt::{Layout, PROMPT_VERSION, Style, prompt};
 use probity::game::{MatrixGame, Named, Player, Profile, fair_coin};
 use probity::moral::{Framework, account};

@@ -1,6 +1,7 @@
 /* Ten rounds of the prisoner's dilemma against a player who repeats our last move, then the last decision in words.
  *
- *     cc examples/c/decide.c -Iinclude -Ltarget/release -lprobity -o decide
+ *     make lib-native
+ *     cc examples/c/decide.c -Iinclude -Ltarget/release -lprobity -Wl,-rpath,target/release -o decide
  *     ./decide models/default.gguf models/deontological.gguf
  */
 #include <probity.h>

@@ -1,6 +1,7 @@
 // The demo's core in C++: P(C) in each state, bare and with an adapter; then a snapshot that goes on where it was taken.
 //
-//     c++ -std=c++17 examples/cpp/decide.cpp -Iinclude -Ltarget/release -lprobity -o decide
+//     make lib-native
+//     c++ -std=c++17 examples/cpp/decide.cpp -Iinclude -Ltarget/release -lprobity -Wl,-rpath,target/release -o decide
 //     ./decide models/default.gguf models/deontological.gguf
 #include <cstdio>
 #include <iostream>

@@ -7,7 +7,7 @@ use crate::moral::Account;
 
 /// One legal action of a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Option {
+pub struct Choice {
     /// Its label.
     pub label: String,
     /// Probability that the agent takes it.
@@ -25,7 +25,7 @@ pub struct Decision {
     /// The action taken.
     pub action: ActionId,
     /// Every legal action, in order of id.
-    pub actions: Vec<Option>,
+    pub actions: Vec<Choice>,
     /// Probability that the model answers with any legal action at all. Constraining the choice hides nothing: what is
     /// missing to 1 is what it would rather have said.
     pub legality_mass: f64,

@@ -1,8 +1,8 @@
 //! Floor 3: an agent is a model, its adapters, a game and what was played so far.
 //!
 //! One decision, top to bottom: [`prompt`] writes the text and its tokens, the engine scores every legal action,
-//! [`policy`] turns scores into probabilities, [`decision`] draws one and accounts for all of them, [`record`] keeps
-//! what is needed to check it later. [`verify`] does the same for the vectors an adapter carries, a snapshot carries
+//! [`policy`] turns scores into probabilities, the agent draws one, its [`decision`] accounts for all of them, and the
+//! [`record`] keeps what is needed to take it again. [`verify`] does the same for the vectors an adapter carries, a snapshot carries
 //! an agent over a restart. Called by the trainer, the evaluation, the command line and the C ABI.
 #![forbid(unsafe_code)]
 

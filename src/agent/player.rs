@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::decision::{Decision, Option as Choice};
+use super::decision::{Choice, Decision};
 use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use super::record::{AdapterInForce, RECORD_VERSION, Record, prompt_hash};
 use super::scenario::Scenario;
@@ -99,8 +99,11 @@ impl Agent {
     /// The probabilities of the next decision in `state`, without taking it: nothing is drawn or remembered.
     ///
     /// # Errors
-    /// As [`Agent::decide`].
+    /// As [`Agent::decide`], and [`crate::Error::Game`] for a state the game does not have.
     pub fn consider(&mut self, state: Option<Profile>) -> Result<Decision> {
+        if let Some(round) = state {
+            self.scenario.game.check_profile(round)?;
+        }
         // A request to stop that came before this decision does not concern it.
         self.scorer.cancel_token().clear();
         let prompt = self.encoded(state)?;
@@ -152,20 +155,30 @@ impl Agent {
     /// [`crate::Error::PromptTooLong`], [`crate::Error::Cancelled`], [`crate::Error::Engine`]; the agent is then as it
     /// was before, its random stream included.
     pub fn decide(&mut self) -> Result<Decision> {
-        let state = self.history.state();
-        let mut decision = self.consider(state)?;
-        let prompt = self.encoded(state)?;
-        let u: f64 = self.rng.random();
+        let decision = self.consider(self.history.state())?;
+        let u = self.rng.random();
+        let decision = self.take(decision, self.draws, u)?;
+        self.draws += 1;
+        Ok(decision)
+    }
+
+    /// Takes the decision in the current state with a number that was drawn before; for [`Record::retake`].
+    pub(super) fn retake(&mut self, draw: u64, u: f64) -> Result<Option<Record>> {
+        let decision = self.consider(self.history.state())?;
+        self.take(decision, draw, u)?;
+        Ok(self.record())
+    }
+
+    fn take(&mut self, mut decision: Decision, number: u64, u: f64) -> Result<Decision> {
         decision.action = draw(&decision.policy(), u);
         self.last = Some(Taken {
-            decision: decision.clone(),
-            prompt,
+            prompt: self.encoded(decision.state)?,
             rounds: self.history.rounds().len(),
             adapters: self.scorer.context().adapters().to_vec(),
-            draw: self.draws,
+            draw: number,
             u,
+            decision: decision.clone(),
         });
-        self.draws += 1;
         Ok(decision)
     }
 
@@ -191,10 +204,10 @@ impl Agent {
         })
     }
 
-    /// The last decision in words, a line an action; empty before the first one.
+    /// The last decision in words, a line an action.
     #[must_use]
-    pub fn explain(&self) -> String {
-        self.last.as_ref().map(|taken| taken.decision.explain(&self.scenario.game)).unwrap_or_default()
+    pub fn explain(&self) -> Option<String> {
+        self.last.as_ref().map(|taken| taken.decision.explain(&self.scenario.game))
     }
 
     /// Tells the agent what was played: its own action and the other's.

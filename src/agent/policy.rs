@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::score::softmax;
 use crate::game::{ActionId, MatrixGame, Player, State, Strategy, check_belief, fair_coin};
-use crate::moral::{Framework, Reward};
+use crate::moral::{Framework, Reward, betrays};
 use crate::{Error, Result};
 
 /// What is believed about the other player's next action; accounts and tilts are expectations under it.
@@ -115,10 +115,7 @@ impl PolicyOptions {
         match &self.mask {
             None => false,
             Some(Mask::Actions(actions)) => actions.contains(&action),
-            Some(Mask::Betrayal) => {
-                game.is_defection(Player::Row, action)
-                    && state.is_some_and(|last| !game.is_defection(Player::Column, last.other))
-            }
+            Some(Mask::Betrayal) => betrays(game, action, state),
         }
     }
 

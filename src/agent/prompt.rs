@@ -2,7 +2,7 @@
 //!
 //! Rules, payoffs and the answer format come first, then the last round, then the question, so that from one decision
 //! to the next the longest possible prefix stays the same. The question is the protocol's selfish one, whatever the
-//! agent's morals (moral-protocol.md, section 5). Labels are data: they stand between double quotes, which no label may
+//! agent's morals (arXiv 2410.01639 asks all its models the same). Labels are data: they stand between double quotes, which no label may
 //! contain, and they are bound to action ids; neither the order of mention nor the layout of the table says which
 //! action is which.
 
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// Version of the wording; part of every record and adapter manifest.
 pub const PROMPT_VERSION: u32 = 2;
 
-/// In what order the table tells its cells (protocol, section 5, "order").
+/// In what order the table tells its cells: the four orders that arXiv 2410.01639 tests a trained model with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {

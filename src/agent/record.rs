@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
+use super::prompt::PROMPT_VERSION;
+use super::{Agent, Scenario};
 use crate::engine::score::PromptTokens;
+use crate::engine::{Adapter, ContextOptions, Model};
+use crate::{Error, Result};
 
 /// Version of the record format.
 pub const RECORD_VERSION: u32 = 1;
@@ -41,6 +45,40 @@ pub struct Record {
     /// The decision.
     #[serde(flatten)]
     pub decision: Decision,
+}
+
+impl Record {
+    /// Takes the decision again on the same model, with the recorded draw; `adapters` are loaded ones among which the
+    /// recorded set is found. The same build on the same kind of processor gives a record equal to this one, to the bit.
+    ///
+    /// # Errors
+    /// [`Error::Document`] for a record of another version, wording or model, or with an adapter that was not given; the
+    /// errors of [`Agent::decide`].
+    pub fn retake(&self, model: &Model, adapters: &[Adapter], context: ContextOptions) -> Result<Self> {
+        let bad = |problem: String| Error::Document { what: "record", problem };
+        let versions = [(self.version, RECORD_VERSION, ""), (self.prompt_version, PROMPT_VERSION, " of the prompt")];
+        for (found, expected, what) in versions {
+            if found != expected {
+                return Err(bad(format!("version {found}{what}, expected {expected}")));
+            }
+        }
+        if self.model != model.fingerprint() {
+            return Err(bad("taken on another model".into()));
+        }
+        let named = |a: &AdapterInForce| Ok((find(adapters, &a.fingerprint).map_err(bad)?.clone(), a.scale));
+        let set = self.adapters.iter().map(named).collect::<Result<Vec<_>>>()?;
+        let mut agent = Agent::new(model, Scenario::from_json(&self.scenario.to_string())?, context)?;
+        agent.set_adapters(&set)?;
+        Ok(agent.retake(self.draw, self.u)?.expect("a decision leaves a record"))
+    }
+}
+
+/// The adapter of a fingerprint among loaded ones, or what is missing.
+pub(super) fn find<'a>(adapters: &'a [Adapter], fingerprint: &str) -> std::result::Result<&'a Adapter, String> {
+    adapters.iter().find(|a| a.fingerprint() == fingerprint).ok_or_else(|| {
+        let short: String = fingerprint.chars().take(12).collect();
+        format!("needs the adapter {short}, which was not given")
+    })
 }
 
 /// BLAKE3 of a prompt's tokens as little-endian 32-bit numbers, hex.

@@ -73,13 +73,7 @@ impl Scenario {
             serde_json::Value::String(name) => Named::find(name)?.game(),
             own => MatrixGame::from_json(&own.to_string())?,
         };
-        if d.labels.is_some() || d.other_labels.is_some() {
-            let own = d.labels.unwrap_or_else(|| game.labels(Player::Row).to_vec());
-            let other = d.other_labels.unwrap_or_else(|| {
-                if game.count(Player::Column) == own.len() { own.clone() } else { game.labels(Player::Column).to_vec() }
-            });
-            game = game.with_labels(&own, &other)?;
-        }
+        game = game.relabelled(d.labels.as_deref(), d.other_labels.as_deref())?;
         let history = d
             .history
             .iter()
@@ -118,11 +112,7 @@ impl Scenario {
     pub fn check(&self) -> Result<()> {
         check_options(self.game.labels(Player::Row))?;
         self.policy.check(&self.game)?;
-        for round in &self.history {
-            self.game.check_action(Player::Row, round.own)?;
-            self.game.check_action(Player::Column, round.other)?;
-        }
-        Ok(())
+        self.history.iter().try_for_each(|&round| Ok(self.game.check_profile(round)?))
     }
 }
 

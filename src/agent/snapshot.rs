@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
+use super::record::find;
 use super::{Agent, Scenario};
 use crate::engine::{Adapter, ContextOptions, Model};
 use crate::game::Profile;
@@ -97,13 +98,7 @@ impl Agent {
         let set = payload
             .adapters
             .iter()
-            .map(|(fingerprint, scale)| {
-                let adapter = adapters.iter().find(|a| a.fingerprint() == fingerprint);
-                adapter.map(|a| (a.clone(), *scale)).ok_or_else(|| {
-                    let short: String = fingerprint.chars().take(12).collect();
-                    bad(format!("needs the adapter {short}, which was not given"))
-                })
-            })
+            .map(|(fingerprint, scale)| Ok((find(adapters, fingerprint).map_err(bad)?.clone(), *scale)))
             .collect::<Result<Vec<_>>>()?;
         let mut agent = Self::new(model, Scenario::from_json(&payload.scenario)?, context)?;
         agent.history = crate::game::History::default();

@@ -9,7 +9,6 @@ use super::policy::PolicyOptions;
 use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use crate::engine::score::Scorer;
 use crate::engine::{Adapter, Context, ContextOptions, Model};
-use crate::game::Player;
 use crate::{Error, Result};
 
 /// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
@@ -38,19 +37,14 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
     let manifest = Manifest::of(adapter.gguf())?
         .ok_or_else(|| bad("has no manifest, expected an adapter written by `probity train`".into()))?;
-    check_base(adapter, &manifest)?;
-    if manifest.prompt_version != PROMPT_VERSION {
-        let found = manifest.prompt_version;
-        return Err(bad(format!("trained on version {found} of the prompt, expected {PROMPT_VERSION}")));
-    }
+    check_manifest(adapter, &manifest)?;
     if manifest.self_test.is_empty() {
         return Err(bad("its manifest records no decisions to check".into()));
     }
     for test in &manifest.self_test {
         if let Some(p) = test.state {
             test.game
-                .check_action(Player::Row, p.own)
-                .and_then(|_| test.game.check_action(Player::Column, p.other))
+                .check_profile(p)
                 .map_err(|e| bad(format!("a recorded decision is of no state of its game: {e}")))?;
         }
     }
@@ -79,31 +73,37 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     Ok(found)
 }
 
-/// Loads an adapter and refuses one whose manifest names another base model. One without a manifest is accepted by its
-/// shapes alone.
+/// Loads an adapter and refuses one whose manifest names another base model or another wording of the prompt. One without
+/// a manifest is accepted by its shapes alone.
 ///
 /// # Errors
 /// As [`Adapter::load`], and [`Error::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not parse.
 pub fn load(model: &Model, path: &Path) -> Result<Adapter> {
     let adapter = Adapter::load(model, path)?;
     if let Some(manifest) = Manifest::of(adapter.gguf())? {
-        check_base(&adapter, &manifest)?;
+        check_manifest(&adapter, &manifest)?;
     }
     Ok(adapter)
 }
 
-/// Refuses an adapter whose manifest names another base than the model it was loaded for.
+/// Refuses an adapter whose manifest names another base than the model it was loaded for, or another prompt than ours.
 ///
 /// # Errors
-/// [`Error::AdapterMismatch`].
-fn check_base(adapter: &Adapter, manifest: &Manifest) -> Result<()> {
+/// [`Error::AdapterMismatch`], [`Error::Unverified`].
+fn check_manifest(adapter: &Adapter, manifest: &Manifest) -> Result<()> {
+    let file = adapter.path().display().to_string();
     let model = adapter.model().fingerprint();
-    if manifest.base == model {
-        return Ok(());
+    if manifest.base != model {
+        let short = |hash: &str| hash.chars().take(12).collect::<String>();
+        let problem = format!("trained on {}, the model is {}", short(&manifest.base), short(model));
+        return Err(Error::AdapterMismatch { file, problem });
     }
-    let short = |hash: &str| hash.chars().take(12).collect::<String>();
-    let problem = format!("trained on {}, the model is {}", short(&manifest.base), short(model));
-    Err(Error::AdapterMismatch { file: adapter.path().display().to_string(), problem })
+    if manifest.prompt_version != PROMPT_VERSION {
+        let found = manifest.prompt_version;
+        let problem = format!("trained on version {found} of the prompt, expected {PROMPT_VERSION}: train it anew");
+        return Err(Error::Unverified { file, problem });
+    }
+    Ok(())
 }
 
 fn policy(scorer: &mut Scorer, test: &SelfTest) -> Result<Vec<f64>> {

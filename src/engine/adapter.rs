@@ -1,6 +1,7 @@
 //! A loaded LoRA adapter, bound to the model it was checked against.
 
 use std::fs::File;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, PoisonError};
@@ -10,7 +11,7 @@ use llama_cpp_sys_2 as sys;
 use super::Model;
 use super::backend::with_reason;
 use super::gguf::Gguf;
-use super::model::{fingerprint, read_header, same_file};
+use super::model::{read_header, same_file};
 use super::preflight::{AdapterShape, check_adapter, check_fit};
 use crate::{Error, Result};
 
@@ -53,7 +54,7 @@ impl Adapter {
         let gguf = read_header(&file, path)?;
         let shape = check_adapter(&gguf, |t| t.read_from(&file).map_err(Error::io(path)))?;
         check_fit(&gguf, model.gguf(), model.shape())?;
-        let fingerprint = fingerprint(&file, path, &gguf)?;
+        let fingerprint = fingerprint(&file).map_err(Error::io(path))?;
         let alias = same_file(&file, path);
         let name = std::ffi::CString::new(alias.as_os_str().as_encoded_bytes()).map_err(|_| {
             Error::UnsupportedAdapter { file: path.display().to_string(), problem: "the path holds a NUL byte".into() }
@@ -93,7 +94,7 @@ impl Adapter {
         &self.inner.path
     }
 
-    /// As [`Model::fingerprint`].
+    /// BLAKE3 of the whole file, hex.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.inner.fingerprint
@@ -110,4 +111,12 @@ impl Drop for Inner {
         // SAFETY: no context has it set, since a context holds a handle while it does; the model is still alive.
         unsafe { sys::llama_adapter_lora_free(self.raw.as_ptr()) }
     }
+}
+
+/// BLAKE3 of the whole file, hex.
+fn fingerprint(mut file: &File) -> std::io::Result<String> {
+    file.rewind()?;
+    let mut hash = blake3::Hasher::new();
+    hash.update_reader(file)?;
+    Ok(hash.finalize().to_hex().to_string())
 }

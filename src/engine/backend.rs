@@ -80,18 +80,6 @@ fn refuse_missing(needed: &[(&str, bool)]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { Err(Error::Processor { missing: missing.join(", ") }) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_processor_without_what_the_build_needs_is_refused() {
-        check_processor().unwrap();
-        let error = refuse_missing(&[("AVX2", true), ("FMA", false), ("F16C", false)]).unwrap_err();
-        assert_eq!(error.to_string(), "processor: lacks FMA, F16C, which this build of the library needs");
-    }
-}
-
 /// Runs an engine call that answers null or false on failure, and turns that into an error with the engine's reason.
 pub(super) fn with_reason<T>(action: &'static str, call: impl FnOnce() -> Option<T>) -> Result<T> {
     let outer = REASON.with(|r| r.replace(Some(String::new())));
@@ -137,4 +125,16 @@ unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _: 
             sink(level, line);
         }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_without_what_the_build_needs_is_refused() {
+        check_processor().unwrap();
+        let error = refuse_missing(&[("AVX2", true), ("FMA", false), ("F16C", false)]).unwrap_err();
+        assert_eq!(error.to_string(), "processor: lacks FMA, F16C, which this build of the library needs");
+    }
 }

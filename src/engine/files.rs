@@ -12,18 +12,26 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Io`] with the path and the system's reason (a full disk, a missing folder, no permission).
 pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = folder(path).join(format!(".{name}.{}.tmp", std::process::id()));
     let written = File::create(&temporary).and_then(|file| {
         let mut out = BufWriter::new(file);
         fill(&mut out)?;
-        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(folder)?.sync_all()
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
     });
-    written.map_err(|e| {
+    written.map_err(Error::io(path)).and_then(|()| replace(&temporary, path)).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
-        Error::io(path)(e)
     })
+}
+
+/// Puts a file that is on the disk in the place of another in the same folder, for good: rename, fsync of the folder.
+///
+/// # Errors
+/// [`Error::Io`] with the path and the system's reason; the old file is then untouched.
+pub fn replace(from: &Path, path: &Path) -> Result<()> {
+    fs::rename(from, path).and_then(|()| File::open(folder(path))?.sync_all()).map_err(Error::io(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

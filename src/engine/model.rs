@@ -19,7 +19,7 @@ use super::{Token, chat};
 use crate::{Error, Result};
 
 /// How to load a model.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct ModelOptions {
     /// Layers to place on a GPU, where the build has one. 0: all on the processor.
     pub gpu_layers: u32,
@@ -28,12 +28,6 @@ pub struct ModelOptions {
     pub mmap: bool,
     /// Load the vocabulary only: tokenising and templates work, contexts do not.
     pub vocab_only: bool,
-}
-
-impl Default for ModelOptions {
-    fn default() -> Self {
-        Self { gpu_layers: 0, mmap: false, vocab_only: false }
-    }
 }
 
 /// A model, shared: clones are handles to the same weights, and it lives until the last context and adapter is gone.
@@ -214,7 +208,7 @@ pub(super) fn same_file(mut file: &File, path: &Path) -> PathBuf {
 }
 
 /// Header and the first and last 4 KiB of every tensor.
-pub(super) fn fingerprint(file: &File, path: &Path, gguf: &Gguf) -> Result<String> {
+fn fingerprint(file: &File, path: &Path, gguf: &Gguf) -> Result<String> {
     const SAMPLE: u64 = 4096;
     let mut hash = blake3::Hasher::new();
     let mut sample = |from: u64, length: u64| -> Result<()> {

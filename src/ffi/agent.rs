@@ -177,10 +177,6 @@ pub unsafe extern "C" fn probity_agent_policy(
         let out = unsafe { slice_mut(probabilities, count, game.count(crate::game::Player::Row), "probabilities")? };
         // SAFETY: NULL or valid, by the caller's promise.
         let state = unsafe { last.as_ref() }.map(|r| Profile::from(*r));
-        if let Some(p) = state {
-            game.check_action(crate::game::Player::Row, p.own).map_err(crate::Error::from)?;
-            game.check_action(crate::game::Player::Column, p.other).map_err(crate::Error::from)?;
-        }
         let decision = agent.consider(state)?;
         out.copy_from_slice(&decision.policy());
         if !legality_mass.is_null() {
@@ -224,7 +220,7 @@ pub unsafe extern "C" fn probity_agent_explain(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     // SAFETY: the same promises.
-    unsafe { last_decision(agent, words, error, |agent| Some(agent.explain()).filter(|s| !s.is_empty())) }
+    unsafe { last_decision(agent, words, error, Agent::explain) }
 }
 
 /// The record of the last decision, as JSON (`docs/schema/record.json`): everything it followed from, complete enough

@@ -8,7 +8,7 @@ use super::handle::Objects;
 use super::status::{PROBITY_STATUS_OPTION, probity_error_t, probity_status_t};
 use super::strings::{give, text};
 use crate::Error;
-use crate::game::{MAX_ACTIONS, MatrixGame, Named, Player, Profile, fair_coin};
+use crate::game::{MAX_ACTIONS, MatrixGame, Named, Profile, fair_coin};
 use crate::moral::{Framework, account};
 
 pub(super) static GAMES: Objects<MatrixGame> = Objects::new("game");
@@ -171,8 +171,7 @@ pub unsafe extern "C" fn probity_game_account(
         // SAFETY: NULL or valid, by the caller's promise.
         let state = unsafe { last.as_ref() }.map(|r| Profile::from(*r));
         if let Some(p) = state {
-            game.check_action(Player::Row, p.own).map_err(Error::from)?;
-            game.check_action(Player::Column, p.other).map_err(Error::from)?;
+            game.check_profile(p).map_err(Error::from)?;
         }
         if belief.is_null() && count != 0 {
             return Err(Failure::new(PROBITY_STATUS_OPTION, format!("count: {count} without a belief, expected 0")));

@@ -68,7 +68,7 @@ pub const PROBITY_STATUS_UNVERIFIED: probity_status_t = 27;
 pub const PROBITY_STATUS_ENGINE: probity_status_t = 28;
 /// This processor lacks instructions the library was built with.
 pub const PROBITY_STATUS_PROCESSOR: probity_status_t = 29;
-/// No room left where something is to be written.
+/// No room left where something is to be written; never returned by this ABI, which writes no files.
 pub const PROBITY_STATUS_DISK_FULL: probity_status_t = 30;
 /// A payoff table that is not rectangular.
 pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;

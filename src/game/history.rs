@@ -13,14 +13,6 @@ pub struct Profile {
     pub other: ActionId,
 }
 
-impl Profile {
-    /// The same round seen from the other side.
-    #[must_use]
-    pub fn swapped(self) -> Self {
-        Self { own: self.other, other: self.own }
-    }
-}
-
 /// The state of a memory-one game: the last round's profile, or `None` before the first round.
 pub type State = Option<Profile>;
 
@@ -36,8 +28,7 @@ impl History {
     /// # Errors
     /// [`GameError::UnknownAction`] when an id is not an action of its player; the history is then unchanged.
     pub fn push(&mut self, game: &MatrixGame, round: Profile) -> Result<(), GameError> {
-        game.check_action(Player::Row, round.own)?;
-        game.check_action(Player::Column, round.other)?;
+        game.check_profile(round)?;
         self.rounds.push(round);
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Profile;
+
 /// Index of an action in its player's list; the identity of the action, whatever its label or its place in a table.
 pub type ActionId = usize;
 
-/// The most actions one player may have. Bounded by the sequences of one llama.cpp batch (256, one kept for the prefix).
+/// The most actions one player may have: each is an option of a decision, decoded some thirty at a time.
 pub const MAX_ACTIONS: usize = 128;
 /// The longest label in UTF-8 bytes.
 pub const MAX_LABEL_BYTES: usize = 64;
@@ -224,6 +226,22 @@ impl MatrixGame {
         serde_json::to_string(self).expect("a game is plain data")
     }
 
+    /// The same game with the labels that somebody gave: the row player's alone are for both players where both have as
+    /// many actions, and who gets none keeps the game's.
+    ///
+    /// # Errors
+    /// As [`MatrixGame::with_labels`].
+    pub fn relabelled(self, row: Option<&[String]>, column: Option<&[String]>) -> Result<Self, GameError> {
+        let [own, other] = [Player::Row, Player::Column].map(|p| self.labels(p).to_vec());
+        let own = row.map_or(own, <[String]>::to_vec);
+        let other = match (column, row) {
+            (Some(column), _) => column.to_vec(),
+            (None, Some(row)) if row.len() == other.len() => row.to_vec(),
+            (None, _) => other,
+        };
+        self.with_labels(&own, &other)
+    }
+
     /// The same game under other labels.
     ///
     /// # Errors
@@ -322,6 +340,15 @@ impl MatrixGame {
     /// [`GameError::UnknownAction`] listing the legal labels.
     pub fn check_action(&self, player: Player, id: ActionId) -> Result<(), GameError> {
         if id < self.count(player) { Ok(()) } else { Err(self.unknown(player, format!("number {id}"))) }
+    }
+
+    /// Checks that both ids of a round are actions of their players.
+    ///
+    /// # Errors
+    /// [`GameError::UnknownAction`] listing the legal labels.
+    pub fn check_profile(&self, round: Profile) -> Result<(), GameError> {
+        self.check_action(Player::Row, round.own)?;
+        self.check_action(Player::Column, round.other)
     }
 
     fn unknown(&self, player: Player, given: String) -> GameError {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{ActionId, GameError, MatrixGame, Player, State, draw};
 
-/// A scripted player (protocol, section 1). It plays the column of the game it is given.
+/// A scripted player (arXiv 2410.01639 trains against tit-for-tat and evaluates against random). It plays the column of
+/// the game it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::game::{ActionId, MatrixGame, Player, Profile};
 
-/// Action types of the protocol (section 6): the player's action given the other's last one. Counts or shares.
+/// Action types of arXiv 2410.01639, figure 2: the player's action given the other's last one. Counts or shares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActionTypes {
     /// Cooperation after the other cooperated.

@@ -11,4 +11,4 @@ mod reward;
 pub use account::{Account, Valuation, account};
 pub use metrics::ActionTypes;
 pub use regret::{Regrets, Weighting, expected_regrets};
-pub use reward::{EVALUATION_XI, Framework, ILLEGAL, Reward, RewardError, XI};
+pub use reward::{EVALUATION_XI, Framework, ILLEGAL, Reward, RewardError, XI, betrays};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Framework, Reward};
 use crate::game::{GameError, MatrixGame, Profile, max_joint_payoff, min_joint_payoff};
 
-/// The two regrets of the protocol (section 6; arXiv 2410.01639, figure 4), exact instead of sampled.
+/// The two regrets of arXiv 2410.01639, figure 4, exact instead of sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Regrets {
     /// `0 - E[deontological reward]`, points: 0 is best, `max(xi, -R_illegal)` worst. Not normalised, as in the code

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::game::{ActionId, GameError, MatrixGame, Player, State, check_belief};
 
-/// Penalty for defecting against a cooperator while training (protocol, section 3: xi = 3).
+/// Penalty for defecting against a cooperator while training (arXiv 2410.01639: xi = 3).
 pub const XI: f64 = 3.0;
-/// The same in evaluation: the protocol trains with 3 but measures regret with 4 (section 6).
+/// The same in evaluation: the code behind arXiv 2410.01639 trains with 3 but measures regret with 4.
 pub const EVALUATION_XI: f64 = 4.0;
-/// Reward of an output that is no legal action (protocol, section 3: R_illegal = -6).
+/// Reward of an output that is no legal action (arXiv 2410.01639: R_illegal = -6).
 pub const ILLEGAL: f64 = -6.0;
 
 /// Why a reward was refused.
@@ -36,15 +36,14 @@ pub enum RewardError {
 }
 
 /// A moral framework with its constants. `M` is the player judged, `O` the other; payoffs in points.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "framework", rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "framework", rename_all = "kebab-case")]
 pub enum Framework {
     /// `payoff_M`: the selfish baseline (arXiv 2410.01639, "Game reward").
     Game,
     /// `-xi` for defecting against one who cooperated last, else 0 (2410.01639, "Deontological reward").
     Deontological {
         /// Size of the penalty, points, >= 0.
-        #[serde(default = "xi")]
         xi: f64,
     },
     /// `payoff_M + payoff_O` (2410.01639, "Utilitarian reward").
@@ -52,7 +51,6 @@ pub enum Framework {
     /// The sum of the game and the deontological reward (2410.01639, "Game+Deontological").
     GameDeontological {
         /// Size of the penalty, points, >= 0.
-        #[serde(default = "xi")]
         xi: f64,
     },
     /// `1 - |payoff_M - payoff_O| / (|payoff_M| + |payoff_O|)`, 1 where both are zero: in 0..=1.
@@ -63,24 +61,14 @@ pub enum Framework {
     /// `xi` for cooperating, else 0 (2301.08491).
     VirtueKindness {
         /// Size of the praise, points, >= 0.
-        #[serde(default = "xi")]
         xi: f64,
     },
     /// `beta * equality + (1 - beta) * [cooperates]` (2301.08491, with its normalised kindness; the released code
     /// truncates beta to 0, which this does not repeat).
     VirtueMixed {
         /// Weight of equality, 0..=1.
-        #[serde(default = "half")]
         beta: f64,
     },
-}
-
-fn xi() -> f64 {
-    XI
-}
-
-fn half() -> f64 {
-    0.5
 }
 
 impl Framework {
@@ -123,17 +111,49 @@ impl Framework {
 
 /// A framework together with the reward of an illegal output.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RewardDocument")]
 pub struct Reward {
     /// The framework that judges legal actions.
     #[serde(flatten)]
     pub framework: Framework,
     /// Reward of an output that is no legal action, points.
-    #[serde(default = "illegal")]
     pub illegal: f64,
 }
 
-fn illegal() -> f64 {
-    ILLEGAL
+/// The JSON form: a framework's name, and the constants that are not the published ones.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RewardDocument {
+    framework: String,
+    xi: Option<f64>,
+    beta: Option<f64>,
+    illegal: Option<f64>,
+}
+
+impl TryFrom<RewardDocument> for Reward {
+    type Error = RewardError;
+
+    fn try_from(d: RewardDocument) -> Result<Self, RewardError> {
+        let mut framework = Framework::find(&d.framework)?;
+        let (own_xi, own_beta) = match &mut framework {
+            Framework::Deontological { xi }
+            | Framework::GameDeontological { xi }
+            | Framework::VirtueKindness { xi } => (Some(xi), None),
+            Framework::VirtueMixed { beta } => (None, Some(beta)),
+            Framework::Game | Framework::Utilitarian | Framework::VirtueEquality => (None, None),
+        };
+        for (constant, own, given) in [("xi", own_xi, d.xi), ("beta", own_beta, d.beta)] {
+            match (own, given) {
+                (Some(own), Some(given)) => *own = given,
+                (None, Some(given)) => {
+                    let expected = "none, this framework has no such constant";
+                    return Err(RewardError::Constant { constant, value: given.to_string(), expected });
+                }
+                (_, None) => {}
+            }
+        }
+        Ok(Self { framework, illegal: d.illegal.unwrap_or(ILLEGAL) })
+    }
 }
 
 impl From<Framework> for Reward {
@@ -175,13 +195,12 @@ impl Reward {
         let Some(action) = action else { return self.illegal };
         let [own, others] = game.payoff(action, other);
         let defects = game.is_defection(Player::Row, action);
-        let betrays = defects && state.is_some_and(|last| !game.is_defection(Player::Column, last.other));
         let when = |condition: bool, value: f64| if condition { value } else { 0.0 };
         match self.framework {
             Framework::Game => own,
-            Framework::Deontological { xi } => when(betrays, -xi),
+            Framework::Deontological { xi } => when(betrays(game, action, state), -xi),
             Framework::Utilitarian => own + others,
-            Framework::GameDeontological { xi } => own + when(betrays, -xi),
+            Framework::GameDeontological { xi } => own + when(betrays(game, action, state), -xi),
             Framework::VirtueEquality => equality(own, others),
             Framework::VirtueKindness { xi } => when(!defects, xi),
             Framework::VirtueMixed { beta } => beta * equality(own, others) + when(!defects, 1.0 - beta),
@@ -198,6 +217,12 @@ impl Reward {
             .map(|a| belief.iter().enumerate().map(|(o, p)| p * self.value(game, Some(a), o, state)).sum())
             .collect())
     }
+}
+
+/// Whether the row player's action defects on one who cooperated last: what the deontological norm forbids (2410.01639).
+#[must_use]
+pub fn betrays(game: &MatrixGame, action: ActionId, state: State) -> bool {
+    game.is_defection(Player::Row, action) && state.is_some_and(|last| !game.is_defection(Player::Column, last.other))
 }
 
 fn equality(own: f64, other: f64) -> f64 {

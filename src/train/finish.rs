@@ -9,14 +9,15 @@ use super::curriculum::{Labels, Styles};
 use super::export::write_adapter;
 use super::finetune::Finetuning;
 use super::labels::{Split, any, draw};
+use crate::Result;
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
 use crate::agent::prompt::{PROMPT_VERSION, Style};
 use crate::agent::scenario::Scenario;
 use crate::agent::verify::{Verification, verify};
+use crate::engine::files::replace;
 use crate::engine::{Adapter, ContextOptions, Model};
 use crate::game::{History, Named};
-use crate::{Error, Result};
 
 /// Decisions recorded in an adapter: five games, their states, a style each.
 fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
@@ -75,7 +76,7 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
         record(model, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
         write_adapter(&draft, run.decoder(), &run.theta, c, &manifest)?;
         let verified = verify(&Adapter::load(model, &draft)?)?;
-        std::fs::rename(&draft, path).map_err(Error::io(path))?;
+        replace(&draft, path)?;
         Ok(verified)
     };
     write().inspect_err(|_| _ = std::fs::remove_file(&draft))

@@ -1,7 +1,7 @@
 //! Floor 4 (feature `train`): moral fine-tuning with exact gradients, and pretraining of the default model.
 //!
-//! One hand-written decoder block, forward and backward, on the `gemm` crate (`trainer.md`); prompts packed as token
-//! tries so that shared prefixes are computed once in both directions. Called by the command line.
+//! One hand-written decoder block, forward and backward, on the `gemm` crate; prompts packed as token tries so that shared
+//! prefixes are computed once in both directions. Called by the command line.
 #![forbid(unsafe_code)]
 
 mod adam;
@@ -14,6 +14,7 @@ mod decoder;
 pub mod export;
 pub mod finetune;
 pub mod finish;
+pub mod init;
 mod kernels;
 pub mod labels;
 mod linear;

@@ -1,4 +1,4 @@
-//! The exact objective of one-step moral fine-tuning (architecture.md, "Training, in one paragraph").
+//! The exact objective of one-step moral fine-tuning.
 //!
 //! `J = sum_s w(s) [ sum_a pi(a|s) R(s,a) - beta KL(pi(.|s) || ref(.|s)) + lambda log L(s) ]`
 //!

@@ -11,7 +11,8 @@ use probity::engine::gguf::GgmlType;
 use probity::engine::{Model, ModelOptions};
 use probity::train::Decoder;
 use probity::train::export::write_model;
-use probity::train::pretrain::{PretrainConfig, init};
+use probity::train::init::init;
+use probity::train::pretrain::PretrainConfig;
 use probity::train::vocab::{self, Vocabulary};
 
 /// The project's folder.

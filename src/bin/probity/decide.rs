@@ -66,7 +66,7 @@ pub struct Args {
     /// Seed of the agent's random stream.
     #[arg(long)]
     seed: Option<u64>,
-    /// Threads; one a processor where not given.
+    /// Threads; where not given, as many as the processor has and the model keeps busy.
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Print the decision's record as JSON.
@@ -108,10 +108,7 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         scenario.game = game(name)?;
         scenario.history.clear();
     }
-    if let Some(labels) = &args.labels {
-        let other = args.other_labels.as_ref().unwrap_or(labels);
-        scenario.game = scenario.game.with_labels(labels, other)?;
-    }
+    scenario.game = scenario.game.relabelled(args.labels.as_deref(), args.other_labels.as_deref())?;
     if let (Some(own), Some(other)) = (&args.own_last, &args.other_last) {
         let own = scenario.game.action(Player::Row, own)?;
         let other = scenario.game.action(Player::Column, other)?;

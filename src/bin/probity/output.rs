@@ -1,10 +1,11 @@
 //! What every subcommand prints the same way.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use probity::engine::files::write_whole;
 use serde::Serialize;
 
 /// Wrong usage that clap cannot see: exit code 2.
@@ -14,7 +15,8 @@ pub struct Usage(pub String);
 
 /// Prints a line; a reader that has gone away (`probity inspect x | head`) ends the program quietly.
 pub fn line(text: std::fmt::Arguments<'_>) {
-    if let Err(e) = writeln!(std::io::stdout().lock(), "{text}") {
+    let mut out = std::io::stdout().lock();
+    if let Err(e) = writeln!(out, "{text}").and_then(|()| out.flush()) {
         let gone = e.kind() == std::io::ErrorKind::BrokenPipe;
         std::process::exit(if gone { 0 } else { 1 });
     }
@@ -28,18 +30,13 @@ pub(crate) use say;
 
 /// Prints a value as one JSON document.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    line(format_args!("{}", serde_json::to_string_pretty(value)?));
     Ok(())
 }
 
 /// Prints a value as one line of JSON, at once.
 pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    writeln!(out)?;
-    out.flush()?;
+    line(format_args!("{}", serde_json::to_string(value)?));
     Ok(())
 }
 
@@ -70,6 +67,6 @@ pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
 /// Puts the resolved config into a run folder and opens its log, a line of JSON a step, at the end.
 pub fn run_log(folder: &Path, config: &str) -> anyhow::Result<File> {
     let (path, log) = (folder.join("config.toml"), folder.join("steps.jsonl"));
-    fs::write(&path, config).with_context(|| path.display().to_string())?;
+    write_whole(&path, |out| out.write_all(config.as_bytes()))?;
     File::options().create(true).append(true).open(&log).with_context(|| log.display().to_string())
 }

@@ -90,7 +90,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         config.seed = seed;
     }
     let folder = args.run.clone().unwrap_or_else(|| args.out.with_extension("run"));
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let checkpoint = folder.join("checkpoint.bin");
 
     let model = builtin::open_model(&args.model)?;
@@ -103,6 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
         return Err(output::Usage(problem).into());
     }
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut log = output::run_log(&folder, &config.to_toml())?;
 
     let stop = Arc::new(AtomicBool::new(false));

@@ -1,6 +1,6 @@
 //! GGUF files: read and checked in Rust before C++ sees a byte, and written whole.
 //!
-//! llama.cpp checks much and aborts the process on some of what it does not check (`llama-engine.md`, 4.1 to 4.3); a
+//! llama.cpp checks much and aborts the process on some of what it does not check; a
 //! file that passed [`Gguf::read`] and the preflight next door has no known way to do that.
 
 mod read;

@@ -191,15 +191,6 @@ impl Gguf {
         }
     }
 
-    /// An `f32`.
-    #[must_use]
-    pub fn f32(&self, key: &str) -> Option<f32> {
-        match self.get(key) {
-            Some(Value::F32(v)) => Some(*v),
-            _ => None,
-        }
-    }
-
     /// An array of texts.
     #[must_use]
     pub fn strs(&self, key: &str) -> Option<&[String]> {

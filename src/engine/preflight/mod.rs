@@ -1,4 +1,4 @@
-//! What must hold of a file before llama.cpp may open it: the checklist of `llama-engine.md`, 4.4.
+//! What must hold of a file before llama.cpp may open it.
 //!
 //! Every check stands for an input that aborts or crashes the process further down, or that would silently compute
 //! something else than what was meant.

@@ -1,0 +1,134 @@
+//! Pretraining of the default model on the corpus of game literacy.
+
+mod config;
+mod evaluate;
+mod lessons;
+
+use std::ops::Range;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use self::lessons::{Batch, Target, batch, cross_entropy};
+use super::adam::{Adam, clip};
+use super::corpus;
+use super::decoder::Decoder;
+use super::init::init;
+use super::labels::Split;
+use super::muon::{self, Place};
+use super::pack::Pack;
+use super::shards::Shards;
+use crate::engine::Model;
+use crate::{Error, Result};
+pub use config::PretrainConfig;
+
+/// What a step reports.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StepReport {
+    /// Steps done.
+    pub step: u64,
+    /// Mean cross-entropy of the answers' tokens, nats.
+    pub loss: f64,
+    /// Norm of the gradient before clipping.
+    pub norm: f32,
+    /// Learning rate used.
+    pub rate: f32,
+    /// Tokens seen so far.
+    pub tokens: u64,
+}
+
+/// A run in progress; everything in it but the buffers is a checkpoint.
+pub struct Pretraining {
+    /// The config.
+    pub config: PretrainConfig,
+    decoder: Decoder,
+    /// The weights.
+    pub theta: Vec<f32>,
+    /// The optimiser.
+    pub adam: Adam,
+    /// Tokens seen so far.
+    pub tokens: u64,
+    /// The hidden layers' matrices, which Muon steps.
+    matrices: Vec<Place>,
+    /// Embedding and gains, which Adam steps.
+    rest: Vec<Range<usize>>,
+    grads: Vec<f32>,
+    shards: Shards,
+}
+
+impl Pretraining {
+    /// A fresh run.
+    #[must_use]
+    pub fn new(config: PretrainConfig) -> Self {
+        let decoder = Decoder::trained(&config.shape());
+        let theta = init(&decoder, config.seed);
+        let adam = Adam::new(theta.len(), 0.98, config.decay);
+        let grads = vec![0.0; theta.len()];
+        let (mut matrices, mut rest) = (Vec::new(), Vec::new());
+        for (name, dims, range) in decoder.base_tensors() {
+            match dims[..] {
+                [columns, rows] if name != "token_embd.weight" => {
+                    matrices.push(Place { range, rows: rows as usize, columns: columns as usize });
+                }
+                _ => rest.push(range),
+            }
+        }
+        Self { config, decoder, theta, adam, tokens: 0, matrices, rest, grads, shards: Shards::default() }
+    }
+
+    /// The decoder that `theta` belongs to.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Takes one step; `vocabulary` is the model opened for its tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Training`] when the loss is no number any more.
+    pub fn step(&mut self, vocabulary: &Model) -> Result<StepReport> {
+        let c = &self.config;
+        let step = self.adam.step;
+        let per_shard = c.lessons / c.shards;
+        let reading = if (step as f64) < c.reading_until * c.steps as f64 { c.reading } else { 0.0 };
+        let ease = c.ease_at(step);
+        let batches = (0..c.shards)
+            .into_par_iter()
+            .map(|s| {
+                let first = step * c.lessons as u64 + (s * per_shard) as u64;
+                let lessons = (0..per_shard as u64)
+                    .map(|i| corpus::lesson(c.seed, first + i, Split::Train, [c.chains, c.turns], ease));
+                batch(vocabulary, lessons, reading)
+            })
+            .collect::<Result<Vec<Batch>>>()?;
+        let (packs, targets): (Vec<Pack>, Vec<_>) = batches.into_iter().map(|b| (b.pack, b.targets)).unzip();
+        let weight = |of: &dyn Fn(&&Target) -> bool| targets.iter().flatten().filter(of).map(|t| t.weight).sum::<f32>();
+        let (n, all) = (weight(&|t| t.answer), weight(&|_| true));
+        let width = c.vocabulary;
+        let losses = self.shards.gradient(&self.decoder, &self.theta, &packs, &mut self.grads, |i, logits| {
+            cross_entropy(logits, width, &targets[i], 1.0 / all)
+        });
+        let loss = losses.iter().sum::<f64>() / f64::from(n);
+        if !loss.is_finite() {
+            return Err(Error::Training {
+                problem: format!("the loss is {loss} at step {step}; a lower rate may help"),
+            });
+        }
+        self.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
+        let norm = clip(&mut self.grads, 1.0);
+        let rate = c.rate_at(step);
+        muon::step(&self.matrices, &mut self.theta, &self.grads, &mut self.adam.m, rate, c.decay);
+        self.adam.step_within(&mut self.theta, &self.grads, rate, self.rest.iter().cloned());
+        Ok(StepReport { step: step + 1, loss, norm, rate, tokens: self.tokens })
+    }
+}
+
+/// Loads the vocabulary of a model file.
+///
+/// # Errors
+/// As [`Model::open`].
+pub fn open_vocabulary(path: &Path) -> Result<Model> {
+    let options = crate::engine::ModelOptions { vocab_only: true, mmap: false, ..Default::default() };
+    Model::open(path, options, |_| true)
+}
