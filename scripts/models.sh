@@ -13,3 +13,15 @@ for name in game deontological utilitarian game+deontological game-then-deontolo
     probity train --recipe "$name" --model "$run/default.gguf" --run "$run/$name" $(resume "$run/$name") --out "$run/$name.gguf"
 done
 cp "$run"/*.gguf models/
+# For comparison only: adapters as the paper trains them, on one game with fixed labels.
+mkdir -p "$run/paper"
+for name in game deontological utilitarian game+deontological; do
+    # shellcheck disable=SC2046
+    probity train --recipe "paper-$name" --model "$run/default.gguf" --run "$run/paper/$name" $(resume "$run/paper/$name") \
+        --out "$run/paper/paper-$name.gguf"
+done
+# The program carries what is in models/: built anew, it draws the picture, and a test writes the card's tables.
+probity demo --picture docs/policies.svg >/dev/null
+make lib-native
+PROBITY_UPDATE_CARD=1 PROBITY_PAPER_ADAPTERS="$PWD/$run/paper" RUSTFLAGS="-C target-cpu=native" \
+    cargo test --quiet --release --test shipped_figures
