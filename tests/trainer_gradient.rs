@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use probity::engine::Token;
 use probity::engine::preflight::{Architecture, ModelShape};
 use probity::train::init::{init, normal};
-use probity::train::objective::{Decision, Terms, all_scores, objective, sequences, sources};
+use probity::train::objective::{Question, Terms, all_scores, objective, push};
 use probity::train::{Decoder, Pack, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -188,30 +188,9 @@ fn the_objective_against_pytorch() {
     }
 
     let mut pack = Pack::default();
-    let all: Vec<_> = r.decisions.iter().flat_map(|d| sequences(&d.prompt, &r.options)).collect();
-    let nodes = pack.push(&all);
-    let reads: Vec<Vec<(u32, Token)>> = nodes
-        .iter()
-        .enumerate()
-        .map(|(i, nodes)| {
-            let n = r.options.len();
-            sources(nodes, r.decisions[i / n].prompt.len(), &r.options[i % n]).collect()
-        })
-        .collect();
-    pack.request(reads.iter().flatten().map(|(node, _)| *node));
-    let decisions: Vec<Decision> = r
-        .decisions
-        .iter()
-        .zip(reads.chunks(r.options.len()))
-        .map(|(d, reads)| Decision {
-            reads: reads
-                .iter()
-                .map(|reads| reads.iter().map(|&(node, token)| (pack.output_row(node), token)).collect())
-                .collect(),
-            rewards: d.rewards.clone(),
-            weight: d.weight,
-        })
-        .collect();
+    let question =
+        |d: &ReferenceDecision| Question { prompt: d.prompt.clone(), rewards: d.rewards.clone(), weight: d.weight };
+    let decisions = push(&mut pack, r.decisions.iter().map(question).collect(), &r.options);
     let references: Vec<Vec<f64>> = r.decisions.iter().map(|d| d.reference.clone()).collect();
 
     let mut tape = Tape::default();

@@ -8,13 +8,13 @@ use std::path::Path;
 
 use probity::agent::prompt::{Style, encode, options, prompt};
 use probity::engine::gguf::GgmlType;
-use probity::engine::score::Scorer;
+use probity::engine::score::{PromptTokens, Scorer};
 use probity::engine::{Adapter, Context, ContextOptions, Model};
 use probity::game::History;
 use probity::train::corpus::random_game;
 use probity::train::init::normal;
 use probity::train::labels::Split;
-use probity::train::objective::{Decision, Terms, all_scores, objective, optimum, sequences, softmax, sources};
+use probity::train::objective::{Question, Terms, all_scores, objective, optimum, push, softmax};
 use probity::train::{Decoder, Pack, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -35,24 +35,10 @@ fn largest_gap(model: &Model, adapter: Option<&Path>, decoder: &Decoder, theta: 
         let states = std::iter::once(None).chain(History::states(&game).map(Some));
         let tokens: Vec<_> = states.map(|s| encode(model, &prompt(&game, s, styles[i % 16])).unwrap()).collect();
         let mut pack = Pack::default();
-        let all: Vec<_> = tokens.iter().flat_map(|t| sequences(&t.tokens, &options)).collect();
-        let nodes = pack.push(&all);
-        let reads: Vec<Vec<(u32, i32)>> = nodes
-            .iter()
-            .enumerate()
-            .map(|(i, n)| sources(n, tokens[i / 2].tokens.len(), &options[i % 2]).collect())
-            .collect();
-        pack.request(reads.iter().flatten().map(|r| r.0));
+        let question = |t: &PromptTokens| Question { prompt: t.tokens.clone(), rewards: vec![0.0; 2], weight: 1.0 };
+        let decisions = push(&mut pack, tokens.iter().map(question).collect(), &options);
         let mut tape = Tape::default();
         decoder.forward(theta, &pack, &mut tape, 1);
-        let decisions: Vec<Decision> = reads
-            .chunks(2)
-            .map(|r| Decision {
-                reads: r.iter().map(|r| r.iter().map(|&(n, t)| (pack.output_row(n), t)).collect()).collect(),
-                rewards: vec![0.0; 2],
-                weight: 1.0,
-            })
-            .collect();
         for (tokens, mine) in tokens.iter().zip(all_scores(&decisions, &tape.logits, &pack)) {
             for (a, b) in scorer.score(tokens, &options).unwrap().iter().zip(mine) {
                 worst = worst.max((a - b).abs());
@@ -102,20 +88,8 @@ fn the_objectives_gradient() {
     let mut pack = Pack::default();
     let options = [vec![4, 5, 0], vec![4, 6, 0]];
     let prompts = [vec![1, 2, 3], vec![1, 2, 2]];
-    let all: Vec<_> = prompts.iter().flat_map(|p| sequences(p, &options)).collect();
-    let nodes = pack.push(&all);
-    let reads: Vec<Vec<(u32, i32)>> =
-        nodes.iter().enumerate().map(|(i, n)| sources(n, 3, &options[i % 2]).collect()).collect();
-    pack.request(reads.iter().flatten().map(|r| r.0));
-    let decisions: Vec<Decision> = reads
-        .chunks(2)
-        .zip([0.3, 0.7])
-        .map(|(r, weight)| Decision {
-            reads: r.iter().map(|r| r.iter().map(|&(n, t)| (pack.output_row(n), t)).collect()).collect(),
-            rewards: vec![1.0, -2.0 * weight],
-            weight,
-        })
-        .collect();
+    let question = |(prompt, weight)| Question { prompt, rewards: vec![1.0, -2.0 * weight], weight };
+    let decisions = push(&mut pack, prompts.into_iter().zip([0.3, 0.7]).map(question).collect(), &options);
     let references = vec![vec![0.4, 0.6], vec![0.9, 0.1]];
     let terms = Terms { beta: 0.5, legality: 0.2 };
     let width = 8;

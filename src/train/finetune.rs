@@ -8,7 +8,7 @@ use super::adam::{Adam, clip};
 use super::curriculum::TrainConfig;
 use super::decoder::Decoder;
 use super::init::normal;
-use super::objective::{Decision, Parts, Terms, all_scores, objective, sequences, softmax, sources};
+use super::objective::{Decision, Parts, Question, Terms, all_scores, objective, push, softmax};
 use super::pack::Pack;
 use super::shards::Shards;
 use crate::agent::prompt::{encode, options, prompt};
@@ -172,33 +172,19 @@ impl Finetuning {
         let options = options(&self.model, game)?;
         let states: Vec<_> = std::iter::once(None).chain(History::states(game).map(Some)).collect();
         let weight = 1.0 / states.len() as f64;
-        let mut all = Vec::new();
-        let mut prompts = Vec::new();
-        let mut rewards = Vec::new();
+        let mut questions = Vec::new();
         for state in states {
-            let tokens = encode(&self.model, &prompt(game, state, style))?.tokens;
-            let longest = tokens.len() + options.iter().map(Vec::len).max().unwrap_or(0);
+            let prompt = encode(&self.model, &prompt(game, state, style))?.tokens;
+            let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
             let context = self.model.shape().context;
             if longest > context {
                 return Err(Error::PromptTooLong { tokens: longest, context });
             }
-            all.extend(sequences(&tokens, &options));
-            prompts.push(tokens.len());
             let belief = c.opponent.policy(game, state)?;
-            rewards.push(c.phases[phase].reward.expected(game, state, &belief)?);
+            let rewards = c.phases[phase].reward.expected(game, state, &belief)?;
+            questions.push(Question { prompt, rewards, weight });
         }
-        let nodes = batch.pack.push(&all);
-        let reads: Vec<Vec<(u32, i32)>> = nodes
-            .iter()
-            .enumerate()
-            .map(|(i, nodes)| sources(nodes, prompts[i / options.len()], &options[i % options.len()]).collect())
-            .collect();
-        batch.pack.request(reads.iter().flatten().map(|(node, _)| *node));
-        let rows = |reads: &Vec<(u32, i32)>| reads.iter().map(|&(n, t)| (batch.pack.output_row(n), t)).collect();
-        // Later games only append outputs, so rows stay what they are.
-        for (reads, rewards) in reads.chunks(options.len()).zip(rewards) {
-            batch.decisions.push(Decision { reads: reads.iter().map(rows).collect(), rewards, weight });
-        }
+        batch.decisions.extend(push(&mut batch.pack, questions, &options));
         Ok(())
     }
 }

@@ -83,15 +83,40 @@ impl Parts {
     }
 }
 
-/// Adds a decision's sequences to those of its trie: the prompt with each option, whose last token is only read.
-#[must_use]
-pub fn sequences(prompt: &[Token], options: &[Vec<Token>]) -> Vec<Vec<Token>> {
-    options.iter().map(|o| prompt.iter().chain(&o[..o.len() - 1]).copied().collect()).collect()
+/// A decision to take.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Tokens of its prompt.
+    pub prompt: Vec<Token>,
+    /// Expected reward of each option.
+    pub rewards: Vec<f64>,
+    /// Weight of the state in the objective.
+    pub weight: f64,
 }
 
-/// The nodes whose logits give an option's tokens, given the nodes of its sequence.
-pub fn sources<'a>(nodes: &'a [u32], prompt: usize, option: &'a [Token]) -> impl Iterator<Item = (u32, Token)> + 'a {
-    nodes[prompt - 1..].iter().copied().zip(option.iter().copied())
+/// Adds questions with the same options to a pack, as one trie: each prompt with each option, whose last token is only
+/// read.
+pub fn push(pack: &mut Pack, questions: Vec<Question>, options: &[Vec<Token>]) -> Vec<Decision> {
+    let sequence = |q: &Question, o: &[Token]| q.prompt.iter().chain(&o[..o.len() - 1]).copied().collect::<Vec<_>>();
+    let all: Vec<_> = questions.iter().flat_map(|q| options.iter().map(|o| sequence(q, o))).collect();
+    let nodes = pack.push(&all);
+    // The token before each of an option's own is where that one is predicted.
+    let starts = questions.iter().flat_map(|q| options.iter().map(|_| q.prompt.len() - 1));
+    let sources: Vec<&[u32]> = nodes.iter().zip(starts).map(|(nodes, start)| &nodes[start..]).collect();
+    pack.request(sources.iter().copied().flatten().copied());
+    // Later questions only append outputs, so rows stay what they are.
+    let reads = |(nodes, option): (&&[u32], &Vec<Token>)| {
+        nodes.iter().map(|&n| pack.output_row(n)).zip(option.iter().copied()).collect()
+    };
+    questions
+        .into_iter()
+        .zip(sources.chunks(options.len()))
+        .map(|(q, sources)| Decision {
+            reads: sources.iter().zip(options).map(reads).collect(),
+            rewards: q.rewards,
+            weight: q.weight,
+        })
+        .collect()
 }
 
 /// Scores of every action: the rule of [`crate::engine::score`], read off the trainer's logits. `totals` caches the
