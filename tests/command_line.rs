@@ -37,6 +37,8 @@ fn short_recipe(folder: &Path, steps: u64) -> String {
     let mut config: toml::Table = toml::from_str(text).expect("a recipe");
     config["games_per_step"] = 4.into();
     config["shards"] = 2.into();
+    // So that a few steps have an effect that can be verified.
+    config["rate"] = 0.03.into();
     config["phases"].as_array_mut().expect("phases")[0].as_table_mut().expect("a phase")["steps"] =
         i64::try_from(steps).expect("few").into();
     let path = folder.join("short.toml");

@@ -9,7 +9,6 @@ use super::curriculum::{Labels, Styles};
 use super::export::write_adapter;
 use super::finetune::Finetuning;
 use super::labels::{Split, any, draw};
-use crate::Result;
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
 use crate::agent::prompt::{PROMPT_VERSION, Style};
@@ -18,6 +17,7 @@ use crate::agent::verify::{Verification, verify};
 use crate::engine::files::replace;
 use crate::engine::{Adapter, ContextOptions, Model};
 use crate::game::{History, Named};
+use crate::{Error, Result};
 
 /// Decisions recorded in an adapter: five games, their states, a style each.
 fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
@@ -79,7 +79,13 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
         replace(&draft, path)?;
         Ok(verified)
     };
-    write().inspect_err(|_| _ = std::fs::remove_file(&draft))
+    write().map_err(|e| {
+        let _ = std::fs::remove_file(&draft);
+        match e {
+            Error::Unverified { problem, .. } => Error::Unverified { file: path.display().to_string(), problem },
+            e => e,
+        }
+    })
 }
 
 fn record(model: &Model, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {
