@@ -57,16 +57,15 @@ fn a_resumed_run_is_the_run() {
             first.step().unwrap();
         }
     }
-    let state = Checkpoint { theta: first.theta.clone(), adam: first.adam.clone(), tokens: first.tokens };
-    state.write(&file, &config, model.fingerprint()).unwrap();
+    first.checkpoint().write(&file, &config, model.fingerprint()).unwrap();
     let saved = Checkpoint::read(&file, &config, model.fingerprint()).unwrap();
     let mut second = Finetuning::new(&model, config.clone()).unwrap();
-    (second.theta, second.adam, second.tokens) = (saved.theta, saved.adam, saved.tokens);
+    second.resume(saved);
     for _ in 5..8 {
         second.step().unwrap();
     }
-    assert!(whole.theta == second.theta, "the same bits");
-    assert_eq!(whole.tokens, second.tokens);
+    assert!(whole.theta() == second.theta(), "the same bits");
+    assert_eq!(whole.checkpoint().tokens, second.checkpoint().tokens);
     assert!(matches!(second.step(), Err(Error::Training { .. })), "past the last phase");
 
     let refused = |config: &TrainConfig, base: &str| Checkpoint::read(&file, config, base).unwrap_err().to_string();
@@ -127,15 +126,14 @@ fn pretraining_resumes_and_learns() {
         first.step(&vocabulary).unwrap();
     }
     let file = folder.path().join("checkpoint.bin");
-    let state = Checkpoint { theta: first.theta.clone(), adam: first.adam.clone(), tokens: first.tokens };
-    state.write(&file, &config, "").unwrap();
+    first.checkpoint().write(&file, &config, "").unwrap();
     let saved = Checkpoint::read(&file, &config, "").unwrap();
     let mut second = Pretraining::new(config);
-    (second.theta, second.adam, second.tokens) = (saved.theta, saved.adam, saved.tokens);
+    second.resume(saved);
     for _ in 10..24 {
         second.step(&vocabulary).unwrap();
     }
-    assert!(whole.theta == second.theta, "the same bits");
+    assert!(whole.theta() == second.theta(), "the same bits");
 }
 
 #[test]

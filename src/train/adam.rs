@@ -13,9 +13,9 @@ pub struct Adam {
     pub beta2: f32,
     /// Decoupled weight decay per unit of learning rate.
     pub decay: f32,
-    /// Steps taken.
+    /// Steps taken, whoever took them.
     pub step: u64,
-    /// First moments.
+    /// First moments; of parameters that Muon steps, its momentum.
     pub m: Vec<f32>,
     /// Second moments.
     pub v: Vec<f32>,

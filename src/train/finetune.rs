@@ -5,6 +5,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use super::adam::{Adam, clip};
+use super::checkpoint::Checkpoint;
 use super::curriculum::TrainConfig;
 use super::decoder::Decoder;
 use super::init::normal;
@@ -42,11 +43,10 @@ pub struct Finetuning {
     base: Decoder,
     decoder: Decoder,
     /// The adapter's parameters.
-    pub theta: Vec<f32>,
-    /// The optimiser.
-    pub adam: Adam,
+    theta: Vec<f32>,
+    adam: Adam,
     /// Trie nodes so far.
-    pub tokens: u64,
+    tokens: u64,
     grads: Vec<f32>,
     shards: Shards,
     reference: Shards,
@@ -112,6 +112,23 @@ impl Finetuning {
     #[must_use]
     pub fn step_count(&self) -> u64 {
         self.adam.step
+    }
+
+    /// Takes up the state of an earlier run of this config.
+    pub fn resume(&mut self, saved: Checkpoint) {
+        (self.theta, self.adam, self.tokens) = (saved.theta, saved.adam, saved.tokens);
+    }
+
+    /// The state to go on from, bit for bit.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { theta: self.theta.clone(), adam: self.adam.clone(), tokens: self.tokens }
+    }
+
+    /// The adapter's parameters.
+    #[must_use]
+    pub fn theta(&self) -> &[f32] {
+        &self.theta
     }
 
     /// Takes one step.

@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut training = Finetuning::new(&model, config.clone())?;
     if args.resume {
         let saved = Checkpoint::read(&checkpoint, &config, model.fingerprint())?;
-        (training.theta, training.adam, training.tokens) = (saved.theta, saved.adam, saved.tokens);
+        training.resume(saved);
     } else if checkpoint.exists() {
         let problem =
             format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
@@ -109,8 +109,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     let save = |t: &Finetuning| -> anyhow::Result<()> {
-        let state = Checkpoint { theta: t.theta.clone(), adam: t.adam.clone(), tokens: t.tokens };
-        Ok(state.write(&checkpoint, &t.config, model.fingerprint())?)
+        Ok(t.checkpoint().write(&checkpoint, &t.config, model.fingerprint())?)
     };
     let total = config.steps();
     let bar = output::bar(total, &config.name);

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use self::lessons::{Batch, Target, batch, cross_entropy};
 use super::adam::{Adam, clip};
+use super::checkpoint::Checkpoint;
 use super::corpus;
 use super::decoder::Decoder;
 use super::init::init;
@@ -44,11 +45,10 @@ pub struct Pretraining {
     pub config: PretrainConfig,
     decoder: Decoder,
     /// The weights.
-    pub theta: Vec<f32>,
-    /// The optimiser.
-    pub adam: Adam,
+    theta: Vec<f32>,
+    adam: Adam,
     /// Tokens seen so far.
-    pub tokens: u64,
+    tokens: u64,
     /// The hidden layers' matrices, which Muon steps.
     matrices: Vec<Place>,
     /// Embedding and gains, which Adam steps.
@@ -81,6 +81,35 @@ impl Pretraining {
     #[must_use]
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+
+    /// Takes up the state of an earlier run of this config.
+    pub fn resume(&mut self, saved: Checkpoint) {
+        (self.theta, self.adam, self.tokens) = (saved.theta, saved.adam, saved.tokens);
+    }
+
+    /// The state to go on from, bit for bit.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { theta: self.theta.clone(), adam: self.adam.clone(), tokens: self.tokens }
+    }
+
+    /// The weights.
+    #[must_use]
+    pub fn theta(&self) -> &[f32] {
+        &self.theta
+    }
+
+    /// Steps taken.
+    #[must_use]
+    pub fn step_count(&self) -> u64 {
+        self.adam.step
+    }
+
+    /// Tokens seen so far.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     /// Takes one step; `vocabulary` is the model opened for its tokenizer.
