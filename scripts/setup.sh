@@ -16,8 +16,6 @@ have make || missing+=(make)
 have c++ || missing+=(g++)
 have clang || missing+=(clang)
 libclang || missing+=(libclang-dev)
-# One test builds a program the way pkg-config says; it is for Linux only.
-[ "$(uname)" = Darwin ] || have pkg-config || missing+=(pkg-config)
 # Only what installs a Rust toolchain, where there is none.
 have cargo || have rustup || have curl || missing+=(curl ca-certificates)
 
