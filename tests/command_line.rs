@@ -37,8 +37,9 @@ fn short_recipe(folder: &Path, steps: u64) -> String {
     let mut config: toml::Table = toml::from_str(text).expect("a recipe");
     config["games_per_step"] = 4.into();
     config["shards"] = 2.into();
-    // So that a few steps have an effect that can be verified.
-    config["rate"] = 0.03.into();
+    // A random base puts nothing on the labels: without these, a few steps would learn them and no policy.
+    config["legality"] = 0.0.into();
+    config["rate"] = 0.01.into();
     config["phases"].as_array_mut().expect("phases")[0].as_table_mut().expect("a phase")["steps"] =
         i64::try_from(steps).expect("few").into();
     let path = folder.join("short.toml");
@@ -98,11 +99,10 @@ fn wrong_usage_and_bad_input_are_two() {
     let bytes = bytes.to_str().unwrap();
     let adapter = folder.path().join("adapter.gguf");
     Parts::of(&common::shipped("game")).set("adapter.lora.alpha", GgufValue::F32(f32::NAN)).write(&adapter);
-    let cases: [(&[&str], &str); 24] = [
+    let cases: [(&[&str], &str); 23] = [
         (&["decide", "--game", "ipd", "--reward", "saintly"], "saintly"),
         (&["decide", "--game", "ipd", "--tilt", "saintly:1"], "saintly"),
         (&["decide", "--game", "ipd", "--tilt", "game:1e-320"], "tilt"),
-        (&["decide", "--game", "ipd", "--adapter", "game", "--adapter", "game"], "twice"),
         (&["decide", bytes], "latin1.json"),
         (&["demo", "--rounds", "0"], "--rounds"),
         (&["train", "--recipe", "game", "--out", "x.gguf", "--checkpoint-every", "0"], "--checkpoint-every"),
