@@ -17,7 +17,7 @@ impl Pretraining {
     /// that training has come to, questions of the full one.
     ///
     /// # Errors
-    /// [`Error::Template`].
+    /// [`crate::Error::Template`].
     pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Kind, f64>> {
         let width = self.config.vocabulary;
         let seed = self.config.seed ^ 0x7e57;
