@@ -155,9 +155,9 @@ fn the_built_in_files_inspect_and_verify() {
         let manifest = json(&["inspect", name, "--json"]);
         assert_eq!(manifest["manifest"]["name"], name, "{manifest}");
         let found = json(&["verify", name, "--json"]);
-        // Five games in five states each; another processor may round a probability by a thousandth.
+        // Five games in five states each. How far a probability may lie from the recorded one, `verify` itself says.
         assert_eq!(found["vectors"], 25, "{found}");
-        assert!(found["deviation"].as_f64().unwrap() < 0.01 && found["effect"].as_f64().unwrap() > 0.3, "{found}");
+        assert!(found["effect"].as_f64().unwrap() > 0.3, "{found}");
     }
 }
 
