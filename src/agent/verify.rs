@@ -11,10 +11,9 @@ use crate::engine::score::Scorer;
 use crate::engine::{Adapter, Context, ContextOptions, Model};
 use crate::{Error, Result};
 
-/// How far a probability may lie from the recorded one. Covers other processors: two programs that sum in another order
-/// were seen to differ by 0.05 in an option's log-probability on a Q8_0 base, which near a tie is 0.025 of probability.
-/// Far below what a missing or half-applied adapter does.
-pub const TOLERANCE: f64 = 0.04;
+/// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
+/// what a missing or half-applied adapter does.
+pub const TOLERANCE: f64 = 0.02;
 /// How far an adapter must move at least one recorded decision away from the bare model.
 pub const EFFECT: f64 = 0.05;
 
