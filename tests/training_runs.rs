@@ -57,15 +57,15 @@ fn a_resumed_run_is_the_run() {
             first.step().unwrap();
         }
     }
-    first.checkpoint().write(&file, &config, model.fingerprint()).unwrap();
+    first.state().write(&file, &config, model.fingerprint()).unwrap();
     let saved = Checkpoint::read(&file, &config, model.fingerprint()).unwrap();
     let mut second = Finetuning::new(&model, config.clone()).unwrap();
     second.resume(saved);
     for _ in 5..8 {
         second.step().unwrap();
     }
-    assert!(whole.theta() == second.theta(), "the same bits");
-    assert_eq!(whole.checkpoint().tokens, second.checkpoint().tokens);
+    assert!(whole.state().theta == second.state().theta, "the same bits");
+    assert_eq!(whole.state().tokens, second.state().tokens);
     assert!(matches!(second.step(), Err(Error::Training { .. })), "past the last phase");
 
     let refused = |config: &TrainConfig, base: &str| Checkpoint::read(&file, config, base).unwrap_err().to_string();
@@ -126,14 +126,14 @@ fn pretraining_resumes_and_learns() {
         first.step(&vocabulary).unwrap();
     }
     let file = folder.path().join("checkpoint.bin");
-    first.checkpoint().write(&file, &config, "").unwrap();
+    first.state().write(&file, &config, "").unwrap();
     let saved = Checkpoint::read(&file, &config, "").unwrap();
     let mut second = Pretraining::new(config);
     second.resume(saved);
     for _ in 10..24 {
         second.step(&vocabulary).unwrap();
     }
-    assert!(whole.theta() == second.theta(), "the same bits");
+    assert!(whole.state().theta == second.state().theta, "the same bits");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //!
 //! Rules, payoffs and the answer format come first, then the last round, then the question, so that from one decision
 //! to the next the longest possible prefix stays the same. The question is the protocol's selfish one, whatever the
-//! agent's morals (arXiv 2410.01639 asks all its models the same). Labels are data: they stand between double quotes, which no label may
-//! contain, and they are bound to action ids; neither the order of mention nor the layout of the table says which
-//! action is which.
+//! agent's morals (arXiv 2410.01639 asks all its models the same). Labels are data: they stand between double quotes,
+//! which no label may contain, and they are bound to action ids; neither the order of mention nor the layout of the table
+//! says which action is which.
 
 use serde::{Deserialize, Serialize};
 

@@ -44,6 +44,12 @@ struct Head {
 }
 
 impl Checkpoint {
+    /// Steps taken.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.adam.step
+    }
+
     /// Writes a checkpoint of a run with this config on this base.
     ///
     /// # Errors

@@ -42,11 +42,7 @@ pub struct Finetuning {
     model: Model,
     base: Decoder,
     decoder: Decoder,
-    /// The adapter's parameters.
-    theta: Vec<f32>,
-    adam: Adam,
-    /// Trie nodes so far.
-    tokens: u64,
+    state: Checkpoint,
     grads: Vec<f32>,
     shards: Shards,
     reference: Shards,
@@ -87,9 +83,7 @@ impl Finetuning {
             model: model.clone(),
             base,
             decoder,
-            theta,
-            adam,
-            tokens: 0,
+            state: Checkpoint { theta, adam, tokens: 0 },
             grads,
             shards: Shards::default(),
             reference: Shards::default(),
@@ -108,27 +102,15 @@ impl Finetuning {
         &self.model
     }
 
-    /// Steps taken.
+    /// What training has changed, to be kept as a checkpoint.
     #[must_use]
-    pub fn step_count(&self) -> u64 {
-        self.adam.step
+    pub fn state(&self) -> &Checkpoint {
+        &self.state
     }
 
-    /// Takes up the state of an earlier run of this config.
+    /// Goes on from the state of an earlier run of this config, bit for bit.
     pub fn resume(&mut self, saved: Checkpoint) {
-        (self.theta, self.adam, self.tokens) = (saved.theta, saved.adam, saved.tokens);
-    }
-
-    /// The state to go on from, bit for bit.
-    #[must_use]
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { theta: self.theta.clone(), adam: self.adam.clone(), tokens: self.tokens }
-    }
-
-    /// The adapter's parameters.
-    #[must_use]
-    pub fn theta(&self) -> &[f32] {
-        &self.theta
+        self.state = saved;
     }
 
     /// Takes one step.
@@ -138,7 +120,7 @@ impl Finetuning {
     /// the objective is no number any more. The parameters are then those before the step.
     pub fn step(&mut self) -> Result<StepReport> {
         let c = &self.config;
-        let step = self.adam.step;
+        let step = self.state.adam.step;
         let Some((phase, _)) = c.phase_at(step) else {
             return Err(Error::Training { problem: format!("step {step} is past the last phase") });
         };
@@ -162,7 +144,7 @@ impl Finetuning {
         });
         let terms = Terms { beta: c.beta, legality: c.legality };
         let weight: f64 = decisions.iter().flatten().map(|d| d.weight).sum();
-        let parts = self.shards.gradient(&self.decoder, &self.theta, &packs, &mut self.grads, |i, logits| {
+        let parts = self.shards.gradient(&self.decoder, &self.state.theta, &packs, &mut self.grads, |i, logits| {
             objective(&decisions[i], &references[i], terms, 1.0 / weight, &packs[i], logits)
         });
         let parts = Parts::mean(&parts);
@@ -171,10 +153,10 @@ impl Finetuning {
             let problem = format!("the objective is {} at step {step}; a lower rate may help", parts.objective);
             return Err(Error::Training { problem });
         }
-        self.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
+        self.state.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
         let rate = c.rate_at(step);
-        self.adam.step(&mut self.theta, &self.grads, rate);
-        Ok(StepReport { step: step + 1, phase, parts, norm, rate, tokens: self.tokens })
+        self.state.adam.step(&mut self.state.theta, &self.grads, rate);
+        Ok(StepReport { step: step + 1, phase, parts, norm, rate, tokens: self.state.tokens })
     }
 
     /// Adds every state of a game to a batch, as one trie.

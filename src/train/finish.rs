@@ -64,7 +64,7 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
         },
         prompt_version: PROMPT_VERSION,
         seed: c.seed,
-        steps: run.step_count(),
+        steps: run.state().step(),
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: self_tests(&c.labels, c.seed)?,
     };
@@ -72,9 +72,9 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
     // An adapter that is already at `path` is replaced only by one that was verified.
     let draft = path.with_added_extension("draft");
     let mut write = || {
-        write_adapter(&draft, run.decoder(), run.theta(), c, &manifest)?;
+        write_adapter(&draft, run.decoder(), &run.state().theta, c, &manifest)?;
         record(model, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
-        write_adapter(&draft, run.decoder(), run.theta(), c, &manifest)?;
+        write_adapter(&draft, run.decoder(), &run.state().theta, c, &manifest)?;
         let verified = verify(&Adapter::load(model, &draft)?)?;
         replace(&draft, path)?;
         Ok(verified)

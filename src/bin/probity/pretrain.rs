@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut training = Pretraining::new(config.clone());
     // The vocabulary is used through the engine from the first step on, so that training and runtime tokenise alike.
     let vocabulary_file = args.run.join("vocabulary.gguf");
-    write_model(&vocabulary_file, training.decoder(), training.theta(), &words, GgmlType::F16, &[])?;
+    write_model(&vocabulary_file, training.decoder(), &training.state().theta, &words, GgmlType::F16, &[])?;
     let vocabulary = open_vocabulary(&vocabulary_file)?;
     if let Some(saved) = saved {
         training.resume(saved);
@@ -102,12 +102,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     let start = Instant::now();
     let mut smooth: Option<f64> = None;
-    while training.step_count() < config.steps && !args.export {
+    while training.state().step() < config.steps && !args.export {
         let timeout = args.minutes.is_some_and(|m| start.elapsed().as_secs_f64() > 60.0 * m);
         if stop.load(Ordering::Relaxed) || timeout {
             save(&training, &checkpoint)?;
             bar.abandon();
-            eprintln!("stopped at step {} of {}; go on with --resume", training.step_count(), config.steps);
+            eprintln!("stopped at step {} of {}; go on with --resume", training.state().step(), config.steps);
             return if timeout { Ok(()) } else { Err(Error::Cancelled { what: "pretraining" }.into()) };
         }
         let report = training.step(&vocabulary)?;
@@ -139,19 +139,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "f16" => GgmlType::F16,
         _ => GgmlType::Q8_0,
     };
-    let notes = [("pretraining", serde_json::to_string(&config)?), ("tokens", training.tokens().to_string())];
+    let notes = [("pretraining", serde_json::to_string(&config)?), ("tokens", training.state().tokens.to_string())];
     let notes: Vec<(&str, String)> = notes.into_iter().collect();
-    write_model(&args.out, training.decoder(), training.theta(), &words, ty, &notes)?;
+    write_model(&args.out, training.decoder(), &training.state().theta, &words, ty, &notes)?;
     let accuracy = training.evaluate(&vocabulary, 512)?;
-    let line =
-        json!({ "model": args.out, "steps": training.step_count(), "tokens": training.tokens(), "accuracy": accuracy });
+    let line = json!({ "model": args.out, "steps": training.state().step(), "tokens": training.state().tokens, "accuracy": accuracy });
     if args.json {
         return output::json_line(&line);
     }
     say!(
         "{} tokens in {} steps; on unseen labels and games: {}",
-        training.tokens(),
-        training.step_count(),
+        training.state().tokens,
+        training.state().step(),
         spell(&accuracy)
     );
     say!("written: {}", args.out.display());
@@ -159,7 +158,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn save(training: &Pretraining, path: &std::path::Path) -> probity::Result<()> {
-    training.checkpoint().write(path, &training.config, "")
+    training.state().write(path, &training.config, "")
 }
 
 fn spell(accuracy: &std::collections::BTreeMap<probity::train::corpus::Kind, f64>) -> String {

@@ -108,19 +108,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    let save = |t: &Finetuning| -> anyhow::Result<()> {
-        Ok(t.checkpoint().write(&checkpoint, &t.config, model.fingerprint())?)
-    };
+    let save =
+        |t: &Finetuning| -> anyhow::Result<()> { Ok(t.state().write(&checkpoint, &t.config, model.fingerprint())?) };
     let total = config.steps();
     let bar = output::bar(total, &config.name);
-    let first = training.step_count();
+    let first = training.state().step();
     let mut last: Option<StepReport> = None;
-    while training.step_count() < total {
-        let paused = args.pause_after.is_some_and(|n| training.step_count() - first >= n);
+    while training.state().step() < total {
+        let paused = args.pause_after.is_some_and(|n| training.state().step() - first >= n);
         if stop.load(Ordering::Relaxed) || paused {
             save(&training)?;
             bar.abandon();
-            eprintln!("stopped at step {} of {total}; go on with --resume", training.step_count());
+            eprintln!("stopped at step {} of {total}; go on with --resume", training.state().step());
             return if paused { Ok(()) } else { Err(Error::Cancelled { what: "training" }.into()) };
         }
         let report = training.step()?;

@@ -21,7 +21,7 @@ impl Pretraining {
     pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Kind, f64>> {
         let width = self.config.vocabulary;
         let seed = self.config.seed ^ 0x7e57;
-        let now = self.config.ease_at(self.adam.step);
+        let now = self.config.ease_at(self.state.adam.step);
         let ease = Ease { questions: 0.0, lists: if now.lists < 1.0 { 0.0 } else { 1.0 }, ..now };
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
         for first in (0..lessons).step_by(32) {
@@ -38,7 +38,7 @@ impl Pretraining {
                 packs.push(pack);
                 paths.push(all.into_iter().zip(nodes).collect::<Vec<_>>());
             }
-            let judged = self.shards.logits(&self.decoder, &self.theta, &packs, |i, logits| {
+            let judged = self.shards.logits(&self.decoder, &self.state.theta, &packs, |i, logits| {
                 logits.chunks_exact_mut(width).for_each(log_softmax);
                 let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
                     let (mut log_p, mut greedy) = (0.0, true);

@@ -44,11 +44,7 @@ pub struct Pretraining {
     /// The config.
     pub config: PretrainConfig,
     decoder: Decoder,
-    /// The weights.
-    theta: Vec<f32>,
-    adam: Adam,
-    /// Tokens seen so far.
-    tokens: u64,
+    state: Checkpoint,
     /// The hidden layers' matrices, which Muon steps.
     matrices: Vec<Place>,
     /// Embedding and gains, which Adam steps.
@@ -74,42 +70,25 @@ impl Pretraining {
                 _ => rest.push(range),
             }
         }
-        Self { config, decoder, theta, adam, tokens: 0, matrices, rest, grads, shards: Shards::default() }
+        let state = Checkpoint { theta, adam, tokens: 0 };
+        Self { config, decoder, state, matrices, rest, grads, shards: Shards::default() }
     }
 
-    /// The decoder that `theta` belongs to.
+    /// The decoder that the weights belong to.
     #[must_use]
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
     }
 
-    /// Takes up the state of an earlier run of this config.
+    /// What training has changed, to be kept as a checkpoint.
+    #[must_use]
+    pub fn state(&self) -> &Checkpoint {
+        &self.state
+    }
+
+    /// Goes on from the state of an earlier run of this config, bit for bit.
     pub fn resume(&mut self, saved: Checkpoint) {
-        (self.theta, self.adam, self.tokens) = (saved.theta, saved.adam, saved.tokens);
-    }
-
-    /// The state to go on from, bit for bit.
-    #[must_use]
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { theta: self.theta.clone(), adam: self.adam.clone(), tokens: self.tokens }
-    }
-
-    /// The weights.
-    #[must_use]
-    pub fn theta(&self) -> &[f32] {
-        &self.theta
-    }
-
-    /// Steps taken.
-    #[must_use]
-    pub fn step_count(&self) -> u64 {
-        self.adam.step
-    }
-
-    /// Tokens seen so far.
-    #[must_use]
-    pub fn tokens(&self) -> u64 {
-        self.tokens
+        self.state = saved;
     }
 
     /// Takes one step; `vocabulary` is the model opened for its tokenizer.
@@ -118,7 +97,7 @@ impl Pretraining {
     /// [`Error::Training`] when the loss is no number any more.
     pub fn step(&mut self, vocabulary: &Model) -> Result<StepReport> {
         let c = &self.config;
-        let step = self.adam.step;
+        let step = self.state.adam.step;
         let per_shard = c.lessons / c.shards;
         let reading = if (step as f64) < c.reading_until * c.steps as f64 { c.reading } else { 0.0 };
         let ease = c.ease_at(step);
@@ -135,7 +114,7 @@ impl Pretraining {
         let weight = |of: &dyn Fn(&&Target) -> bool| targets.iter().flatten().filter(of).map(|t| t.weight).sum::<f32>();
         let (n, all) = (weight(&|t| t.answer), weight(&|_| true));
         let width = c.vocabulary;
-        let losses = self.shards.gradient(&self.decoder, &self.theta, &packs, &mut self.grads, |i, logits| {
+        let losses = self.shards.gradient(&self.decoder, &self.state.theta, &packs, &mut self.grads, |i, logits| {
             cross_entropy(logits, width, &targets[i], 1.0 / all)
         });
         let loss = losses.iter().sum::<f64>() / f64::from(n);
@@ -144,12 +123,12 @@ impl Pretraining {
                 problem: format!("the loss is {loss} at step {step}; a lower rate may help"),
             });
         }
-        self.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
+        self.state.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
         let norm = clip(&mut self.grads, 1.0);
         let rate = c.rate_at(step);
-        muon::step(&self.matrices, &mut self.theta, &self.grads, &mut self.adam.m, rate, c.decay);
-        self.adam.step_within(&mut self.theta, &self.grads, rate, self.rest.iter().cloned());
-        Ok(StepReport { step: step + 1, loss, norm, rate, tokens: self.tokens })
+        muon::step(&self.matrices, &mut self.state.theta, &self.grads, &mut self.state.adam.m, rate, c.decay);
+        self.state.adam.step_within(&mut self.state.theta, &self.grads, rate, self.rest.iter().cloned());
+        Ok(StepReport { step: step + 1, loss, norm, rate, tokens: self.state.tokens })
     }
 }
 
