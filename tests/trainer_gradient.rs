@@ -2,10 +2,12 @@
 
 #![cfg(feature = "train")]
 
+mod common;
+
 use std::collections::BTreeMap;
 
 use probity::engine::Token;
-use probity::engine::preflight::{Architecture, ModelShape};
+use probity::engine::preflight::{Architecture, ModelShape, Rotation};
 use probity::train::init::{init, normal};
 use probity::train::objective::{Question, Terms, all_scores, objective, push};
 use probity::train::{Decoder, Pack, Tape};
@@ -22,7 +24,11 @@ fn shape(n_head_kv: usize, tied: bool) -> ModelShape {
         n_head_kv,
         head_dim: 4,
         rms_eps: 1e-5,
-        rope_base: 10_000.0,
+        rotation: Rotation { base: 10_000.0, scale: 1.0 },
+        window: None,
+        attention_scale: 0.5,
+        attention_cap: None,
+        logit_cap: None,
         context: 64,
         n_vocab: 11,
         tied,
@@ -57,8 +63,9 @@ fn check(decoder: &Decoder, theta: &[f32], names: &[(String, std::ops::Range<usi
     decoder.backward(theta, &pack, &mut tape, &mut grads, 1);
 
     for (name, range) in names {
-        // A random direction within the tensor, at a step that suits f32 and the tensor's size, extrapolated (Richardson).
-        let direction: Vec<f32> = range.clone().map(|_| normal(&mut rng)).collect();
+        // A random direction within the tensor, in which nothing cancels, so that it stands out of the noise of f32; at a
+        // step that changes the loss by more than its noise and little enough to extrapolate (Richardson).
+        let direction: Vec<f32> = grads[range.clone()].iter().map(|g| normal(&mut rng).abs() * g.signum()).collect();
         let along: f64 = grads[range.clone()].iter().zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
         let at = |step: f32| {
             let mut moved = theta.to_vec();
@@ -69,9 +76,10 @@ fn check(decoder: &Decoder, theta: &[f32], names: &[(String, std::ops::Range<usi
         };
         let rms = (theta[range.clone()].iter().map(|t| t * t).sum::<f32>() / range.len() as f32).sqrt();
         let central = |step: f32| (at(step) - at(-step)) / f64::from(2.0 * step);
-        let step = 4e-3 * rms;
+        let step = (0.02 / along.abs() as f32).min(2e-2 * rms);
         let difference = (4.0 * central(step / 2.0) - central(step)) / 3.0;
-        let scale = along.abs().max(difference.abs()).max(0.02);
+        let scale = along.abs().max(difference.abs()).max(0.1);
+        let name = format!("{} {name}", decoder.shape().architecture.name());
         assert!((along - difference).abs() / scale < 0.02, "{name}: gradient {along}, finite difference {difference}");
     }
 }
@@ -81,8 +89,25 @@ fn every_base_tensor() {
     for (kv, tied) in [(4, true), (2, true), (1, false)] {
         let decoder = Decoder::trained(&shape(kv, tied));
         let theta: Vec<f32> = init(&decoder, 3).iter().map(|w| w * 1.5).collect();
-        let names: Vec<_> = decoder.base_tensors().into_iter().map(|(n, _, r)| (n, r)).collect();
+        let names: Vec<_> = decoder.base_tensors().iter().map(|(n, _, r)| (n.clone(), r.clone())).collect();
         check(&decoder, &theta, &names);
+    }
+}
+
+#[test]
+fn every_tensor_of_every_architecture() {
+    for mut shape in common::architectures(32) {
+        // The tries of this test are short, and a window has to end within them.
+        if let Some(window) = &mut shape.window {
+            window.tokens = 3;
+        }
+        shape.n_vocab = 11;
+        let decoder = Decoder::trained(&shape).with_lora(3, 6.0);
+        let base = decoder.base_tensors().iter().map(|(_, _, r)| r.end).max().unwrap();
+        let mut theta = common::lively(&decoder, 3);
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        theta[base..].iter_mut().for_each(|w| *w = 0.1 * normal(&mut rng));
+        check(&decoder, &theta, &parameter_names(&decoder));
     }
 }
 
@@ -174,7 +199,11 @@ fn the_objective_against_pytorch() {
         n_head_kv: r.shape.kv_heads,
         head_dim: r.shape.width / r.shape.heads,
         rms_eps: r.shape.eps,
-        rope_base: r.shape.rope_base,
+        rotation: Rotation { base: r.shape.rope_base, scale: 1.0 },
+        window: None,
+        attention_scale: ((r.shape.width / r.shape.heads) as f32).sqrt().recip(),
+        attention_cap: None,
+        logit_cap: None,
         context: 64,
         n_vocab: r.shape.vocabulary,
         tied: true,
@@ -216,7 +245,7 @@ fn the_objective_against_pytorch() {
 }
 
 fn parameter_names(decoder: &Decoder) -> Vec<(String, std::ops::Range<usize>)> {
-    let mut names: Vec<_> = decoder.base_tensors().into_iter().map(|(n, _, r)| (n, r)).collect();
+    let mut names: Vec<_> = decoder.base_tensors().iter().map(|(n, _, r)| (n.clone(), r.clone())).collect();
     for (i, block) in decoder.blocks().iter().enumerate() {
         for (name, linear) in block.linears() {
             let lora = linear.lora.as_ref().expect("every layer has one");

@@ -65,16 +65,28 @@ pub fn round_activations(ty: GgmlType, values: &mut [f32], scratch: &mut Vec<u8>
     // and both converters are told the exact number of elements.
     unsafe {
         let target = (*sys::ggml_get_type_traits_cpu(ty.id)).vec_dot_type;
-        let (Some(encode), Some(decode)) =
-            ((*sys::ggml_get_type_traits_cpu(target)).from_float, (*sys::ggml_get_type_traits(target)).to_float)
-        else {
-            return;
-        };
+        let Some(encode) = (*sys::ggml_get_type_traits_cpu(target)).from_float else { return };
         let traits = &*sys::ggml_get_type_traits(target);
         assert!((values.len() as i64) % traits.blck_size == 0, "activations are not whole blocks");
         scratch.resize(values.len() / traits.blck_size as usize * traits.type_size, 0);
         encode(values.as_ptr(), scratch.as_mut_ptr().cast(), values.len() as i64);
-        decode(scratch.as_ptr().cast(), values.as_mut_ptr(), values.len() as i64);
+        if target == sys::GGML_TYPE_Q8_K {
+            decode_q8_k(scratch, values);
+        } else if let Some(decode) = traits.to_float {
+            decode(scratch.as_ptr().cast(), values.as_mut_ptr(), values.len() as i64);
+        }
+    }
+}
+
+/// The one type for activations that ggml has no decoder for: blocks of an f32 scale, 256 int8 values, and sums of them.
+fn decode_q8_k(bytes: &[u8], values: &mut [f32]) {
+    const VALUES: usize = 256;
+    const BLOCK: usize = 4 + VALUES + VALUES / 16 * 2;
+    for (block, values) in bytes.chunks_exact(BLOCK).zip(values.chunks_exact_mut(VALUES)) {
+        let scale = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+        for (v, &q) in values.iter_mut().zip(&block[4..]) {
+            *v = scale * f32::from(q.cast_signed());
+        }
     }
 }
 

@@ -50,7 +50,21 @@ pub fn write_model(
         w.set_u32(&key(name), value as u32);
     }
     w.set_f32(&key("attention.layer_norm_rms_epsilon"), shape.rms_eps);
-    w.set_f32(&key("rope.freq_base"), shape.rope_base);
+    w.set_f32(&key("rope.freq_base"), shape.rotation.base);
+    if shape.rotation.scale != 1.0 {
+        w.set_str(&key("rope.scaling.type"), "linear").set_f32(&key("rope.scaling.factor"), 1.0 / shape.rotation.scale);
+    }
+    if let Some(window) = &shape.window {
+        w.set_u32(&key("attention.sliding_window"), window.tokens as u32);
+        w.set(&key("attention.sliding_window_pattern"), Value::Bools(window.blocks.clone()));
+        w.set_f32(&key("rope.freq_base_swa"), window.rotation.base);
+    }
+    if let Some(cap) = shape.attention_cap {
+        w.set_f32(&key("attn_logit_softcapping"), cap);
+    }
+    if let Some(cap) = shape.logit_cap {
+        w.set_f32(&key("final_logit_softcapping"), cap);
+    }
 
     const NORMAL: i64 = 1;
     const CONTROL: i64 = 3;
@@ -69,7 +83,7 @@ pub fn write_model(
     }
     for (name, dims, range) in decoder.base_tensors() {
         let ty = if dims.len() == 1 { GgmlType::F32 } else { ty };
-        w.tensor(&name, &dims, ty, encode(ty, &theta[range], dims[0] as usize));
+        w.tensor(name, dims, ty, encode(ty, &theta[range.clone()], dims[0] as usize));
     }
     write_whole(path, |mut sink| w.write(&mut sink))
 }

@@ -13,7 +13,11 @@ pub fn init(decoder: &Decoder, seed: u64) -> Vec<f32> {
     let mut theta = vec![1.0; decoder.n_params()];
     let depth = (2.0 * decoder.shape().n_layer as f32).sqrt();
     for (name, dims, range) in decoder.base_tensors() {
+        let range = range.clone();
         if dims.len() == 1 {
+            if name.ends_with(".bias") {
+                theta[range].fill(0.0);
+            }
             continue;
         }
         let fan_in = (dims[0] as f32).sqrt();
@@ -30,7 +34,7 @@ pub fn init(decoder: &Decoder, seed: u64) -> Vec<f32> {
             // previous-token heads, and with them copying, took more than ten times as long to appear.
             let shared: Vec<f32> = (0..dims[0]).map(|_| normal(&mut rng) * std).collect();
             for row in theta[range].chunks_exact_mut(shared.len()) {
-                super::kernels::add(row, &shared);
+                super::decoder::kernels::add(row, &shared);
             }
         }
     }

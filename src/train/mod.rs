@@ -5,8 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod adam;
-mod attention;
-mod block;
 pub mod checkpoint;
 pub mod corpus;
 pub mod curriculum;
@@ -15,17 +13,13 @@ pub mod export;
 pub mod finetune;
 pub mod finish;
 pub mod init;
-mod kernels;
 pub mod labels;
-mod linear;
 mod muon;
 pub mod objective;
-mod pack;
 pub mod pretrain;
 mod shards;
 pub mod vocab;
 
 pub use adam::Adam;
-pub use decoder::{Decoder, Tape};
-pub use pack::Pack;
+pub use decoder::{Decoder, Pack, Tape};
 pub use shards::Shards;

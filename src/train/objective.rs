@@ -9,8 +9,8 @@
 
 use serde::Serialize;
 
-use super::kernels::exp;
-use super::pack::Pack;
+use super::decoder::Pack;
+use super::decoder::kernels::exp;
 use crate::engine::Token;
 use crate::engine::score::log_sum_exp;
 pub use crate::engine::score::softmax;

@@ -4,8 +4,8 @@
 
 use rayon::prelude::*;
 
+use super::decoder::Pack;
 use super::decoder::{Decoder, Tape};
-use super::pack::Pack;
 
 /// One shard's buffers, kept from step to step.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Shards {
             .collect();
         grads.fill(0.0);
         for shard in &self.shards[..packs.len()] {
-            super::kernels::add(grads, &shard.grads);
+            super::decoder::kernels::add(grads, &shard.grads);
         }
         results
     }

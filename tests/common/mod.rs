@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use probity::engine::gguf::GgmlType;
+use probity::engine::preflight::{Architecture, ModelShape, Rotation, Window};
 use probity::engine::{Model, ModelOptions};
 use probity::train::Decoder;
 use probity::train::export::write_model;
@@ -57,6 +58,71 @@ pub fn write_random(path: &Path, config: &PretrainConfig, ty: GgmlType, seed: u6
     write_model(path, &decoder, &init(&decoder, seed), tiny_vocabulary(), ty, &[]).expect("the model is written");
 }
 
+/// A small shape of every architecture, with what sets it apart: shared keys, biases, norms of heads, windows shorter than
+/// the prompts of a game, soft caps, a head of its own. A width of 256 suits every element type.
+pub fn architectures(width: usize) -> Vec<ModelShape> {
+    let scale = |dim: usize| (dim as f32).sqrt().recip();
+    let plain = |architecture: Architecture, n_vocab: usize| ModelShape {
+        architecture,
+        n_layer: 3,
+        n_embd: width,
+        n_ff: width,
+        n_head: 4,
+        n_head_kv: 2,
+        head_dim: width / 4,
+        rms_eps: 1e-6,
+        rotation: Rotation { base: 10_000.0, scale: 1.0 },
+        window: None,
+        attention_scale: scale(width / 4),
+        attention_cap: None,
+        logit_cap: None,
+        context: 512,
+        n_vocab,
+        tied: true,
+    };
+    let n_vocab = tiny_vocabulary().tokens.len();
+    let mut all = Architecture::ALL.map(|a| plain(a, n_vocab)).to_vec();
+    for shape in &mut all {
+        match shape.architecture {
+            Architecture::Llama => shape.rotation.scale = 0.5,
+            Architecture::Qwen2 => shape.tied = false,
+            // A head wider than its share of the stream, as Qwen 3 and Gemma have.
+            Architecture::Qwen3 => (shape.head_dim, shape.attention_scale) = (width / 2, scale(width / 2)),
+            Architecture::Gemma2 => {
+                (shape.attention_cap, shape.logit_cap) = (Some(2.0), Some(3.0));
+                let blocks = vec![true, false, true];
+                shape.window = Some(Window { tokens: 50, blocks, rotation: shape.rotation });
+            }
+            Architecture::Gemma3 => {
+                (shape.head_dim, shape.attention_scale) = (width / 2, scale(width / 2));
+                shape.rotation = Rotation { base: 1_000_000.0, scale: 0.125 };
+                let rotation = Rotation { base: 10_000.0, scale: 1.0 };
+                shape.window = Some(Window { tokens: 40, blocks: vec![true, true, false], rotation });
+            }
+        }
+    }
+    all
+}
+
+/// Random weights of a decoder in which no gain is 1 and no bias 0.
+pub fn lively(decoder: &Decoder, seed: u64) -> Vec<f32> {
+    use rand_chacha::rand_core::SeedableRng;
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let mut theta = init(decoder, seed);
+    for (name, dims, range) in decoder.base_tensors() {
+        // Logits of about 1: what rounding changes in a log-probability is proportional to them.
+        let head = match name.as_str() {
+            "output.weight" => 0.2,
+            "token_embd.weight" => 0.6,
+            _ => 1.0,
+        };
+        theta[range.clone()].iter_mut().for_each(|w| *w *= head);
+        let jitter = if dims.len() == 1 { 0.1 } else { 0.0 };
+        theta[range.clone()].iter_mut().for_each(|w| *w += jitter * probity::train::init::normal(&mut rng));
+    }
+    theta
+}
+
 /// A random model in a fresh folder.
 pub fn tiny(ty: GgmlType) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -70,7 +136,9 @@ pub fn write_lora(path: &Path, decoder: &Decoder, theta: &[f32], alpha: f32) {
     use probity::engine::gguf::GgufWriter;
     use probity::engine::numeric::encode;
     let mut w = GgufWriter::new();
-    w.set_str("general.type", "adapter").set_str("general.architecture", "llama").set_str("adapter.type", "lora");
+    w.set_str("general.type", "adapter")
+        .set_str("general.architecture", decoder.shape().architecture.name())
+        .set_str("adapter.type", "lora");
     w.set_f32("adapter.lora.alpha", alpha);
     for (i, block) in decoder.blocks().iter().enumerate() {
         for (name, linear) in block.linears() {

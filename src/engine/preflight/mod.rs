@@ -7,4 +7,4 @@ mod adapter;
 mod model;
 
 pub use adapter::{AdapterShape, check_adapter, check_fit};
-pub use model::{Architecture, ModelShape, check_model};
+pub use model::{Architecture, ModelShape, Rotation, Window, check_model};

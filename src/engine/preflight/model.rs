@@ -24,7 +24,8 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    const ALL: [Self; 5] = [Self::Llama, Self::Qwen2, Self::Qwen3, Self::Gemma2, Self::Gemma3];
+    /// Every architecture.
+    pub const ALL: [Self; 5] = [Self::Llama, Self::Qwen2, Self::Qwen3, Self::Gemma2, Self::Gemma3];
 
     /// The name in `general.architecture`.
     #[must_use]
@@ -37,6 +38,44 @@ impl Architecture {
             Self::Gemma3 => "gemma3",
         }
     }
+
+    /// Gemma scales its embeddings, norms the output of every layer too, and gates with GELU.
+    #[must_use]
+    pub fn is_gemma(self) -> bool {
+        matches!(self, Self::Gemma2 | Self::Gemma3)
+    }
+
+    /// Whether every head's queries and keys are normed.
+    #[must_use]
+    pub fn norms_heads(self) -> bool {
+        matches!(self, Self::Qwen3 | Self::Gemma3)
+    }
+
+    /// Whether queries, keys and values have biases, always.
+    #[must_use]
+    pub fn has_biases(self) -> bool {
+        self == Self::Qwen2
+    }
+}
+
+/// Rotary positions of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// Base of the frequencies.
+    pub base: f32,
+    /// What positions are multiplied with: one over the factor of linear scaling.
+    pub scale: f32,
+}
+
+/// Blocks that see a window of the text only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// A token sees itself and the tokens before it, so many in all.
+    pub tokens: usize,
+    /// Which blocks these are, a value a block.
+    pub blocks: Vec<bool>,
+    /// Their rotary positions.
+    pub rotation: Rotation,
 }
 
 /// The numbers that define a decoder, read from its header.
@@ -58,8 +97,16 @@ pub struct ModelShape {
     pub head_dim: usize,
     /// Epsilon of the RMS norms.
     pub rms_eps: f32,
-    /// Base of the rotary frequencies.
-    pub rope_base: f32,
+    /// Rotary positions, of blocks without a window.
+    pub rotation: Rotation,
+    /// The blocks with a window.
+    pub window: Option<Window>,
+    /// What products of queries and keys are multiplied with.
+    pub attention_scale: f32,
+    /// `c` where these become `c tanh(x / c)`.
+    pub attention_cap: Option<f32>,
+    /// `c` where logits become `c tanh(x / c)`.
+    pub logit_cap: Option<f32>,
     /// Context length the model was trained for, tokens.
     pub context: usize,
     /// Size of the vocabulary.
@@ -157,6 +204,15 @@ impl Check<'_> {
         for width in ["attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"] {
             self.u32_in(&key(width), Some(head_dim as u64), head_dim as u64, head_dim as u64)?;
         }
+        let factor = match self.gguf.str(&key("rope.scaling.type")) {
+            Some("none") => 1.0,
+            _ => {
+                let older = self.f32_above_zero(&key("rope.scale_linear"), Some(1.0))?;
+                self.f32_above_zero(&key("rope.scaling.factor"), Some(older))?
+            }
+        };
+        let base = self.f32_above_zero(&key("rope.freq_base"), Some(10_000.0))?;
+        let rotation = Rotation { base, scale: 1.0 / factor };
         Ok(ModelShape {
             architecture,
             n_layer,
@@ -166,11 +222,64 @@ impl Check<'_> {
             n_head_kv,
             head_dim,
             rms_eps: self.f32_above_zero(&key("attention.layer_norm_rms_epsilon"), None)?,
-            rope_base: self.f32_above_zero(&key("rope.freq_base"), Some(10_000.0))?,
+            rotation,
+            window: self.window(architecture, n_layer, rotation)?,
+            // The two largest Gemmas alone divide by another width than the head's (llama.cpp tells them by their depth).
+            attention_scale: match (architecture, n_layer) {
+                (Architecture::Gemma2, 46) | (Architecture::Gemma3, 62) => (n_embd / n_head) as f32,
+                _ => head_dim as f32,
+            }
+            .sqrt()
+            .recip(),
+            attention_cap: match architecture {
+                Architecture::Gemma2 => Some(self.f32_above_zero(&key("attn_logit_softcapping"), Some(50.0))?),
+                _ => None,
+            },
+            logit_cap: match architecture {
+                Architecture::Gemma2 => Some(self.f32_above_zero(&key("final_logit_softcapping"), Some(30.0))?),
+                Architecture::Gemma3 if self.gguf.get(&key("final_logit_softcapping")).is_some() => {
+                    Some(self.f32_above_zero(&key("final_logit_softcapping"), None)?)
+                }
+                _ => None,
+            },
             context: self.u32_in(&key("context_length"), None, 1, 1 << 24)?,
             n_vocab,
             tied: self.gguf.tensor("output.weight").is_none(),
         })
+    }
+
+    /// The blocks with a window: of a Gemma's all but every second, or every sixth, unless the file says otherwise.
+    fn window(&self, architecture: Architecture, n_layer: usize, full: Rotation) -> Result<Option<Window>> {
+        let key = |k: &str| format!("{}.{k}", architecture.name());
+        let (period, width, rotation) = match architecture {
+            Architecture::Gemma2 => (2, Some(4096), full),
+            Architecture::Gemma3 => (6, Some(0), Rotation { base: 10_000.0, scale: 1.0 }),
+            _ => return Ok(None),
+        };
+        let least = u64::from(architecture == Architecture::Gemma2);
+        let tokens = self.u32_in(&key("attention.sliding_window"), width, least, 1 << 24)?;
+        if tokens == 0 {
+            return Ok(None);
+        }
+        let pattern = key("attention.sliding_window_pattern");
+        let given = match self.gguf.get(&pattern) {
+            Some(Value::Bools(blocks)) => Some(blocks.clone()),
+            Some(Value::Uints(blocks, 32)) => Some(blocks.iter().map(|&b| b != 0).collect()),
+            Some(Value::Ints(blocks, 32)) => Some(blocks.iter().map(|&b| b != 0).collect()),
+            _ => None,
+        };
+        let blocks = match given {
+            Some(blocks) if blocks.len() == n_layer => blocks,
+            Some(blocks) => {
+                return Err(self.bad(format!("{pattern} has {} entries, expected the {n_layer} blocks", blocks.len())));
+            }
+            None => {
+                let period = self.u32_in(&pattern, Some(period), 0, 512)?;
+                (0..n_layer).map(|i| period == 0 || i % period < period - 1).collect()
+            }
+        };
+        let base = self.f32_above_zero(&key("rope.freq_base_swa"), Some(rotation.base))?;
+        Ok(Some(Window { tokens, blocks, rotation: Rotation { base, ..rotation } }))
     }
 
     /// Features that some file may switch on and that assert, or that nobody here has tested.
@@ -294,7 +403,7 @@ impl Check<'_> {
             Ok(())
         };
         matrix("token_embd.weight".into(), d, s.n_vocab)?;
-        if !s.tied {
+        if !s.tied && s.architecture != Architecture::Gemma2 {
             matrix("output.weight".into(), d, s.n_vocab)?;
         }
         for i in 0..s.n_layer {
@@ -318,8 +427,7 @@ impl Check<'_> {
             Ok(())
         };
         let llama = s.architecture == Architecture::Llama;
-        let gemma = matches!(s.architecture, Architecture::Gemma2 | Architecture::Gemma3);
-        let head_norms = matches!(s.architecture, Architecture::Qwen3 | Architecture::Gemma3);
+        let (gemma, head_norms) = (s.architecture.is_gemma(), s.architecture.norms_heads());
         vector("output_norm.weight".into(), d, true)?;
         if llama {
             for factors in ["rope_freqs", "rope_factors_long", "rope_factors_short"] {
@@ -340,7 +448,7 @@ impl Check<'_> {
                 }
             }
             for (name, length) in [("attn_q", heads), ("attn_k", kv), ("attn_v", kv)] {
-                vector(format!("blk.{i}.{name}.bias"), length, s.architecture == Architecture::Qwen2)?;
+                vector(format!("blk.{i}.{name}.bias"), length, s.architecture.has_biases())?;
             }
             if llama {
                 for (name, length) in [("attn_output", d), ("ffn_gate", s.n_ff), ("ffn_up", s.n_ff), ("ffn_down", d)] {

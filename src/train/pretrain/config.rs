@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::preflight::{Architecture, ModelShape};
+use crate::engine::preflight::{Architecture, ModelShape, Rotation};
 use crate::train::corpus::Ease;
 use crate::{Error, Result};
 
@@ -66,18 +66,18 @@ impl Default for PretrainConfig {
             vocabulary: 640,
             context: 1024,
             rope_base: 1000.0,
-            steps: 8000,
+            steps: 5000,
             lessons: 48,
             chains: 3,
             turns: 5,
             rate: 1.5e-3,
-            warmup: 0.02,
+            warmup: 0.03,
             decay: 0.05,
             reading: 1.0,
-            reading_until: 0.08,
-            easy: [0.06, 0.12],
-            lists: [0.06, 0.15],
-            plain: [0.15, 0.4],
+            reading_until: 0.13,
+            easy: [0.1, 0.19],
+            lists: [0.1, 0.24],
+            plain: [0.24, 0.6],
             shards: 4,
         }
     }
@@ -144,7 +144,11 @@ impl PretrainConfig {
             n_head_kv: self.heads,
             head_dim: self.width / self.heads,
             rms_eps: 1e-5,
-            rope_base: self.rope_base,
+            rotation: Rotation { base: self.rope_base, scale: 1.0 },
+            window: None,
+            attention_scale: ((self.width / self.heads) as f32).sqrt().recip(),
+            attention_cap: None,
+            logit_cap: None,
             context: self.context,
             n_vocab: self.vocabulary,
             tied: true,

@@ -7,9 +7,9 @@ use super::lessons::{Tokenised, tokenise};
 use crate::Result;
 use crate::engine::Model;
 use crate::train::corpus::{self, Ease, Kind, Lesson};
-use crate::train::kernels::log_softmax;
+use crate::train::decoder::Pack;
+use crate::train::decoder::kernels::log_softmax;
 use crate::train::labels::Split;
-use crate::train::pack::Pack;
 
 impl Pretraining {
     /// Share of right answers on unseen labels and games, by kind of question, ties left out; for [`Kind::Decide`] the

@@ -6,8 +6,8 @@ use crate::Result;
 use crate::engine::chat::{Speaker, Turn};
 use crate::engine::{Model, Token};
 use crate::train::corpus::Lesson;
-use crate::train::kernels::{exp, log_softmax};
-use crate::train::pack::Pack;
+use crate::train::decoder::Pack;
+use crate::train::decoder::kernels::{exp, log_softmax};
 
 /// A token to predict.
 #[derive(Debug, Clone, Copy)]

@@ -15,10 +15,10 @@ use super::adam::{Adam, clip};
 use super::checkpoint::Checkpoint;
 use super::corpus;
 use super::decoder::Decoder;
+use super::decoder::Pack;
 use super::init::init;
 use super::labels::Split;
 use super::muon::{self, Place};
-use super::pack::Pack;
 use super::shards::Shards;
 use crate::engine::Model;
 use crate::{Error, Result};
@@ -63,6 +63,7 @@ impl Pretraining {
         let grads = vec![0.0; theta.len()];
         let (mut matrices, mut rest) = (Vec::new(), Vec::new());
         for (name, dims, range) in decoder.base_tensors() {
+            let range = range.clone();
             match dims[..] {
                 [columns, rows] if name != "token_embd.weight" => {
                     matrices.push(Place { range, rows: rows as usize, columns: columns as usize });

@@ -1,9 +1,13 @@
-//! One decoder block: RMS norm, grouped-query attention with rotary positions, gated feed-forward, two residuals.
+//! One decoder block: RMS norm, grouped-query attention with rotary positions, gated feed-forward, two residuals. What
+//! the architectures differ in are its optional parts: norms of heads and of the layers' outputs, a window, the gate.
 
-use super::attention::{self, Heads, Rows};
-use super::kernels::{Rope, add, rms_norm, rms_norm_back, swiglu, swiglu_back};
+use std::sync::Arc;
+
+use super::attention::{self, Heads, Rows, View};
+use super::kernels::{add, geglu, geglu_back, geglu_by_table, rms_norm, rms_norm_back, swiglu, swiglu_back};
 use super::linear::{Linear, Pass, Weight};
 use super::pack::Pack;
+use super::rope::Rope;
 
 /// The weights of one block.
 #[derive(Debug, Clone)]
@@ -12,6 +16,14 @@ pub struct Block {
     pub attn_norm: Weight,
     /// Gain of the norm before the feed-forward layer.
     pub ffn_norm: Weight,
+    /// Gains of the norms of every head's queries and keys.
+    pub head_norms: Option<[Weight; 2]>,
+    /// Gains of the norms after attention and after the feed-forward layer.
+    pub post_norms: Option<[Weight; 2]>,
+    /// Rotary positions.
+    pub rope: Arc<Rope>,
+    /// How many of the last tokens it sees.
+    pub window: Option<usize>,
     /// Query, key, value and output projections.
     pub q: Linear,
     /// Keys.
@@ -66,8 +78,17 @@ pub struct Common {
     pub eps: f32,
     /// The attention's widths.
     pub heads: Heads,
-    /// The rotary tables.
-    pub rope: Rope,
+    /// What opens the gate of the feed-forward layer.
+    pub gate: Gate,
+}
+
+/// The function on the gate of a feed-forward layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// `x sigmoid(x)`.
+    Silu,
+    /// The tanh form of GELU.
+    Gelu,
 }
 
 /// What the way back needs of the way forth. Buffers keep their size from step to step.
@@ -76,11 +97,15 @@ pub struct BlockTape {
     x: Vec<f32>,
     xn: Vec<f32>,
     xq: Vec<f32>,
+    /// Queries and keys before their norms, where they have some.
+    raw: [Vec<f32>; 2],
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
     p: Vec<f32>,
     attended: Vec<f32>,
+    /// Outputs of attention and feed-forward layer before their norms, where they have some.
+    out: [Vec<f32>; 2],
     x2: Vec<f32>,
     xn2: Vec<f32>,
     gate: Vec<f32>,
@@ -102,8 +127,11 @@ pub struct BlockScratch {
     dk: Vec<f32>,
     dv: Vec<f32>,
     ds: Vec<f32>,
+    capped: Vec<f32>,
+    draw: Vec<f32>,
     dx2: Vec<f32>,
     dh: Vec<f32>,
+    bytes: Vec<u8>,
 }
 
 fn zeroed(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
@@ -133,13 +161,24 @@ impl Block {
         self.v.forward(pass, &t.xn, n, &mut t.v, &mut t.h[2]);
         gather(&t.xn, d, pack, rows, &mut t.xq);
         self.q.forward(pass, &t.xq, m, &mut t.q, &mut t.h[0]);
+        if let Some(norms) = &self.head_norms {
+            for ((norm, x), raw) in norms.iter().zip([&mut t.q, &mut t.k]).zip(&mut t.raw) {
+                raw.clone_from(x);
+                rms_norm(raw, norm.read(c.heads.dim, pass.theta, &mut s.gain), c.eps, x);
+            }
+        }
         let position = |node: usize| pack.positions[node] as usize;
-        c.rope.rotate(&mut t.q, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), true);
-        c.rope.rotate(&mut t.k, c.heads.kv_width(), (0..n).map(position), true);
+        self.rope.rotate(&mut t.q, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), true);
+        self.rope.rotate(&mut t.k, c.heads.kv_width(), (0..n).map(position), true);
         t.attended.resize(m * c.heads.width(), 0.0);
-        attention::forward(c.heads, pack, rows, &t.q, &t.k, &t.v, &mut t.p, &mut t.attended);
+        let view = View { pack, rows, window: self.window };
+        attention::forward(c.heads, view, &t.q, &t.k, &t.v, &mut t.p, &mut t.attended);
 
         self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
+        if let Some([norm, _]) = &self.post_norms {
+            t.out[0].clone_from(x);
+            rms_norm(&t.out[0], norm.read(d, pass.theta, &mut s.gain), c.eps, x);
+        }
         gather(&t.x, d, pack, rows, &mut t.x2);
         add(&mut t.x2, x);
         t.xn2.resize(m * d, 0.0);
@@ -147,8 +186,18 @@ impl Block {
         self.gate.forward(pass, &t.xn2, m, &mut t.gate, &mut t.h[4]);
         self.up.forward(pass, &t.xn2, m, &mut t.up, &mut t.h[5]);
         t.act.resize(m * self.gate.n_out, 0.0);
-        swiglu(&t.gate, &t.up, &mut t.act);
+        match c.gate {
+            Gate::Silu => swiglu(&t.gate, &t.up, &mut t.act),
+            Gate::Gelu if pass.as_engine && matches!(self.down.weight, Weight::Stored(..)) => {
+                geglu_by_table(&t.gate, &t.up, &mut t.act, &mut s.bytes);
+            }
+            Gate::Gelu => geglu(&t.gate, &t.up, &mut t.act),
+        }
         self.down.forward(pass, &t.act, m, x, &mut t.h[6]);
+        if let Some([_, norm]) = &self.post_norms {
+            t.out[1].clone_from(x);
+            rms_norm(&t.out[1], norm.read(d, pass.theta, &mut s.gain), c.eps, x);
+        }
         add(x, &t.x2);
     }
 
@@ -167,9 +216,21 @@ impl Block {
     ) {
         let (d, n, m, ff) = (c.width, pack.len(), rows.count(pack), self.gate.n_out);
         let dact = zeroed(&mut s.dact, m * ff);
-        self.down.backward(pass, &t.act, &t.h[6], m, dy, Some(dact), grads, &mut s.dh);
+        let through = match &self.post_norms {
+            None => &*dy,
+            Some([_, norm]) => {
+                let draw = zeroed(&mut s.draw, m * d);
+                let gain = norm.read(d, pass.theta, &mut s.gain);
+                rms_norm_back(&t.out[1], gain, c.eps, dy, draw, trained(norm, grads));
+                &*draw
+            }
+        };
+        self.down.backward(pass, &t.act, &t.h[6], m, through, Some(dact), grads, &mut s.dh);
         s.dup.resize(m * ff, 0.0);
-        swiglu_back(&t.gate, &t.up, dact, &mut s.dup);
+        match c.gate {
+            Gate::Silu => swiglu_back(&t.gate, &t.up, dact, &mut s.dup),
+            Gate::Gelu => geglu_back(&t.gate, &t.up, dact, &mut s.dup),
+        }
         let dxn2 = zeroed(&mut s.dxq, m * d);
         self.gate.backward(pass, &t.xn2, &t.h[4], m, dact, Some(dxn2), grads, &mut s.dh);
         self.up.backward(pass, &t.xn2, &t.h[5], m, &s.dup, Some(dxn2), grads, &mut s.dh);
@@ -179,14 +240,33 @@ impl Block {
         rms_norm_back(&t.x2, gain, c.eps, dxn2, &mut s.dx2, trained(&self.ffn_norm, grads));
 
         let datt = zeroed(&mut s.datt, m * c.heads.width());
-        self.o.backward(pass, &t.attended, &t.h[3], m, &s.dx2, Some(datt), grads, &mut s.dh);
+        let through = match &self.post_norms {
+            None => &s.dx2,
+            Some([norm, _]) => {
+                let draw = zeroed(&mut s.draw, m * d);
+                let gain = norm.read(d, pass.theta, &mut s.gain);
+                rms_norm_back(&t.out[0], gain, c.eps, &s.dx2, draw, trained(norm, grads));
+                &*draw
+            }
+        };
+        self.o.backward(pass, &t.attended, &t.h[3], m, through, Some(datt), grads, &mut s.dh);
         s.dq.resize(m * c.heads.width(), 0.0);
         let dk = zeroed(&mut s.dk, n * c.heads.kv_width());
         let dv = zeroed(&mut s.dv, n * c.heads.kv_width());
-        attention::backward(c.heads, pack, rows, &t.q, &t.k, &t.v, &t.p, datt, &mut s.dq, dk, dv, &mut s.ds);
+        let view = View { pack, rows, window: self.window };
+        let (ds, capped) = (&mut s.ds, &mut s.capped);
+        attention::backward(c.heads, view, &t.q, &t.k, &t.v, &t.p, datt, &mut s.dq, dk, dv, ds, capped);
         let position = |node: usize| pack.positions[node] as usize;
-        c.rope.rotate(&mut s.dq, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), false);
-        c.rope.rotate(dk, c.heads.kv_width(), (0..n).map(position), false);
+        self.rope.rotate(&mut s.dq, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), false);
+        self.rope.rotate(dk, c.heads.kv_width(), (0..n).map(position), false);
+        if let Some(norms) = &self.head_norms {
+            for ((norm, raw), dx) in norms.iter().zip(&t.raw).zip([&mut s.dq, &mut *dk]) {
+                let draw = zeroed(&mut s.draw, raw.len());
+                let gain = norm.read(c.heads.dim, pass.theta, &mut s.gain);
+                rms_norm_back(raw, gain, c.eps, dx, draw, trained(norm, grads));
+                dx.copy_from_slice(draw);
+            }
+        }
 
         let dxn = zeroed(&mut s.dxn, n * d);
         self.k.backward(pass, &t.xn, &t.h[1], n, dk, Some(dxn), grads, &mut s.dh);

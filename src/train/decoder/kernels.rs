@@ -1,6 +1,8 @@
 //! Element-wise kernels, each beside its vector-Jacobian product. Matrices are row-major slices.
 
+use crate::engine::gguf::GgmlType;
 pub use crate::engine::numeric::exp;
+use crate::engine::numeric::round_activations;
 use crate::engine::score::log_sum_exp;
 
 /// `y = x / rms(x) * w` for each row of width `w.len()`.
@@ -81,59 +83,6 @@ pub fn max(a: &[f32]) -> f32 {
     lanes.iter().copied().fold(rest, f32::max)
 }
 
-/// How a rotary embedding pairs the elements of a head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RopePairs {
-    /// Neighbours (2i, 2i + 1): llama.cpp's NORM, for `llama`.
-    Interleaved,
-    /// Halves (i, i + n/2): llama.cpp's NEOX, for Qwen and Gemma.
-    Halves,
-}
-
-/// Cosines and sines of a rotary embedding, one row of `head_dim / 2` pairs a position.
-#[derive(Debug, Clone)]
-pub struct Rope {
-    pairs: RopePairs,
-    half: usize,
-    table: Vec<(f32, f32)>,
-}
-
-impl Rope {
-    /// Tables for positions `0..positions`.
-    #[must_use]
-    pub fn new(pairs: RopePairs, head_dim: usize, base: f32, positions: usize) -> Self {
-        let half = head_dim / 2;
-        let table = (0..positions)
-            .flat_map(|p| {
-                (0..half).map(move |i| {
-                    let angle = p as f64 * f64::from(base).powf(-(i as f64) / half as f64);
-                    (angle.cos() as f32, angle.sin() as f32)
-                })
-            })
-            .collect();
-        Self { pairs, half, table }
-    }
-
-    /// Rotates every head of every row by its position's angles, `forward`, or back.
-    pub fn rotate(&self, x: &mut [f32], width: usize, positions: impl Iterator<Item = usize>, forward: bool) {
-        let sign = if forward { 1.0 } else { -1.0 };
-        for (row, p) in x.chunks_exact_mut(width).zip(positions) {
-            let table = &self.table[p * self.half..(p + 1) * self.half];
-            for head in row.chunks_exact_mut(2 * self.half) {
-                for (i, &(cos, sin)) in table.iter().enumerate() {
-                    let (a, b) = match self.pairs {
-                        RopePairs::Interleaved => (2 * i, 2 * i + 1),
-                        RopePairs::Halves => (i, i + self.half),
-                    };
-                    let (u, v) = (head[a], head[b]);
-                    head[a] = u * cos - v * sin * sign;
-                    head[b] = v * cos + u * sin * sign;
-                }
-            }
-        }
-    }
-}
-
 /// `act = silu(gate) * up`.
 pub fn swiglu(gate: &[f32], up: &[f32], act: &mut [f32]) {
     for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
@@ -148,6 +97,67 @@ pub fn swiglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32]) 
         let silu = g * s;
         *du = *da * silu;
         *da *= u * (s + silu * (1.0 - s));
+    }
+}
+
+/// `act = gelu(gate) * up`, with the tanh form of GELU (Hendrycks and Gimpel 2016).
+pub fn geglu(gate: &[f32], up: &[f32], act: &mut [f32]) {
+    for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
+        *a = gelu(*g) * u;
+    }
+}
+
+/// [`geglu`] as the engine computes it: ggml looks GELU up in a table of F16 values at F16 arguments from -10 to 10.
+/// `scratch` is for the rounding.
+pub fn geglu_by_table(gate: &[f32], up: &[f32], act: &mut [f32], scratch: &mut Vec<u8>) {
+    act.copy_from_slice(gate);
+    round_activations(GgmlType::F16, act, scratch);
+    act.iter_mut().for_each(|x| *x = gelu(*x));
+    round_activations(GgmlType::F16, act, scratch);
+    for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
+        let looked_up = if g.abs() < 10.0 { *a } else { g.max(0.0) };
+        *a = looked_up * u;
+    }
+}
+
+/// Gradient of [`geglu`]: `dact` becomes the gradient of `gate`, `dup` that of
+/// `up`.
+pub fn geglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32]) {
+    for (((g, u), da), du) in gate.iter().zip(up).zip(dact.iter_mut()).zip(dup.iter_mut()) {
+        let t = tanh(gelu_inner(*g));
+        let slope = SQRT_2_OVER_PI * (1.0 + 3.0 * GELU_CUBIC * g * g);
+        *du = *da * 0.5 * g * (1.0 + t);
+        *da *= u * (0.5 * (1.0 + t) + 0.5 * g * (1.0 - t * t) * slope);
+    }
+}
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+const GELU_CUBIC: f32 = 0.044_715;
+
+fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + tanh(gelu_inner(x)))
+}
+
+fn gelu_inner(x: f32) -> f32 {
+    SQRT_2_OVER_PI * x * (1.0 + GELU_CUBIC * x * x)
+}
+
+/// The hyperbolic tangent, branch-free like [`exp`]; absolute error < 2e-7.
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
+/// `x = cap tanh(x / cap)`.
+pub fn soft_cap(x: &mut [f32], cap: f32) {
+    x.iter_mut().for_each(|x| *x = cap * tanh(*x / cap));
+}
+
+/// Gradient of [`soft_cap`], given what it returned: `dx *= 1 - (y / cap)^2`.
+pub fn soft_cap_back(y: &[f32], cap: f32, dx: &mut [f32]) {
+    for (dx, y) in dx.iter_mut().zip(y) {
+        let t = y / cap;
+        *dx *= 1.0 - t * t;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::kernels::add;
 use crate::engine::gguf::GgmlType;
 use crate::engine::numeric::{Matrix, MatrixMut, decode, product, round_activations};
 
@@ -42,7 +43,7 @@ pub struct Lora {
     pub scale: f32,
 }
 
-/// `y = x W^T (+ scale (x A^T) B^T)`, `W` being `[n_out, n_in]` row-major as in a GGUF file.
+/// `y = x W^T (+ scale (x A^T) B^T) (+ bias)`, `W` being `[n_out, n_in]` row-major as in a GGUF file.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// Input width.
@@ -51,6 +52,8 @@ pub struct Linear {
     pub n_out: usize,
     /// The matrix.
     pub weight: Weight,
+    /// What is added to every row of the result.
+    pub bias: Option<Weight>,
     /// The adapter, where one is being trained.
     pub lora: Option<Lora>,
 }
@@ -63,6 +66,8 @@ pub struct Pass<'a> {
     pub scratch: &'a mut Vec<f32>,
     /// Room for the rounded input of a layer.
     pub rounded: &'a mut Rounded,
+    /// Whether to compute what the engine computes, which rounds the inputs of stored layers, or what it stands for.
+    pub as_engine: bool,
     /// Threads inside one matrix product.
     pub threads: usize,
 }
@@ -82,7 +87,7 @@ impl Linear {
         let w = Matrix::new(self.weight.read(self.n_in * self.n_out, pass.theta, pass.scratch), self.n_out, self.n_in);
         let seen = match &self.weight {
             // The engine rounds a layer's input to suit the weight's type; the gradient passes straight through.
-            Weight::Stored(ty, _) if *ty != GgmlType::F32 => {
+            Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => {
                 pass.rounded.values.clear();
                 pass.rounded.values.extend_from_slice(x);
                 round_activations(*ty, &mut pass.rounded.values, &mut pass.rounded.bytes);
@@ -98,6 +103,10 @@ impl Linear {
             let b = Matrix::new(&pass.theta[lora.b.clone()], self.n_out, lora.rank);
             product(MatrixMut::new(h, n, lora.rank), x, a.t(), 1.0, false, threads);
             product(MatrixMut::new(y, n, self.n_out), Matrix::new(h, n, lora.rank), b.t(), lora.scale, true, threads);
+        }
+        if let Some(bias) = &self.bias {
+            let bias = bias.read(self.n_out, pass.theta, pass.scratch);
+            y.chunks_exact_mut(self.n_out).for_each(|y| add(y, bias));
         }
     }
 
@@ -118,6 +127,9 @@ impl Linear {
         dh: &mut Vec<f32>,
     ) {
         let threads = pass.threads;
+        if let Some(Weight::Trained(range)) = &self.bias {
+            dy.chunks_exact(self.n_out).for_each(|dy| add(&mut grads[range.clone()], dy));
+        }
         let x = Matrix::new(x, n, self.n_in);
         let dy = Matrix::new(dy, n, self.n_out);
         if let Weight::Trained(range) = &self.weight {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::kernels::{dot, exp, max, sum};
+use super::kernels::{dot, exp, max, soft_cap, soft_cap_back, sum};
 use super::pack::Pack;
 use crate::engine::numeric::{Matrix, MatrixMut, product};
 
@@ -15,6 +15,10 @@ pub struct Heads {
     pub n_head_kv: usize,
     /// Width of one head.
     pub dim: usize,
+    /// What products of queries and keys are multiplied with.
+    pub scale: f32,
+    /// `c` where these become `c tanh(x / c)`.
+    pub cap: Option<f32>,
 }
 
 impl Heads {
@@ -28,10 +32,6 @@ impl Heads {
     #[must_use]
     pub fn kv_width(&self) -> usize {
         self.n_head_kv * self.dim
-    }
-
-    fn scale(&self) -> f32 {
-        1.0 / (self.dim as f32).sqrt()
     }
 
     /// `(query head, columns of its queries, columns of its keys)`.
@@ -92,19 +92,21 @@ fn blocks(pack: &Pack, rows: Rows, tree: &Range<usize>) -> impl Iterator<Item = 
     })
 }
 
-/// `out = softmax(q k^T / sqrt(dim)) v` per trie and head; the probabilities stay in `p` for the way back.
-#[expect(clippy::too_many_arguments, reason = "attention has four operands and two results")]
-pub fn forward(
-    heads: Heads,
-    pack: &Pack,
-    rows: Rows,
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    p: &mut Vec<f32>,
-    out: &mut [f32],
-) {
+/// What a query sees of its ancestors.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The tries.
+    pub pack: &'a Pack,
+    /// Which nodes have queries.
+    pub rows: Rows,
+    /// How many of the last tokens, itself included; `None` for all.
+    pub window: Option<usize>,
+}
+
+/// `out = softmax(scale q k^T) v` per trie and head; the probabilities stay in `p` for the way back.
+pub fn forward(heads: Heads, view: View<'_>, q: &[f32], k: &[f32], v: &[f32], p: &mut Vec<f32>, out: &mut [f32]) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
+    let View { pack, rows, .. } = view;
     p.clear();
     for tree in &pack.trees {
         for (block, n) in blocks(pack, rows, tree) {
@@ -115,9 +117,12 @@ pub fn forward(
                 let scores = &mut p[at..];
                 let qh = Matrix::strided(&q[block.start * width + qc..], m, dim, width);
                 let kh = Matrix::strided(&k[tree.start * kv + kc..], n, dim, kv);
-                product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale(), false, 1);
+                product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale, false, 1);
+                if let Some(cap) = heads.cap {
+                    soft_cap(scores, cap);
+                }
                 for (row, scores) in block.clone().zip(scores.chunks_exact_mut(n)) {
-                    masked_softmax(scores, &pack.ends[tree.clone()], rows.node(pack, row), tree.start);
+                    masked_softmax(scores, view, tree.start, rows.node(pack, row));
                 }
                 let vh = Matrix::strided(&v[tree.start * kv + kc..], n, dim, kv);
                 let oh = MatrixMut::strided(&mut out[block.start * width + qc..], m, dim, width);
@@ -127,14 +132,22 @@ pub fn forward(
     }
 }
 
-/// Softmax over the nodes that `node` sees; zero elsewhere. `ends` are those of the trie, which begins at `start`.
-fn masked_softmax(scores: &mut [f32], ends: &[u32], node: usize, start: usize) {
+/// Softmax over the nodes that `node` sees, of those of its trie, which begins at `start`; zero elsewhere.
+fn masked_softmax(scores: &mut [f32], view: View<'_>, start: usize, node: usize) {
+    // Far below every real score, yet finite: its exponential is zero without a special case.
+    const HIDDEN: f32 = -1e30;
     let (seen, beyond) = scores.split_at_mut(node - start + 1);
     beyond.fill(0.0);
-    let node = node as u32;
-    for (s, &end) in seen.iter_mut().zip(ends) {
-        // Far below every real score, yet finite: its exponential is zero without a special case.
-        *s = if end > node { *s } else { -1e30 };
+    let pack = view.pack;
+    for (s, &end) in seen.iter_mut().zip(&pack.ends[start..]) {
+        *s = if end > node as u32 { *s } else { HIDDEN };
+    }
+    if let Some(window) = view.window {
+        // Only positions less than a window away.
+        let first = (pack.positions[node] as usize + 1).saturating_sub(window) as u32;
+        for (s, &position) in seen.iter_mut().zip(&pack.positions[start..]) {
+            *s = if position >= first { *s } else { HIDDEN };
+        }
     }
     let top = max(seen);
     seen.iter_mut().for_each(|s| *s = if *s > -1e29 { exp(*s - top) } else { 0.0 });
@@ -146,8 +159,7 @@ fn masked_softmax(scores: &mut [f32], ends: &[u32], node: usize, start: usize) {
 #[expect(clippy::too_many_arguments, reason = "attention has four operands and as many gradients")]
 pub fn backward(
     heads: Heads,
-    pack: &Pack,
-    rows: Rows,
+    view: View<'_>,
     q: &[f32],
     k: &[f32],
     v: &[f32],
@@ -157,9 +169,11 @@ pub fn backward(
     dk: &mut [f32],
     dv: &mut [f32],
     ds: &mut Vec<f32>,
+    capped: &mut Vec<f32>,
 ) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
-    let scale = heads.scale();
+    let View { pack, rows, .. } = view;
+    let scale = heads.scale;
     let mut at = 0;
     for tree in &pack.trees {
         for (block, n) in blocks(pack, rows, tree) {
@@ -178,6 +192,13 @@ pub fn backward(
                 for (ds, p) in ds.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
                     let along = dot(ds, p);
                     ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
+                }
+                if let Some(cap) = heads.cap {
+                    // The probabilities do not tell what the capped scores were.
+                    capped.resize(m * n, 0.0);
+                    product(MatrixMut::new(capped, m, n), qh, kh.t(), scale, false, 1);
+                    soft_cap(capped, cap);
+                    soft_cap_back(capped, cap, ds);
                 }
                 let s = Matrix::new(ds, m, n);
                 product(MatrixMut::strided(&mut dq[qo..], m, dim, width), s, kh, scale, false, 1);

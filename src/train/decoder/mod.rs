@@ -1,0 +1,375 @@
+//! The whole decoder: embedding, blocks, final norm, head at the rows that are asked for.
+
+mod attention;
+mod block;
+pub mod kernels;
+mod linear;
+mod pack;
+mod rope;
+
+pub use pack::Pack;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use attention::{Heads, Rows};
+use block::{Block, BlockScratch, BlockTape, Common, Gate, trained};
+use kernels::{add, rms_norm, rms_norm_back, soft_cap, soft_cap_back};
+use linear::{Linear, Lora, Pass, Rounded, Weight};
+use rope::Rope;
+
+use crate::engine::Model;
+use crate::engine::gguf::GgmlType;
+use crate::engine::numeric::decode;
+use crate::engine::preflight::ModelShape;
+use crate::{Error, Result};
+
+/// A decoder whose trained parameters live in one flat vector outside of it.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    shape: ModelShape,
+    common: Common,
+    embedding: Weight,
+    blocks: Vec<Block>,
+    output_norm: Weight,
+    /// `None`: the head is the embedding.
+    head: Option<Linear>,
+    /// Every trained base tensor: GGUF name, dimensions in ggml order, range in the parameter vector.
+    tensors: Vec<BaseTensor>,
+    /// Length of the parameter vector.
+    n_params: usize,
+    as_engine: bool,
+}
+
+/// A base tensor that is trained: its GGUF name, its dimensions in ggml order, its range in the parameter vector.
+pub type BaseTensor = (String, Vec<u64>, Range<usize>);
+
+/// Where a decoder's tensors come from. Asked in the order of the parameter vector.
+trait Source {
+    /// Whether there is an optional tensor.
+    fn has(&self, name: &str) -> bool;
+    /// A tensor with its dimensions in ggml order.
+    fn weight(&mut self, name: &str, dims: &[usize]) -> Result<Weight>;
+}
+
+/// Parameters to be trained in full.
+struct Fresh<'a> {
+    shape: &'a ModelShape,
+    tensors: Vec<BaseTensor>,
+}
+
+impl Source for Fresh<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.shape.architecture.has_biases()
+            && ["q", "k", "v"].iter().any(|l| name.ends_with(&format!("attn_{l}.bias")))
+    }
+
+    fn weight(&mut self, name: &str, dims: &[usize]) -> Result<Weight> {
+        let start = self.tensors.last().map_or(0, |(_, _, range)| range.end);
+        let range = start..start + dims.iter().product::<usize>();
+        self.tensors.push((name.into(), dims.iter().map(|&d| d as u64).collect(), range.clone()));
+        Ok(Weight::Trained(range))
+    }
+}
+
+/// A model file's tensors as they lie there.
+struct Stored<'a>(&'a Model);
+
+impl Source for Stored<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.0.gguf().tensor(name).is_some()
+    }
+
+    fn weight(&mut self, name: &str, _: &[usize]) -> Result<Weight> {
+        let tensor = self.0.gguf().tensor(name).expect("the preflight checked that it is there");
+        Ok(Weight::Stored(tensor.ty, Arc::from(self.0.read_tensor(tensor)?)))
+    }
+}
+
+/// Buffers of one forward and backward pass; they grow to the largest batch seen and stay.
+#[derive(Debug, Default)]
+pub struct Tape {
+    blocks: Vec<BlockTape>,
+    scratch: BlockScratch,
+    weight: Vec<f32>,
+    rounded: Rounded,
+    gain: Vec<f32>,
+    x: Vec<f32>,
+    last: Vec<f32>,
+    normed: Vec<f32>,
+    dnormed: Vec<f32>,
+    h: Vec<f32>,
+    dh: Vec<f32>,
+    capped: Vec<f32>,
+    /// After forward: logits, a row of `n_vocab` an output. Before backward: their gradient.
+    pub logits: Vec<f32>,
+}
+
+impl Decoder {
+    /// A decoder all of whose weights are trained, for pretraining.
+    #[must_use]
+    pub fn trained(shape: &ModelShape) -> Self {
+        let mut source = Fresh { shape, tensors: Vec::new() };
+        let decoder = Self::assemble(shape, &[], &mut source).expect("nothing is read");
+        let n_params = source.tensors.last().map_or(0, |(_, _, range)| range.end);
+        Self { tensors: source.tensors, n_params, ..decoder }
+    }
+
+    /// A loaded model's decoder, its weights kept as they lie in the file.
+    ///
+    /// # Errors
+    /// [`Error::Untrainable`] for a kind of rotary scaling the trainer does not have, [`Error::Io`].
+    pub fn frozen(model: &Model) -> Result<Self> {
+        let bad = |problem: String| Error::Untrainable { file: model.path().display().to_string(), problem };
+        let gguf = model.gguf();
+        let scaling = format!("{}.rope.scaling.type", model.shape().architecture.name());
+        if let Some(kind) = gguf.str(&scaling)
+            && !["none", "linear"].contains(&kind)
+        {
+            return Err(bad(format!("{scaling} is {kind:?}, expected \"none\" or \"linear\"")));
+        }
+        if let Some(t) = gguf.tensors().iter().find(|t| t.name.starts_with("rope_factors_")) {
+            return Err(bad(format!("tensor {} belongs to a rotary scaling the trainer does not have", t.name)));
+        }
+        let factors = match gguf.tensor("rope_freqs.weight") {
+            None => Vec::new(),
+            Some(t) => {
+                let mut factors = vec![0.0; t.elements() as usize];
+                decode(t.ty, &model.read_tensor(t)?, &mut factors);
+                factors
+            }
+        };
+        Self::assemble(model.shape(), &factors, &mut Stored(model))
+    }
+
+    fn assemble(shape: &ModelShape, rope_factors: &[f32], source: &mut dyn Source) -> Result<Self> {
+        let heads = Heads {
+            n_head: shape.n_head,
+            n_head_kv: shape.n_head_kv,
+            dim: shape.head_dim,
+            scale: shape.attention_scale,
+            cap: shape.attention_cap,
+        };
+        let (d, ff, dim) = (shape.n_embd, shape.n_ff, shape.head_dim);
+        // Positions beyond this would be a prompt that no default context holds.
+        let positions = shape.context.min(8192);
+        let rope = |rotation| Arc::new(Rope::new(shape.architecture, dim, rotation, rope_factors, positions));
+        let everywhere = rope(shape.rotation);
+        let windowed = shape.window.as_ref().map(|w| (w, rope(w.rotation)));
+        let embedding = source.weight("token_embd.weight", &[d, shape.n_vocab])?;
+        let mut blocks = Vec::new();
+        for i in 0..shape.n_layer {
+            let mut linear = |name: &str, n_in: usize, n_out: usize| -> Result<Linear> {
+                let weight = source.weight(&format!("blk.{i}.{name}.weight"), &[n_in, n_out])?;
+                let bias = format!("blk.{i}.{name}.bias");
+                let bias = source.has(&bias).then(|| source.weight(&bias, &[n_out])).transpose()?;
+                Ok(Linear { n_in, n_out, weight, bias, lora: None })
+            };
+            let (q, k, v) = (
+                linear("attn_q", d, heads.width())?,
+                linear("attn_k", d, heads.kv_width())?,
+                linear("attn_v", d, heads.kv_width())?,
+            );
+            let (o, gate, up, down) = (
+                linear("attn_output", heads.width(), d)?,
+                linear("ffn_gate", d, ff)?,
+                linear("ffn_up", d, ff)?,
+                linear("ffn_down", ff, d)?,
+            );
+            let mut norm = |name: &str, n: usize| source.weight(&format!("blk.{i}.{name}.weight"), &[n]);
+            let (attn_norm, ffn_norm) = (norm("attn_norm", d)?, norm("ffn_norm", d)?);
+            let head_norms = match shape.architecture.norms_heads() {
+                true => Some([norm("attn_q_norm", dim)?, norm("attn_k_norm", dim)?]),
+                false => None,
+            };
+            let post_norms = match shape.architecture.is_gemma() {
+                true => Some([norm("post_attention_norm", d)?, norm("post_ffw_norm", d)?]),
+                false => None,
+            };
+            let (rope, window) = match &windowed {
+                Some((w, rope)) if w.blocks[i] => (rope.clone(), Some(w.tokens)),
+                _ => (everywhere.clone(), None),
+            };
+            blocks.push(Block {
+                attn_norm,
+                ffn_norm,
+                head_norms,
+                post_norms,
+                rope,
+                window,
+                q,
+                k,
+                v,
+                o,
+                gate,
+                up,
+                down,
+            });
+        }
+        let output_norm = source.weight("output_norm.weight", &[d])?;
+        let head = match shape.tied {
+            true => None,
+            false => {
+                let weight = source.weight("output.weight", &[d, shape.n_vocab])?;
+                Some(Linear { n_in: d, n_out: shape.n_vocab, weight, bias: None, lora: None })
+            }
+        };
+        let gate = if shape.architecture.is_gemma() { Gate::Gelu } else { Gate::Silu };
+        let common = Common { width: d, eps: shape.rms_eps, heads, gate };
+        Ok(Self {
+            shape: shape.clone(),
+            common,
+            embedding,
+            blocks,
+            output_norm,
+            head,
+            tensors: Vec::new(),
+            n_params: 0,
+            as_engine: true,
+        })
+    }
+
+    /// Adds a LoRA pair of `rank` and `alpha` to every linear layer of every block; the pairs become the trained
+    /// parameters.
+    #[must_use]
+    pub fn with_lora(mut self, rank: usize, alpha: f32) -> Self {
+        let scale = alpha / rank as f32;
+        let mut end = self.n_params;
+        let mut take = |n: usize| {
+            end += n;
+            end - n..end
+        };
+        for block in &mut self.blocks {
+            for (_, linear) in block.linears_mut() {
+                let (a, b) = (take(rank * linear.n_in), take(rank * linear.n_out));
+                linear.lora = Some(Lora { a, b, rank, scale });
+            }
+        }
+        self.n_params = end;
+        self
+    }
+
+    /// The same decoder without the roundings that the engine makes on its way through stored weights. What these change
+    /// is the engine's own error.
+    #[must_use]
+    pub fn without_rounding(mut self) -> Self {
+        self.as_engine = false;
+        self
+    }
+
+    /// The decoder's numbers.
+    #[must_use]
+    pub fn shape(&self) -> &ModelShape {
+        &self.shape
+    }
+
+    /// Length of the parameter vector.
+    #[must_use]
+    pub fn n_params(&self) -> usize {
+        self.n_params
+    }
+
+    /// Its blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// Every trained base tensor.
+    #[must_use]
+    pub fn base_tensors(&self) -> &[BaseTensor] {
+        &self.tensors
+    }
+
+    /// Logits of the pack's outputs, into `tape.logits`.
+    pub fn forward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, threads: usize) {
+        let Tape { blocks, scratch, weight, rounded, gain, x, last, normed, h, logits, capped, .. } = tape;
+        blocks.resize_with(self.blocks.len(), BlockTape::default);
+        let d = self.shape.n_embd;
+        self.embed(theta, pack, x);
+        let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
+        for (i, (block, tape)) in self.blocks.iter().zip(blocks.iter_mut()).enumerate() {
+            block.forward(&self.common, pass, pack, self.rows(i), x, tape, scratch);
+        }
+        last.clone_from(x);
+        normed.resize(last.len(), 0.0);
+        rms_norm(last, self.output_norm.read(d, theta, gain), self.common.eps, normed);
+        let m = pack.outputs.len();
+        match &self.head {
+            Some(head) => head.forward(pass, normed, m, logits, h),
+            None => self.tied_head().forward(pass, normed, m, logits, h),
+        }
+        if let Some(cap) = self.shape.logit_cap {
+            // The way back needs them, and the loss overwrites the logits.
+            soft_cap(logits, cap);
+            capped.clone_from(logits);
+        }
+    }
+
+    /// Adds to `grads` the gradient of the trained parameters, given the gradient of the logits in `tape.logits`.
+    pub fn backward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, grads: &mut [f32], threads: usize) {
+        let Tape { blocks, scratch, weight, rounded, gain, x, last, normed, dnormed, h, dh, logits, capped } = tape;
+        if let Some(cap) = self.shape.logit_cap {
+            soft_cap_back(capped, cap, logits);
+        }
+        let d = self.shape.n_embd;
+        let m = pack.outputs.len();
+        let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
+        dnormed.clear();
+        dnormed.resize(m * d, 0.0);
+        match &self.head {
+            Some(head) => head.backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),
+            None => self.tied_head().backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),
+        }
+        x.clear();
+        x.resize(m * d, 0.0);
+        let norm_grad = trained(&self.output_norm, grads);
+        rms_norm_back(last, self.output_norm.read(d, theta, gain), self.common.eps, dnormed, x, norm_grad);
+        for (i, block) in self.blocks.iter().enumerate().rev() {
+            block.backward(&self.common, pass, pack, self.rows(i), x, &blocks[i], scratch, grads);
+        }
+        if let Weight::Trained(range) = &self.embedding {
+            if let Some(scale) = self.embedding_scale() {
+                x.iter_mut().for_each(|dx| *dx *= scale);
+            }
+            let table = &mut grads[range.clone()];
+            for (dx, &token) in x.chunks_exact(d).zip(&pack.tokens) {
+                add(&mut table[token as usize * d..][..d], dx);
+            }
+        }
+    }
+
+    /// Only the outputs need queries and a feed-forward layer in the last block.
+    fn rows(&self, block: usize) -> Rows {
+        if block + 1 == self.blocks.len() { Rows::Outputs } else { Rows::All }
+    }
+
+    fn tied_head(&self) -> Linear {
+        let (n_in, n_out) = (self.shape.n_embd, self.shape.n_vocab);
+        Linear { n_in, n_out, weight: self.embedding.clone(), bias: None, lora: None }
+    }
+
+    fn embed(&self, theta: &[f32], pack: &Pack, x: &mut Vec<f32>) {
+        let d = self.shape.n_embd;
+        x.resize(pack.len() * d, 0.0);
+        for (x, &token) in x.chunks_exact_mut(d).zip(&pack.tokens) {
+            let token = token as usize;
+            match &self.embedding {
+                Weight::Trained(range) => x.copy_from_slice(&theta[range.clone()][token * d..][..d]),
+                Weight::Stored(ty, bytes) => decode(*ty, row(*ty, bytes, token, d), x),
+            }
+        }
+        if let Some(scale) = self.embedding_scale() {
+            x.iter_mut().for_each(|x| *x *= scale);
+        }
+    }
+
+    fn embedding_scale(&self) -> Option<f32> {
+        self.shape.architecture.is_gemma().then(|| (self.shape.n_embd as f32).sqrt())
+    }
+}
+
+fn row(ty: GgmlType, bytes: &[u8], row: usize, d: usize) -> &[u8] {
+    let n = ty.bytes(d as u64) as usize;
+    &bytes[row * n..][..n]
+}
