@@ -10,7 +10,8 @@ use probity::engine::Token;
 use probity::engine::preflight::{Architecture, ModelShape, Rotation};
 use probity::train::init::{init, normal};
 use probity::train::objective::{Question, Terms, all_scores, objective, push};
-use probity::train::{Decoder, Pack, Tape};
+use probity::train::{Decoder, Pack, Schedule, Shards, Tape};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -254,4 +255,46 @@ fn parameter_names(decoder: &Decoder) -> Vec<(String, std::ops::Range<usize>)> {
         }
     }
     names
+}
+
+/// However a batch is spread over threads, and whatever is kept on the way, every bit of the gradient is the same.
+#[test]
+fn schedules_change_no_bit() {
+    for shape in common::architectures(256) {
+        let decoder = Decoder::trained(&shape).with_lora(3, 6.0);
+        let theta = common::lively(&decoder, 3);
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let mut word = || rng.random_range(0..shape.n_vocab as Token);
+        let shared: Vec<Token> = (0..150).map(|_| word()).collect();
+        let packs: Vec<Pack> = (0..3)
+            .map(|_| {
+                let mut pack = Pack::default();
+                let tails = [0, 1, 2].map(|_| (0..20).map(|_| word()).collect::<Vec<_>>());
+                let nodes = pack.push(&tails.map(|tail| [shared.clone(), tail].concat()));
+                pack.request(nodes.iter().map(|n| n[160]));
+                pack
+            })
+            .collect();
+        let gradient = |schedule: Schedule, threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut grads = vec![0.0; decoder.n_params()];
+                let mut shards = Shards::new(schedule);
+                // The second step goes through used buffers.
+                for _ in 0..2 {
+                    shards.logits(&decoder, &theta, &packs, |_, logits| logits.len());
+                    shards.gradient(&decoder, &theta, &packs, &mut grads, |_, logits| {
+                        logits.iter_mut().for_each(|l| *l = l.cos());
+                    });
+                }
+                grads.iter().map(|g| g.to_bits()).collect::<Vec<u32>>()
+            })
+        };
+        let expected = gradient(Schedule::Wide, 1);
+        assert!(expected.iter().any(|&bits| bits != 0));
+        for (schedule, threads) in [(Schedule::Wide, 4), (Schedule::Narrow, 1), (Schedule::Narrow, 3)] {
+            let same = gradient(schedule, threads) == expected;
+            assert!(same, "{} {schedule:?} on {threads} threads", shape.architecture.name());
+        }
+    }
 }

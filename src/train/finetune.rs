@@ -45,7 +45,6 @@ pub struct Finetuning {
     state: Checkpoint,
     grads: Vec<f32>,
     shards: Shards,
-    reference: Shards,
 }
 
 /// One shard's decisions over one pack.
@@ -86,7 +85,6 @@ impl Finetuning {
             state: Checkpoint { theta, adam, tokens: 0 },
             grads,
             shards: Shards::default(),
-            reference: Shards::default(),
         })
     }
 
@@ -139,7 +137,7 @@ impl Finetuning {
             .collect::<Result<Vec<Batch>>>()?;
         let (packs, decisions): (Vec<Pack>, Vec<Vec<Decision>>) =
             batches.into_iter().map(|b| (b.pack, b.decisions)).unzip();
-        let references: Vec<Vec<Vec<f64>>> = self.reference.logits(&self.base, &[], &packs, |i, logits| {
+        let references: Vec<Vec<Vec<f64>>> = self.shards.logits(&self.base, &[], &packs, |i, logits| {
             all_scores(&decisions[i], logits, &packs[i]).iter().map(|s| softmax(s)).collect()
         });
         let terms = Terms { beta: c.beta, legality: c.legality };

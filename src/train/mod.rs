@@ -21,5 +21,5 @@ mod shards;
 pub mod vocab;
 
 pub use adam::Adam;
-pub use decoder::{Decoder, Pack, Tape};
-pub use shards::Shards;
+pub use decoder::{Decoder, Keep, Pack, Tape};
+pub use shards::{Schedule, Shards};

@@ -1,11 +1,22 @@
-//! Data parallelism with one answer: a batch is cut into shards whose number does not depend on the machine, each shard
-//! runs on one thread with its own buffers, and gradients are added in shard order. The thread count changes the time a
-//! step takes, never a bit of its result.
+//! Data parallelism with one answer: a batch is cut into shards whose number does not depend on the machine, and gradients
+//! are added in shard order. How the shards are spread over threads, and how much is kept on the way, changes the time and
+//! the memory a step takes, never a bit of its result.
 
 use rayon::prelude::*;
 
-use super::decoder::Pack;
-use super::decoder::{Decoder, Tape};
+use super::decoder::kernels::add;
+use super::decoder::{Decoder, Keep, Pack, Tape};
+
+/// How a batch goes through the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// Shards side by side, everything kept on the way: fastest for small models.
+    #[default]
+    Wide,
+    /// One shard after the other with all threads on it, each block computed once more on the way back: memory does not
+    /// grow with depth or shards.
+    Narrow,
+}
 
 /// One shard's buffers, kept from step to step.
 #[derive(Debug, Default)]
@@ -14,13 +25,20 @@ struct Shard {
     grads: Vec<f32>,
 }
 
-/// The buffers of all shards.
+/// The buffers of all shards that are under way at a time.
 #[derive(Debug, Default)]
 pub struct Shards {
+    schedule: Schedule,
     shards: Vec<Shard>,
 }
 
 impl Shards {
+    /// Empty buffers.
+    #[must_use]
+    pub fn new(schedule: Schedule) -> Self {
+        Self { schedule, shards: Vec::new() }
+    }
+
     /// Forward, loss and backward of every pack. `loss` gets a pack's index and its logits (a row of `n_vocab` an
     /// output), replaces them by the gradient of the loss, and returns what it wants summed up. `grads` is overwritten.
     pub fn gradient<T: Send>(
@@ -31,23 +49,39 @@ impl Shards {
         grads: &mut [f32],
         loss: impl Fn(usize, &mut [f32]) -> T + Sync,
     ) -> Vec<T> {
-        self.shards.resize_with(packs.len().max(self.shards.len()), Shard::default);
-        let results = self.shards[..packs.len()]
-            .par_iter_mut()
-            .enumerate()
+        grads.fill(0.0);
+        let keep = if self.schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
+        let pass = |i: usize, tape: &mut Tape, grads: &mut [f32], threads: usize| {
+            tape.keep = keep;
+            decoder.forward(theta, &packs[i], tape, threads);
+            let result = loss(i, &mut tape.logits);
+            decoder.backward(theta, &packs[i], tape, grads, threads);
+            result
+        };
+        let fresh = |shard: &mut Shard| {
+            shard.grads.clear();
+            shard.grads.resize(decoder.n_params(), 0.0);
+        };
+        let threads = self.prepare(packs.len());
+        if self.schedule == Schedule::Narrow || packs.len() == 1 {
+            let shard = &mut self.shards[0];
+            // The first shard adds to nothing: it needs no gradient of its own.
+            let mut results = vec![pass(0, &mut shard.tape, grads, threads)];
+            for i in 1..packs.len() {
+                fresh(shard);
+                results.push(pass(i, &mut shard.tape, &mut shard.grads, threads));
+                add(grads, &shard.grads);
+            }
+            return results;
+        }
+        let shards = self.shards[..packs.len()].par_iter_mut().enumerate();
+        let results = shards
             .map(|(i, shard)| {
-                shard.grads.clear();
-                shard.grads.resize(decoder.n_params(), 0.0);
-                decoder.forward(theta, &packs[i], &mut shard.tape, 1);
-                let result = loss(i, &mut shard.tape.logits);
-                decoder.backward(theta, &packs[i], &mut shard.tape, &mut shard.grads, 1);
-                result
+                fresh(shard);
+                pass(i, &mut shard.tape, &mut shard.grads, threads)
             })
             .collect();
-        grads.fill(0.0);
-        for shard in &self.shards[..packs.len()] {
-            super::decoder::kernels::add(grads, &shard.grads);
-        }
+        self.shards[..packs.len()].iter().for_each(|shard| add(grads, &shard.grads));
         results
     }
 
@@ -59,14 +93,26 @@ impl Shards {
         packs: &[Pack],
         read: impl Fn(usize, &mut [f32]) -> T + Sync,
     ) -> Vec<T> {
-        self.shards.resize_with(packs.len().max(self.shards.len()), Shard::default);
-        self.shards[..packs.len()]
-            .par_iter_mut()
-            .enumerate()
-            .map(|(i, shard)| {
-                decoder.forward(theta, &packs[i], &mut shard.tape, 1);
-                read(i, &mut shard.tape.logits)
-            })
-            .collect()
+        let threads = self.prepare(packs.len());
+        let pass = |i: usize, tape: &mut Tape| {
+            tape.keep = Keep::Nothing;
+            decoder.forward(theta, &packs[i], tape, threads);
+            read(i, &mut tape.logits)
+        };
+        match self.schedule {
+            Schedule::Narrow => (0..packs.len()).map(|i| pass(i, &mut self.shards[0].tape)).collect(),
+            Schedule::Wide => self.shards[..packs.len()]
+                .par_iter_mut()
+                .enumerate()
+                .map(|(i, shard)| pass(i, &mut shard.tape))
+                .collect(),
+        }
+    }
+
+    /// Makes room for so many packs and returns how many threads each gets.
+    fn prepare(&mut self, packs: usize) -> usize {
+        let at_a_time = if self.schedule == Schedule::Wide { packs } else { 1 };
+        self.shards.resize_with(at_a_time.max(self.shards.len()), Shard::default);
+        (rayon::current_num_threads() / at_a_time.max(1)).max(1)
     }
 }

@@ -1,6 +1,8 @@
-//! Grouped-query attention under the trie mask, forward and backward, one trie at a time.
+//! Grouped-query attention under the trie mask, forward and backward, one head and one trie at a time.
 
 use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::kernels::{dot, exp, max, soft_cap, soft_cap_back, sum};
 use super::pack::Pack;
@@ -34,10 +36,9 @@ impl Heads {
         self.n_head_kv * self.dim
     }
 
-    /// `(query head, columns of its queries, columns of its keys)`.
-    fn each(self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let group = self.n_head / self.n_head_kv;
-        (0..self.n_head).map(move |h| (h, h * self.dim, h / group * self.dim))
+    /// Query heads that share a key-value head.
+    fn group(&self) -> usize {
+        self.n_head / self.n_head_kv
     }
 }
 
@@ -103,33 +104,82 @@ pub struct View<'a> {
     pub window: Option<usize>,
 }
 
-/// `out = softmax(scale q k^T) v` per trie and head; the probabilities stay in `p` for the way back.
-pub fn forward(heads: Heads, view: View<'_>, q: &[f32], k: &[f32], v: &[f32], p: &mut Vec<f32>, out: &mut [f32]) {
+/// What a key-value head with its query heads keeps for the way back, and the room it works in. Heads have nothing to do
+/// with each other, so each may be another thread's.
+#[derive(Debug, Default)]
+pub struct HeadTape {
+    /// Probabilities: trie by trie, block by block, query head by query head.
+    p: Vec<f32>,
+    /// What its query heads attended to, or the gradient of their queries: each a matrix of its own.
+    group: Vec<f32>,
+    /// Gradients of its keys and values.
+    kv: [Vec<f32>; 2],
+    ds: Vec<f32>,
+    capped: Vec<f32>,
+}
+
+/// Calls `work` for every key-value head with its tape.
+fn each_head(heads: Heads, tapes: &mut Vec<HeadTape>, threads: usize, work: impl Fn(usize, &mut HeadTape) + Sync) {
+    tapes.resize_with(heads.n_head_kv, HeadTape::default);
+    if threads > 1 {
+        tapes.par_iter_mut().enumerate().for_each(|(h, tape)| work(h, tape));
+    } else {
+        tapes.iter_mut().enumerate().for_each(|(h, tape)| work(h, tape));
+    }
+}
+
+/// Copies a dense matrix into columns of a row-major one.
+fn put(columns: &[f32], dim: usize, out: &mut [f32], width: usize, at: usize) {
+    for (row, out) in columns.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+        out[at..at + dim].copy_from_slice(row);
+    }
+}
+
+/// `out = softmax(scale q k^T) v` per trie and head; the probabilities stay in the tapes for the way back.
+#[expect(clippy::too_many_arguments, reason = "attention has four operands and two results")]
+pub fn forward(
+    heads: Heads,
+    view: View<'_>,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    tapes: &mut Vec<HeadTape>,
+    out: &mut [f32],
+    threads: usize,
+) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
     let View { pack, rows, .. } = view;
-    p.clear();
-    for tree in &pack.trees {
-        for (block, n) in blocks(pack, rows, tree) {
-            let m = block.len();
-            for (_, qc, kc) in heads.each() {
-                let at = p.len();
-                p.resize(at + m * n, 0.0);
-                let scores = &mut p[at..];
-                let qh = Matrix::strided(&q[block.start * width + qc..], m, dim, width);
-                let kh = Matrix::strided(&k[tree.start * kv + kc..], n, dim, kv);
-                product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale, false, 1);
-                if let Some(cap) = heads.cap {
-                    soft_cap(scores, cap);
+    let all = rows.count(pack);
+    each_head(heads, tapes, threads, |kv_head, t| {
+        t.p.clear();
+        t.group.resize(heads.group() * all * dim, 0.0);
+        for tree in &pack.trees {
+            let (kh, vh) = (&k[tree.start * kv + kv_head * dim..], &v[tree.start * kv + kv_head * dim..]);
+            for (block, n) in blocks(pack, rows, tree) {
+                let m = block.len();
+                for g in 0..heads.group() {
+                    let head = kv_head * heads.group() + g;
+                    let at = t.p.len();
+                    t.p.resize(at + m * n, 0.0);
+                    let scores = &mut t.p[at..];
+                    let qh = Matrix::strided(&q[block.start * width + head * dim..], m, dim, width);
+                    let kh = Matrix::strided(kh, n, dim, kv);
+                    product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale, false, 1);
+                    if let Some(cap) = heads.cap {
+                        soft_cap(scores, cap);
+                    }
+                    for (row, scores) in block.clone().zip(scores.chunks_exact_mut(n)) {
+                        masked_softmax(scores, view, tree.start, rows.node(pack, row));
+                    }
+                    let vh = Matrix::strided(vh, n, dim, kv);
+                    let oh = MatrixMut::new(&mut t.group[(g * all + block.start) * dim..], m, dim);
+                    product(oh, Matrix::new(scores, m, n), vh, 1.0, false, 1);
                 }
-                for (row, scores) in block.clone().zip(scores.chunks_exact_mut(n)) {
-                    masked_softmax(scores, view, tree.start, rows.node(pack, row));
-                }
-                let vh = Matrix::strided(&v[tree.start * kv + kc..], n, dim, kv);
-                let oh = MatrixMut::strided(&mut out[block.start * width + qc..], m, dim, width);
-                product(oh, Matrix::new(scores, m, n), vh, 1.0, false, 1);
             }
         }
-    }
+    });
+    let groups = tapes.iter().flat_map(|t| t.group.chunks_exact(all * dim));
+    groups.enumerate().for_each(|(head, columns)| put(columns, dim, out, width, head * dim));
 }
 
 /// Softmax over the nodes that `node` sees, of those of its trie, which begins at `start`; zero elsewhere.
@@ -155,7 +205,7 @@ fn masked_softmax(scores: &mut [f32], view: View<'_>, start: usize, node: usize)
     seen.iter_mut().for_each(|s| *s *= inverse);
 }
 
-/// Backward of [`forward`]: writes `dq`, adds to `dk` and `dv`.
+/// Backward of [`forward`]: writes `dq`, `dk` and `dv`.
 #[expect(clippy::too_many_arguments, reason = "attention has four operands and as many gradients")]
 pub fn backward(
     heads: Heads,
@@ -163,47 +213,65 @@ pub fn backward(
     q: &[f32],
     k: &[f32],
     v: &[f32],
-    p: &[f32],
+    tapes: &mut Vec<HeadTape>,
     dout: &[f32],
     dq: &mut [f32],
     dk: &mut [f32],
     dv: &mut [f32],
-    ds: &mut Vec<f32>,
-    capped: &mut Vec<f32>,
+    threads: usize,
 ) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
     let View { pack, rows, .. } = view;
     let scale = heads.scale;
-    let mut at = 0;
-    for tree in &pack.trees {
-        for (block, n) in blocks(pack, rows, tree) {
-            let m = block.len();
-            ds.resize(m * n, 0.0);
-            for (_, qc, kc) in heads.each() {
-                let probabilities = &p[at..at + m * n];
-                at += m * n;
-                let (qo, ko) = (block.start * width + qc, tree.start * kv + kc);
-                let doh = Matrix::strided(&dout[qo..], m, dim, width);
-                let (qh, kh) = (Matrix::strided(&q[qo..], m, dim, width), Matrix::strided(&k[ko..], n, dim, kv));
-                let vh = Matrix::strided(&v[ko..], n, dim, kv);
-                let ph = Matrix::new(probabilities, m, n);
-                product(MatrixMut::strided(&mut dv[ko..], n, dim, kv), ph.t(), doh, 1.0, true, 1);
-                product(MatrixMut::new(ds, m, n), doh, vh.t(), 1.0, false, 1);
-                for (ds, p) in ds.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
-                    let along = dot(ds, p);
-                    ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
+    let all = rows.count(pack);
+    each_head(heads, tapes, threads, |kv_head, t| {
+        let HeadTape { p, group, kv: [own_dk, own_dv], ds, capped } = t;
+        group.resize(heads.group() * all * dim, 0.0);
+        for gradient in [&mut *own_dk, own_dv] {
+            gradient.clear();
+            gradient.resize(pack.len() * dim, 0.0);
+        }
+        let mut at = 0;
+        for tree in &pack.trees {
+            let keys = tree.start * kv + kv_head * dim;
+            for (block, n) in blocks(pack, rows, tree) {
+                let m = block.len();
+                ds.resize(m * n, 0.0);
+                for g in 0..heads.group() {
+                    let probabilities = &p[at..at + m * n];
+                    at += m * n;
+                    let queries = block.start * width + (kv_head * heads.group() + g) * dim;
+                    let doh = Matrix::strided(&dout[queries..], m, dim, width);
+                    let qh = Matrix::strided(&q[queries..], m, dim, width);
+                    let (kh, vh) = (Matrix::strided(&k[keys..], n, dim, kv), Matrix::strided(&v[keys..], n, dim, kv));
+                    let ph = Matrix::new(probabilities, m, n);
+                    let own = tree.start * dim;
+                    product(MatrixMut::new(&mut own_dv[own..], n, dim), ph.t(), doh, 1.0, true, 1);
+                    product(MatrixMut::new(ds, m, n), doh, vh.t(), 1.0, false, 1);
+                    for (ds, p) in ds.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
+                        let along = dot(ds, p);
+                        ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
+                    }
+                    if let Some(cap) = heads.cap {
+                        // The probabilities do not tell what the capped scores were.
+                        capped.resize(m * n, 0.0);
+                        product(MatrixMut::new(capped, m, n), qh, kh.t(), scale, false, 1);
+                        soft_cap(capped, cap);
+                        soft_cap_back(capped, cap, ds);
+                    }
+                    let s = Matrix::new(ds, m, n);
+                    let dqh = MatrixMut::new(&mut group[(g * all + block.start) * dim..], m, dim);
+                    product(dqh, s, kh, scale, false, 1);
+                    product(MatrixMut::new(&mut own_dk[own..], n, dim), s.t(), qh, scale, true, 1);
                 }
-                if let Some(cap) = heads.cap {
-                    // The probabilities do not tell what the capped scores were.
-                    capped.resize(m * n, 0.0);
-                    product(MatrixMut::new(capped, m, n), qh, kh.t(), scale, false, 1);
-                    soft_cap(capped, cap);
-                    soft_cap_back(capped, cap, ds);
-                }
-                let s = Matrix::new(ds, m, n);
-                product(MatrixMut::strided(&mut dq[qo..], m, dim, width), s, kh, scale, false, 1);
-                product(MatrixMut::strided(&mut dk[ko..], n, dim, kv), s.t(), qh, scale, true, 1);
             }
         }
+    });
+    for (kv_head, t) in tapes.iter().enumerate() {
+        for (g, columns) in t.group.chunks_exact(all * dim).enumerate() {
+            put(columns, dim, dq, width, (kv_head * heads.group() + g) * dim);
+        }
+        put(&t.kv[0], dim, dk, kv, kv_head * dim);
+        put(&t.kv[1], dim, dv, kv, kv_head * dim);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::attention::{self, Heads, Rows, View};
+use super::attention::{self, HeadTape, Heads, Rows, View};
 use super::kernels::{add, geglu, geglu_back, geglu_by_table, rms_norm, rms_norm_back, swiglu, swiglu_back};
 use super::linear::{Linear, Pass, Weight};
 use super::pack::Pack;
@@ -102,7 +102,7 @@ pub struct BlockTape {
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
-    p: Vec<f32>,
+    attention: Vec<HeadTape>,
     attended: Vec<f32>,
     /// Outputs of attention and feed-forward layer before their norms, where they have some.
     out: [Vec<f32>; 2],
@@ -126,8 +126,6 @@ pub struct BlockScratch {
     dq: Vec<f32>,
     dk: Vec<f32>,
     dv: Vec<f32>,
-    ds: Vec<f32>,
-    capped: Vec<f32>,
     draw: Vec<f32>,
     dx2: Vec<f32>,
     dh: Vec<f32>,
@@ -172,7 +170,7 @@ impl Block {
         self.rope.rotate(&mut t.k, c.heads.kv_width(), (0..n).map(position), true);
         t.attended.resize(m * c.heads.width(), 0.0);
         let view = View { pack, rows, window: self.window };
-        attention::forward(c.heads, view, &t.q, &t.k, &t.v, &mut t.p, &mut t.attended);
+        attention::forward(c.heads, view, &t.q, &t.k, &t.v, &mut t.attention, &mut t.attended, pass.threads);
 
         self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
         if let Some([norm, _]) = &self.post_norms {
@@ -210,7 +208,7 @@ impl Block {
         pack: &Pack,
         rows: Rows,
         dy: &mut Vec<f32>,
-        t: &BlockTape,
+        t: &mut BlockTape,
         s: &mut BlockScratch,
         grads: &mut [f32],
     ) {
@@ -251,11 +249,12 @@ impl Block {
         };
         self.o.backward(pass, &t.attended, &t.h[3], m, through, Some(datt), grads, &mut s.dh);
         s.dq.resize(m * c.heads.width(), 0.0);
-        let dk = zeroed(&mut s.dk, n * c.heads.kv_width());
-        let dv = zeroed(&mut s.dv, n * c.heads.kv_width());
+        s.dk.resize(n * c.heads.kv_width(), 0.0);
+        s.dv.resize(n * c.heads.kv_width(), 0.0);
+        let (dk, dv) = (&mut s.dk, &mut s.dv);
         let view = View { pack, rows, window: self.window };
-        let (ds, capped) = (&mut s.ds, &mut s.capped);
-        attention::backward(c.heads, view, &t.q, &t.k, &t.v, &t.p, datt, &mut s.dq, dk, dv, ds, capped);
+        let (tapes, threads) = (&mut t.attention, pass.threads);
+        attention::backward(c.heads, view, &t.q, &t.k, &t.v, tapes, datt, &mut s.dq, dk, dv, threads);
         let position = |node: usize| pack.positions[node] as usize;
         self.rope.rotate(&mut s.dq, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), false);
         self.rope.rotate(dk, c.heads.kv_width(), (0..n).map(position), false);

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::kernels::add;
 use crate::engine::gguf::GgmlType;
 use crate::engine::numeric::{Matrix, MatrixMut, decode, product, round_activations};
@@ -16,8 +18,14 @@ pub enum Weight {
     Trained(Range<usize>),
 }
 
+/// Elements of a stored matrix that are decoded at a time: 32 MiB of floats, so that the head of a large vocabulary never
+/// stands in memory as a whole.
+const BAND: usize = 1 << 23;
+/// Elements decoded by one thread at a time: whole blocks of every type.
+const CHUNK: usize = 1 << 16;
+
 impl Weight {
-    /// The values, decoded into `scratch` where they are stored encoded.
+    /// The values of a vector, decoded into `scratch` where they are stored encoded.
     pub fn read<'a>(&self, n: usize, theta: &'a [f32], scratch: &'a mut Vec<f32>) -> &'a [f32] {
         match self {
             Self::Trained(range) => &theta[range.clone()],
@@ -26,6 +34,28 @@ impl Weight {
                 decode(*ty, bytes, scratch);
                 scratch
             }
+        }
+    }
+
+    /// Hands out a matrix of `n_out` rows of `n_in`, band by band where it is stored encoded.
+    fn bands(&self, pass: &mut Pass<'_>, [n_out, n_in]: [usize; 2], mut take: impl FnMut(Range<usize>, Matrix<'_>)) {
+        let (ty, bytes) = match self {
+            Self::Trained(range) => return take(0..n_out, Matrix::new(&pass.theta[range.clone()], n_out, n_in)),
+            Self::Stored(ty, bytes) => (*ty, bytes),
+        };
+        let row = ty.bytes(n_in as u64) as usize;
+        let step = (BAND / n_in).max(1);
+        for first in (0..n_out).step_by(step) {
+            let rows = first..(first + step).min(n_out);
+            pass.scratch.resize(rows.len() * n_in, 0.0);
+            let bytes = &bytes[rows.start * row..rows.end * row];
+            if pass.threads > 1 {
+                let chunks = bytes.par_chunks(ty.bytes(CHUNK as u64) as usize);
+                pass.scratch.par_chunks_mut(CHUNK).zip(chunks).for_each(|(values, bytes)| decode(ty, bytes, values));
+            } else {
+                decode(ty, bytes, pass.scratch);
+            }
+            take(rows.clone(), Matrix::new(pass.scratch, rows.len(), n_in));
         }
     }
 }
@@ -62,7 +92,7 @@ pub struct Linear {
 pub struct Pass<'a> {
     /// All trained parameters.
     pub theta: &'a [f32],
-    /// Room for one decoded matrix.
+    /// Room for a band of a decoded matrix.
     pub scratch: &'a mut Vec<f32>,
     /// Room for the rounded input of a layer.
     pub rounded: &'a mut Rounded,
@@ -79,23 +109,32 @@ pub struct Rounded {
     bytes: Vec<u8>,
 }
 
+impl Rounded {
+    /// Inputs of a layer whose weights are of a type.
+    fn of(&mut self, ty: GgmlType, x: &[f32]) -> &[f32] {
+        self.values.clear();
+        self.values.extend_from_slice(x);
+        round_activations(ty, &mut self.values, &mut self.bytes);
+        &self.values
+    }
+}
+
 impl Linear {
     /// Forward for `n` rows; `h` keeps `x A^T` for the way back.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &[f32], n: usize, y: &mut Vec<f32>, h: &mut Vec<f32>) {
         y.resize(n * self.n_out, 0.0);
         let threads = pass.threads;
-        let w = Matrix::new(self.weight.read(self.n_in * self.n_out, pass.theta, pass.scratch), self.n_out, self.n_in);
+        let mut rounded = std::mem::take(pass.rounded);
         let seen = match &self.weight {
             // The engine rounds a layer's input to suit the weight's type; the gradient passes straight through.
-            Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => {
-                pass.rounded.values.clear();
-                pass.rounded.values.extend_from_slice(x);
-                round_activations(*ty, &mut pass.rounded.values, &mut pass.rounded.bytes);
-                &pass.rounded.values
-            }
+            Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => rounded.of(*ty, x),
             _ => x,
         };
-        product(MatrixMut::new(y, n, self.n_out), Matrix::new(seen, n, self.n_in), w.t(), 1.0, false, threads);
+        self.weight.bands(pass, [self.n_out, self.n_in], |rows, w| {
+            let y = MatrixMut::strided(&mut y[rows.start..], n, rows.len(), self.n_out);
+            product(y, Matrix::new(seen, n, self.n_in), w.t(), 1.0, false, threads);
+        });
+        *pass.rounded = rounded;
         let x = Matrix::new(x, n, self.n_in);
         if let Some(lora) = &self.lora {
             h.resize(n * lora.rank, 0.0);
@@ -131,6 +170,7 @@ impl Linear {
             dy.chunks_exact(self.n_out).for_each(|dy| add(&mut grads[range.clone()], dy));
         }
         let x = Matrix::new(x, n, self.n_in);
+        let upstream = dy;
         let dy = Matrix::new(dy, n, self.n_out);
         if let Weight::Trained(range) = &self.weight {
             product(MatrixMut::new(&mut grads[range.clone()], self.n_out, self.n_in), dy.t(), x, 1.0, true, threads);
@@ -146,8 +186,10 @@ impl Linear {
             product(da, Matrix::new(dh, n, lora.rank).t(), x, 1.0, true, threads);
         }
         if let Some(dx) = dx {
-            let w = self.weight.read(self.n_in * self.n_out, pass.theta, pass.scratch);
-            product(MatrixMut::new(dx, n, self.n_in), dy, Matrix::new(w, self.n_out, self.n_in), 1.0, true, threads);
+            self.weight.bands(pass, [self.n_out, self.n_in], |rows, w| {
+                let dy = Matrix::strided(&upstream[rows.start..], n, rows.len(), self.n_out);
+                product(MatrixMut::new(dx, n, self.n_in), dy, w, 1.0, true, threads);
+            });
             if let Some(lora) = &self.lora {
                 let a = Matrix::new(&pass.theta[lora.a.clone()], lora.rank, self.n_in);
                 product(MatrixMut::new(dx, n, self.n_in), Matrix::new(dh, n, lora.rank), a, 1.0, true, threads);

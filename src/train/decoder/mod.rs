@@ -86,10 +86,25 @@ impl Source for Stored<'_> {
     }
 }
 
+/// What is kept of a forward pass for the way back. The result is the same to the bit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Everything.
+    #[default]
+    All,
+    /// The blocks' inputs; each block is computed once more on the way back, so that memory does not grow with the depth.
+    Inputs,
+    /// Nothing: there is no way back.
+    Nothing,
+}
+
 /// Buffers of one forward and backward pass; they grow to the largest batch seen and stay.
 #[derive(Debug, Default)]
 pub struct Tape {
+    /// How much the next forward pass keeps.
+    pub keep: Keep,
     blocks: Vec<BlockTape>,
+    inputs: Vec<Vec<f32>>,
     scratch: BlockScratch,
     weight: Vec<f32>,
     rounded: Rounded,
@@ -283,12 +298,20 @@ impl Decoder {
 
     /// Logits of the pack's outputs, into `tape.logits`.
     pub fn forward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, threads: usize) {
-        let Tape { blocks, scratch, weight, rounded, gain, x, last, normed, h, logits, capped, .. } = tape;
-        blocks.resize_with(self.blocks.len(), BlockTape::default);
+        let Tape { keep, blocks, inputs, scratch, weight, rounded, gain, x, last, normed, h, logits, capped, .. } =
+            tape;
+        // Buffers that this pass has no use for stay for the next that has.
+        let depth = self.blocks.len();
+        blocks.resize_with(blocks.len().max(if *keep == Keep::All { depth } else { 1 }), BlockTape::default);
+        inputs.resize_with(inputs.len().max(if *keep == Keep::Inputs { depth } else { 0 }), Vec::new);
         let d = self.shape.n_embd;
         self.embed(theta, pack, x);
         let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
-        for (i, (block, tape)) in self.blocks.iter().zip(blocks.iter_mut()).enumerate() {
+        for (i, block) in self.blocks.iter().enumerate() {
+            if *keep == Keep::Inputs {
+                inputs[i].clone_from(x);
+            }
+            let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
             block.forward(&self.common, pass, pack, self.rows(i), x, tape, scratch);
         }
         last.clone_from(x);
@@ -307,8 +330,13 @@ impl Decoder {
     }
 
     /// Adds to `grads` the gradient of the trained parameters, given the gradient of the logits in `tape.logits`.
+    ///
+    /// # Panics
+    /// When the tape keeps nothing: a caller's mistake.
     pub fn backward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, grads: &mut [f32], threads: usize) {
-        let Tape { blocks, scratch, weight, rounded, gain, x, last, normed, dnormed, h, dh, logits, capped } = tape;
+        let Tape { keep, blocks, inputs, scratch, weight, rounded, gain, x, last, .. } = tape;
+        let Tape { normed, dnormed, h, dh, logits, capped, .. } = tape;
+        assert!(*keep != Keep::Nothing, "nothing was kept for the way back");
         if let Some(cap) = self.shape.logit_cap {
             soft_cap_back(capped, cap, logits);
         }
@@ -326,7 +354,12 @@ impl Decoder {
         let norm_grad = trained(&self.output_norm, grads);
         rms_norm_back(last, self.output_norm.read(d, theta, gain), self.common.eps, dnormed, x, norm_grad);
         for (i, block) in self.blocks.iter().enumerate().rev() {
-            block.backward(&self.common, pass, pack, self.rows(i), x, &blocks[i], scratch, grads);
+            let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
+            // The last block's tape is still that of the way forth.
+            if *keep == Keep::Inputs && i + 1 < self.blocks.len() {
+                block.forward(&self.common, pass, pack, self.rows(i), &mut inputs[i], tape, scratch);
+            }
+            block.backward(&self.common, pass, pack, self.rows(i), x, tape, scratch, grads);
         }
         if let Weight::Trained(range) = &self.embedding {
             if let Some(scale) = self.embedding_scale() {
