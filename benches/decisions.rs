@@ -12,6 +12,7 @@ use probity::agent::prompt::{Style, encode, options, prompt};
 use probity::engine::score::Scorer;
 use probity::engine::{Context, ContextOptions, Model, ModelOptions};
 use probity::game::{History, Named};
+use probity::train::Schedule;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::Finetuning;
 
@@ -65,7 +66,7 @@ fn main() -> probity::Result<()> {
         &std::fs::read_to_string(root.join("configs/deontological.toml")).expect("the recipe is there"),
     )?;
     let games = config.games_per_step;
-    let mut training = Finetuning::new(&model, config)?;
+    let mut training = Finetuning::new(&model, config, Schedule::Wide)?;
     let mut times: Vec<f64> = (0..8).map(|_| seconds(|| training.step().expect("a step"))).collect();
     let time = median(&mut times[1..]);
     println!("Training: {:.2} steps a second, {games} games with all their states each", 1.0 / time);

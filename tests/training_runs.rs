@@ -8,6 +8,7 @@ use std::fs;
 
 use probity::Error;
 use probity::engine::gguf::GgmlType;
+use probity::train::Schedule;
 use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::Finetuning;
@@ -47,8 +48,8 @@ fn a_resumed_run_is_the_run() {
     let model = common::open(&path);
     let config = TrainConfig::from_toml(CONFIG).unwrap();
     assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
-    let mut whole = Finetuning::new(&model, config.clone()).unwrap();
-    let mut first = Finetuning::new(&model, config.clone()).unwrap();
+    let mut whole = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let mut first = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
     let file = folder.path().join("checkpoint.bin");
     for step in 0..8 {
         let report = whole.step().unwrap();
@@ -59,7 +60,8 @@ fn a_resumed_run_is_the_run() {
     }
     first.state().write(&file, &config, model.fingerprint()).unwrap();
     let saved = Checkpoint::read(&file, &config, model.fingerprint()).unwrap();
-    let mut second = Finetuning::new(&model, config.clone()).unwrap();
+    // Where there is less memory, too.
+    let mut second = Finetuning::new(&model, config.clone(), Schedule::Narrow).unwrap();
     second.resume(saved);
     for _ in 5..8 {
         second.step().unwrap();
@@ -90,7 +92,7 @@ fn training_moves_towards_the_optimum() {
     // One game with fixed labels, so that batches differ in nothing but what was learned.
     let text = CONFIG.replace("steps = 4", "steps = 30").replace("random = 0.5", "random = 0.0");
     let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
-    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap()).unwrap();
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
     let reports: Vec<_> = (0..30).map(|_| run.step().unwrap().parts).collect();
     let mean = |parts: &[Parts], of: fn(&Parts) -> f64| parts.iter().map(of).sum::<f64>() / parts.len() as f64;
     assert_eq!(reports[0].kl, 0.0, "an adapter starts as nothing");

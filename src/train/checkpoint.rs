@@ -15,6 +15,8 @@ use crate::engine::files::write_whole;
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"PROBCKPT";
+/// Numbers written at a time.
+const PIECE: usize = 1 << 16;
 
 /// The state of a run.
 #[derive(Debug, Clone)]
@@ -67,15 +69,27 @@ impl Checkpoint {
             decay: self.adam.decay,
         };
         let head = serde_json::to_vec(&head).expect("plain data");
-        let mut body = (head.len() as u64).to_le_bytes().to_vec();
-        body.extend(head);
-        for values in [&self.theta, &self.adam.m, &self.adam.v] {
-            body.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-        }
+        // Twice in small pieces, once for the checksum: the numbers may be most of the machine's memory.
+        let body = |take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>| {
+            take(&(head.len() as u64).to_le_bytes())?;
+            take(&head)?;
+            let mut piece = Vec::with_capacity(4 * PIECE);
+            for values in [&self.theta, &self.adam.m, &self.adam.v].into_iter().flat_map(|v| v.chunks(PIECE)) {
+                piece.clear();
+                piece.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+                take(&piece)?;
+            }
+            Ok(())
+        };
         write_whole(path, |sink| {
+            let mut checksum = blake3::Hasher::new();
+            body(&mut |bytes| {
+                checksum.update(bytes);
+                Ok(())
+            })?;
             sink.write_all(MAGIC)?;
-            sink.write_all(blake3::hash(&body).as_bytes())?;
-            sink.write_all(&body)
+            sink.write_all(checksum.finalize().as_bytes())?;
+            body(&mut |bytes| sink.write_all(bytes))
         })
     }
 
@@ -92,12 +106,12 @@ impl Checkpoint {
             .filter(|(checksum, body)| blake3::hash(body).as_bytes() == checksum)
             .map(|(_, body)| body)
             .ok_or_else(|| bad("is no checkpoint, or was changed".into()))?;
-        let split = |bytes: &[u8]| -> Option<(Head, Vec<u8>)> {
-            let (length, rest) = bytes.split_at_checked(8)?;
+        let split = || -> Option<(Head, &[u8])> {
+            let (length, rest) = body.split_at_checked(8)?;
             let (head, rest) = rest.split_at_checked(u64::from_le_bytes(length.try_into().ok()?) as usize)?;
-            Some((serde_json::from_slice(head).ok()?, rest.to_vec()))
+            Some((serde_json::from_slice(head).ok()?, rest))
         };
-        let (head, numbers) = split(body).ok_or_else(|| bad("its header does not parse".into()))?;
+        let (head, numbers) = split().ok_or_else(|| bad("its header does not parse".into()))?;
         let now = serde_json::to_value(config).expect("a config is plain data");
         if let Some(field) = first_difference(&head.config, &now) {
             return Err(bad(format!("made with another config ({field} differs); resume with the config beside it")));

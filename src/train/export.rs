@@ -11,6 +11,7 @@ use crate::agent::manifest::MANIFEST_KEY;
 use crate::engine::files::write_whole;
 use crate::engine::gguf::{GgmlType, GgufWriter, Value};
 use crate::engine::numeric::encode;
+use crate::engine::preflight::ModelShape;
 
 /// Writes a pretrained model: matrices as `ty`, norms as F32. `notes` become `probity.*` metadata.
 ///
@@ -26,7 +27,6 @@ pub fn write_model(
 ) -> Result<()> {
     let shape = decoder.shape();
     let mut w = GgufWriter::new();
-    w.set_str("general.architecture", shape.architecture.name());
     w.set_str("general.type", "model");
     w.set_str("general.name", "probity-default");
     w.set_str("general.license", "MIT OR Apache-2.0");
@@ -34,6 +34,33 @@ pub fn write_model(
     if let Some((_, number)) = file_type.iter().find(|(t, _)| *t == ty) {
         w.set_u32("general.file_type", *number);
     }
+    set_shape(&mut w, shape);
+
+    const NORMAL: i64 = 1;
+    const CONTROL: i64 = 3;
+    let types = (0..shape.n_vocab).map(|i| if i < super::vocab::CONTROL.len() { CONTROL } else { NORMAL }).collect();
+    w.set_str("tokenizer.ggml.model", "gpt2");
+    w.set_str("tokenizer.ggml.pre", "gpt-2");
+    w.set("tokenizer.ggml.tokens", Value::Strs(vocabulary.tokens.clone()));
+    w.set("tokenizer.ggml.token_type", Value::Ints(types, 32));
+    w.set("tokenizer.ggml.merges", Value::Strs(vocabulary.merges.clone()));
+    w.set_u32("tokenizer.ggml.eos_token_id", 0);
+    w.set_u32("tokenizer.ggml.eot_token_id", 0);
+    w.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
+    w.set_str("tokenizer.chat_template", TEMPLATE);
+    for (name, value) in notes {
+        w.set_str(&format!("probity.{name}"), value.clone());
+    }
+    for (name, dims, range) in decoder.base_tensors() {
+        let ty = if dims.len() == 1 { GgmlType::F32 } else { ty };
+        w.tensor(name, dims, ty, encode(ty, &theta[range.clone()], dims[0] as usize));
+    }
+    write_whole(path, |mut sink| w.write(&mut sink))
+}
+
+/// Writes a shape into the metadata of a model.
+pub fn set_shape(w: &mut GgufWriter, shape: &ModelShape) {
+    w.set_str("general.architecture", shape.architecture.name());
     let key = |k: &str| format!("{}.{k}", shape.architecture.name());
     for (name, value) in [
         ("context_length", shape.context),
@@ -65,27 +92,6 @@ pub fn write_model(
     if let Some(cap) = shape.logit_cap {
         w.set_f32(&key("final_logit_softcapping"), cap);
     }
-
-    const NORMAL: i64 = 1;
-    const CONTROL: i64 = 3;
-    let types = (0..shape.n_vocab).map(|i| if i < super::vocab::CONTROL.len() { CONTROL } else { NORMAL }).collect();
-    w.set_str("tokenizer.ggml.model", "gpt2");
-    w.set_str("tokenizer.ggml.pre", "gpt-2");
-    w.set("tokenizer.ggml.tokens", Value::Strs(vocabulary.tokens.clone()));
-    w.set("tokenizer.ggml.token_type", Value::Ints(types, 32));
-    w.set("tokenizer.ggml.merges", Value::Strs(vocabulary.merges.clone()));
-    w.set_u32("tokenizer.ggml.eos_token_id", 0);
-    w.set_u32("tokenizer.ggml.eot_token_id", 0);
-    w.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
-    w.set_str("tokenizer.chat_template", TEMPLATE);
-    for (name, value) in notes {
-        w.set_str(&format!("probity.{name}"), value.clone());
-    }
-    for (name, dims, range) in decoder.base_tensors() {
-        let ty = if dims.len() == 1 { GgmlType::F32 } else { ty };
-        w.tensor(name, dims, ty, encode(ty, &theta[range.clone()], dims[0] as usize));
-    }
-    write_whole(path, |mut sink| w.write(&mut sink))
 }
 
 /// Writes an adapter: every LoRA pair, with its manifest in the metadata.

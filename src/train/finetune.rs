@@ -7,12 +7,13 @@ use serde::Serialize;
 use super::adam::{Adam, clip};
 use super::checkpoint::Checkpoint;
 use super::curriculum::TrainConfig;
-use super::decoder::Decoder;
+use super::decoder::{Decoder, MAX_POSITIONS};
 use super::decoder::Pack;
 use super::init::normal;
 use super::objective::{Decision, Parts, Question, Terms, all_scores, objective, push, softmax};
-use super::shards::Shards;
-use crate::agent::prompt::{encode, options, prompt};
+use super::plan::Plan;
+use super::shards::{Schedule, Shards};
+use crate::agent::prompt::{Style, encode, options, prompt};
 use crate::engine::Model;
 use crate::game::{History, MatrixGame};
 use crate::{Error, Result};
@@ -47,6 +48,19 @@ pub struct Finetuning {
     shards: Shards,
 }
 
+/// A trained adapter in memory.
+#[derive(Debug)]
+pub struct Trained {
+    /// The config.
+    pub config: TrainConfig,
+    /// Where the adapter's parts lie in the parameter vector; without the base's weights.
+    pub decoder: Decoder,
+    /// The parameters.
+    pub theta: Vec<f32>,
+    /// Steps taken.
+    pub steps: u64,
+}
+
 /// One shard's decisions over one pack.
 struct Batch {
     pack: Pack,
@@ -59,7 +73,7 @@ impl Finetuning {
     /// # Errors
     /// What [`TrainConfig::check`] finds; [`Error::Untrainable`] for a model the trainer does not have;
     /// [`Error::LabelPrefix`] and [`Error::Template`] for fixed labels that an answer cannot tell apart.
-    pub fn new(model: &Model, config: TrainConfig) -> Result<Self> {
+    pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
         // Labels that no answer can tell apart are found now rather than after the training.
         options(model, &config.draw(0)?.0)?;
@@ -84,7 +98,7 @@ impl Finetuning {
             decoder,
             state: Checkpoint { theta, adam, tokens: 0 },
             grads,
-            shards: Shards::default(),
+            shards: Shards::new(schedule),
         })
     }
 
@@ -111,6 +125,15 @@ impl Finetuning {
         self.state = saved;
     }
 
+    /// What is left of a run whose steps are done: base weights and buffers are given back.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the base's header cannot be read again.
+    pub fn finish(self) -> Result<Trained> {
+        let decoder = Decoder::described(&self.model)?.with_lora(self.config.rank, self.config.alpha);
+        Ok(Trained { config: self.config, decoder, theta: self.state.theta, steps: self.state.adam.step })
+    }
+
     /// Takes one step.
     ///
     /// # Errors
@@ -122,19 +145,7 @@ impl Finetuning {
         let Some((phase, _)) = c.phase_at(step) else {
             return Err(Error::Training { problem: format!("step {step} is past the last phase") });
         };
-        let per_shard = c.games_per_step / c.shards;
-        let batches = (0..c.shards)
-            .map(|s| {
-                let first = step * c.games_per_step as u64 + (s * per_shard) as u64;
-                let games = (0..per_shard as u64).map(|i| c.draw(first + i));
-                let mut batch = Batch { pack: Pack::default(), decisions: Vec::new() };
-                for game in games {
-                    let (game, style) = game?;
-                    self.push(&mut batch, &game, style, phase)?;
-                }
-                Ok(batch)
-            })
-            .collect::<Result<Vec<Batch>>>()?;
+        let batches = batches(&self.model, c, step)?;
         let (packs, decisions): (Vec<Pack>, Vec<Vec<Decision>>) =
             batches.into_iter().map(|b| (b.pack, b.decisions)).unzip();
         let references: Vec<Vec<Vec<f64>>> = self.shards.logits(&self.base, &[], &packs, |i, logits| {
@@ -156,32 +167,67 @@ impl Finetuning {
         self.state.adam.step(&mut self.state.theta, &self.grads, rate);
         Ok(StepReport { step: step + 1, phase, parts, norm, rate, tokens: self.state.tokens })
     }
+}
 
-    /// Adds every state of a game to a batch, as one trie.
-    fn push(
-        &self,
-        batch: &mut Batch,
-        game: &MatrixGame,
-        style: crate::agent::prompt::Style,
-        phase: usize,
-    ) -> Result<()> {
-        let c = &self.config;
-        let options = options(&self.model, game)?;
-        let states: Vec<_> = std::iter::once(None).chain(History::states(game).map(Some)).collect();
-        let weight = 1.0 / states.len() as f64;
-        let mut questions = Vec::new();
-        for state in states {
-            let prompt = encode(&self.model, &prompt(game, state, style))?.tokens;
-            let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
-            let context = self.model.shape().context;
-            if longest > context {
-                return Err(Error::PromptTooLong { tokens: longest, context });
-            }
-            let belief = c.opponent.policy(game, state)?;
-            let rewards = c.phases[phase].reward.expected(game, state, &belief)?;
-            questions.push(Question { prompt, rewards, weight });
+/// What a run of a config on a model needs: the fastest way through a step that fits the memory, or the most frugal.
+///
+/// # Errors
+/// What [`Finetuning::new`] finds.
+pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
+    /// Labels are drawn anew for every step, so that one step says little of the largest.
+    const STEPS: u64 = 8;
+    config.check()?;
+    let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha);
+    let mut packs: Vec<Pack> = Vec::new();
+    for step in 0..STEPS.min(config.steps()) {
+        let drawn: Vec<Pack> = batches(model, config, step)?.into_iter().map(|b| b.pack).collect();
+        if packs.iter().map(Pack::len).sum::<usize>() < drawn.iter().map(Pack::len).sum() {
+            packs = drawn;
         }
-        batch.decisions.extend(push(&mut batch.pack, questions, &options));
-        Ok(())
     }
+    Ok(Plan::within(memory, &decoder, &packs))
+}
+
+/// The batches of a step, a shard each.
+fn batches(model: &Model, c: &TrainConfig, step: u64) -> Result<Vec<Batch>> {
+    let phase = c.phase_at(step).map_or(0, |(phase, _)| phase);
+    let per_shard = c.games_per_step / c.shards;
+    (0..c.shards)
+        .map(|s| {
+            let mut batch = Batch { pack: Pack::default(), decisions: Vec::new() };
+            for i in 0..per_shard {
+                let (game, style) = c.draw(step * c.games_per_step as u64 + (s * per_shard + i) as u64)?;
+                add_game(model, c, &mut batch, &game, style, phase)?;
+            }
+            Ok(batch)
+        })
+        .collect()
+}
+
+/// Adds every state of a game to a batch, as one trie.
+fn add_game(
+    model: &Model,
+    c: &TrainConfig,
+    batch: &mut Batch,
+    game: &MatrixGame,
+    style: Style,
+    phase: usize,
+) -> Result<()> {
+    let options = options(model, game)?;
+    let states: Vec<_> = std::iter::once(None).chain(History::states(game).map(Some)).collect();
+    let weight = 1.0 / states.len() as f64;
+    let mut questions = Vec::new();
+    for state in states {
+        let prompt = encode(model, &prompt(game, state, style))?.tokens;
+        let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
+        let context = model.shape().context.min(MAX_POSITIONS);
+        if longest > context {
+            return Err(Error::PromptTooLong { tokens: longest, context });
+        }
+        let belief = c.opponent.policy(game, state)?;
+        let rewards = c.phases[phase].reward.expected(game, state, &belief)?;
+        questions.push(Question { prompt, rewards, weight });
+    }
+    batch.decisions.extend(push(&mut batch.pack, questions, &options));
+    Ok(())
 }

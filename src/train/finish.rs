@@ -7,7 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::curriculum::{Labels, Styles};
 use super::export::write_adapter;
-use super::finetune::Finetuning;
+use super::finetune::Trained;
 use super::labels::{Split, any, draw};
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
@@ -42,7 +42,7 @@ fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
 ///
 /// # Errors
 /// [`crate::Error::Io`]; [`crate::Error::Unverified`] when the file, loaded back, does nothing or not what it should.
-pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Verification> {
+pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verification> {
     let c = &run.config;
     let mut manifest = Manifest {
         version: 1,
@@ -64,7 +64,7 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
         },
         prompt_version: PROMPT_VERSION,
         seed: c.seed,
-        steps: run.state().step(),
+        steps: run.steps,
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: self_tests(&c.labels, c.seed)?,
     };
@@ -72,9 +72,9 @@ pub fn write_verified(run: &Finetuning, model: &Model, path: &Path) -> Result<Ve
     // An adapter that is already at `path` is replaced only by one that was verified.
     let draft = path.with_added_extension("draft");
     let mut write = || {
-        write_adapter(&draft, run.decoder(), &run.state().theta, c, &manifest)?;
+        write_adapter(&draft, &run.decoder, &run.theta, c, &manifest)?;
         record(model, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
-        write_adapter(&draft, run.decoder(), &run.state().theta, c, &manifest)?;
+        write_adapter(&draft, &run.decoder, &run.theta, c, &manifest)?;
         let verified = verify(&Adapter::load(model, &draft)?)?;
         replace(&draft, path)?;
         Ok(verified)

@@ -16,6 +16,7 @@ pub mod init;
 pub mod labels;
 mod muon;
 pub mod objective;
+pub mod plan;
 pub mod pretrain;
 mod shards;
 pub mod vocab;

@@ -3,12 +3,14 @@
 //! the memory a step takes, never a bit of its result.
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::decoder::kernels::add;
 use super::decoder::{Decoder, Keep, Pack, Tape};
 
 /// How a batch goes through the machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Schedule {
     /// Shards side by side, everything kept on the way: fastest for small models.
     #[default]

@@ -64,6 +64,13 @@ pub fn open_model(name: &str) -> anyhow::Result<Model> {
     Ok(Model::open(file.path(), ModelOptions::default(), |_| true)?)
 }
 
+/// Opens a model's vocabulary only, by name or path: what training needs beside the file itself.
+pub fn open_vocabulary(name: &str) -> anyhow::Result<Model> {
+    let file = model_file(name)?;
+    let options = ModelOptions { vocab_only: true, ..ModelOptions::default() };
+    Ok(Model::open(file.path(), options, |_| true)?)
+}
+
 /// Loads an adapter by name or path.
 pub fn load_adapter(model: &Model, name: &str) -> anyhow::Result<Adapter> {
     Ok(verify::load(model, adapter_file(name)?.path())?)

@@ -9,8 +9,10 @@ use anyhow::Context;
 use probity::Error;
 use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::TrainConfig;
-use probity::train::finetune::{Finetuning, StepReport};
+use probity::train::Schedule;
+use probity::train::finetune::{self, Finetuning, StepReport};
 use probity::train::finish::write_verified;
+use probity::train::plan::Plan;
 use serde_json::json;
 
 use crate::output::say;
@@ -51,8 +53,15 @@ pub struct Args {
     #[arg(long, default_value = "default")]
     model: String,
     /// Where to write the adapter.
+    #[arg(long, required_unless_present = "plan")]
+    out: Option<PathBuf>,
+    /// Only say what memory and time it would take.
     #[arg(long)]
-    out: PathBuf,
+    plan: bool,
+    /// GiB of memory it may take; what is free where not given. Less than a fast run needs means a slower one that
+    /// computes each block twice; the result is the same to the bit.
+    #[arg(long)]
+    memory: Option<f64>,
     /// Run folder; `OUT.run` where not given.
     #[arg(long)]
     run: Option<PathBuf>,
@@ -89,11 +98,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(seed) = args.seed {
         config.seed = seed;
     }
-    let folder = args.run.clone().unwrap_or_else(|| args.out.with_extension("run"));
+    let model = builtin::open_vocabulary(&args.model)?;
+    let free = match args.memory {
+        Some(gib) if gib.is_finite() && gib > 0.0 => (gib * GIB) as u64,
+        Some(gib) => return Err(output::Usage(format!("memory {gib}, expected GiB above 0")).into()),
+        None => free_memory(),
+    };
+    let plan = finetune::plan(&model, &config, free)?;
+    let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
+        return if args.json { output::json(&plan) } else { Ok(show(&plan)) };
+    };
+    if plan.bytes as u64 > free {
+        return Err(Error::Training { problem: format!("{}, {:.2} GiB are free", needs(&plan), free as f64 / GIB) }.into());
+    }
+    let folder = args.run.clone().unwrap_or_else(|| out.with_extension("run"));
     let checkpoint = folder.join("checkpoint.bin");
-
-    let model = builtin::open_model(&args.model)?;
-    let mut training = Finetuning::new(&model, config.clone())?;
+    let mut training = Finetuning::new(&model, config.clone(), plan.schedule)?;
     if args.resume {
         let saved = Checkpoint::read(&checkpoint, &config, model.fingerprint())?;
         training.resume(saved);
@@ -111,6 +131,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let save =
         |t: &Finetuning| -> anyhow::Result<()> { Ok(t.state().write(&checkpoint, &t.config, model.fingerprint())?) };
     let total = config.steps();
+    if !args.json {
+        eprintln!("{}, about {:.1} s a step, {total} steps", needs(&plan), plan.seconds);
+    }
     let bar = output::bar(total, &config.name);
     let first = training.state().step();
     let mut last: Option<StepReport> = None;
@@ -140,9 +163,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if last.is_some() {
         save(&training)?;
     }
-    let verified = write_verified(&training, &model, &args.out)?;
+    // The trainer's memory is given back before the runtime's model takes its own.
+    let trained = training.finish()?;
+    let verified = write_verified(&trained, &builtin::open_model(&args.model)?, out)?;
     if args.json {
-        return output::json_line(&json!({ "adapter": args.out, "verified": verified, "last": last }));
+        return output::json_line(&json!({ "adapter": out, "verified": verified, "last": last }));
     }
     if let Some(report) = last {
         let p = report.parts;
@@ -157,6 +182,40 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             p.legality
         );
     }
-    say!("written and verified: {}", args.out.display());
+    say!("written and verified: {}", out.display());
     Ok(())
+}
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// Bytes that are free for this process.
+fn free_memory() -> u64 {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    // A container may have less than its machine.
+    let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    system.available_memory().min(container)
+}
+
+fn needs(plan: &Plan) -> String {
+    let how = match plan.schedule {
+        Schedule::Wide => "everything kept",
+        Schedule::Narrow => "each block computed twice",
+    };
+    format!("needs {:.2} GiB ({how})", plan.bytes as f64 / GIB)
+}
+
+fn show(plan: &Plan) {
+    let mut table = output::table(&["what", "GiB"]);
+    for (what, bytes) in [
+        ("the base model, as in its file", plan.weights),
+        ("adapter, gradient, optimiser", plan.adapter),
+        ("activations", plan.activations),
+        ("logits", plan.logits),
+        ("together", plan.bytes),
+    ] {
+        table.add_row([what.to_owned(), format!("{:.3}", bytes as f64 / GIB)]);
+    }
+    say!("{table}");
+    say!("{}; {} tokens a step, about {:.1} s on {} threads", needs(plan), plan.nodes, plan.seconds, plan.threads);
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernels::{dot, exp, max, soft_cap, soft_cap_back, sum};
+use super::kernels::{dot, exp, fit, max, soft_cap, soft_cap_back, sum, zeroed};
 use super::pack::Pack;
 use crate::engine::numeric::{Matrix, MatrixMut, product};
 
@@ -93,6 +93,19 @@ fn blocks(pack: &Pack, rows: Rows, tree: &Range<usize>) -> impl Iterator<Item = 
     })
 }
 
+/// Sizes of the blocks' score matrices.
+fn scores(pack: &Pack, rows: Rows) -> impl Iterator<Item = usize> {
+    pack.trees.iter().flat_map(move |tree| blocks(pack, rows, tree).map(|(block, n)| block.len() * n))
+}
+
+/// Floats that [`HeadTape`]s hold after a pass forth and back.
+pub fn floats(heads: Heads, pack: &Pack, rows: Rows) -> usize {
+    let kept = heads.n_head * scores(pack, rows).sum::<usize>();
+    let columns = rows.count(pack) * heads.width() + 2 * pack.len() * heads.kv_width();
+    let work = if heads.cap.is_some() { 2 } else { 1 };
+    kept + columns + work * heads.n_head_kv * scores(pack, rows).max().unwrap_or(0)
+}
+
 /// What a query sees of its ancestors.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
@@ -150,18 +163,19 @@ pub fn forward(
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
     let View { pack, rows, .. } = view;
     let all = rows.count(pack);
+    let kept = heads.group() * scores(pack, rows).sum::<usize>();
     each_head(heads, tapes, threads, |kv_head, t| {
-        t.p.clear();
-        t.group.resize(heads.group() * all * dim, 0.0);
+        fit(&mut t.p, kept);
+        fit(&mut t.group, heads.group() * all * dim);
+        let mut at = 0;
         for tree in &pack.trees {
             let (kh, vh) = (&k[tree.start * kv + kv_head * dim..], &v[tree.start * kv + kv_head * dim..]);
             for (block, n) in blocks(pack, rows, tree) {
                 let m = block.len();
                 for g in 0..heads.group() {
                     let head = kv_head * heads.group() + g;
-                    let at = t.p.len();
-                    t.p.resize(at + m * n, 0.0);
-                    let scores = &mut t.p[at..];
+                    let scores = &mut t.p[at..at + m * n];
+                    at += m * n;
                     let qh = Matrix::strided(&q[block.start * width + head * dim..], m, dim, width);
                     let kh = Matrix::strided(kh, n, dim, kv);
                     product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale, false, 1);
@@ -226,17 +240,16 @@ pub fn backward(
     let all = rows.count(pack);
     each_head(heads, tapes, threads, |kv_head, t| {
         let HeadTape { p, group, kv: [own_dk, own_dv], ds, capped } = t;
-        group.resize(heads.group() * all * dim, 0.0);
+        fit(group, heads.group() * all * dim);
         for gradient in [&mut *own_dk, own_dv] {
-            gradient.clear();
-            gradient.resize(pack.len() * dim, 0.0);
+            zeroed(gradient, pack.len() * dim);
         }
         let mut at = 0;
         for tree in &pack.trees {
             let keys = tree.start * kv + kv_head * dim;
             for (block, n) in blocks(pack, rows, tree) {
                 let m = block.len();
-                ds.resize(m * n, 0.0);
+                fit(ds, m * n);
                 for g in 0..heads.group() {
                     let probabilities = &p[at..at + m * n];
                     at += m * n;
@@ -254,7 +267,7 @@ pub fn backward(
                     }
                     if let Some(cap) = heads.cap {
                         // The probabilities do not tell what the capped scores were.
-                        capped.resize(m * n, 0.0);
+                        fit(capped, m * n);
                         product(MatrixMut::new(capped, m, n), qh, kh.t(), scale, false, 1);
                         soft_cap(capped, cap);
                         soft_cap_back(capped, cap, ds);

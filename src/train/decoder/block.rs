@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::attention::{self, HeadTape, Heads, Rows, View};
-use super::kernels::{add, geglu, geglu_back, geglu_by_table, rms_norm, rms_norm_back, swiglu, swiglu_back};
+use super::kernels::{
+    add, copy, fit, geglu, geglu_back, geglu_by_table, rms_norm, rms_norm_back, swiglu, swiglu_back, zeroed,
+};
 use super::linear::{Linear, Pass, Weight};
 use super::pack::Pack;
 use super::rope::Rope;
@@ -132,10 +134,32 @@ pub struct BlockScratch {
     bytes: Vec<u8>,
 }
 
-fn zeroed(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
-    buffer.clear();
-    buffer.resize(n, 0.0);
-    buffer
+impl Block {
+    /// Floats that a [`BlockTape`] holds after a pass forth and back.
+    pub fn tape_floats(&self, c: &Common, pack: &Pack, rows: Rows) -> usize {
+        let (n, m) = (pack.len(), rows.count(pack));
+        let (d, w, kv, ff) = (c.width, c.heads.width(), c.heads.kv_width(), self.gate.n_out);
+        let raw = if self.head_norms.is_some() { m * w + n * kv } else { 0 };
+        let out = if self.post_norms.is_some() { 2 * m * d } else { 0 };
+        let rank = |linear: &Linear| linear.lora.as_ref().map_or(0, |lora| lora.rank);
+        let lora = n * (rank(&self.k) + rank(&self.v))
+            + m * [&self.q, &self.o, &self.gate, &self.up, &self.down].map(rank).iter().sum::<usize>();
+        let stream = 2 * n * d + 3 * m * d;
+        stream + raw + out + 2 * m * w + 2 * n * kv + 3 * m * ff + lora + attention::floats(c.heads, pack, rows)
+    }
+
+    /// Floats that a [`BlockScratch`] holds after a pass forth and back.
+    pub fn scratch_floats(&self, c: &Common, pack: &Pack, rows: Rows) -> usize {
+        let (n, m) = (pack.len(), rows.count(pack));
+        let (d, w, kv, ff) = (c.width, c.heads.width(), c.heads.kv_width(), self.gate.n_out);
+        let draw = match (&self.head_norms, &self.post_norms) {
+            (None, None) => 0,
+            (None, Some(_)) => m * d,
+            (Some(_), _) => (m * d).max(m * w).max(n * kv),
+        };
+        let table = if c.gate == Gate::Gelu { m * ff / 2 } else { 0 };
+        2 * m * ff + n * d + 2 * m * d + 2 * m * w + 2 * n * kv + draw + table
+    }
 }
 
 impl Block {
@@ -152,8 +176,8 @@ impl Block {
         s: &mut BlockScratch,
     ) {
         let (d, n, m) = (c.width, pack.len(), rows.count(pack));
-        t.x.clone_from(x);
-        t.xn.resize(n * d, 0.0);
+        copy(&mut t.x, x);
+        fit(&mut t.xn, n * d);
         rms_norm(&t.x, self.attn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn);
         self.k.forward(pass, &t.xn, n, &mut t.k, &mut t.h[1]);
         self.v.forward(pass, &t.xn, n, &mut t.v, &mut t.h[2]);
@@ -161,29 +185,29 @@ impl Block {
         self.q.forward(pass, &t.xq, m, &mut t.q, &mut t.h[0]);
         if let Some(norms) = &self.head_norms {
             for ((norm, x), raw) in norms.iter().zip([&mut t.q, &mut t.k]).zip(&mut t.raw) {
-                raw.clone_from(x);
+                copy(raw, x);
                 rms_norm(raw, norm.read(c.heads.dim, pass.theta, &mut s.gain), c.eps, x);
             }
         }
         let position = |node: usize| pack.positions[node] as usize;
         self.rope.rotate(&mut t.q, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), true);
         self.rope.rotate(&mut t.k, c.heads.kv_width(), (0..n).map(position), true);
-        t.attended.resize(m * c.heads.width(), 0.0);
+        fit(&mut t.attended, m * c.heads.width());
         let view = View { pack, rows, window: self.window };
         attention::forward(c.heads, view, &t.q, &t.k, &t.v, &mut t.attention, &mut t.attended, pass.threads);
 
         self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
         if let Some([norm, _]) = &self.post_norms {
-            t.out[0].clone_from(x);
+            copy(&mut t.out[0], x);
             rms_norm(&t.out[0], norm.read(d, pass.theta, &mut s.gain), c.eps, x);
         }
         gather(&t.x, d, pack, rows, &mut t.x2);
         add(&mut t.x2, x);
-        t.xn2.resize(m * d, 0.0);
+        fit(&mut t.xn2, m * d);
         rms_norm(&t.x2, self.ffn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn2);
         self.gate.forward(pass, &t.xn2, m, &mut t.gate, &mut t.h[4]);
         self.up.forward(pass, &t.xn2, m, &mut t.up, &mut t.h[5]);
-        t.act.resize(m * self.gate.n_out, 0.0);
+        fit(&mut t.act, m * self.gate.n_out);
         match c.gate {
             Gate::Silu => swiglu(&t.gate, &t.up, &mut t.act),
             Gate::Gelu if pass.as_engine && matches!(self.down.weight, Weight::Stored(..)) => {
@@ -193,7 +217,7 @@ impl Block {
         }
         self.down.forward(pass, &t.act, m, x, &mut t.h[6]);
         if let Some([_, norm]) = &self.post_norms {
-            t.out[1].clone_from(x);
+            copy(&mut t.out[1], x);
             rms_norm(&t.out[1], norm.read(d, pass.theta, &mut s.gain), c.eps, x);
         }
         add(x, &t.x2);
@@ -224,7 +248,7 @@ impl Block {
             }
         };
         self.down.backward(pass, &t.act, &t.h[6], m, through, Some(dact), grads, &mut s.dh);
-        s.dup.resize(m * ff, 0.0);
+        fit(&mut s.dup, m * ff);
         match c.gate {
             Gate::Silu => swiglu_back(&t.gate, &t.up, dact, &mut s.dup),
             Gate::Gelu => geglu_back(&t.gate, &t.up, dact, &mut s.dup),
@@ -233,7 +257,7 @@ impl Block {
         self.gate.backward(pass, &t.xn2, &t.h[4], m, dact, Some(dxn2), grads, &mut s.dh);
         self.up.backward(pass, &t.xn2, &t.h[5], m, &s.dup, Some(dxn2), grads, &mut s.dh);
         // The residual carries dy on as it is.
-        s.dx2.clone_from(dy);
+        copy(&mut s.dx2, dy);
         let gain = self.ffn_norm.read(d, pass.theta, &mut s.gain);
         rms_norm_back(&t.x2, gain, c.eps, dxn2, &mut s.dx2, trained(&self.ffn_norm, grads));
 
@@ -248,9 +272,9 @@ impl Block {
             }
         };
         self.o.backward(pass, &t.attended, &t.h[3], m, through, Some(datt), grads, &mut s.dh);
-        s.dq.resize(m * c.heads.width(), 0.0);
-        s.dk.resize(n * c.heads.kv_width(), 0.0);
-        s.dv.resize(n * c.heads.kv_width(), 0.0);
+        fit(&mut s.dq, m * c.heads.width());
+        fit(&mut s.dk, n * c.heads.kv_width());
+        fit(&mut s.dv, n * c.heads.kv_width());
         let (dk, dv) = (&mut s.dk, &mut s.dv);
         let view = View { pack, rows, window: self.window };
         let (tapes, threads) = (&mut t.attention, pass.threads);
@@ -289,10 +313,14 @@ pub fn trained<'a>(weight: &Weight, grads: &'a mut [f32]) -> Option<&'a mut [f32
 }
 
 fn gather(x: &[f32], d: usize, pack: &Pack, rows: Rows, out: &mut Vec<f32>) {
-    out.clear();
     match rows {
-        Rows::All => out.extend_from_slice(x),
-        Rows::Outputs => pack.outputs.iter().for_each(|&o| out.extend_from_slice(&x[o as usize * d..][..d])),
+        Rows::All => copy(out, x),
+        Rows::Outputs => {
+            fit(out, pack.outputs.len() * d);
+            for (out, &o) in out.chunks_exact_mut(d).zip(&pack.outputs) {
+                out.copy_from_slice(&x[o as usize * d..][..d]);
+            }
+        }
     }
 }
 

@@ -5,6 +5,29 @@ pub use crate::engine::numeric::exp;
 use crate::engine::numeric::round_activations;
 use crate::engine::score::log_sum_exp;
 
+/// Makes a buffer `n` long, whatever it holds. It grows to exactly that and never shrinks, so that the plan of a run can
+/// tell its size.
+pub fn fit(buffer: &mut Vec<f32>, n: usize) {
+    if buffer.capacity() < n {
+        *buffer = Vec::new();
+        buffer.reserve_exact(n);
+    }
+    buffer.resize(n, 0.0);
+}
+
+/// Makes a buffer `n` zeros.
+pub fn zeroed(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    buffer.clear();
+    fit(buffer, n);
+    buffer
+}
+
+/// Makes a buffer a copy.
+pub fn copy(buffer: &mut Vec<f32>, x: &[f32]) {
+    fit(buffer, x.len());
+    buffer.copy_from_slice(x);
+}
+
 /// `y = x / rms(x) * w` for each row of width `w.len()`.
 pub fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {
     let d = w.len();

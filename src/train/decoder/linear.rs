@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::kernels::add;
+use super::kernels::{add, copy, fit};
 use crate::engine::gguf::GgmlType;
 use crate::engine::numeric::{Matrix, MatrixMut, decode, product, round_activations};
 
@@ -30,10 +30,18 @@ impl Weight {
         match self {
             Self::Trained(range) => &theta[range.clone()],
             Self::Stored(ty, bytes) => {
-                scratch.resize(n, 0.0);
+                fit(scratch, n);
                 decode(*ty, bytes, scratch);
                 scratch
             }
+        }
+    }
+
+    /// Bytes that `n` values of it take in memory by themselves.
+    pub fn stored_bytes(&self, n: usize) -> usize {
+        match self {
+            Self::Trained(_) => 0,
+            Self::Stored(ty, _) => ty.bytes(n as u64) as usize,
         }
     }
 
@@ -47,7 +55,7 @@ impl Weight {
         let step = (BAND / n_in).max(1);
         for first in (0..n_out).step_by(step) {
             let rows = first..(first + step).min(n_out);
-            pass.scratch.resize(rows.len() * n_in, 0.0);
+            fit(pass.scratch, rows.len() * n_in);
             let bytes = &bytes[rows.start * row..rows.end * row];
             if pass.threads > 1 {
                 let chunks = bytes.par_chunks(ty.bytes(CHUNK as u64) as usize);
@@ -112,17 +120,24 @@ pub struct Rounded {
 impl Rounded {
     /// Inputs of a layer whose weights are of a type.
     fn of(&mut self, ty: GgmlType, x: &[f32]) -> &[f32] {
-        self.values.clear();
-        self.values.extend_from_slice(x);
+        copy(&mut self.values, x);
         round_activations(ty, &mut self.values, &mut self.bytes);
         &self.values
     }
 }
 
 impl Linear {
+    /// Floats of the largest band it is decoded in.
+    pub fn band_floats(&self) -> usize {
+        match self.weight {
+            Weight::Trained(_) => 0,
+            Weight::Stored(..) => (BAND / self.n_in).clamp(1, self.n_out) * self.n_in,
+        }
+    }
+
     /// Forward for `n` rows; `h` keeps `x A^T` for the way back.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &[f32], n: usize, y: &mut Vec<f32>, h: &mut Vec<f32>) {
-        y.resize(n * self.n_out, 0.0);
+        fit(y, n * self.n_out);
         let threads = pass.threads;
         let mut rounded = std::mem::take(pass.rounded);
         let seen = match &self.weight {
@@ -137,7 +152,7 @@ impl Linear {
         *pass.rounded = rounded;
         let x = Matrix::new(x, n, self.n_in);
         if let Some(lora) = &self.lora {
-            h.resize(n * lora.rank, 0.0);
+            fit(h, n * lora.rank);
             let a = Matrix::new(&pass.theta[lora.a.clone()], lora.rank, self.n_in);
             let b = Matrix::new(&pass.theta[lora.b.clone()], self.n_out, lora.rank);
             product(MatrixMut::new(h, n, lora.rank), x, a.t(), 1.0, false, threads);
@@ -179,7 +194,7 @@ impl Linear {
             let h = Matrix::new(h, n, lora.rank);
             let db = MatrixMut::new(&mut grads[lora.b.clone()], self.n_out, lora.rank);
             product(db, dy.t(), h, lora.scale, true, threads);
-            dh.resize(n * lora.rank, 0.0);
+            fit(dh, n * lora.rank);
             let b = Matrix::new(&pass.theta[lora.b.clone()], self.n_out, lora.rank);
             product(MatrixMut::new(dh, n, lora.rank), dy, b, lora.scale, false, threads);
             let da = MatrixMut::new(&mut grads[lora.a.clone()], lora.rank, self.n_in);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use attention::{Heads, Rows};
 use block::{Block, BlockScratch, BlockTape, Common, Gate, trained};
-use kernels::{add, rms_norm, rms_norm_back, soft_cap, soft_cap_back};
+use kernels::{add, copy, fit, rms_norm, rms_norm_back, soft_cap, soft_cap_back, zeroed};
 use linear::{Linear, Lora, Pass, Rounded, Weight};
 use rope::Rope;
 
@@ -23,6 +23,9 @@ use crate::engine::gguf::GgmlType;
 use crate::engine::numeric::decode;
 use crate::engine::preflight::ModelShape;
 use crate::{Error, Result};
+
+/// Tokens of the longest sequence: the rotary tables end there.
+pub const MAX_POSITIONS: usize = 8192;
 
 /// A decoder whose trained parameters live in one flat vector outside of it.
 #[derive(Debug, Clone)]
@@ -72,17 +75,21 @@ impl Source for Fresh<'_> {
     }
 }
 
-/// A model file's tensors as they lie there.
-struct Stored<'a>(&'a Model);
+/// A model file's tensors as they lie there, or only what the header says of them.
+struct Stored<'a> {
+    model: &'a Model,
+    read: bool,
+}
 
 impl Source for Stored<'_> {
     fn has(&self, name: &str) -> bool {
-        self.0.gguf().tensor(name).is_some()
+        self.model.gguf().tensor(name).is_some()
     }
 
     fn weight(&mut self, name: &str, _: &[usize]) -> Result<Weight> {
-        let tensor = self.0.gguf().tensor(name).expect("the preflight checked that it is there");
-        Ok(Weight::Stored(tensor.ty, Arc::from(self.0.read_tensor(tensor)?)))
+        let tensor = self.model.gguf().tensor(name).expect("the preflight checked that it is there");
+        let bytes = if self.read { self.model.read_tensor(tensor)? } else { Vec::new() };
+        Ok(Weight::Stored(tensor.ty, Arc::from(bytes)))
     }
 }
 
@@ -135,6 +142,18 @@ impl Decoder {
     /// # Errors
     /// [`Error::Untrainable`] for a kind of rotary scaling the trainer does not have, [`Error::Io`].
     pub fn frozen(model: &Model) -> Result<Self> {
+        Self::of(model, true)
+    }
+
+    /// The same without a byte of the matrices: to plan with, not to run.
+    ///
+    /// # Errors
+    /// What [`Decoder::frozen`] finds.
+    pub fn described(model: &Model) -> Result<Self> {
+        Self::of(model, false)
+    }
+
+    fn of(model: &Model, read: bool) -> Result<Self> {
         let bad = |problem: String| Error::Untrainable { file: model.path().display().to_string(), problem };
         let gguf = model.gguf();
         let scaling = format!("{}.rope.scaling.type", model.shape().architecture.name());
@@ -154,7 +173,7 @@ impl Decoder {
                 factors
             }
         };
-        Self::assemble(model.shape(), &factors, &mut Stored(model))
+        Self::assemble(model.shape(), &factors, &mut Stored { model, read })
     }
 
     fn assemble(shape: &ModelShape, rope_factors: &[f32], source: &mut dyn Source) -> Result<Self> {
@@ -166,8 +185,7 @@ impl Decoder {
             cap: shape.attention_cap,
         };
         let (d, ff, dim) = (shape.n_embd, shape.n_ff, shape.head_dim);
-        // Positions beyond this would be a prompt that no default context holds.
-        let positions = shape.context.min(8192);
+        let positions = shape.context.min(MAX_POSITIONS);
         let rope = |rotation| Arc::new(Rope::new(shape.architecture, dim, rotation, rope_factors, positions));
         let everywhere = rope(shape.rotation);
         let windowed = shape.window.as_ref().map(|w| (w, rope(w.rotation)));
@@ -296,6 +314,53 @@ impl Decoder {
         &self.tensors
     }
 
+    /// Bytes of a [`Tape`] that kept so much and went forth and back over a pack; forth only where it keeps nothing. The
+    /// logits are counted apart, by [`Decoder::logits_bytes`].
+    #[must_use]
+    pub fn tape_bytes(&self, pack: &Pack, keep: Keep) -> usize {
+        let (n, m, d) = (pack.len(), pack.outputs.len(), self.shape.n_embd);
+        let tapes = self.blocks.iter().enumerate().map(|(i, b)| b.tape_floats(&self.common, pack, self.rows(i)));
+        let tapes: usize = if keep == Keep::All { tapes.sum() } else { tapes.max().unwrap_or(0) };
+        let inputs = if keep == Keep::Inputs { self.blocks.len() * n * d } else { 0 };
+        let scratch = self.blocks.iter().map(|b| b.scratch_floats(&self.common, pack, Rows::All));
+        let linears = self.blocks.iter().flat_map(|b| b.linears().map(|(_, linear)| linear));
+        let band = linears.map(Linear::band_floats).chain([self.tied_head().band_floats()]).max().unwrap_or(0);
+        let widest = self.shape.n_ff.max(self.common.heads.width()).max(d);
+        // A rounded input is kept decoded and encoded, the latter in at most 4 bytes an element.
+        let rounded = if self.as_engine { 2 * n * widest } else { 0 };
+        4 * (tapes + inputs + scratch.max().unwrap_or(0) + band + rounded + n * d + 3 * m * d)
+    }
+
+    /// Bytes of the logits of a pack.
+    #[must_use]
+    pub fn logits_bytes(&self, pack: &Pack) -> usize {
+        let copies = if self.shape.logit_cap.is_some() { 2 } else { 1 };
+        4 * copies * pack.outputs.len() * self.shape.n_vocab
+    }
+
+    /// Bytes of the weights that lie in memory as they do in the file.
+    #[must_use]
+    pub fn stored_bytes(&self) -> usize {
+        let linears = self.blocks.iter().flat_map(|b| b.linears().map(|(_, linear)| linear)).chain(&self.head);
+        let embedding = self.embedding.stored_bytes(self.shape.n_embd * self.shape.n_vocab);
+        linears.map(|l| l.weight.stored_bytes(l.n_in * l.n_out)).sum::<usize>() + embedding
+    }
+
+    /// Multiplications of a pass forth over a pack: one for every weight and node, and the attention's.
+    #[must_use]
+    pub fn products(&self, pack: &Pack) -> f64 {
+        let (n, m) = (pack.len() as f64, pack.outputs.len() as f64);
+        let size = |l: &Linear| (l.n_in * l.n_out) as f64;
+        let mut total = m * (self.shape.n_embd * self.shape.n_vocab) as f64;
+        for (i, b) in self.blocks.iter().enumerate() {
+            let rows = self.rows(i).count(pack) as f64;
+            let queries = [&b.q, &b.o, &b.gate, &b.up, &b.down].map(size).iter().sum::<f64>();
+            total += n * (size(&b.k) + size(&b.v)) + rows * queries;
+            total += 2.0 * (attention::floats(self.common.heads, pack, self.rows(i)) * self.common.heads.dim) as f64;
+        }
+        total
+    }
+
     /// Logits of the pack's outputs, into `tape.logits`.
     pub fn forward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, threads: usize) {
         let Tape { keep, blocks, inputs, scratch, weight, rounded, gain, x, last, normed, h, logits, capped, .. } =
@@ -309,13 +374,13 @@ impl Decoder {
         let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
         for (i, block) in self.blocks.iter().enumerate() {
             if *keep == Keep::Inputs {
-                inputs[i].clone_from(x);
+                copy(&mut inputs[i], x);
             }
             let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
             block.forward(&self.common, pass, pack, self.rows(i), x, tape, scratch);
         }
-        last.clone_from(x);
-        normed.resize(last.len(), 0.0);
+        copy(last, x);
+        fit(normed, last.len());
         rms_norm(last, self.output_norm.read(d, theta, gain), self.common.eps, normed);
         let m = pack.outputs.len();
         match &self.head {
@@ -325,7 +390,7 @@ impl Decoder {
         if let Some(cap) = self.shape.logit_cap {
             // The way back needs them, and the loss overwrites the logits.
             soft_cap(logits, cap);
-            capped.clone_from(logits);
+            copy(capped, logits);
         }
     }
 
@@ -343,14 +408,12 @@ impl Decoder {
         let d = self.shape.n_embd;
         let m = pack.outputs.len();
         let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
-        dnormed.clear();
-        dnormed.resize(m * d, 0.0);
+        zeroed(dnormed, m * d);
         match &self.head {
             Some(head) => head.backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),
             None => self.tied_head().backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),
         }
-        x.clear();
-        x.resize(m * d, 0.0);
+        zeroed(x, m * d);
         let norm_grad = trained(&self.output_norm, grads);
         rms_norm_back(last, self.output_norm.read(d, theta, gain), self.common.eps, dnormed, x, norm_grad);
         for (i, block) in self.blocks.iter().enumerate().rev() {
@@ -384,7 +447,7 @@ impl Decoder {
 
     fn embed(&self, theta: &[f32], pack: &Pack, x: &mut Vec<f32>) {
         let d = self.shape.n_embd;
-        x.resize(pack.len() * d, 0.0);
+        fit(x, pack.len() * d);
         for (x, &token) in x.chunks_exact_mut(d).zip(&pack.tokens) {
             let token = token as usize;
             match &self.embedding {

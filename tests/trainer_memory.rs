@@ -1,0 +1,83 @@
+//! The plan of a training run against what it really allocates.
+
+#![cfg(feature = "train")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use probity::engine::gguf::GgmlType;
+use probity::train::export::write_model;
+use probity::train::plan::Plan;
+use probity::train::{Decoder, Pack, Schedule, Shards};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of the same function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of the same function.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_step_takes_the_memory_that_was_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    for shape in common::architectures(256) {
+        let trained = Decoder::trained(&shape);
+        let weights = common::lively(&trained, 1);
+        write_model(&path, &trained, &weights, common::tiny_vocabulary(), GgmlType::Q8_0, &[]).unwrap();
+        let model = common::open(&path);
+        drop((trained, weights));
+        let packs: Vec<Pack> = (0..4)
+            .map(|p| {
+                let mut pack = Pack::default();
+                let tail = |i: i32| (0..60).map(|t| 4 + (t * 7 + i) % 200).collect::<Vec<_>>();
+                let head: Vec<_> = (0..200 + 20 * p).map(|t| 4 + t % 90).collect();
+                let nodes = pack.push(&[0, 1, 2, 3].map(|i| [head.clone(), tail(i)].concat()));
+                pack.request(nodes.iter().map(|n| *n.last().unwrap()));
+                pack
+            })
+            .collect();
+        for schedule in [Schedule::Wide, Schedule::Narrow] {
+            let before = NOW.load(Ordering::Relaxed);
+            PEAK.store(before, Ordering::Relaxed);
+            let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0);
+            let plan = Plan::of(&decoder, &packs, schedule);
+            // Parameters, two moments, and the gradient.
+            let mut vectors = [0; 4].map(|_| vec![0.01_f32; decoder.n_params()]);
+            let (theta, rest) = vectors.split_first_mut().unwrap();
+            let mut shards = Shards::new(schedule);
+            for _ in 0..2 {
+                shards.logits(&decoder, theta, &packs, |_, _| ());
+                shards.gradient(&decoder, theta, &packs, &mut rest[0], |_, logits| logits.fill(0.1));
+            }
+            let found = (PEAK.load(Ordering::Relaxed) - before) as f64;
+            let name = shape.architecture.name();
+            println!("{name} {schedule:?}: planned {} of {found} bytes", plan.bytes);
+            // Each thread's products pack their operands into a slab of its own, whatever the model.
+            let room = (rayon::current_num_threads() << 20) as f64;
+            let planned = plan.bytes as f64;
+            let fits = planned <= 1.05 * found && found <= 1.05 * planned + room;
+            assert!(fits, "{name} {schedule:?}: planned {plan:?}, took {found}");
+        }
+    }
+}
