@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use probity::Error;
+use probity::train::Schedule;
 use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::TrainConfig;
-use probity::train::Schedule;
 use probity::train::finetune::{self, Finetuning, StepReport};
 use probity::train::finish::write_verified;
 use probity::train::plan::Plan;
@@ -109,7 +109,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return if args.json { output::json(&plan) } else { Ok(show(&plan)) };
     };
     if plan.bytes as u64 > free {
-        return Err(Error::Training { problem: format!("{}, {:.2} GiB are free", needs(&plan), free as f64 / GIB) }.into());
+        return Err(
+            Error::Training { problem: format!("{}, {:.2} GiB are free", needs(&plan), free as f64 / GIB) }.into()
+        );
     }
     let folder = args.run.clone().unwrap_or_else(|| out.with_extension("run"));
     let checkpoint = folder.join("checkpoint.bin");

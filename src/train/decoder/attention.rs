@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernels::{dot, exp, fit, max, soft_cap, soft_cap_back, sum, zeroed};
+use super::kernels::{add, dot, exp, fit, max, soft_cap, soft_cap_back, sum, zeroed};
 use super::pack::Pack;
 use crate::engine::numeric::{Matrix, MatrixMut, product};
 
@@ -78,53 +78,86 @@ impl Rows {
     }
 }
 
-/// Query rows handled at a time. Rows of a block attend to no key beyond its last node, so that the upper half of the
-/// score matrix is mostly never computed.
+/// Query rows handled at a time, against the keys that any of them sees.
 const BLOCK: usize = 64;
 
-/// A block of queries: rows of the batch, and how many of the trie's keys the last of them can see.
-fn blocks(pack: &Pack, rows: Rows, tree: &Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let range = rows.of_tree(pack, tree);
-    let start = tree.start;
-    range.clone().step_by(BLOCK).map(move |first| {
-        let block = first..(first + BLOCK).min(range.end);
-        let keys = rows.node(pack, block.end - 1) + 1 - start;
-        (block, keys)
-    })
+/// What each query sees: itself and its ancestors, no more than a window of them.
+#[derive(Debug)]
+pub struct View<'a> {
+    pack: &'a Pack,
+    rows: Rows,
+    window: Option<usize>,
+    spans: Vec<Span>,
 }
 
-/// Sizes of the blocks' score matrices.
-fn scores(pack: &Pack, rows: Rows) -> impl Iterator<Item = usize> {
-    pack.trees.iter().flat_map(move |tree| blocks(pack, rows, tree).map(|(block, n)| block.len() * n))
+/// A block of query rows, and the keys that any of them sees: of a batch of many branches a small part.
+#[derive(Debug)]
+struct Span {
+    rows: Range<usize>,
+    /// Nodes, ascending.
+    keys: Vec<u32>,
+    /// Where their subtrees end.
+    ends: Vec<u32>,
+}
+
+impl<'a> View<'a> {
+    /// The view of so many rows through a window of so many tokens, the query's own included; `None` for no window.
+    #[must_use]
+    pub fn new(pack: &'a Pack, rows: Rows, window: Option<usize>) -> Self {
+        let mut spans = Vec::new();
+        for tree in &pack.trees {
+            let range = rows.of_tree(pack, tree);
+            for first in range.clone().step_by(BLOCK) {
+                let block = first..(first + BLOCK).min(range.end);
+                let nodes: Vec<u32> = block.clone().map(|row| rows.node(pack, row) as u32).collect();
+                let sees = |key: u32| {
+                    let below = &nodes[nodes.partition_point(|&node| node < key)..];
+                    let mut inside = below.iter().take_while(|&&node| node < pack.ends[key as usize]);
+                    inside.any(|&node| near(pack, window, node, key))
+                };
+                let keys: Vec<u32> = (tree.start as u32..=nodes[nodes.len() - 1]).filter(|&key| sees(key)).collect();
+                let ends = keys.iter().map(|&key| pack.ends[key as usize]).collect();
+                spans.push(Span { rows: block, keys, ends });
+            }
+        }
+        Self { pack, rows, window, spans }
+    }
+
+    /// Sizes of the spans' score matrices.
+    fn scores(&self) -> impl Iterator<Item = usize> {
+        self.spans.iter().map(|span| span.rows.len() * span.keys.len())
+    }
+
+    /// Products of a query with a key, one head's.
+    #[must_use]
+    pub fn pairs(&self) -> usize {
+        self.scores().sum()
+    }
+}
+
+/// Whether an ancestor is within the window.
+fn near(pack: &Pack, window: Option<usize>, node: u32, key: u32) -> bool {
+    window.is_none_or(|w| ((pack.positions[node as usize] - pack.positions[key as usize]) as usize) < w)
 }
 
 /// Floats that [`HeadTape`]s hold after a pass forth and back.
-pub fn floats(heads: Heads, pack: &Pack, rows: Rows) -> usize {
-    let kept = heads.n_head * scores(pack, rows).sum::<usize>();
-    let columns = rows.count(pack) * heads.width() + 2 * pack.len() * heads.kv_width();
-    let work = if heads.cap.is_some() { 2 } else { 1 };
-    kept + columns + work * heads.n_head_kv * scores(pack, rows).max().unwrap_or(0)
-}
-
-/// What a query sees of its ancestors.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    /// The tries.
-    pub pack: &'a Pack,
-    /// Which nodes have queries.
-    pub rows: Rows,
-    /// How many of the last tokens, itself included; `None` for all.
-    pub window: Option<usize>,
+pub fn floats(heads: Heads, view: &View<'_>) -> usize {
+    let columns = view.rows.count(view.pack) * heads.width() + 2 * view.pack.len() * heads.kv_width();
+    let keys = view.spans.iter().map(|span| span.keys.len()).max().unwrap_or(0);
+    let work = view.scores().max().unwrap_or(0) * if heads.cap.is_some() { 2 } else { 1 };
+    heads.n_head * view.pairs() + columns + heads.n_head_kv * (work + 4 * keys * heads.dim)
 }
 
 /// What a key-value head with its query heads keeps for the way back, and the room it works in. Heads have nothing to do
 /// with each other, so each may be another thread's.
 #[derive(Debug, Default)]
 pub struct HeadTape {
-    /// Probabilities: trie by trie, block by block, query head by query head.
+    /// Probabilities: span by span, query head by query head.
     p: Vec<f32>,
     /// What its query heads attended to, or the gradient of their queries: each a matrix of its own.
     group: Vec<f32>,
+    /// Keys and values of a span, and their gradients.
+    span: [Vec<f32>; 4],
     /// Gradients of its keys and values.
     kv: [Vec<f32>; 2],
     ds: Vec<f32>,
@@ -148,11 +181,19 @@ fn put(columns: &[f32], dim: usize, out: &mut [f32], width: usize, at: usize) {
     }
 }
 
+/// Copies some rows of columns of a row-major matrix into a dense one.
+fn take(x: &[f32], width: usize, at: usize, dim: usize, rows: &[u32], out: &mut Vec<f32>) {
+    fit(out, rows.len() * dim);
+    for (out, &row) in out.chunks_exact_mut(dim).zip(rows) {
+        out.copy_from_slice(&x[row as usize * width + at..][..dim]);
+    }
+}
+
 /// `out = softmax(scale q k^T) v` per trie and head; the probabilities stay in the tapes for the way back.
 #[expect(clippy::too_many_arguments, reason = "attention has four operands and two results")]
 pub fn forward(
     heads: Heads,
-    view: View<'_>,
+    view: &View<'_>,
     q: &[f32],
     k: &[f32],
     v: &[f32],
@@ -161,34 +202,31 @@ pub fn forward(
     threads: usize,
 ) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
-    let View { pack, rows, .. } = view;
-    let all = rows.count(pack);
-    let kept = heads.group() * scores(pack, rows).sum::<usize>();
+    let all = view.rows.count(view.pack);
     each_head(heads, tapes, threads, |kv_head, t| {
-        fit(&mut t.p, kept);
+        fit(&mut t.p, heads.group() * view.pairs());
         fit(&mut t.group, heads.group() * all * dim);
-        let mut at = 0;
-        for tree in &pack.trees {
-            let (kh, vh) = (&k[tree.start * kv + kv_head * dim..], &v[tree.start * kv + kv_head * dim..]);
-            for (block, n) in blocks(pack, rows, tree) {
-                let m = block.len();
-                for g in 0..heads.group() {
-                    let head = kv_head * heads.group() + g;
-                    let scores = &mut t.p[at..at + m * n];
-                    at += m * n;
-                    let qh = Matrix::strided(&q[block.start * width + head * dim..], m, dim, width);
-                    let kh = Matrix::strided(kh, n, dim, kv);
-                    product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale, false, 1);
-                    if let Some(cap) = heads.cap {
-                        soft_cap(scores, cap);
-                    }
-                    for (row, scores) in block.clone().zip(scores.chunks_exact_mut(n)) {
-                        masked_softmax(scores, view, tree.start, rows.node(pack, row));
-                    }
-                    let vh = Matrix::strided(vh, n, dim, kv);
-                    let oh = MatrixMut::new(&mut t.group[(g * all + block.start) * dim..], m, dim);
-                    product(oh, Matrix::new(scores, m, n), vh, 1.0, false, 1);
+        let [own_k, own_v, ..] = &mut t.span;
+        let mut rest = t.p.as_mut_slice();
+        for span in &view.spans {
+            take(k, kv, kv_head * dim, dim, &span.keys, own_k);
+            take(v, kv, kv_head * dim, dim, &span.keys, own_v);
+            let (m, n) = (span.rows.len(), span.keys.len());
+            let (kh, vh) = (Matrix::new(own_k, n, dim), Matrix::new(own_v, n, dim));
+            for g in 0..heads.group() {
+                let scores;
+                (scores, rest) = rest.split_at_mut(m * n);
+                let queries = span.rows.start * width + (kv_head * heads.group() + g) * dim;
+                let qh = Matrix::strided(&q[queries..], m, dim, width);
+                product(MatrixMut::new(scores, m, n), qh, kh.t(), heads.scale, false, 1);
+                if let Some(cap) = heads.cap {
+                    soft_cap(scores, cap);
                 }
+                for (row, scores) in span.rows.clone().zip(scores.chunks_exact_mut(n)) {
+                    masked_softmax(scores, view, span, view.rows.node(view.pack, row) as u32);
+                }
+                let oh = MatrixMut::new(&mut t.group[(g * all + span.rows.start) * dim..], m, dim);
+                product(oh, Matrix::new(scores, m, n), vh, 1.0, false, 1);
             }
         }
     });
@@ -196,21 +234,18 @@ pub fn forward(
     groups.enumerate().for_each(|(head, columns)| put(columns, dim, out, width, head * dim));
 }
 
-/// Softmax over the nodes that `node` sees, of those of its trie, which begins at `start`; zero elsewhere.
-fn masked_softmax(scores: &mut [f32], view: View<'_>, start: usize, node: usize) {
+/// Softmax over those of a span's keys that a node sees; zero elsewhere.
+fn masked_softmax(scores: &mut [f32], view: &View<'_>, span: &Span, node: u32) {
     // Far below every real score, yet finite: its exponential is zero without a special case.
     const HIDDEN: f32 = -1e30;
-    let (seen, beyond) = scores.split_at_mut(node - start + 1);
+    let (seen, beyond) = scores.split_at_mut(span.keys.partition_point(|&key| key <= node));
     beyond.fill(0.0);
-    let pack = view.pack;
-    for (s, &end) in seen.iter_mut().zip(&pack.ends[start..]) {
-        *s = if end > node as u32 { *s } else { HIDDEN };
+    for (s, &end) in seen.iter_mut().zip(&span.ends) {
+        *s = if end > node { *s } else { HIDDEN };
     }
-    if let Some(window) = view.window {
-        // Only positions less than a window away.
-        let first = (pack.positions[node] as usize + 1).saturating_sub(window) as u32;
-        for (s, &position) in seen.iter_mut().zip(&pack.positions[start..]) {
-            *s = if position >= first { *s } else { HIDDEN };
+    if view.window.is_some() {
+        for ((s, &key), &end) in seen.iter_mut().zip(&span.keys).zip(&span.ends) {
+            *s = if end > node && near(view.pack, view.window, node, key) { *s } else { HIDDEN };
         }
     }
     let top = max(seen);
@@ -223,7 +258,7 @@ fn masked_softmax(scores: &mut [f32], view: View<'_>, start: usize, node: usize)
 #[expect(clippy::too_many_arguments, reason = "attention has four operands and as many gradients")]
 pub fn backward(
     heads: Heads,
-    view: View<'_>,
+    view: &View<'_>,
     q: &[f32],
     k: &[f32],
     v: &[f32],
@@ -235,47 +270,49 @@ pub fn backward(
     threads: usize,
 ) {
     let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
-    let View { pack, rows, .. } = view;
-    let scale = heads.scale;
-    let all = rows.count(pack);
+    let all = view.rows.count(view.pack);
     each_head(heads, tapes, threads, |kv_head, t| {
-        let HeadTape { p, group, kv: [own_dk, own_dv], ds, capped } = t;
+        let HeadTape { p, group, span: [own_k, own_v, span_dk, span_dv], kv: [own_dk, own_dv], ds, capped } = t;
         fit(group, heads.group() * all * dim);
-        for gradient in [&mut *own_dk, own_dv] {
-            zeroed(gradient, pack.len() * dim);
-        }
-        let mut at = 0;
-        for tree in &pack.trees {
-            let keys = tree.start * kv + kv_head * dim;
-            for (block, n) in blocks(pack, rows, tree) {
-                let m = block.len();
-                fit(ds, m * n);
-                for g in 0..heads.group() {
-                    let probabilities = &p[at..at + m * n];
-                    at += m * n;
-                    let queries = block.start * width + (kv_head * heads.group() + g) * dim;
-                    let doh = Matrix::strided(&dout[queries..], m, dim, width);
-                    let qh = Matrix::strided(&q[queries..], m, dim, width);
-                    let (kh, vh) = (Matrix::strided(&k[keys..], n, dim, kv), Matrix::strided(&v[keys..], n, dim, kv));
-                    let ph = Matrix::new(probabilities, m, n);
-                    let own = tree.start * dim;
-                    product(MatrixMut::new(&mut own_dv[own..], n, dim), ph.t(), doh, 1.0, true, 1);
-                    product(MatrixMut::new(ds, m, n), doh, vh.t(), 1.0, false, 1);
-                    for (ds, p) in ds.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
-                        let along = dot(ds, p);
-                        ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
-                    }
-                    if let Some(cap) = heads.cap {
-                        // The probabilities do not tell what the capped scores were.
-                        fit(capped, m * n);
-                        product(MatrixMut::new(capped, m, n), qh, kh.t(), scale, false, 1);
-                        soft_cap(capped, cap);
-                        soft_cap_back(capped, cap, ds);
-                    }
-                    let s = Matrix::new(ds, m, n);
-                    let dqh = MatrixMut::new(&mut group[(g * all + block.start) * dim..], m, dim);
-                    product(dqh, s, kh, scale, false, 1);
-                    product(MatrixMut::new(&mut own_dk[own..], n, dim), s.t(), qh, scale, true, 1);
+        zeroed(own_dk, view.pack.len() * dim);
+        zeroed(own_dv, view.pack.len() * dim);
+        let mut rest = p.as_slice();
+        for span in &view.spans {
+            take(k, kv, kv_head * dim, dim, &span.keys, own_k);
+            take(v, kv, kv_head * dim, dim, &span.keys, own_v);
+            let (m, n) = (span.rows.len(), span.keys.len());
+            let (kh, vh) = (Matrix::new(own_k, n, dim), Matrix::new(own_v, n, dim));
+            zeroed(span_dk, n * dim);
+            zeroed(span_dv, n * dim);
+            fit(ds, m * n);
+            for g in 0..heads.group() {
+                let probabilities;
+                (probabilities, rest) = rest.split_at(m * n);
+                let queries = span.rows.start * width + (kv_head * heads.group() + g) * dim;
+                let doh = Matrix::strided(&dout[queries..], m, dim, width);
+                let qh = Matrix::strided(&q[queries..], m, dim, width);
+                let ph = Matrix::new(probabilities, m, n);
+                product(MatrixMut::new(span_dv, n, dim), ph.t(), doh, 1.0, true, 1);
+                product(MatrixMut::new(ds, m, n), doh, vh.t(), 1.0, false, 1);
+                for (ds, p) in ds.chunks_exact_mut(n).zip(probabilities.chunks_exact(n)) {
+                    let along = dot(ds, p);
+                    ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
+                }
+                if let Some(cap) = heads.cap {
+                    // The probabilities do not tell what the capped scores were.
+                    fit(capped, m * n);
+                    product(MatrixMut::new(capped, m, n), qh, kh.t(), heads.scale, false, 1);
+                    soft_cap(capped, cap);
+                    soft_cap_back(capped, cap, ds);
+                }
+                let s = Matrix::new(ds, m, n);
+                let dqh = MatrixMut::new(&mut group[(g * all + span.rows.start) * dim..], m, dim);
+                product(dqh, s, kh, heads.scale, false, 1);
+                product(MatrixMut::new(span_dk, n, dim), s.t(), qh, heads.scale, true, 1);
+            }
+            for (own, gradient) in [(&mut *own_dk, &*span_dk), (own_dv, span_dv)] {
+                for (gradient, &key) in gradient.chunks_exact(dim).zip(&span.keys) {
+                    add(&mut own[key as usize * dim..][..dim], gradient);
                 }
             }
         }

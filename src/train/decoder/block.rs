@@ -145,7 +145,14 @@ impl Block {
         let lora = n * (rank(&self.k) + rank(&self.v))
             + m * [&self.q, &self.o, &self.gate, &self.up, &self.down].map(rank).iter().sum::<usize>();
         let stream = 2 * n * d + 3 * m * d;
-        stream + raw + out + 2 * m * w + 2 * n * kv + 3 * m * ff + lora + attention::floats(c.heads, pack, rows)
+        stream
+            + raw
+            + out
+            + 2 * m * w
+            + 2 * n * kv
+            + 3 * m * ff
+            + lora
+            + attention::floats(c.heads, &View::new(pack, rows, self.window))
     }
 
     /// Floats that a [`BlockScratch`] holds after a pass forth and back.
@@ -193,7 +200,7 @@ impl Block {
         self.rope.rotate(&mut t.q, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), true);
         self.rope.rotate(&mut t.k, c.heads.kv_width(), (0..n).map(position), true);
         fit(&mut t.attended, m * c.heads.width());
-        let view = View { pack, rows, window: self.window };
+        let view = &View::new(pack, rows, self.window);
         attention::forward(c.heads, view, &t.q, &t.k, &t.v, &mut t.attention, &mut t.attended, pass.threads);
 
         self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
@@ -276,7 +283,7 @@ impl Block {
         fit(&mut s.dk, n * c.heads.kv_width());
         fit(&mut s.dv, n * c.heads.kv_width());
         let (dk, dv) = (&mut s.dk, &mut s.dv);
-        let view = View { pack, rows, window: self.window };
+        let view = &View::new(pack, rows, self.window);
         let (tapes, threads) = (&mut t.attention, pass.threads);
         attention::backward(c.heads, view, &t.q, &t.k, &t.v, tapes, datt, &mut s.dq, dk, dv, threads);
         let position = |node: usize| pack.positions[node] as usize;

@@ -12,7 +12,7 @@ pub use pack::Pack;
 use std::ops::Range;
 use std::sync::Arc;
 
-use attention::{Heads, Rows};
+use attention::{Heads, Rows, View};
 use block::{Block, BlockScratch, BlockTape, Common, Gate, trained};
 use kernels::{add, copy, fit, rms_norm, rms_norm_back, soft_cap, soft_cap_back, zeroed};
 use linear::{Linear, Lora, Pass, Rounded, Weight};
@@ -356,7 +356,8 @@ impl Decoder {
             let rows = self.rows(i).count(pack) as f64;
             let queries = [&b.q, &b.o, &b.gate, &b.up, &b.down].map(size).iter().sum::<f64>();
             total += n * (size(&b.k) + size(&b.v)) + rows * queries;
-            total += 2.0 * (attention::floats(self.common.heads, pack, self.rows(i)) * self.common.heads.dim) as f64;
+            let pairs = View::new(pack, self.rows(i), b.window).pairs();
+            total += 2.0 * (pairs * self.common.heads.width()) as f64;
         }
         total
     }
