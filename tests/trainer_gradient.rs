@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use probity::engine::Token;
 use probity::engine::preflight::{Architecture, ModelShape, Rotation};
 use probity::train::init::{init, normal};
-use probity::train::objective::{Question, Terms, all_scores, objective, push};
+use probity::train::objective::{Group, Question, Terms, all_scores, objective, push};
 use probity::train::{Decoder, Pack, Schedule, Shards, Tape};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -230,7 +230,8 @@ fn the_objective_against_pytorch() {
         assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "score {found}, PyTorch {expected}");
     }
     let terms = Terms { beta: r.beta, legality: r.legality };
-    let parts = objective(&decisions, &references, terms, 1.0, &pack, &mut tape.logits);
+    let groups = [Group { decisions, repeated: None }];
+    let parts = objective(&groups, &references, terms, 1.0, &pack, &mut tape.logits);
     assert!((parts.objective - r.objective).abs() < 1e-4, "{} and {}", parts.objective, r.objective);
     let mut grads = vec![0.0; theta.len()];
     decoder.backward(&theta, &pack, &mut tape, &mut grads, 1);

@@ -1,4 +1,4 @@
-//! The trainer's forward pass against llama.cpp, and the objective's gradient against finite differences.
+//! The trainer's forward pass against llama.cpp.
 
 #![cfg(feature = "train")]
 
@@ -17,7 +17,7 @@ use probity::train::corpus::random_game;
 use probity::train::export::write_model;
 use probity::train::init::normal;
 use probity::train::labels::Split;
-use probity::train::objective::{Question, Terms, all_scores, objective, optimum, push, softmax};
+use probity::train::objective::{Question, all_scores, push};
 use probity::train::{Decoder, Pack, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -174,50 +174,4 @@ fn forward_is_near_the_engine_on_q8_0() {
     let [bare, adapted] = gaps(GgmlType::Q8_0);
     println!("Q8_0: largest |delta log p| {bare:.2e} bare, {adapted:.2e} with an adapter");
     assert!(bare < 0.1 && adapted < 0.1, "{bare} bare, {adapted} with an adapter");
-}
-
-#[test]
-fn the_objectives_gradient() {
-    let mut pack = Pack::default();
-    let options = [vec![4, 5, 0], vec![4, 6, 0]];
-    let prompts = [vec![1, 2, 3], vec![1, 2, 2]];
-    let question = |(prompt, weight)| Question { prompt, rewards: vec![1.0, -2.0 * weight], weight };
-    let decisions = push(&mut pack, prompts.into_iter().zip([0.3, 0.7]).map(question).collect(), &options);
-    let references = vec![vec![0.4, 0.6], vec![0.9, 0.1]];
-    let terms = Terms { beta: 0.5, legality: 0.2 };
-    let width = 8;
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let logits: Vec<f32> = (0..pack.outputs.len() * width).map(|_| normal(&mut rng)).collect();
-    let value = |l: &[f32]| objective(&decisions, &references, terms, 1.0, &pack, &mut l.to_vec()).objective;
-    let mut gradient = logits.clone();
-    objective(&decisions, &references, terms, 1.0, &pack, &mut gradient);
-    for i in 0..logits.len() {
-        let at = |step: f32| {
-            let mut l = logits.clone();
-            l[i] += step;
-            value(&l)
-        };
-        let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
-        assert!((difference + f64::from(gradient[i])).abs() < 2e-3, "logit {i}: {difference} and {}", -gradient[i]);
-    }
-}
-
-#[test]
-fn the_closed_form_is_the_optimum() {
-    let reference = [0.2, 0.5, 0.3];
-    let rewards = [1.0, -1.0, 0.5];
-    let beta = 0.7;
-    let value = |pi: &[f64]| -> f64 {
-        pi.iter().zip(&reference).zip(&rewards).map(|((p, q), r)| p * r - beta * p * (p / q).ln()).sum()
-    };
-    let best = optimum(&reference, &rewards, beta);
-    // J* = beta log sum ref exp(R / beta).
-    let closed =
-        beta * reference.iter().zip(&rewards).map(|(q, r): (&f64, &f64)| q * (r / beta).exp()).sum::<f64>().ln();
-    assert!((value(&best) - closed).abs() < 1e-12);
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
-    for _ in 0..1000 {
-        let scores: Vec<f64> = (0..3).map(|_| f64::from(normal(&mut rng))).collect();
-        assert!(value(&softmax(&scores)) <= closed + 1e-12);
-    }
 }

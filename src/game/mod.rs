@@ -6,6 +6,7 @@
 mod catalog;
 mod history;
 mod matrix;
+pub mod play;
 mod solve;
 mod strategy;
 

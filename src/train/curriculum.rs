@@ -1,13 +1,13 @@
 //! What an adapter is trained on: a config of games, labels, layouts, rewards and phases.
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::random_game;
 use super::labels::{Split, any, draw};
-use crate::agent::prompt::Style;
+use crate::agent::prompt::{Layout, Style};
 use crate::game::{MatrixGame, Named, Strategy};
 use crate::moral::Reward;
 use crate::{Error, Result};
@@ -42,6 +42,54 @@ pub enum Styles {
     All,
     /// The original layout, every order of mention: what the paper trains on.
     OriginalLayout,
+}
+
+impl Styles {
+    /// All of them.
+    fn all(self) -> impl Iterator<Item = Style> {
+        Style::all().filter(move |style| self.of(*style) == *style)
+    }
+
+    /// A style, brought in line.
+    fn of(self, style: Style) -> Style {
+        match self {
+            Self::All => style,
+            Self::OriginalLayout => Style { layout: Layout::Original, ..style },
+        }
+    }
+}
+
+/// Repeated play.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Play {
+    /// Weight of a round beside the one before it, above 0 and below 1.
+    pub discount: f64,
+    /// Where play starts.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// Where repeated play starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// In every state as often, so that none goes untrained.
+    #[default]
+    Anywhere,
+    /// In the first round: states that play never leads to are not trained.
+    FirstRound,
+}
+
+impl Start {
+    /// As a distribution over so many states.
+    #[must_use]
+    pub fn distribution(self, states: usize) -> Vec<f64> {
+        match self {
+            Self::Anywhere => vec![1.0 / states as f64; states],
+            Self::FirstRound => (0..states).map(|s| f64::from(u8::from(s == 0))).collect(),
+        }
+    }
 }
 
 /// A stretch of training under one reward.
@@ -83,7 +131,11 @@ pub struct TrainConfig {
     pub styles: Styles,
     /// Whose next action the rewards are expected over.
     pub opponent: Strategy,
-    /// Games in a step; each is told in one style, in all its states.
+    /// How rounds follow each other; without it each round stands alone, as the paper trains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub play: Option<Play>,
+    /// Games in a step; each is told in one style, in all its states. 0 is the full batch: every catalogue game in every
+    /// style, each step.
     pub games_per_step: usize,
     /// Shards a step is cut into; part of the result, unlike the thread count.
     pub shards: usize,
@@ -176,16 +228,46 @@ impl TrainConfig {
         need(self.beta.is_finite() && self.beta > 0.0, "beta", self.beta.to_string(), "a number above 0")?;
         let legality = self.legality.is_finite() && self.legality >= 0.0;
         need(legality, "legality", self.legality.to_string(), "a number of at least 0")?;
+        if let Some(play) = self.play {
+            let discount = play.discount > 0.0 && play.discount < 1.0;
+            need(discount, "play.discount", play.discount.to_string(), "a number above 0 and below 1")?;
+        }
+        need(self.shards > 0, "shards", "0".into(), "at least 1")?;
         need(
-            self.shards > 0 && self.games_per_step > 0 && self.games_per_step.is_multiple_of(self.shards),
+            self.games_per_step.is_multiple_of(self.shards),
             "games_per_step",
             self.games_per_step.to_string(),
-            "a multiple of shards",
+            "a multiple of shards, or 0 for every game in every style",
         )?;
+        let full = self.games_per_step > 0 || (!self.games.catalogue.is_empty() && self.games.random == 0.0);
+        need(full, "games_per_step", "0 with random games".into(), "catalogue games only, for a full batch")?;
         if let Labels::Fixed(labels) = &self.labels {
             Named::protocol()[0].labelled([&labels[0], &labels[1]])?;
         }
         Ok(())
+    }
+
+    /// The games of a step with the styles they are told in.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::draw`].
+    pub fn games_at(&self, step: u64) -> Result<Vec<(MatrixGame, Style)>> {
+        if self.games_per_step > 0 {
+            let n = self.games_per_step as u64;
+            return (step * n..(step + 1) * n).map(|index| self.draw(index)).collect();
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(step + 1);
+        let mut all = Vec::new();
+        for name in &self.games.catalogue {
+            let labels = match &self.labels {
+                Labels::Pool => draw(&mut rng, 2, Split::Train, any),
+                Labels::Fixed(labels) => labels.to_vec(),
+            };
+            let game = Named::find(name)?.labelled([&labels[0], &labels[1]])?;
+            all.extend(self.styles.all().map(|style| (game.clone(), style)));
+        }
+        Ok(all)
     }
 
     /// The `index`-th game of the run with the style it is told in.
@@ -208,15 +290,8 @@ impl TrainConfig {
             Labels::Pool => game,
             Labels::Fixed(labels) => game.with_labels(labels, labels)?,
         };
-        Ok((game, self.style(&mut rng)))
-    }
-
-    fn style(&self, rng: &mut impl Rng) -> Style {
-        let all: Vec<Style> = Style::all().collect();
-        let mut style = all[rng.random_range(0..all.len())];
-        if self.styles == Styles::OriginalLayout {
-            style.layout = crate::agent::prompt::Layout::Original;
-        }
-        style
+        let styles: Vec<Style> = Style::all().collect();
+        let style = styles[rng.random_range(0..styles.len())];
+        Ok((game, self.styles.of(style)))
     }
 }

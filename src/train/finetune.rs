@@ -10,12 +10,13 @@ use super::curriculum::TrainConfig;
 use super::decoder::Pack;
 use super::decoder::{Decoder, MAX_POSITIONS};
 use super::init::normal;
-use super::objective::{Decision, Parts, Question, Terms, all_scores, objective, push, softmax};
+use super::objective::repeated::Repeated;
+use super::objective::{Group, Parts, Question, Terms, all_scores, objective, push_all, softmax};
 use super::plan::Plan;
 use super::shards::{Schedule, Shards};
 use crate::agent::prompt::{Style, encode, options, prompt};
 use crate::engine::Model;
-use crate::game::{History, MatrixGame};
+use crate::game::{MatrixGame, play};
 use crate::{Error, Result};
 
 /// What a step reports.
@@ -61,10 +62,10 @@ pub struct Trained {
     pub steps: u64,
 }
 
-/// One shard's decisions over one pack.
+/// One shard's games over one pack.
 struct Batch {
     pack: Pack,
-    decisions: Vec<Decision>,
+    groups: Vec<Group>,
 }
 
 impl Finetuning {
@@ -146,15 +147,15 @@ impl Finetuning {
             return Err(Error::Training { problem: format!("step {step} is past the last phase") });
         };
         let batches = batches(&self.model, c, step)?;
-        let (packs, decisions): (Vec<Pack>, Vec<Vec<Decision>>) =
-            batches.into_iter().map(|b| (b.pack, b.decisions)).unzip();
+        let (packs, groups): (Vec<Pack>, Vec<Vec<Group>>) = batches.into_iter().map(|b| (b.pack, b.groups)).unzip();
+        let decisions = |i: usize| groups[i].iter().flat_map(|g: &Group| &g.decisions);
         let references: Vec<Vec<Vec<f64>>> = self.shards.logits(&self.base, &[], &packs, |i, logits| {
-            all_scores(&decisions[i], logits, &packs[i]).iter().map(|s| softmax(s)).collect()
+            all_scores(decisions(i), logits, &packs[i]).iter().map(|s| softmax(s)).collect()
         });
         let terms = Terms { beta: c.beta, legality: c.legality };
-        let weight: f64 = decisions.iter().flatten().map(|d| d.weight).sum();
+        let weight: f64 = (0..packs.len()).flat_map(decisions).map(|d| d.weight).sum();
         let parts = self.shards.gradient(&self.decoder, &self.state.theta, &packs, &mut self.grads, |i, logits| {
-            objective(&decisions[i], &references[i], terms, 1.0 / weight, &packs[i], logits)
+            objective(&groups[i], &references[i], terms, 1.0 / weight, &packs[i], logits)
         });
         let parts = Parts::mean(&parts);
         let norm = clip(&mut self.grads, 1.0);
@@ -191,43 +192,42 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
 /// The batches of a step, a shard each.
 fn batches(model: &Model, c: &TrainConfig, step: u64) -> Result<Vec<Batch>> {
     let phase = c.phase_at(step).map_or(0, |(phase, _)| phase);
-    let per_shard = c.games_per_step / c.shards;
-    (0..c.shards)
-        .map(|s| {
-            let mut batch = Batch { pack: Pack::default(), decisions: Vec::new() };
-            for i in 0..per_shard {
-                let (game, style) = c.draw(step * c.games_per_step as u64 + (s * per_shard + i) as u64)?;
-                add_game(model, c, &mut batch, &game, style, phase)?;
-            }
-            Ok(batch)
-        })
-        .collect()
+    let games = c.games_at(step)?;
+    games.chunks(games.len().div_ceil(c.shards)).map(|games| batch(model, c, games, phase)).collect()
 }
 
-/// Adds every state of a game to a batch, as one trie.
-fn add_game(
-    model: &Model,
-    c: &TrainConfig,
-    batch: &mut Batch,
-    game: &MatrixGame,
-    style: Style,
-    phase: usize,
-) -> Result<()> {
-    let options = options(model, game)?;
-    let states: Vec<_> = std::iter::once(None).chain(History::states(game).map(Some)).collect();
-    let weight = 1.0 / states.len() as f64;
-    let mut questions = Vec::new();
-    for state in states {
-        let prompt = encode(model, &prompt(game, state, style))?.tokens;
-        let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
-        let context = model.shape().context.min(MAX_POSITIONS);
-        if longest > context {
-            return Err(Error::PromptTooLong { tokens: longest, context });
+/// Every state of some games, as one trie.
+fn batch(model: &Model, c: &TrainConfig, games: &[(MatrixGame, Style)], phase: usize) -> Result<Batch> {
+    let mut asked = Vec::new();
+    let mut plays = Vec::new();
+    for (game, style) in games {
+        let options = options(model, game)?;
+        let states = play::states(game);
+        let weight = 1.0 / states.len() as f64;
+        let mut questions = Vec::new();
+        let mut other = Vec::new();
+        for &state in &states {
+            let prompt = encode(model, &prompt(game, state, *style))?.tokens;
+            let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
+            let context = model.shape().context.min(MAX_POSITIONS);
+            if longest > context {
+                return Err(Error::PromptTooLong { tokens: longest, context });
+            }
+            let belief = c.opponent.policy(game, state)?;
+            let rewards = c.phases[phase].reward.expected(game, state, &belief)?;
+            questions.push(Question { prompt, rewards, weight });
+            other.push(belief);
         }
-        let belief = c.opponent.policy(game, state)?;
-        let rewards = c.phases[phase].reward.expected(game, state, &belief)?;
-        questions.push(Question { prompt, rewards, weight });
+        asked.push((questions, options));
+        plays.push(c.play.map(|p| Repeated {
+            game: game.clone(),
+            other,
+            discount: p.discount,
+            start: p.start.distribution(states.len()),
+        }));
     }
-    batch.decisions.extend(push(&mut batch.pack, questions, &options));
-    Ok(())
+    let mut pack = Pack::default();
+    let decisions = push_all(&mut pack, asked);
+    let groups = decisions.into_iter().zip(plays).map(|(decisions, repeated)| Group { decisions, repeated }).collect();
+    Ok(Batch { pack, groups })
 }

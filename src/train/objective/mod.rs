@@ -1,0 +1,270 @@
+//! The exact objective of moral fine-tuning.
+//!
+//! `J = sum_s d(s) [ sum_a pi(a|s) R(s,a) - beta KL(pi(.|s) || ref(.|s)) ] + lambda sum_s w(s) log L(s)`
+//!
+//! where `pi` is the softmax of the scores `S(a)` over the legal actions (the runtime's policy at temperature 1), `ref`
+//! the bare model's, and `L = sum_a exp S(a)` the legality mass. `d(s)` is the weight `w(s)` of the state, or, in repeated
+//! play, the discounted share of the rounds that the policy itself spends there ([`repeated`]). Nothing is sampled: states
+//! and actions are few, so value and gradient are sums. Without the last term the optimum is known, and every report says
+//! how far the policy still is from it.
+
+pub mod repeated;
+
+use serde::Serialize;
+
+use self::repeated::Repeated;
+use super::decoder::Pack;
+use super::decoder::kernels::exp;
+use crate::engine::Token;
+use crate::engine::score::log_sum_exp;
+pub use crate::engine::score::softmax;
+
+/// One decision in a batch: where its scores are read, and what its actions are worth.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// For each legal action the `(output row, token)` whose log-probabilities add up to its score.
+    pub reads: Vec<Vec<(usize, Token)>>,
+    /// Expected reward of each action.
+    pub rewards: Vec<f64>,
+    /// Weight of the state in the objective.
+    pub weight: f64,
+}
+
+/// Decisions that belong together: the states of one game.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// Its decisions; of repeated play in the order of [`crate::game::play::states`].
+    pub decisions: Vec<Decision>,
+    /// How one round leads to the next, where that counts.
+    pub repeated: Option<Repeated>,
+}
+
+/// Weights of the objective's terms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// Weight of the divergence from the reference, above 0.
+    pub beta: f64,
+    /// Weight of the logarithm of the legality mass, 0 or more.
+    pub legality: f64,
+}
+
+/// The objective's parts over a batch, and the distance to the optimum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Parts {
+    /// Sum of the weights.
+    pub weight: f64,
+    /// Expected reward.
+    pub reward: f64,
+    /// The largest expected reward any policy has.
+    pub best: f64,
+    /// Divergence from the reference, nats.
+    pub kl: f64,
+    /// Total variation distance to the closed-form optimum, 0 to 1.
+    pub distance: f64,
+    /// Mean legality mass.
+    pub legality: f64,
+    /// The objective.
+    pub objective: f64,
+}
+
+impl Parts {
+    fn add(&mut self, o: &Self) {
+        self.weight += o.weight;
+        self.reward += o.reward;
+        self.best += o.best;
+        self.kl += o.kl;
+        self.distance += o.distance;
+        self.legality += o.legality;
+        self.objective += o.objective;
+    }
+
+    /// The sum over shards, in their order, as means over the weight.
+    #[must_use]
+    pub fn mean(all: &[Self]) -> Self {
+        let mut sum = Self::default();
+        all.iter().for_each(|p| sum.add(p));
+        let w = sum.weight;
+        Self {
+            weight: w,
+            reward: sum.reward / w,
+            best: sum.best / w,
+            kl: sum.kl / w,
+            distance: sum.distance / w,
+            legality: sum.legality / w,
+            objective: sum.objective / w,
+        }
+    }
+}
+
+/// A decision to take.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Tokens of its prompt.
+    pub prompt: Vec<Token>,
+    /// Expected reward of each option.
+    pub rewards: Vec<f64>,
+    /// Weight of the state in the objective.
+    pub weight: f64,
+}
+
+/// Adds questions with the same options to a pack, as one trie: each prompt with each option, whose last token is only
+/// read.
+pub fn push(pack: &mut Pack, questions: Vec<Question>, options: &[Vec<Token>]) -> Vec<Decision> {
+    push_all(pack, vec![(questions, options.to_vec())]).pop().expect("a group for each")
+}
+
+/// Adds groups of questions, each with its options, to a pack as one trie.
+pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<Question>, Vec<Vec<Token>>)>) -> Vec<Vec<Decision>> {
+    let sequence = |q: &Question, o: &[Token]| q.prompt.iter().chain(&o[..o.len() - 1]).copied().collect::<Vec<_>>();
+    let each = |(questions, options): &(Vec<Question>, Vec<Vec<Token>>)| -> Vec<Vec<Token>> {
+        questions.iter().flat_map(|q| options.iter().map(|o| sequence(q, o))).collect()
+    };
+    let nodes = pack.push(&groups.iter().flat_map(each).collect::<Vec<_>>());
+    // The token before each of an option's own is where that one is predicted.
+    let starts = groups
+        .iter()
+        .flat_map(|(qs, options)| qs.iter().flat_map(|q| std::iter::repeat_n(q.prompt.len() - 1, options.len())));
+    let sources: Vec<&[u32]> = nodes.iter().zip(starts).map(|(nodes, start)| &nodes[start..]).collect();
+    pack.request(sources.iter().copied().flatten().copied());
+    let mut sources = sources.into_iter();
+    // Later questions only append outputs, so rows stay what they are.
+    let mut reads = |option: &Vec<Token>| {
+        let nodes = sources.next().expect("nodes for every sequence");
+        nodes.iter().map(|&n| pack.output_row(n)).zip(option.iter().copied()).collect()
+    };
+    let mut decide = |q: Question, options: &[Vec<Token>]| Decision {
+        reads: options.iter().map(&mut reads).collect(),
+        rewards: q.rewards,
+        weight: q.weight,
+    };
+    groups
+        .into_iter()
+        .map(|(questions, options)| questions.into_iter().map(|q| decide(q, &options)).collect())
+        .collect()
+}
+
+/// Scores of every action: the rule of [`crate::engine::score`], read off the trainer's logits. `totals` caches the
+/// log-sum-exp of each output row.
+fn scores(decision: &Decision, logits: &[f32], width: usize, totals: &mut [f64]) -> Vec<f64> {
+    let score = |reads: &Vec<(usize, Token)>| {
+        reads
+            .iter()
+            .map(|&(row, token)| {
+                let values = &logits[row * width..(row + 1) * width];
+                if totals[row].is_nan() {
+                    totals[row] = log_sum_exp(values);
+                }
+                f64::from(values[token as usize]) - totals[row]
+            })
+            .sum()
+    };
+    decision.reads.iter().map(score).collect()
+}
+
+/// Scores of a pack's decisions.
+#[must_use]
+pub fn all_scores<'a>(decisions: impl IntoIterator<Item = &'a Decision>, logits: &[f32], pack: &Pack) -> Vec<Vec<f64>> {
+    let rows = pack.outputs.len();
+    let mut totals = vec![f64::NAN; rows];
+    decisions.into_iter().map(|d| scores(d, logits, logits.len() / rows, &mut totals)).collect()
+}
+
+/// The optimum without the legality term: `ref exp(R / beta)`, normalised.
+#[must_use]
+pub fn optimum(reference: &[f64], rewards: &[f64], beta: f64) -> Vec<f64> {
+    softmax(&reference.iter().zip(rewards).map(|(p, r)| p.ln() + r / beta).collect::<Vec<_>>())
+}
+
+/// Value of the objective over a pack's groups; the logits are replaced by the gradient of its negative, scaled by
+/// `scale`. `references` are the bare model's policies, a decision each.
+///
+/// # Panics
+/// When a group of repeated play has other states than its game: a caller's mistake.
+pub fn objective(
+    groups: &[Group],
+    references: &[Vec<f64>],
+    terms: Terms,
+    scale: f64,
+    pack: &Pack,
+    logits: &mut [f32],
+) -> Parts {
+    let rows = pack.outputs.len();
+    let width = logits.len() / rows;
+    let mut totals = vec![f64::NAN; rows];
+    let mut parts = Parts::default();
+    // Gradient of -J in each read: a number a (row, token); and summed a row, what its softmax gives back.
+    let mut pulls: Vec<(usize, Token, f64)> = Vec::new();
+    let mut back = vec![0.0; rows];
+    let mut references = references.iter();
+    for group in groups {
+        let reference: Vec<&Vec<f64>> = references.by_ref().take(group.decisions.len()).collect();
+        let scores: Vec<Vec<f64>> = group.decisions.iter().map(|d| scores(d, logits, width, &mut totals)).collect();
+        let policy: Vec<Vec<f64>> = scores.iter().map(|s| softmax(s)).collect();
+        let stakes = match &group.repeated {
+            None => {
+                group.decisions.iter().zip(&reference).map(|(d, r)| Stake::of_one_round(d, r, terms.beta)).collect()
+            }
+            Some(play) => play.stakes(&group.decisions, &policy, &reference, terms.beta),
+        };
+        for ((((d, pi), scores), reference), stake) in
+            group.decisions.iter().zip(&policy).zip(&scores).zip(&reference).zip(&stakes)
+        {
+            let legal: f64 = scores.iter().map(|s| s.exp()).sum();
+            let ratio: Vec<f64> = pi.iter().zip(*reference).map(|(p, q)| (p / q).ln()).collect();
+            let kl: f64 = pi.iter().zip(&ratio).map(|(p, l)| if *p > 0.0 { p * l } else { 0.0 }).sum();
+            let mean = |of: &[f64]| -> f64 { pi.iter().zip(of).map(|(p, r)| p * r).sum() };
+            let (reward, value) = (mean(&d.rewards), mean(&stake.values));
+            let w = d.weight;
+            parts.add(&Parts {
+                weight: w,
+                reward: stake.weight * reward,
+                best: stake.best,
+                kl: stake.weight * kl,
+                distance: w * 0.5 * pi.iter().zip(&stake.optimum).map(|(p, q)| (p - q).abs()).sum::<f64>(),
+                legality: w * legal,
+                objective: stake.weight * (reward - terms.beta * kl) + w * terms.legality * legal.ln(),
+            });
+            for (a, reads) in d.reads.iter().enumerate() {
+                // dJ/dS(a) = d pi(a) [Q(a) - beta ln(pi/ref)(a) - E(the same)] + w lambda pi(a), as exp(S(a)) / L = pi(a).
+                let advantage = stake.values[a] - terms.beta * ratio[a] - (value - terms.beta * kl);
+                let pull = -scale * pi[a] * (stake.weight * advantage + w * terms.legality);
+                for &(row, token) in reads {
+                    pulls.push((row, token, pull));
+                    back[row] += pull;
+                }
+            }
+        }
+    }
+    for (row, values) in logits.chunks_exact_mut(width).enumerate() {
+        let (total, back) = (totals[row] as f32, back[row] as f32);
+        values.iter_mut().for_each(|x| *x = -back * exp(*x - total));
+    }
+    for (row, token, pull) in pulls {
+        logits[row * width + token as usize] += pull as f32;
+    }
+    parts
+}
+
+/// What a decision contributes to the objective, and what would be best.
+#[derive(Debug, Clone)]
+pub struct Stake {
+    /// Weight of the state under the policy itself.
+    pub weight: f64,
+    /// What each action brings: its reward, and in repeated play what follows from it.
+    pub values: Vec<f64>,
+    /// The optimal policy, legality aside.
+    pub optimum: Vec<f64>,
+    /// The state's part in the largest expected reward any policy has, weighted.
+    pub best: f64,
+}
+
+impl Stake {
+    fn of_one_round(d: &Decision, reference: &[f64], beta: f64) -> Self {
+        Self {
+            weight: d.weight,
+            values: d.rewards.clone(),
+            optimum: optimum(reference, &d.rewards, beta),
+            best: d.weight * d.rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+}
