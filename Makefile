@@ -19,6 +19,8 @@ test: setup lib-native  ## Everything: formatting, lints, docs, tests, C and C++
 	$(NATIVE) cargo clippy --quiet --release --all-targets -- -D warnings
 	$(NATIVE) RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps
 	$(NATIVE) cargo test --release
+	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
+		else echo "cargo-deny is not installed: licences and sources are not checked"; fi
 
 bench: setup  ## Speed: decisions on the default model, then against llama-cpp-python on a random Qwen2.5-0.5B.
 	$(NATIVE) cargo bench --quiet --bench decisions

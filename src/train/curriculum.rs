@@ -111,6 +111,9 @@ pub enum Precision {
     F32,
     /// Half the size.
     F16,
+    /// About a quarter.
+    #[serde(rename = "q8_0")]
+    Q8_0,
 }
 
 /// Everything a training run depends on.

@@ -1,13 +1,10 @@
-//! Models and adapters as GGUF files.
+//! Models as GGUF files.
 
 use std::path::Path;
 
-use super::curriculum::{Precision, TrainConfig};
 use super::decoder::Decoder;
 use super::vocab::{TEMPLATE, Vocabulary};
 use crate::Result;
-use crate::agent::Manifest;
-use crate::agent::manifest::MANIFEST_KEY;
 use crate::engine::files::write_whole;
 use crate::engine::gguf::{GgmlType, GgufWriter, Value};
 use crate::engine::numeric::encode;
@@ -92,42 +89,4 @@ pub fn set_shape(w: &mut GgufWriter, shape: &ModelShape) {
     if let Some(cap) = shape.logit_cap {
         w.set_f32(&key("final_logit_softcapping"), cap);
     }
-}
-
-/// Writes an adapter: every LoRA pair, with its manifest in the metadata.
-///
-/// The pairs were trained against the tensors of the GGUF file, so no rows are permuted.
-///
-/// # Errors
-/// [`crate::Error::Io`]; whatever stood at `path` before is then untouched.
-pub fn write_adapter(
-    path: &Path,
-    decoder: &Decoder,
-    theta: &[f32],
-    config: &TrainConfig,
-    manifest: &Manifest,
-) -> Result<()> {
-    let ty = match config.precision {
-        Precision::F32 => GgmlType::F32,
-        Precision::F16 => GgmlType::F16,
-    };
-    let mut w = GgufWriter::new();
-    w.set_str("general.type", "adapter");
-    w.set_str("general.architecture", decoder.shape().architecture.name());
-    w.set_str("general.name", manifest.name.clone());
-    w.set_str("adapter.type", "lora");
-    w.set_f32("adapter.lora.alpha", config.alpha);
-    w.set_str(MANIFEST_KEY, serde_json::to_string(manifest).expect("a manifest is plain data"));
-    for (i, block) in decoder.blocks().iter().enumerate() {
-        for (name, linear) in block.linears() {
-            let Some(lora) = &linear.lora else { continue };
-            let rank = lora.rank as u64;
-            let mut put = |side: &str, dims: [u64; 2], values: &[f32]| {
-                w.tensor(&format!("blk.{i}.{name}.weight.{side}"), &dims, ty, encode(ty, values, dims[0] as usize));
-            };
-            put("lora_a", [linear.n_in as u64, rank], &theta[lora.a.clone()]);
-            put("lora_b", [rank, linear.n_out as u64], &theta[lora.b.clone()]);
-        }
-    }
-    write_whole(path, |mut sink| w.write(&mut sink))
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::curriculum::{Labels, Styles};
-use super::export::write_adapter;
+use super::curriculum::{Labels, Precision, Styles};
 use super::finetune::Trained;
 use super::labels::{Split, any, draw};
+use super::lora::AdapterWeights;
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
 use crate::agent::prompt::{PROMPT_VERSION, Style};
@@ -41,10 +41,10 @@ fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
 /// Writes the adapter of a run and verifies what was written. `model` is the base with its weights loaded.
 ///
 /// # Errors
-/// [`crate::Error::Io`]; [`crate::Error::Unverified`] when the file, loaded back, does nothing or not what it should.
+/// As [`write_proven`].
 pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verification> {
     let c = &run.config;
-    let mut manifest = Manifest {
+    let manifest = Manifest {
         version: 1,
         name: c.name.clone(),
         base: model.fingerprint().into(),
@@ -68,13 +68,49 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: self_tests(&c.labels, c.seed)?,
     };
+    write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
+}
+
+/// The manifest of an adapter that was not trained here, with decisions to be recorded.
+///
+/// # Errors
+/// [`Error::Game`] for drawn labels that are unfit, which the pool does not hold.
+pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manifest> {
+    Ok(Manifest {
+        version: 1,
+        name: name.into(),
+        base: model.fingerprint().into(),
+        rewards: Vec::new(),
+        beta: 0.0,
+        games: origin.into(),
+        labels: "unknown".into(),
+        prompt_version: PROMPT_VERSION,
+        seed: 0,
+        steps: 0,
+        trainer: env!("CARGO_PKG_VERSION").into(),
+        self_test: self_tests(&Labels::Pool, 0)?,
+    })
+}
+
+/// Writes an adapter with decisions that the runtime takes under it, loads it back, and verifies it. `model` is the base
+/// with its weights loaded.
+///
+/// # Errors
+/// [`crate::Error::Io`]; [`crate::Error::Unverified`] when the file, loaded back, does nothing or not what it should.
+pub fn write_proven(
+    weights: &AdapterWeights,
+    precision: Precision,
+    mut manifest: Manifest,
+    model: &Model,
+    path: &Path,
+) -> Result<Verification> {
     // The runtime, not the trainer, says what the policy is: its int8 activations are part of what will be deployed.
     // An adapter that is already at `path` is replaced only by one that was verified.
     let draft = path.with_added_extension("draft");
     let mut write = || {
-        write_adapter(&draft, &run.decoder, &run.theta, c, &manifest)?;
+        weights.write(&draft, precision, &manifest)?;
         record(model, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
-        write_adapter(&draft, &run.decoder, &run.theta, c, &manifest)?;
+        weights.write(&draft, precision, &manifest)?;
         let verified = verify(&Adapter::load(model, &draft)?)?;
         replace(&draft, path)?;
         Ok(verified)

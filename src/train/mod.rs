@@ -14,6 +14,7 @@ pub mod finetune;
 pub mod finish;
 pub mod init;
 pub mod labels;
+pub mod lora;
 mod muon;
 pub mod objective;
 pub mod plan;

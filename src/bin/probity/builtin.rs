@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use probity::agent::verify;
 use probity::engine::{Adapter, Model, ModelOptions};
+use probity::train::lora::AdapterWeights;
 
 use crate::output::Usage;
 
@@ -74,4 +75,9 @@ pub fn open_vocabulary(name: &str) -> anyhow::Result<Model> {
 /// Loads an adapter by name or path.
 pub fn load_adapter(model: &Model, name: &str) -> anyhow::Result<Adapter> {
     Ok(verify::load(model, adapter_file(name)?.path())?)
+}
+
+/// The weights of an adapter by name or path.
+pub fn adapter_weights(model: &Model, name: &str) -> anyhow::Result<AdapterWeights> {
+    Ok(AdapterWeights::load(model, adapter_file(name)?.path())?)
 }

@@ -4,7 +4,10 @@
 mod builtin;
 mod decide;
 mod demo;
+mod export;
+mod import;
 mod inspect;
+mod merge;
 mod output;
 mod pretrain;
 mod train;
@@ -38,6 +41,9 @@ enum Command {
     Verify(verify::Args),
     Train(train::Args),
     Pretrain(pretrain::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Merge(merge::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +54,9 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Merge(args) => merge::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,12 +6,23 @@ use std::path::Path;
 
 use anyhow::Context;
 use probity::engine::files::write_whole;
+use probity::train::curriculum::Precision;
 use serde::Serialize;
 
 /// Wrong usage that clap cannot see: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+/// Reads the element type of an adapter.
+pub fn precision(given: &str) -> Result<Precision, String> {
+    match given {
+        "f32" => Ok(Precision::F32),
+        "f16" => Ok(Precision::F16),
+        "q8_0" => Ok(Precision::Q8_0),
+        _ => Err("expected f32, f16 or q8_0".into()),
+    }
+}
 
 /// Prints a line; a reader that has gone away (`probity inspect x | head`) ends the program quietly.
 pub fn line(text: std::fmt::Arguments<'_>) {

@@ -106,7 +106,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let plan = finetune::plan(&model, &config, free)?;
     let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
-        return if args.json { output::json(&plan) } else { Ok(show(&plan)) };
+        if args.json {
+            return output::json(&plan);
+        }
+        show(&plan);
+        return Ok(());
     };
     if plan.bytes as u64 > free {
         return Err(
