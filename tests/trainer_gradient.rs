@@ -276,6 +276,7 @@ fn schedules_change_no_bit() {
                 pack
             })
             .collect();
+        let asked: Vec<&Pack> = packs.iter().collect();
         let gradient = |schedule: Schedule, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
@@ -283,8 +284,8 @@ fn schedules_change_no_bit() {
                 let mut shards = Shards::new(schedule);
                 // The second step goes through used buffers.
                 for _ in 0..2 {
-                    shards.logits(&decoder, &theta, &packs, |_, logits| logits.len());
-                    shards.gradient(&decoder, &theta, &packs, &mut grads, |_, logits| {
+                    shards.logits(&decoder, &theta, &asked, |_, logits| logits.len());
+                    shards.gradient(&decoder, &theta, &asked, &mut grads, |_, logits| {
                         logits.iter_mut().for_each(|l| *l = l.cos());
                     });
                 }

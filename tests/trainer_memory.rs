@@ -57,18 +57,19 @@ fn a_step_takes_the_memory_that_was_planned() {
                 pack
             })
             .collect();
+        let asked: Vec<&Pack> = packs.iter().collect();
         for schedule in [Schedule::Wide, Schedule::Narrow] {
             let before = NOW.load(Ordering::Relaxed);
             PEAK.store(before, Ordering::Relaxed);
             let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0);
-            let plan = Plan::of(&decoder, &packs, schedule);
+            let plan = Plan::of(&decoder, &asked, schedule, 1);
             // Parameters, two moments, and the gradient.
             let mut vectors = [0; 4].map(|_| vec![0.01_f32; decoder.n_params()]);
             let (theta, rest) = vectors.split_first_mut().unwrap();
             let mut shards = Shards::new(schedule);
             for _ in 0..2 {
-                shards.logits(&decoder, theta, &packs, |_, _| ());
-                shards.gradient(&decoder, theta, &packs, &mut rest[0], |_, logits| logits.fill(0.1));
+                shards.logits(&decoder, theta, &asked, |_, _| ());
+                shards.gradient(&decoder, theta, &asked, &mut rest[0], |_, logits| logits.fill(0.1));
             }
             let found = (PEAK.load(Ordering::Relaxed) - before) as f64;
             let name = shape.architecture.name();

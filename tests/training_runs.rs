@@ -4,14 +4,17 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use probity::Error;
+use probity::agent::prompt::Style;
 use probity::engine::gguf::GgmlType;
+use probity::game::{Named, Profile, Strategy, play};
 use probity::train::Schedule;
 use probity::train::checkpoint::Checkpoint;
-use probity::train::curriculum::TrainConfig;
-use probity::train::finetune::Finetuning;
+use probity::train::curriculum::{Opponent, Styles, TrainConfig};
+use probity::train::finetune::{Batch, Finetuning, References};
 use probity::train::objective::Parts;
 use probity::train::pretrain::{Pretraining, open_vocabulary};
 
@@ -149,4 +152,87 @@ fn configs_that_cannot_be() {
     assert!(refused("seed = 3", "seed = 3\nspeed = 9").contains("speed"));
     assert!(refused("\"utilitarian\" }", "\"utilitarian\", illegal = inf }").contains("illegal"));
     assert!(refused("labels = \"pool\"", "labels = { fixed = [\"a\", \"a\"] }").contains("given twice"));
+}
+
+#[test]
+fn a_memory_one_opponent_is_what_it_writes_down() {
+    let game = Named::find("ipd").unwrap().labelled(["share", "keep"]).unwrap();
+    let parsed = |text: &str| toml::from_str::<BTreeMap<String, Opponent>>(&format!("x = {text}")).map(|m| m["x"].clone());
+    let tit_for_tat = parsed("{ memory-one = [1.0, 1.0, 0.0, 1.0, 0.0] }").unwrap();
+    assert_eq!(parsed("\"tit-for-tat\"").unwrap(), Opponent::Scripted(Strategy::TitForTat));
+    assert_eq!(parsed("\"learner\"").unwrap(), Opponent::Learner);
+    assert!(parsed("\"tit-for-two-tats\"").unwrap_err().to_string().contains("tit-for-tat, always-cooperate"));
+    assert!(parsed("{ memory-one = [1.0, 1.5, 0.0, 1.0, 0.0] }").unwrap_err().to_string().contains("1.5"));
+    for state in play::states(&game) {
+        assert_eq!(tit_for_tat.policy(&game, state), Strategy::TitForTat.policy(&game, state));
+    }
+    // Forgiving after its own defection: told apart from the learner's.
+    let grim = Opponent::MemoryOne([1.0, 0.9, 0.2, 0.7, 0.1]);
+    let after = |own, other| grim.policy(&game, Some(Profile { own, other })).unwrap()[0];
+    assert_eq!([after(0, 0), after(1, 0), after(0, 1), after(1, 1)], [0.9, 0.2, 0.7, 0.1]);
+}
+
+#[test]
+fn a_full_batch_is_every_game_in_every_style() {
+    let text = CONFIG.replace("games_per_step = 4", "games_per_step = 0").replace("random = 0.5", "random = 0.0");
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let games = config.games_at(3).unwrap();
+    assert_eq!(games.len(), 16 * config.games.catalogue.len());
+    let paper = TrainConfig { styles: Styles::OriginalLayout, ..config.clone() };
+    assert_eq!(paper.games_at(3).unwrap().len(), 4 * config.games.catalogue.len());
+    assert!(games.iter().zip(config.games_at(4).unwrap()).any(|((a, _), (b, _))| a != &b), "labels are drawn anew");
+    let random = text.replace("random = 0.0", "random = 0.5");
+    assert!(TrainConfig::from_toml(&random).unwrap_err().to_string().contains("full batch"));
+}
+
+#[test]
+fn two_learners_are_each_others_opponents() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let text = CONFIG.replace("opponent = \"random\"", "opponent = \"learner\"");
+    assert_ne!(text, CONFIG);
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let mut run = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let n = run.decoder().n_params();
+    assert_eq!(run.state().theta.len(), 2 * n);
+    let start = run.state().theta.clone();
+    let mut narrow = Finetuning::new(&model, config, Schedule::Narrow).unwrap();
+    for _ in 0..3 {
+        let report = run.step().unwrap();
+        assert_eq!(report, narrow.step().unwrap());
+        let other = report.other.expect("the second learner's parts");
+        assert!(other.objective.is_finite() && other != report.parts);
+    }
+    let theta = &run.state().theta;
+    assert!(*theta == narrow.state().theta, "the same bits");
+    let [mine, theirs] = [0, n].map(|at| (&start[at..at + n], &theta[at..at + n]));
+    assert!(mine.0 != theirs.0 && mine.0 != mine.1 && theirs.0 != theirs.1, "each is its own, and each learns");
+    assert_eq!(run.finish().unwrap().len(), 2);
+
+    // Across the table the same profile is told the other way round.
+    let game = Named::find("bos").unwrap().labelled(["ball", "opera"]).unwrap();
+    let batch = Batch::new(&model, vec![(game, Style::all().next().unwrap())]).unwrap();
+    let theirs: Vec<Vec<f64>> = (0..5).map(|i| vec![f64::from(i), 0.0]).collect();
+    let seen: Vec<f64> = batch.across(vec![theirs]).remove(0).iter().map(|p| p[0]).collect();
+    // First round, then own and other: 00, 01, 10, 11; theirs at 01 is mine at 10.
+    assert_eq!(seen, [0.0, 1.0, 3.0, 2.0, 4.0]);
+}
+
+#[test]
+fn what_the_bare_model_answers_is_asked_once() {
+    let (folder, path) = common::tiny(GgmlType::Q8_0);
+    let model = common::open(&path);
+    let config = TrainConfig::from_toml(CONFIG).unwrap();
+    let file = folder.path().join("references.bin");
+    let run = |steps: usize| {
+        let mut run = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+        run.keep_references(References::in_file(&file).unwrap());
+        let reports: Vec<_> = (0..steps).map(|_| run.step().unwrap()).collect();
+        (reports, fs::metadata(&file).unwrap().len())
+    };
+    let (first, short) = run(3);
+    let (again, same) = run(3);
+    assert_eq!(first, again);
+    assert_eq!(short, same, "nothing new was asked");
+    assert!(run(4).1 > same);
 }

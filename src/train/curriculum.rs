@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::corpus::random_game;
 use super::labels::{Split, any, draw};
 use crate::agent::prompt::{Layout, Style};
-use crate::game::{MatrixGame, Named, Strategy};
+use crate::game::{GameError, MatrixGame, Named, Player, State, Strategy};
 use crate::moral::Reward;
 use crate::{Error, Result};
 
@@ -100,6 +100,85 @@ pub struct Phase {
     pub reward: Reward,
     /// Optimiser steps.
     pub steps: u64,
+    /// Whom it plays against in this phase; the config's opponent where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opponent: Option<Opponent>,
+}
+
+/// Whom a learner plays against.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "OpponentDocument", into = "OpponentDocument")]
+pub enum Opponent {
+    /// A scripted player.
+    Scripted(Strategy),
+    /// A player of two actions who cooperates with these probabilities: in the first round, then after both cooperated,
+    /// after it alone did, after the learner alone did, after none did.
+    MemoryOne([f64; 5]),
+    /// A second learner with an adapter of its own, trained at the same time under the same reward.
+    Learner,
+}
+
+impl Opponent {
+    /// The distribution over its actions, given the state as the learner sees it. Of a learner it is not known: a fair
+    /// coin.
+    ///
+    /// # Errors
+    /// As [`Strategy::policy`]; [`GameError::NotMirrored`] for a memory-one player in a game of other than two actions.
+    pub fn policy(&self, game: &MatrixGame, state: State) -> std::result::Result<Vec<f64>, GameError> {
+        match self {
+            Self::Scripted(strategy) => strategy.policy(game, state),
+            Self::Learner => Strategy::Random.policy(game, state),
+            Self::MemoryOne(p) => {
+                if [Player::Row, Player::Column].iter().any(|&player| game.count(player) != 2) {
+                    return Err(GameError::NotMirrored { strategy: "memory-one" });
+                }
+                let [row, column] = [Player::Row, Player::Column].map(|player| game.cooperative(player));
+                // Its own last action first, as such players are written down (Press and Dyson 2012).
+                let seen = state.map_or(0, |s| 1 + 2 * usize::from(s.other != column) + usize::from(s.own != row));
+                Ok((0..2).map(|action| if action == column { p[seen] } else { 1.0 - p[seen] }).collect())
+            }
+        }
+    }
+}
+
+/// The written form: a name, or the probabilities.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OpponentDocument {
+    Name(String),
+    MemoryOne {
+        #[serde(rename = "memory-one")]
+        memory_one: [f64; 5],
+    },
+}
+
+impl TryFrom<OpponentDocument> for Opponent {
+    type Error = String;
+
+    fn try_from(document: OpponentDocument) -> std::result::Result<Self, String> {
+        match document {
+            OpponentDocument::MemoryOne { memory_one } => match memory_one.iter().find(|p| !(0.0..=1.0).contains(*p)) {
+                Some(p) => Err(format!("memory-one: {p} is no probability")),
+                None => Ok(Self::MemoryOne(memory_one)),
+            },
+            OpponentDocument::Name(name) if name == "learner" => Ok(Self::Learner),
+            OpponentDocument::Name(name) => {
+                let known = Strategy::ALL.map(Strategy::name).join(", ");
+                let found = Strategy::ALL.into_iter().find(|s| s.name() == name);
+                found.map(Self::Scripted).ok_or(format!("opponent {name:?}, expected {known}, learner, or memory-one"))
+            }
+        }
+    }
+}
+
+impl From<Opponent> for OpponentDocument {
+    fn from(opponent: Opponent) -> Self {
+        match opponent {
+            Opponent::Scripted(strategy) => Self::Name(strategy.name().into()),
+            Opponent::MemoryOne(memory_one) => Self::MemoryOne { memory_one },
+            Opponent::Learner => Self::Name("learner".into()),
+        }
+    }
 }
 
 /// Element type of a written adapter.
@@ -133,7 +212,7 @@ pub struct TrainConfig {
     /// Layouts and orders.
     pub styles: Styles,
     /// Whose next action the rewards are expected over.
-    pub opponent: Strategy,
+    pub opponent: Opponent,
     /// How rounds follow each other; without it each round stands alone, as the paper trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub play: Option<Play>,
@@ -173,6 +252,12 @@ impl TrainConfig {
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a config is plain data")
+    }
+
+    /// How many adapters are trained.
+    #[must_use]
+    pub fn learners(&self) -> usize {
+        if self.opponent == Opponent::Learner { 2 } else { 1 }
     }
 
     /// Total steps.
@@ -216,6 +301,9 @@ impl TrainConfig {
         for phase in &self.phases {
             phase.reward.check()?;
             need(phase.steps > 0, "phase steps", "0".into(), "at least 1")?;
+            let learner = self.learners() > 1 || phase.opponent == Some(Opponent::Learner);
+            let alone = phase.opponent.is_none() || !learner;
+            need(alone, "phase opponent", "one beside a learner".into(), "the learner in the config and every phase")?;
         }
         for name in &self.games.catalogue {
             Named::find(name)?;

@@ -32,30 +32,30 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a step over these packs.
+    /// The plan of a step over these packs, which each of the learners goes through.
     #[must_use]
-    pub fn of(decoder: &Decoder, packs: &[Pack], schedule: Schedule) -> Self {
+    pub fn of(decoder: &Decoder, packs: &[&Pack], schedule: Schedule, learners: usize) -> Self {
         let threads = rayon::current_num_threads();
         let side_by_side = if schedule == Schedule::Wide { packs.len() } else { 1 };
         let keep = if schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
         // Buffers are kept: the largest shards are what counts.
         let largest = |bytes: &dyn Fn(&Pack) -> usize| -> usize {
-            let mut all: Vec<usize> = packs.iter().map(bytes).collect();
+            let mut all: Vec<usize> = packs.iter().copied().map(bytes).collect();
             all.sort_unstable_by(|a, b| b.cmp(a));
             all.iter().take(side_by_side).sum()
         };
         let own_gradients = if packs.len() == 1 { 0 } else { side_by_side };
         let weights = decoder.stored_bytes();
-        let adapter = 4 * decoder.n_params() * (4 + own_gradients);
+        let adapter = 4 * decoder.n_params() * (4 * learners + own_gradients);
         let activations = largest(&|pack| decoder.tape_bytes(pack, keep));
         let logits = largest(&|pack| decoder.logits_bytes(pack));
         // Forth, and back through the inputs; the base model forth; where blocks are recomputed, forth again.
-        let passes = if schedule == Schedule::Wide { 3.0 } else { 4.0 };
+        let passes = if schedule == Schedule::Wide { 3.0 } else { 4.0 } * learners as f64;
         let products: f64 = packs.iter().map(|pack| decoder.products(pack)).sum();
         Self {
             schedule,
             threads,
-            nodes: packs.iter().map(Pack::len).sum(),
+            nodes: packs.iter().map(|p| p.len()).sum(),
             weights,
             adapter,
             activations,
@@ -67,9 +67,9 @@ impl Plan {
 
     /// The plan with the fastest schedule that fits, or the most frugal one.
     #[must_use]
-    pub fn within(bytes: u64, decoder: &Decoder, packs: &[Pack]) -> Self {
-        let wide = Self::of(decoder, packs, Schedule::Wide);
-        if wide.bytes as u64 <= bytes { wide } else { Self::of(decoder, packs, Schedule::Narrow) }
+    pub fn within(bytes: u64, decoder: &Decoder, packs: &[&Pack], learners: usize) -> Self {
+        let wide = Self::of(decoder, packs, Schedule::Wide, learners);
+        if wide.bytes as u64 <= bytes { wide } else { Self::of(decoder, packs, Schedule::Narrow, learners) }
     }
 }
 

@@ -47,7 +47,7 @@ impl Shards {
         &mut self,
         decoder: &Decoder,
         theta: &[f32],
-        packs: &[Pack],
+        packs: &[&Pack],
         grads: &mut [f32],
         loss: impl Fn(usize, &mut [f32]) -> T + Sync,
     ) -> Vec<T> {
@@ -55,9 +55,9 @@ impl Shards {
         let keep = if self.schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
         let pass = |i: usize, tape: &mut Tape, grads: &mut [f32], threads: usize| {
             tape.keep = keep;
-            decoder.forward(theta, &packs[i], tape, threads);
+            decoder.forward(theta, packs[i], tape, threads);
             let result = loss(i, &mut tape.logits);
-            decoder.backward(theta, &packs[i], tape, grads, threads);
+            decoder.backward(theta, packs[i], tape, grads, threads);
             result
         };
         let fresh = |shard: &mut Shard| {
@@ -92,13 +92,13 @@ impl Shards {
         &mut self,
         decoder: &Decoder,
         theta: &[f32],
-        packs: &[Pack],
+        packs: &[&Pack],
         read: impl Fn(usize, &mut [f32]) -> T + Sync,
     ) -> Vec<T> {
         let threads = self.prepare(packs.len());
         let pass = |i: usize, tape: &mut Tape| {
             tape.keep = Keep::Nothing;
-            decoder.forward(theta, &packs[i], tape, threads);
+            decoder.forward(theta, packs[i], tape, threads);
             read(i, &mut tape.logits)
         };
         match self.schedule {

@@ -10,7 +10,7 @@ use probity::Error;
 use probity::train::Schedule;
 use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::TrainConfig;
-use probity::train::finetune::{self, Finetuning, StepReport};
+use probity::train::finetune::{self, Finetuning, References, StepReport};
 use probity::train::finish::write_verified;
 use probity::train::plan::Plan;
 use serde_json::json;
@@ -129,6 +129,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Err(output::Usage(problem).into());
     }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    training.keep_references(References::in_file(&folder.join("references.bin"))?);
     let mut log = output::run_log(&folder, &config.to_toml())?;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -171,9 +172,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = training.finish()?;
-    let verified = write_verified(&trained, &builtin::open_model(&args.model)?, out)?;
+    let model = builtin::open_model(&args.model)?;
+    // The second of two learners stands beside the first.
+    let outs = [out.clone(), out.with_extension(format!("other.{}", out.extension().unwrap_or_default().display()))];
+    let mut verified = Vec::new();
+    for (trained, out) in trained.iter().zip(&outs) {
+        verified.push(write_verified(trained, &model, out)?);
+    }
     if args.json {
-        return output::json_line(&json!({ "adapter": out, "verified": verified, "last": last }));
+        return output::json_line(&json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "last": last }));
     }
     if let Some(report) = last {
         let p = report.parts;
@@ -188,7 +195,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             p.legality
         );
     }
-    say!("written and verified: {}", out.display());
+    for out in outs.iter().take(verified.len()) {
+        say!("written and verified: {}", out.display());
+    }
     Ok(())
 }
 

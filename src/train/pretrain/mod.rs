@@ -115,7 +115,8 @@ impl Pretraining {
         let weight = |of: &dyn Fn(&&Target) -> bool| targets.iter().flatten().filter(of).map(|t| t.weight).sum::<f32>();
         let (n, all) = (weight(&|t| t.answer), weight(&|_| true));
         let width = c.vocabulary;
-        let losses = self.shards.gradient(&self.decoder, &self.state.theta, &packs, &mut self.grads, |i, logits| {
+        let asked: Vec<&Pack> = packs.iter().collect();
+        let losses = self.shards.gradient(&self.decoder, &self.state.theta, &asked, &mut self.grads, |i, logits| {
             cross_entropy(logits, width, &targets[i], 1.0 / all)
         });
         let loss = losses.iter().sum::<f64>() / f64::from(n);

@@ -1,0 +1,124 @@
+//! What a step asks: games in all their states, as tries, and what the answers are worth.
+
+use crate::agent::prompt::{Style, encode, options, prompt};
+use crate::engine::Model;
+use crate::game::play::{self, Policy};
+use crate::game::{MatrixGame, Player};
+use crate::train::curriculum::{Opponent, Phase, Play};
+use crate::train::decoder::{MAX_POSITIONS, Pack};
+use crate::train::objective::repeated::Repeated;
+use crate::train::objective::{Decision, Group, Question, push_all};
+use crate::{Error, Result};
+
+/// One shard of one seat's step: some games, every state of each, as one trie.
+#[derive(Debug)]
+pub struct Batch {
+    /// The trie.
+    pub pack: Pack,
+    /// The games as this seat sees them, their mover the row player.
+    pub games: Vec<MatrixGame>,
+    /// A game's decisions, in the order of [`play::states`]; what they are worth is not known yet.
+    decisions: Vec<Vec<Decision>>,
+    /// Names of the decisions by content, in order.
+    pub names: Vec<[u8; 32]>,
+}
+
+impl Batch {
+    /// The batch of some games, each told in a style.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`], [`Error::LabelPrefix`], [`Error::Template`].
+    pub fn new(model: &Model, games: Vec<(MatrixGame, Style)>) -> Result<Self> {
+        let mut asked = Vec::new();
+        let mut names = Vec::new();
+        for (game, style) in &games {
+            let options = options(model, game)?;
+            let states = play::states(game);
+            let weight = 1.0 / states.len() as f64;
+            let mut questions = Vec::new();
+            for &state in &states {
+                let prompt = encode(model, &prompt(game, state, *style))?.tokens;
+                let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
+                let context = model.shape().context.min(MAX_POSITIONS);
+                if longest > context {
+                    return Err(Error::PromptTooLong { tokens: longest, context });
+                }
+                names.push(name(model, std::iter::once(&prompt).chain(&options)));
+                questions.push(Question { prompt, rewards: Vec::new(), weight });
+            }
+            asked.push((questions, options));
+        }
+        let mut pack = Pack::default();
+        let decisions = push_all(&mut pack, asked);
+        Ok(Self { pack, games: games.into_iter().map(|(game, _)| game).collect(), decisions, names })
+    }
+
+    /// All decisions in order.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().flatten()
+    }
+
+    /// Splits what belongs to the decisions, in order, by game.
+    pub fn by_game<T>(&self, all: Vec<T>) -> Vec<Vec<T>> {
+        let mut all = all.into_iter();
+        self.decisions.iter().map(|d| all.by_ref().take(d.len()).collect()).collect()
+    }
+
+    /// The decisions with what they are worth under a phase, against the policies of the others, a game each.
+    ///
+    /// # Errors
+    /// [`Error::Game`] for a reward or policy that does not fit a game.
+    pub fn groups(&self, phase: &Phase, repeated: Option<Play>, others: Vec<Policy>) -> Result<Vec<Group>> {
+        let group = |((game, decisions), other): ((&MatrixGame, &Vec<Decision>), Policy)| {
+            let states = play::states(game);
+            let mut decisions = decisions.clone();
+            for ((d, state), belief) in decisions.iter_mut().zip(&states).zip(&other) {
+                d.rewards = phase.reward.expected(game, *state, belief)?;
+            }
+            let repeated = repeated.map(|p| Repeated {
+                game: game.clone(),
+                other,
+                discount: p.discount,
+                start: p.start.distribution(states.len()),
+            });
+            Ok(Group { decisions, repeated })
+        };
+        self.games.iter().zip(&self.decisions).zip(others).map(group).collect()
+    }
+
+    /// The policies of scripted others.
+    ///
+    /// # Errors
+    /// [`Error::Game`] for an opponent that cannot play a game.
+    pub fn scripted(&self, opponent: &Opponent) -> Result<Vec<Policy>> {
+        let of = |game: &MatrixGame| -> Result<Policy> {
+            play::states(game).into_iter().map(|state| Ok(opponent.policy(game, state)?)).collect()
+        };
+        self.games.iter().map(of).collect()
+    }
+
+    /// The policies of the players across the table, who see the same games from the other side: theirs, over this seat's
+    /// states.
+    #[must_use]
+    pub fn across(&self, theirs: Vec<Policy>) -> Vec<Policy> {
+        let turn = |(game, policy): (&MatrixGame, Policy)| -> Policy {
+            let rows = game.count(Player::Row);
+            let seen = |state: crate::game::State| state.map_or(0, |p| 1 + p.other * rows + p.own);
+            play::states(game).into_iter().map(|state| policy[seen(state)].clone()).collect()
+        };
+        self.games.iter().zip(theirs).map(turn).collect()
+    }
+}
+
+/// BLAKE3 of the base and all tokens of a question: what the bare model's answer depends on.
+fn name<'a>(model: &Model, tokens: impl Iterator<Item = &'a Vec<i32>>) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(model.fingerprint().as_bytes());
+    for part in tokens {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        part.iter().for_each(|t| {
+            hash.update(&t.to_le_bytes());
+        });
+    }
+    *hash.finalize().as_bytes()
+}
