@@ -299,3 +299,72 @@ fn from_nothing_to_a_decision() {
     let elsewhere = probity(&["decide", "--game", "ipd", "--adapter", &at("mine.gguf")]);
     assert_eq!(elsewhere.status.code(), Some(2), "an adapter of another base: {}", err(&elsewhere));
 }
+
+#[test]
+fn adapters_travel() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (peft, back, half, merged) = (at("peft"), at("back.gguf"), at("half.gguf"), at("merged.gguf"));
+    let done = |args: &[&str]| {
+        let output = probity(args);
+        assert!(output.status.success(), "{args:?}: {}", err(&output));
+        out(&output)
+    };
+    let policy = |given: &[&str]| -> Vec<f64> {
+        let ask = ["decide", "--game", "ipd", "--labels", "zork,blip", "--own-last", "blip", "--other-last", "zork"];
+        let record = json(&[&ask, given, &["--json"]].concat());
+        record["actions"].as_array().unwrap().iter().map(|a| a["probability"].as_f64().unwrap()).collect()
+    };
+    let close = |a: &[f64], b: &[f64], most: f64| {
+        assert!(a.iter().zip(b).all(|(x, y)| (x - y).abs() <= most), "{a:?} and {b:?}");
+    };
+    let shipped = policy(&["--adapter", "deontological"]);
+    done(&["export", "deontological", "--out", &peft]);
+    assert!(done(&["import", &peft, "--out", &back]).contains("verified"));
+    // The shipped one is F16, to which the engine rounds what it multiplies with it; this one is F32.
+    close(&policy(&["--adapter", &back]), &shipped, 1e-3);
+    // Half and half of the same is the same.
+    done(&["merge", "deontological:0.5", "deontological:0.5", "--out", &half]);
+    close(&policy(&["--adapter", &half]), &shipped, 1e-3);
+    // Merged matrices are F16 here, so that the base's activations are rounded to F16 and not to int8.
+    done(&["merge", "deontological", "--into-model", "--type", "f16", "--out", &merged]);
+    close(&policy(&["--model", &merged]), &shipped, 0.05);
+    for (args, said) in [
+        (&["merge", "deontological", "--into-model", "--type", "IQ2_XS", "--out", &half][..], "calibration"),
+        (&["merge", "nobody", "--out", &half], "neither a file nor built in"),
+        (&["import", &at("nothing"), "--out", &half], "adapter_config.json"),
+        (&["import", &peft, "--type", "q4_0", "--out", &half], "q8_0"),
+    ] {
+        let output = probity(args);
+        assert!(output.status.code() == Some(2) && err(&output).contains(said), "{args:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn a_run_is_planned_before_it_starts() {
+    let plan = json(&["train", "--recipe", "deontological", "--plan", "--json"]);
+    let narrow = json(&["train", "--recipe", "deontological", "--plan", "--json", "--memory", "0.1"]);
+    let bytes = |p: &Value| p["bytes"].as_u64().expect("bytes");
+    assert!(plan["schedule"] == "wide" && narrow["schedule"] == "narrow" && bytes(&narrow) * 4 < bytes(&plan));
+    let refused = probity(&["train", "--recipe", "deontological", "--memory", "0.01", "--out", "/tmp/never.gguf"]);
+    assert!(refused.status.code() == Some(1) && err(&refused).contains("are free"), "{}", err(&refused));
+    let bad = probity(&["train", "--recipe", "deontological", "--memory", "-1", "--plan"]);
+    assert_eq!(bad.status.code(), Some(2), "{}", err(&bad));
+}
+
+#[test]
+fn two_learners_write_two_adapters() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(short_recipe(folder.path(), 8)).unwrap();
+    let text = text.replace("opponent = \"random\"", "opponent = \"learner\"");
+    assert!(text.contains("learner"), "{text}");
+    let config = folder.path().join("two.toml");
+    fs::write(&config, text).unwrap();
+    let file = folder.path().join("mine.gguf");
+    let output = probity(&["train", "--config", config.to_str().unwrap(), "--out", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", err(&output));
+    for name in ["mine.gguf", "mine.other.gguf"] {
+        let verified = probity(&["verify", folder.path().join(name).to_str().unwrap()]);
+        assert!(verified.status.success(), "{name}: {}", err(&verified));
+    }
+}

@@ -203,7 +203,7 @@ fn no_policy_beats_the_optimum_of_repeated_play() {
                 logits[second * WIDTH + end as usize] = 0.0;
             }
         }
-        objective(&[group.clone()], &references, terms, 1.0, &pack, &mut logits)
+        objective(std::slice::from_ref(&group), &references, terms, 1.0, &pack, &mut logits)
     };
     let optimal: Vec<Vec<f64>> = stakes.iter().map(|s| s.optimum.clone()).collect();
     let best = parts(&optimal);

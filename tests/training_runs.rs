@@ -157,7 +157,8 @@ fn configs_that_cannot_be() {
 #[test]
 fn a_memory_one_opponent_is_what_it_writes_down() {
     let game = Named::find("ipd").unwrap().labelled(["share", "keep"]).unwrap();
-    let parsed = |text: &str| toml::from_str::<BTreeMap<String, Opponent>>(&format!("x = {text}")).map(|m| m["x"].clone());
+    let parsed =
+        |text: &str| toml::from_str::<BTreeMap<String, Opponent>>(&format!("x = {text}")).map(|m| m["x"].clone());
     let tit_for_tat = parsed("{ memory-one = [1.0, 1.0, 0.0, 1.0, 0.0] }").unwrap();
     assert_eq!(parsed("\"tit-for-tat\"").unwrap(), Opponent::Scripted(Strategy::TitForTat));
     assert_eq!(parsed("\"learner\"").unwrap(), Opponent::Learner);

@@ -180,7 +180,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         verified.push(write_verified(trained, &model, out)?);
     }
     if args.json {
-        return output::json_line(&json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "last": last }));
+        return output::json_line(
+            &json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "last": last }),
+        );
     }
     if let Some(report) = last {
         let p = report.parts;

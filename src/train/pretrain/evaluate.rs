@@ -38,21 +38,22 @@ impl Pretraining {
                 packs.push(pack);
                 paths.push(all.into_iter().zip(nodes).collect::<Vec<_>>());
             }
-            let judged = self.shards.logits(&self.decoder, &self.state.theta, &packs.iter().collect::<Vec<_>>(), |i, logits| {
-                logits.chunks_exact_mut(width).for_each(log_softmax);
-                let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
-                    let (mut log_p, mut greedy) = (0.0, true);
-                    for at in t.answer..t.sequence.len() {
-                        let row = packs[i].output_row(nodes[at - 1]) * width;
-                        let row = &logits[row..row + width];
-                        let p = row[t.sequence[at] as usize];
-                        log_p += f64::from(p);
-                        greedy &= row.iter().all(|&other| other <= p);
-                    }
-                    (t.chain, log_p.exp(), greedy)
-                };
-                paths[i].iter().map(judge).collect::<Vec<_>>()
-            });
+            let judged =
+                self.shards.logits(&self.decoder, &self.state.theta, &packs.iter().collect::<Vec<_>>(), |i, logits| {
+                    logits.chunks_exact_mut(width).for_each(log_softmax);
+                    let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
+                        let (mut log_p, mut greedy) = (0.0, true);
+                        for at in t.answer..t.sequence.len() {
+                            let row = packs[i].output_row(nodes[at - 1]) * width;
+                            let row = &logits[row..row + width];
+                            let p = row[t.sequence[at] as usize];
+                            log_p += f64::from(p);
+                            greedy &= row.iter().all(|&other| other <= p);
+                        }
+                        (t.chain, log_p.exp(), greedy)
+                    };
+                    paths[i].iter().map(judge).collect::<Vec<_>>()
+                });
             for (lesson, judged) in lessons.iter().zip(judged) {
                 for (q, p, greedy) in judged {
                     let question = &lesson.chains[q][0];
