@@ -22,8 +22,9 @@ test: setup lib-native  ## Everything: formatting, lints, docs, tests, C and C++
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 		else echo "cargo-deny is not installed: licences and sources are not checked"; fi
 
-bench: setup  ## Speed: decisions on the default model, then against llama-cpp-python on a random Qwen2.5-0.5B.
+bench: setup  ## Speed and memory: decisions on the default model, a training step on a random Gemma-2-2B, then decisions against llama-cpp-python on a random Qwen2.5-0.5B.
 	$(NATIVE) cargo bench --quiet --bench decisions
+	$(NATIVE) cargo bench --quiet --bench trainer
 	@test -x target/bench/venv/bin/python || { echo "building llama-cpp-python, once" && python3 -m venv target/bench/venv; }
 	@target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --bench rival

@@ -6,29 +6,20 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "common/random.rs"]
+mod random;
 
 use std::cell::RefCell;
 use std::error::Error;
-use std::ffi::CString;
-use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use common::{Rounds, peak_memory, seconds};
-use probity::engine::gguf::{GgmlType, GgufWriter, Value};
-use probity::engine::numeric::encode;
 use probity::engine::score::{PromptTokens, Scorer};
 use probity::engine::{Context, ContextOptions, Model, ModelOptions, Token};
 use serde_json::json;
 
-const WIDTH: usize = 896;
-const LAYERS: usize = 24;
-const FEED_FORWARD: usize = 4864;
-const HEADS: usize = 14;
-const KV_HEADS: usize = 2;
-const KV_WIDTH: usize = KV_HEADS * WIDTH / HEADS;
-const VOCABULARY: usize = 151_936;
 const PROMPT: usize = 193;
 const SHARED: usize = 160;
 const OPTIONS: [&str; 2] = ["40817", "93526"];
@@ -36,13 +27,13 @@ const THREADS: usize = 2;
 const ROUNDS: usize = 9;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let file = model_file()?;
+    let file = random::file("qwen2.5-0.5b", &random::qwen_25_05b())?;
     let model = Model::open(&file, ModelOptions::default(), |_| true)?;
     let options: Vec<Vec<Token>> = OPTIONS.iter().map(|o| model.tokenize(o, false)).collect();
     assert!(options.iter().all(|o| o.len() == 5), "each option is five tokens: {options:?}");
 
     // Two decisions of one game: the same 160 tokens, then 33 of their own.
-    let mut random = SplitMix(7);
+    let mut random = random::SplitMix(7);
     let mut words = |n: usize| -> Vec<Token> { (0..n).map(|_| (256 + random.below(100_000)) as Token).collect() };
     let fixed = words(SHARED);
     let prompts: Vec<Vec<Token>> = (0..2).map(|_| [fixed.clone(), words(PROMPT - SHARED)].concat()).collect();
@@ -127,130 +118,5 @@ impl Drop for Rival {
         // Killing can fail only when it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// The random model, made when it is not there yet.
-fn model_file() -> Result<PathBuf, Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-    let done = folder.join("qwen2.5-0.5b-random.Q4_K_M.gguf");
-    if done.exists() {
-        return Ok(done);
-    }
-    fs::create_dir_all(&folder)?;
-    let (plain, part) = (folder.join("random.F16.gguf"), folder.join("part.gguf"));
-    eprintln!("making {}, once", done.display());
-    random_qwen().write(&mut BufWriter::new(fs::File::create(&plain)?))?;
-    let path = |p: &Path| CString::new(p.to_string_lossy().as_bytes());
-    let (from, to) = (path(&plain)?, path(&part)?);
-    // SAFETY: both paths are NUL-terminated and outlive the call; the parameters are llama.cpp's own defaults.
-    let status = unsafe {
-        let mut params = llama_cpp_sys_2::llama_model_quantize_default_params();
-        params.ftype = llama_cpp_sys_2::LLAMA_FTYPE_MOSTLY_Q4_K_M;
-        params.nthread = THREADS as i32;
-        llama_cpp_sys_2::llama_model_quantize(from.as_ptr(), to.as_ptr(), &raw const params)
-    };
-    fs::remove_file(&plain)?;
-    if status != 0 {
-        return Err("llama.cpp did not quantise the random model".into());
-    }
-    fs::rename(&part, &done)?;
-    Ok(done)
-}
-
-/// Qwen2.5-0.5B with random weights in F16 and a made-up vocabulary of the same size.
-fn random_qwen() -> GgufWriter {
-    let mut w = GgufWriter::new();
-    w.set_str("general.architecture", "qwen2").set_str("general.name", "random Qwen2.5-0.5B");
-    for (key, value) in [
-        ("context_length", 32_768),
-        ("embedding_length", WIDTH),
-        ("block_count", LAYERS),
-        ("feed_forward_length", FEED_FORWARD),
-        ("attention.head_count", HEADS),
-        ("attention.head_count_kv", KV_HEADS),
-    ] {
-        w.set_u32(&format!("qwen2.{key}"), value as u32);
-    }
-    w.set_f32("qwen2.rope.freq_base", 1e6).set_f32("qwen2.attention.layer_norm_rms_epsilon", 1e-6);
-    let (tokens, merges, types) = vocabulary();
-    w.set_str("tokenizer.ggml.model", "gpt2").set_str("tokenizer.ggml.pre", "qwen2");
-    w.set("tokenizer.ggml.tokens", Value::Strs(tokens)).set("tokenizer.ggml.merges", Value::Strs(merges));
-    w.set("tokenizer.ggml.token_type", Value::Ints(types, 32));
-    w.set_u32("tokenizer.ggml.eos_token_id", VOCABULARY as u32 - 1);
-    w.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
-
-    let mut random = SplitMix(1);
-    let mut matrix = |w: &mut GgufWriter, name: &str, columns: usize, rows: usize| {
-        // Uniform with the standard deviation of a trained matrix.
-        let values: Vec<f32> = (0..columns * rows).map(|_| (random.unit() - 0.5) * 0.07).collect();
-        w.tensor(name, &[columns as u64, rows as u64], GgmlType::F16, encode(GgmlType::F16, &values, columns));
-    };
-    let vector = |w: &mut GgufWriter, name: &str, n: usize, value: f32| {
-        w.tensor(name, &[n as u64], GgmlType::F32, encode(GgmlType::F32, &vec![value; n], n));
-    };
-    matrix(&mut w, "token_embd.weight", WIDTH, VOCABULARY);
-    for i in 0..LAYERS {
-        let name = |part: &str| format!("blk.{i}.{part}");
-        vector(&mut w, &name("attn_norm.weight"), WIDTH, 1.0);
-        for (part, rows) in [("attn_q", WIDTH), ("attn_k", KV_WIDTH), ("attn_v", KV_WIDTH)] {
-            matrix(&mut w, &name(&format!("{part}.weight")), WIDTH, rows);
-            vector(&mut w, &name(&format!("{part}.bias")), rows, 0.01);
-        }
-        matrix(&mut w, &name("attn_output.weight"), WIDTH, WIDTH);
-        vector(&mut w, &name("ffn_norm.weight"), WIDTH, 1.0);
-        matrix(&mut w, &name("ffn_gate.weight"), WIDTH, FEED_FORWARD);
-        matrix(&mut w, &name("ffn_up.weight"), WIDTH, FEED_FORWARD);
-        matrix(&mut w, &name("ffn_down.weight"), FEED_FORWARD, WIDTH);
-    }
-    vector(&mut w, "output_norm.weight", WIDTH, 1.0);
-    w
-}
-
-/// The bytes, then all words of two, three and four small letters as merges allow, and an end of text. Digits never
-/// merge, so that five digits are five tokens.
-fn vocabulary() -> (Vec<String>, Vec<String>, Vec<i64>) {
-    let mut tokens: Vec<String> =
-        tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().map(String::from).collect();
-    tokens.sort();
-    let letters: Vec<String> = ('a'..='z').map(String::from).collect();
-    let mut merges = Vec::new();
-    let mut stems = letters.clone();
-    'full: loop {
-        let mut longer = Vec::new();
-        for stem in &stems {
-            for letter in &letters {
-                if tokens.len() + 1 == VOCABULARY {
-                    break 'full;
-                }
-                merges.push(format!("{stem} {letter}"));
-                tokens.push(format!("{stem}{letter}"));
-                longer.push(format!("{stem}{letter}"));
-            }
-        }
-        stems = longer;
-    }
-    tokens.push("<|endoftext|>".into());
-    let types = (0..VOCABULARY).map(|i| if i + 1 == VOCABULARY { 3 } else { 1 }).collect();
-    (tokens, merges, types)
-}
-
-/// Steele, Lea and Flood 2014: enough for weights that mean nothing, and fast.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1_u32 << 24) as f32
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
     }
 }

@@ -1,4 +1,5 @@
-//! What both benchmarks share: medians of interleaved rounds, and the peak of memory.
+//! What the benchmarks share: medians of interleaved rounds, and the peak of memory.
+#![allow(dead_code, reason = "every benchmark uses its own part")]
 
 use std::time::Instant;
 

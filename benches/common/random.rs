@@ -1,5 +1,6 @@
 //! Random models of the exact shapes people run, in Q4_K_M, with a made-up vocabulary of the same size; made once and kept
 //! in target/bench.
+#![allow(dead_code, reason = "every benchmark uses its own part")]
 
 use std::error::Error;
 use std::fs;
@@ -105,7 +106,7 @@ fn q4_k_m(name: &str, columns: u64, shape: &ModelShape) -> GgmlType {
     let eighth = shape.n_layer / 8;
     let more = block < eighth || block >= 7 * eighth || (block - eighth) % 3 == 2;
     let six = name == "token_embd.weight" || (more && (name.contains("attn_v") || name.contains("ffn_down")));
-    match (six, columns % 256 == 0) {
+    match (six, columns.is_multiple_of(256)) {
         (true, true) => named("Q6_K"),
         (true, false) => GgmlType::Q8_0,
         (false, true) => named("Q4_K"),
