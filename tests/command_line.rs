@@ -337,6 +337,7 @@ fn adapters_travel() {
     ] {
         let output = probity(args);
         assert!(output.status.code() == Some(2) && err(&output).contains(said), "{args:?}: {}", err(&output));
+        assert!(err(&output).matches("os error").count() <= 1, "a reason is said once: {}", err(&output));
     }
 }
 

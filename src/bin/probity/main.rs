@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("probity: {e:#}");
+            eprintln!("probity: {}", told(&e));
             let bad_input = e.chain().any(|c| {
                 c.is::<output::Usage>()
                     || c.is::<probity::game::GameError>()
@@ -71,6 +71,15 @@ fn main() -> ExitCode {
             ExitCode::from(if bad_input { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes, each said once: some errors tell their cause themselves.
+fn told(e: &anyhow::Error) -> String {
+    e.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => text.into(),
+        text => format!("{text}: {cause}"),
+    })
 }
 
 /// Whether a path was given that leads nowhere or to what is no text, rather than a disk or a permission failing on the
