@@ -19,13 +19,14 @@ use crate::output::say;
 use crate::{builtin, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 10] = [
+pub const RECIPES: [(&str, &str); 11] = [
     ("game", include_str!("../../../configs/game.toml")),
     ("deontological", include_str!("../../../configs/deontological.toml")),
     ("utilitarian", include_str!("../../../configs/utilitarian.toml")),
     ("game+deontological", include_str!("../../../configs/game+deontological.toml")),
     ("game-then-deontological", include_str!("../../../configs/game-then-deontological.toml")),
     ("game-then-utilitarian", include_str!("../../../configs/game-then-utilitarian.toml")),
+    ("game-repeated", include_str!("../../../configs/game-repeated.toml")),
     ("paper-game", include_str!("../../../configs/paper-game.toml")),
     ("paper-deontological", include_str!("../../../configs/paper-deontological.toml")),
     ("paper-utilitarian", include_str!("../../../configs/paper-utilitarian.toml")),
@@ -42,7 +43,7 @@ pub const RECIPES: [(&str, &str); 10] = [
 )]
 pub struct Args {
     /// A config that comes with the program: game, deontological, utilitarian, game+deontological,
-    /// game-then-deontological, game-then-utilitarian; or as in the paper, on one game with fixed labels: paper-game,
+    /// game-then-deontological, game-then-utilitarian, game-repeated; or as in the paper, on one game with fixed labels: paper-game,
     /// paper-deontological, paper-utilitarian, paper-game+deontological.
     #[arg(long, conflicts_with = "config", required_unless_present = "config")]
     recipe: Option<String>,
