@@ -210,8 +210,9 @@ const GIB: f64 = (1_u64 << 30) as f64;
 fn free_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    // A container may have less than its machine.
-    let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    // A container may have less than its machine. Files that the system keeps in memory count as used there, though they
+    // would make room.
+    let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
     system.available_memory().min(container)
 }
 
