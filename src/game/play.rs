@@ -49,22 +49,21 @@ impl Chain {
     /// `(1 - discount) start (I - discount P)^-1`. They add up to what `start` does.
     #[must_use]
     pub fn visits(&self, start: &[f64]) -> Vec<f64> {
-        let n = self.next.len();
-        // The transposed system, row by row: visits(s) - discount sum_t visits(t) P(t, s) = (1 - discount) start(s).
-        let matrix = (0..n)
-            .map(|s| (0..n).map(|t| f64::from(u8::from(s == t)) - self.discount * self.probability(t, s)).collect())
-            .collect();
-        solve(matrix, start.iter().map(|p| (1.0 - self.discount) * p).collect())
+        // The transposed system: visits(s) - discount sum_t visits(t) P(t, s) = (1 - discount) start(s).
+        self.solve(start, |s, t| self.probability(t, s))
     }
 
     /// Discounted mean of what each state's round brings, from each state on: `(1 - discount) (I - discount P)^-1 reward`.
     #[must_use]
     pub fn values(&self, reward: &[f64]) -> Vec<f64> {
+        self.solve(reward, |s, t| self.probability(s, t))
+    }
+
+    /// `(1 - discount) (I - discount M)^-1 right`.
+    fn solve(&self, right: &[f64], m: impl Fn(usize, usize) -> f64) -> Vec<f64> {
         let n = self.next.len();
-        let matrix = (0..n)
-            .map(|s| (0..n).map(|t| f64::from(u8::from(s == t)) - self.discount * self.probability(s, t)).collect())
-            .collect();
-        solve(matrix, reward.iter().map(|r| (1.0 - self.discount) * r).collect())
+        let row = |s: usize| (0..n).map(|t| f64::from(u8::from(s == t)) - self.discount * m(s, t)).collect();
+        solve((0..n).map(row).collect(), right.iter().map(|r| (1.0 - self.discount) * r).collect())
     }
 
     fn probability(&self, from: usize, to: usize) -> f64 {
