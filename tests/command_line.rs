@@ -332,6 +332,8 @@ fn adapters_travel() {
     for (args, said) in [
         (&["merge", "deontological", "--into-model", "--type", "IQ2_XS", "--out", &half][..], "calibration"),
         (&["merge", "nobody", "--out", &half], "neither a file nor built in"),
+        // The same shape, and yet another model.
+        (&["export", "deontological", "--model", &merged, "--out", &peft], "the model is"),
         (&["import", &at("nothing"), "--out", &half], "adapter_config.json"),
         (&["import", &peft, "--type", "q4_0", "--out", &half], "q8_0"),
     ] {
@@ -348,7 +350,11 @@ fn a_run_is_planned_before_it_starts() {
     let bytes = |p: &Value| p["bytes"].as_u64().expect("bytes");
     assert!(plan["schedule"] == "wide" && narrow["schedule"] == "narrow" && bytes(&narrow) * 4 < bytes(&plan));
     let refused = probity(&["train", "--recipe", "deontological", "--memory", "0.01", "--out", "/tmp/never.gguf"]);
-    assert!(refused.status.code() == Some(1) && err(&refused).contains("are free"), "{}", err(&refused));
+    assert!(
+        refused.status.code() == Some(1) && err(&refused).contains("0.01 GiB are allowed; fewer games"),
+        "{}",
+        err(&refused)
+    );
     let bad = probity(&["train", "--recipe", "deontological", "--memory", "-1", "--plan"]);
     assert_eq!(bad.status.code(), Some(2), "{}", err(&bad));
 }

@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,8 @@ use probity::train::export::set_shape;
 use probity::train::finish::foreign_manifest;
 use probity::train::lora::merge::{mix, write_merged};
 use probity::train::lora::{AdapterWeights, peft};
-use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 
 const VOCABULARY: usize = 320;
 
@@ -229,7 +231,21 @@ fn what_is_no_plain_lora_is_refused_by_name() {
     assert!(refused(&ModelShape { n_embd: 48, ..shape(Architecture::Qwen3) }).contains("expected [4, 48]"));
     let problem = refused(&ModelShape { n_layer: 1, ..shape(Architecture::Qwen3) });
     assert!(problem.contains("layers.1.mlp.down_proj.lora_A") && problem.contains("layers.1.self_attn.q_proj.lora_B"));
+    // A tensor without dimensions, and a second one for a place that is taken.
     let bytes = fs::read(saved.join(weights)).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let one = 1.0_f32.to_le_bytes();
+    let lora_a = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight";
+    for (name, said) in [
+        (lora_a, "[] and [64, 4]"),
+        ("base_model.model.model.language_model.layers.0.mlp.up_proj.lora_A.weight", "up_proj.lora_A"),
+    ] {
+        let mut all: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().collect();
+        all.insert(name.into(), TensorView::new(Dtype::F32, Vec::new(), &one).unwrap());
+        fs::write(folder.path().join(weights), safetensors::serialize(all, None).unwrap()).unwrap();
+        let problem = refused(&shape(Architecture::Qwen3));
+        assert!(problem.contains(said), "{problem}");
+    }
     fs::write(folder.path().join(weights), &bytes[..bytes.len() / 2]).unwrap();
     assert!(refused(&shape(Architecture::Qwen3)).contains(weights));
     fs::remove_file(folder.path().join(weights)).unwrap();

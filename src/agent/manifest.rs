@@ -1,8 +1,11 @@
 //! What an adapter says of itself: where it comes from, and how to check that it does what it should.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use super::prompt::Style;
+use super::prompt::{PROMPT_VERSION, Style};
+use crate::engine::Model;
 use crate::engine::gguf::Gguf;
 use crate::game::{MatrixGame, Profile};
 use crate::moral::Reward;
@@ -56,6 +59,25 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Refuses an adapter whose manifest names another base than the model it is for, or another prompt than ours.
+    ///
+    /// # Errors
+    /// [`Error::AdapterMismatch`], [`Error::Unverified`].
+    pub fn check_for(&self, model: &Model, file: &Path) -> Result<()> {
+        let (file, model) = (file.display().to_string(), model.fingerprint());
+        if self.base != model {
+            let short = |hash: &str| hash.chars().take(12).collect::<String>();
+            let problem = format!("trained on {}, the model is {}", short(&self.base), short(model));
+            return Err(Error::AdapterMismatch { file, problem });
+        }
+        if self.prompt_version != PROMPT_VERSION {
+            let found = self.prompt_version;
+            let problem = format!("trained on version {found} of the prompt, expected {PROMPT_VERSION}: train it anew");
+            return Err(Error::Unverified { file, problem });
+        }
+        Ok(())
+    }
+
     /// The manifest in a file's metadata, if it has one.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::manifest::{Manifest, SelfTest};
 use super::policy::PolicyOptions;
-use super::prompt::{PROMPT_VERSION, encode, options, prompt};
+use super::prompt::{encode, options, prompt};
 use crate::engine::score::Scorer;
 use crate::engine::{Adapter, Context, ContextOptions, Model};
 use crate::{Error, Result};
@@ -37,7 +37,7 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
     let manifest = Manifest::of(adapter.gguf())?
         .ok_or_else(|| bad("has no manifest, expected an adapter written by `probity train`".into()))?;
-    check_manifest(adapter, &manifest)?;
+    manifest.check_for(adapter.model(), adapter.path())?;
     if manifest.self_test.is_empty() {
         return Err(bad("its manifest records no decisions to check".into()));
     }
@@ -81,29 +81,9 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
 pub fn load(model: &Model, path: &Path) -> Result<Adapter> {
     let adapter = Adapter::load(model, path)?;
     if let Some(manifest) = Manifest::of(adapter.gguf())? {
-        check_manifest(&adapter, &manifest)?;
+        manifest.check_for(adapter.model(), adapter.path())?;
     }
     Ok(adapter)
-}
-
-/// Refuses an adapter whose manifest names another base than the model it was loaded for, or another prompt than ours.
-///
-/// # Errors
-/// [`Error::AdapterMismatch`], [`Error::Unverified`].
-fn check_manifest(adapter: &Adapter, manifest: &Manifest) -> Result<()> {
-    let file = adapter.path().display().to_string();
-    let model = adapter.model().fingerprint();
-    if manifest.base != model {
-        let short = |hash: &str| hash.chars().take(12).collect::<String>();
-        let problem = format!("trained on {}, the model is {}", short(&manifest.base), short(model));
-        return Err(Error::AdapterMismatch { file, problem });
-    }
-    if manifest.prompt_version != PROMPT_VERSION {
-        let found = manifest.prompt_version;
-        let problem = format!("trained on version {found} of the prompt, expected {PROMPT_VERSION}: train it anew");
-        return Err(Error::Unverified { file, problem });
-    }
-    Ok(())
 }
 
 fn policy(scorer: &mut Scorer, test: &SelfTest) -> Result<Vec<f64>> {

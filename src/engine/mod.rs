@@ -19,6 +19,8 @@ pub mod trie;
 pub use adapter::Adapter;
 pub use backend::{LogLevel, check_processor, set_log};
 pub use context::{CancelToken, Context, ContextOptions};
+#[cfg(feature = "train")]
+pub(crate) use model::read_header;
 pub use model::{Model, ModelOptions};
 
 /// A token of some model's vocabulary.

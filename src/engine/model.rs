@@ -191,7 +191,7 @@ impl Model {
 const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
 
 /// Reads and checks the GGUF header of an open file.
-pub(super) fn read_header(file: &File, path: &Path) -> Result<Gguf> {
+pub(crate) fn read_header(file: &File, path: &Path) -> Result<Gguf> {
     let length = file.metadata().map_err(Error::io(path))?.len();
     let mut reader = BufReader::with_capacity(1 << 16, file);
     reader.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;

@@ -123,14 +123,16 @@ impl Opponent {
     /// coin.
     ///
     /// # Errors
-    /// As [`Strategy::policy`]; [`GameError::NotMirrored`] for a memory-one player in a game of other than two actions.
+    /// As [`Strategy::policy`]; [`GameError::Belief`] for a memory-one player in a game of other than two actions.
     pub fn policy(&self, game: &MatrixGame, state: State) -> std::result::Result<Vec<f64>, GameError> {
         match self {
             Self::Scripted(strategy) => strategy.policy(game, state),
             Self::Learner => Strategy::Random.policy(game, state),
             Self::MemoryOne(p) => {
                 if [Player::Row, Player::Column].iter().any(|&player| game.count(player) != 2) {
-                    return Err(GameError::NotMirrored { strategy: "memory-one" });
+                    let problem =
+                        "of a memory-one opponent: the game has other than two actions, expected two each".into();
+                    return Err(GameError::Belief { problem });
                 }
                 let [row, column] = [Player::Row, Player::Column].map(|player| game.cooperative(player));
                 // Its own last action first, as such players are written down (Press and Dyson 2012).

@@ -50,7 +50,9 @@ impl Plan {
         let activations = largest(&|pack| decoder.tape_bytes(pack, keep));
         let logits = largest(&|pack| decoder.logits_bytes(pack));
         // Forth, and back through the inputs; the base model forth; where blocks are recomputed, forth again.
-        let passes = if schedule == Schedule::Wide { 3.0 } else { 4.0 } * learners as f64;
+        let passes = if schedule == Schedule::Wide { 3.0 } else { 4.0 };
+        // Two learners first have to see what the other does.
+        let passes = if learners > 1 { (passes + 1.0) * learners as f64 } else { passes };
         let products: f64 = packs.iter().map(|pack| decoder.products(pack)).sum();
         Self {
             schedule,

@@ -114,9 +114,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     };
     if plan.bytes as u64 > free {
-        return Err(
-            Error::Training { problem: format!("{}, {:.2} GiB are free", needs(&plan), free as f64 / GIB) }.into()
-        );
+        let may =
+            format!("{:.2} GiB {}", free as f64 / GIB, if args.memory.is_some() { "are allowed" } else { "are free" });
+        let problem =
+            format!("{}, {may}; fewer games in a step, more shards or a smaller rank take less", needs(&plan));
+        return Err(Error::Training { problem }.into());
     }
     let folder = args.run.clone().unwrap_or_else(|| out.with_extension("run"));
     let checkpoint = folder.join("checkpoint.bin");
@@ -175,7 +177,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let trained = training.finish()?;
     let model = builtin::open_model(&args.model)?;
     // The second of two learners stands beside the first.
-    let outs = [out.clone(), out.with_extension(format!("other.{}", out.extension().unwrap_or_default().display()))];
+    let other = out.extension().map_or("other".into(), |e| format!("other.{}", e.display()));
+    let outs = [out.clone(), out.with_extension(other)];
     let mut verified = Vec::new();
     for (trained, out) in trained.iter().zip(&outs) {
         verified.push(write_verified(trained, &model, out)?);

@@ -181,11 +181,15 @@ fn put(columns: &[f32], dim: usize, out: &mut [f32], width: usize, at: usize) {
     }
 }
 
-/// Copies some rows of columns of a row-major matrix into a dense one.
-fn take(x: &[f32], width: usize, at: usize, dim: usize, rows: &[u32], out: &mut Vec<f32>) {
-    fit(out, rows.len() * dim);
-    for (out, &row) in out.chunks_exact_mut(dim).zip(rows) {
-        out.copy_from_slice(&x[row as usize * width + at..][..dim]);
+impl Span {
+    /// One head's keys or values, of those that the span sees, copied together.
+    fn take<'a>(&self, heads: Heads, kv_head: usize, x: &[f32], room: &'a mut Vec<f32>) -> Matrix<'a> {
+        let (dim, width) = (heads.dim, heads.kv_width());
+        fit(room, self.keys.len() * dim);
+        for (room, &key) in room.chunks_exact_mut(dim).zip(&self.keys) {
+            room.copy_from_slice(&x[key as usize * width + kv_head * dim..][..dim]);
+        }
+        Matrix::new(room, self.keys.len(), dim)
     }
 }
 
@@ -201,7 +205,7 @@ pub fn forward(
     out: &mut [f32],
     threads: usize,
 ) {
-    let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
+    let (width, dim) = (heads.width(), heads.dim);
     let all = view.rows.count(view.pack);
     each_head(heads, tapes, threads, |kv_head, t| {
         fit(&mut t.p, heads.group() * view.pairs());
@@ -209,10 +213,8 @@ pub fn forward(
         let [own_k, own_v, ..] = &mut t.span;
         let mut rest = t.p.as_mut_slice();
         for span in &view.spans {
-            take(k, kv, kv_head * dim, dim, &span.keys, own_k);
-            take(v, kv, kv_head * dim, dim, &span.keys, own_v);
             let (m, n) = (span.rows.len(), span.keys.len());
-            let (kh, vh) = (Matrix::new(own_k, n, dim), Matrix::new(own_v, n, dim));
+            let [kh, vh] = [(k, &mut *own_k), (v, &mut *own_v)].map(|(x, room)| span.take(heads, kv_head, x, room));
             for g in 0..heads.group() {
                 let scores;
                 (scores, rest) = rest.split_at_mut(m * n);
@@ -278,10 +280,8 @@ pub fn backward(
         zeroed(own_dv, view.pack.len() * dim);
         let mut rest = p.as_slice();
         for span in &view.spans {
-            take(k, kv, kv_head * dim, dim, &span.keys, own_k);
-            take(v, kv, kv_head * dim, dim, &span.keys, own_v);
             let (m, n) = (span.rows.len(), span.keys.len());
-            let (kh, vh) = (Matrix::new(own_k, n, dim), Matrix::new(own_v, n, dim));
+            let [kh, vh] = [(k, &mut *own_k), (v, &mut *own_v)].map(|(x, room)| span.take(heads, kv_head, x, room));
             zeroed(span_dk, n * dim);
             zeroed(span_dv, n * dim);
             fit(ds, m * n);

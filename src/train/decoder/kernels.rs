@@ -143,8 +143,7 @@ pub fn geglu_by_table(gate: &[f32], up: &[f32], act: &mut [f32], scratch: &mut V
     }
 }
 
-/// Gradient of [`geglu`]: `dact` becomes the gradient of `gate`, `dup` that of
-/// `up`.
+/// Gradient of [`geglu`]: `dact` becomes the gradient of `gate`, `dup` that of `up`.
 pub fn geglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32]) {
     for (((g, u), da), du) in gate.iter().zip(up).zip(dact.iter_mut()).zip(dup.iter_mut()) {
         let t = tanh(gelu_inner(*g));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 #[derive(Debug, Default)]
 pub struct References {
     known: HashMap<[u8; 32], Vec<f64>>,
-    file: Option<File>,
+    file: Option<(File, PathBuf)>,
 }
 
 /// Bytes of a record's checksum.
@@ -36,7 +36,7 @@ impl References {
         }
         let file = File::options().create(true).append(true).open(path).map_err(Error::io(path))?;
         file.set_len(good as u64).map_err(Error::io(path))?;
-        Ok(Self { known, file: Some(file) })
+        Ok(Self { known, file: Some((file, path.to_owned())) })
     }
 
     /// The policy of that name.
@@ -50,13 +50,13 @@ impl References {
     /// # Errors
     /// [`Error::Io`]; the policy is then known, but not in the file.
     pub fn put(&mut self, name: [u8; 32], policy: Vec<f64>) -> Result<()> {
-        if let Some(file) = &mut self.file {
+        if let Some((file, path)) = &mut self.file {
             let mut record = name.to_vec();
             record.push(policy.len() as u8);
             record.extend(policy.iter().flat_map(|p| p.to_le_bytes()));
             let checksum = blake3::hash(&record);
             record.extend(&checksum.as_bytes()[..CHECKSUM]);
-            file.write_all(&record).map_err(|source| Error::Io { path: "the references of the run".into(), source })?;
+            file.write_all(&record).map_err(Error::io(path))?;
         }
         self.known.insert(name, policy);
         Ok(())

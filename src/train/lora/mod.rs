@@ -4,18 +4,17 @@ pub mod merge;
 pub mod peft;
 
 use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use super::curriculum::Precision;
 use super::finetune::Trained;
 use crate::agent::Manifest;
 use crate::agent::manifest::MANIFEST_KEY;
-use crate::engine::Model;
 use crate::engine::files::write_whole;
-use crate::engine::gguf::{GgmlType, Gguf, GgufWriter, Tensor};
+use crate::engine::gguf::{GgmlType, GgufWriter, Tensor};
 use crate::engine::numeric::{decode, encode};
 use crate::engine::preflight::{Architecture, check_adapter, check_fit};
+use crate::engine::{Model, read_header};
 use crate::{Error, Result};
 
 /// The update `scale * B A` of one linear layer.
@@ -71,14 +70,16 @@ impl AdapterWeights {
     /// The weights of an adapter file for this model, of which the vocabulary is enough.
     ///
     /// # Errors
-    /// As [`crate::engine::Adapter::load`].
+    /// As [`crate::agent::verify::load`].
     pub fn load(model: &Model, path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
-        let length = file.metadata().map_err(Error::io(path))?.len();
-        let gguf = Gguf::read(&path.display().to_string(), BufReader::new(&file), length)?;
+        let gguf = read_header(&file, path)?;
         let read = |t: &Tensor| t.read_from(&file).map_err(Error::io(path));
         let alpha = check_adapter(&gguf, read)?.alpha;
         check_fit(&gguf, model.gguf(), model.shape())?;
+        if let Some(manifest) = Manifest::of(&gguf)? {
+            manifest.check_for(model, path)?;
+        }
         let values = |t: &Tensor| -> Result<Vec<f32>> {
             let mut out = vec![0.0; t.elements() as usize];
             decode(t.ty, &read(t)?, &mut out);
@@ -111,7 +112,8 @@ impl AdapterWeights {
             Precision::F16 => GgmlType::F16,
             Precision::Q8_0 => GgmlType::Q8_0,
         };
-        let alpha = self.pairs.first().map_or(1.0, |p| p.scale * p.rank as f32);
+        // An alpha of 0 would mean no scale at all.
+        let alpha = self.pairs.iter().map(|p| p.scale * p.rank as f32).find(|a| *a != 0.0).unwrap_or(1.0);
         let mut w = GgufWriter::new();
         w.set_str("general.type", "adapter");
         w.set_str("general.architecture", self.architecture.name());

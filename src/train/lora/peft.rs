@@ -74,13 +74,22 @@ fn is_set(value: &serde_json::Value) -> bool {
 }
 
 impl Config {
+    /// The rank of a module's pair.
+    fn rank(&self, module: &str) -> usize {
+        exception(&self.rank_pattern, module).unwrap_or(self.r)
+    }
+
     /// What the product of a module's pair is multiplied with.
     fn scale(&self, module: &str, rank: usize) -> f32 {
-        // PEFT matches the end of a module's path.
-        let ends = |key: &&String| module == key.as_str() || module.ends_with(&format!(".{key}"));
-        let alpha = self.alpha_pattern.keys().find(ends).map_or(self.lora_alpha, |key| self.alpha_pattern[key]);
+        let alpha = exception(&self.alpha_pattern, module).unwrap_or(self.lora_alpha);
         alpha / if self.use_rslora { (rank as f32).sqrt() } else { rank as f32 }
     }
+}
+
+/// What a pattern says of a module: PEFT matches the end of its path.
+fn exception<T: Copy>(pattern: &HashMap<String, T>, module: &str) -> Option<T> {
+    let ends = |key: &str| module == key || module.ends_with(&format!(".{key}"));
+    pattern.iter().find(|(key, _)| ends(key)).map(|(_, value)| *value)
 }
 
 /// Reads a PEFT folder for a model of this shape.
@@ -98,7 +107,7 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
         (config.peft_type != "LORA", format!("peft_type {:?}, expected \"LORA\"", config.peft_type)),
         (set.is_some(), format!("{} is set, expected plain LoRA pairs", set.unwrap_or(&""))),
         (config.bias.as_ref().is_some_and(|b| b != "none"), "trained biases, expected bias \"none\"".into()),
-        (!config.lora_alpha.is_finite() || config.r == 0, format!("r {}, lora_alpha {}", config.r, config.lora_alpha)),
+        (config.r == 0, "r is 0, expected at least 1".into()),
     ] {
         if wrong {
             return Err(bad(format!("{CONFIG}: {what}")));
@@ -114,10 +123,11 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     let mut unknown = Vec::new();
     for (name, tensor) in tensors.tensors() {
         match place(&name).filter(|(block, ..)| *block < shape.n_layer) {
-            Some((block, layer, side, module)) => {
+            Some((block, layer, side, module)) if halves.get(&(block, layer)).is_none_or(|h| h[side].is_none()) => {
                 halves.entry((block, layer)).or_default()[side] = Some((tensor, module));
             }
-            None => unknown.push(name),
+            // Not of this model, or a second one for the same place.
+            _ => unknown.push(name),
         }
     }
     if !unknown.is_empty() {
@@ -131,12 +141,10 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
             return Err(bad(format!("{target} has only one half, expected lora_A and lora_B")));
         };
         let (n_in, n_out) = widths(shape, layer);
-        let rank = a.shape()[0];
-        let expected =
-            config.rank_pattern.iter().find(|(k, _)| module.ends_with(k.as_str())).map_or(config.r, |(_, r)| *r);
-        if a.shape() != [rank, n_in] || b.shape() != [n_out, rank] || rank != expected {
+        let rank = config.rank(&module);
+        if rank == 0 || a.shape() != [rank, n_in] || b.shape() != [n_out, rank] {
             let found = format!("{:?} and {:?}", a.shape(), b.shape());
-            return Err(bad(format!("{target} has {found}, expected [{expected}, {n_in}] and [{n_out}, {expected}]")));
+            return Err(bad(format!("{target} has {found}, expected [{rank}, {n_in}] and [{n_out}, {rank}]")));
         }
         let floats = |t: &TensorView<'_>| {
             floats(t).filter(|v| v.iter().all(|x| x.is_finite())).ok_or_else(|| {

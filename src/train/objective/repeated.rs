@@ -5,7 +5,7 @@
 //! et al. 2000): every state counts as often as it is visited, every action for what it brings now and from then on.
 //!
 //! The divergence from the bare model is part of what a round brings, so that the optimum is the fixed point of
-//! `pi ~ ref exp(Q / beta)`, which soft policy iteration finds (Haarnoja et al. 2018, for two actions instead of a torso).
+//! `pi ~ ref exp(Q / beta)`, which soft policy iteration finds (Haarnoja et al. 2018).
 
 use super::{Decision, Stake, optimum};
 use crate::game::MatrixGame;
