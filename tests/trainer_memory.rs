@@ -78,8 +78,8 @@ fn a_step_takes_the_memory_that_was_planned() {
             let (theta, rest) = vectors.split_first_mut().unwrap();
             let mut shards = Shards::new(schedule);
             for _ in 0..2 {
-                shards.logits(&decoder, theta, &asked, |_, _| ());
-                shards.gradient(&decoder, theta, &asked, &mut rest[0], |_, logits| logits.fill(0.1));
+                shards.forward(&decoder, theta, &asked, |_, _| ());
+                shards.gradient(&decoder, theta, &asked, &mut rest[0], |_, tape| tape.logits.fill(0.1));
             }
             let found = (PEAK.load(Ordering::Relaxed) - before) as f64;
             let name = shape.architecture.name();

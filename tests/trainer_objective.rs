@@ -9,11 +9,33 @@ use probity::moral::{Framework, Reward};
 use probity::train::Pack;
 use probity::train::init::normal;
 use probity::train::objective::repeated::Repeated;
-use probity::train::objective::{Group, Parts, Question, Terms, objective, optimum, push, push_all, softmax};
+use probity::train::objective::{Aim, Group, Parts, Question, Terms, objective, optimum, push, push_all, softmax};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 const WIDTH: usize = 8;
+
+/// Scores of a bare model that says nothing but legal labels.
+fn logs(policies: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    policies.iter().map(|policy| policy.iter().map(|p| p.ln()).collect()).collect()
+}
+
+/// The parts of all decisions, not divided by their weight.
+fn total(parts: &[Parts]) -> Parts {
+    let mean = Parts::mean(parts);
+    let w = mean.weight;
+    Parts {
+        weight: w,
+        reward: w * mean.reward,
+        best: w * mean.best,
+        kl: w * mean.kl,
+        distance: w * mean.distance,
+        miss: w * mean.miss,
+        legality: w * mean.legality,
+        objective: w * mean.objective,
+        bare: w * mean.bare,
+    }
+}
 
 fn random(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -22,9 +44,9 @@ fn random(n: usize, seed: u64) -> Vec<f32> {
 
 /// The gradient in every logit against finite differences.
 fn check_gradient(groups: &[Group], references: &[Vec<f64>], pack: &Pack) {
-    let terms = Terms { beta: 0.5, legality: 0.2 };
+    let terms = Terms { aim: Aim::Objective, beta: 0.5, legality: 0.2 };
     let logits = random(pack.outputs.len() * WIDTH, 1);
-    let value = |l: &[f32]| objective(groups, references, terms, 1.0, pack, &mut l.to_vec()).objective;
+    let value = |l: &[f32]| total(&objective(groups, references, terms, 1.0, pack, &mut l.to_vec())).objective;
     let mut gradient = logits.clone();
     objective(groups, references, terms, 1.0, pack, &mut gradient);
     assert!(gradient.iter().any(|g| g.abs() > 0.01));
@@ -47,7 +69,7 @@ fn the_gradient_of_one_round() {
     let question = |(prompt, weight)| Question { prompt, rewards: vec![1.0, -2.0 * weight], weight };
     let decisions = push(&mut pack, prompts.into_iter().zip([0.3, 0.7]).map(question).collect(), &options);
     let groups = [Group { decisions, repeated: None }];
-    check_gradient(&groups, &[vec![0.4, 0.6], vec![0.9, 0.1]], &pack);
+    check_gradient(&groups, &logs(&[vec![0.4, 0.6], vec![0.9, 0.1]]), &pack);
 }
 
 #[test]
@@ -128,7 +150,7 @@ fn the_gradient_of_repeated_play() {
     for other in [Strategy::TitForTat, Strategy::Random] {
         for start in [[0.2; 5], [1.0, 0.0, 0.0, 0.0, 0.0]] {
             let (pack, group) = repeated(&game, other, &reward("game"), 0.8, &start);
-            check_gradient(&[group], &references, &pack);
+            check_gradient(&[group], &logs(&references), &pack);
         }
     }
 }
@@ -173,7 +195,7 @@ fn a_chain_is_the_sum_of_its_rounds() {
 fn the_shadow_of_the_future() {
     let game = ipd();
     let reference = vec![0.5, 0.5];
-    let references = vec![&reference; 5];
+    let references = vec![reference.clone(); 5];
     for (discount, cooperates) in [(0.05, false), (0.3, false), (0.36, true), (0.9, true)] {
         let (_, group) = repeated(&game, Strategy::TitForTat, &reward("game"), discount, &[1.0, 0.0, 0.0, 0.0, 0.0]);
         let stakes = group.repeated.unwrap().stakes(&group.decisions, &vec![reference.clone(); 5], &references, 1e-3);
@@ -189,10 +211,10 @@ fn the_shadow_of_the_future() {
 fn no_policy_beats_the_optimum_of_repeated_play() {
     let game = ipd();
     let references: Vec<Vec<f64>> = [0.3, 0.5, 0.6, 0.2, 0.9].map(|p| vec![p, 1.0 - p]).to_vec();
-    let terms = Terms { beta: 0.4, legality: 0.0 };
+    let terms = Terms { aim: Aim::Objective, beta: 0.4, legality: 0.0 };
     let (pack, group) = repeated(&game, Strategy::TitForTat, &reward("utilitarian"), 0.7, &[0.2; 5]);
     let play = group.repeated.clone().unwrap();
-    let stakes = play.stakes(&group.decisions, &references, &references.iter().collect::<Vec<_>>(), terms.beta);
+    let stakes = play.stakes(&group.decisions, &references, &references, terms.beta);
     // Logits that read off as a policy: the label, then its end for certain.
     let parts = |policy: &[Vec<f64>]| -> Parts {
         let mut logits = vec![-30.0; pack.outputs.len() * WIDTH];
@@ -203,7 +225,7 @@ fn no_policy_beats_the_optimum_of_repeated_play() {
                 logits[second * WIDTH + end as usize] = 0.0;
             }
         }
-        objective(std::slice::from_ref(&group), &references, terms, 1.0, &pack, &mut logits)
+        total(&objective(std::slice::from_ref(&group), &logs(&references), terms, 1.0, &pack, &mut logits))
     };
     let optimal: Vec<Vec<f64>> = stakes.iter().map(|s| s.optimum.clone()).collect();
     let best = parts(&optimal);
@@ -219,11 +241,11 @@ fn no_policy_beats_the_optimum_of_repeated_play() {
 fn a_discount_near_zero_is_one_round() {
     let game = ipd();
     let references: Vec<Vec<f64>> = [0.3, 0.5, 0.6, 0.2, 0.9].map(|p| vec![p, 1.0 - p]).to_vec();
-    let terms = Terms { beta: 0.4, legality: 0.1 };
+    let terms = Terms { aim: Aim::Objective, beta: 0.4, legality: 0.1 };
     let (pack, group) = repeated(&game, Strategy::Random, &reward("game"), 1e-9, &[0.2; 5]);
     let single = Group { decisions: group.decisions.clone(), repeated: None };
     let logits = random(pack.outputs.len() * WIDTH, 5);
-    let parts = |g: Group| objective(&[g], &references, terms, 1.0, &pack, &mut logits.clone());
+    let parts = |g: Group| total(&objective(&[g], &logs(&references), terms, 1.0, &pack, &mut logits.clone()));
     let (a, b) = (parts(group), parts(single));
     for (x, y) in [(a.objective, b.objective), (a.distance, b.distance), (a.best, b.best), (a.kl, b.kl)] {
         assert!((x - y).abs() < 1e-6, "{a:?} {b:?}");

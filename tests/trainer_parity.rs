@@ -42,7 +42,7 @@ fn largest_gap(model: &Model, adapter: Option<&Path>, decoder: &Decoder, theta: 
         let decisions = push(&mut pack, tokens.iter().map(question).collect(), &options);
         let mut tape = Tape::default();
         decoder.forward(theta, &pack, &mut tape, 1);
-        for (tokens, mine) in tokens.iter().zip(all_scores(&decisions, &tape.logits, &pack)) {
+        for (tokens, mine) in tokens.iter().zip(all_scores(&decisions, &mut tape.logits, &pack)) {
             for (a, b) in scorer.score(tokens, &options).unwrap().iter().zip(mine) {
                 worst = worst.max((a - b).abs());
             }

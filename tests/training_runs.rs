@@ -13,7 +13,7 @@ use probity::engine::gguf::GgmlType;
 use probity::game::{Named, Profile, Strategy, play};
 use probity::train::Schedule;
 use probity::train::checkpoint::Checkpoint;
-use probity::train::curriculum::{Opponent, Styles, TrainConfig};
+use probity::train::curriculum::{Opponent, Styles, Task, TrainConfig};
 use probity::train::finetune::{Batch, Finetuning, References};
 use probity::train::objective::Parts;
 use probity::train::pretrain::{Pretraining, open_vocabulary};
@@ -96,7 +96,7 @@ fn training_moves_towards_the_optimum() {
     let text = CONFIG.replace("steps = 4", "steps = 30").replace("random = 0.5", "random = 0.0");
     let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
     let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
-    let reports: Vec<_> = (0..30).map(|_| run.step().unwrap().parts).collect();
+    let reports: Vec<_> = (0..30).map(|_| run.step().unwrap().parts.unwrap()).collect();
     let mean = |parts: &[Parts], of: fn(&Parts) -> f64| parts.iter().map(of).sum::<f64>() / parts.len() as f64;
     assert_eq!(reports[0].kl, 0.0, "an adapter starts as nothing");
     let [early, late] = [&reports[..5], &reports[25..]];
@@ -177,11 +177,11 @@ fn a_memory_one_opponent_is_what_it_writes_down() {
 fn a_full_batch_is_every_game_in_every_style() {
     let text = CONFIG.replace("games_per_step = 4", "games_per_step = 0").replace("random = 0.5", "random = 0.0");
     let config = TrainConfig::from_toml(&text).unwrap();
-    let games = config.games_at(3).unwrap();
+    let games = config.tasks_at(3).unwrap();
     assert_eq!(games.len(), 16 * config.games.catalogue.len());
     let paper = TrainConfig { styles: Styles::OriginalLayout, ..config.clone() };
-    assert_eq!(paper.games_at(3).unwrap().len(), 4 * config.games.catalogue.len());
-    assert!(games.iter().zip(config.games_at(4).unwrap()).any(|((a, _), (b, _))| a != &b), "labels are drawn anew");
+    assert_eq!(paper.tasks_at(3).unwrap().len(), 4 * config.games.catalogue.len());
+    assert!(games.iter().zip(config.tasks_at(4).unwrap()).any(|(a, b)| a.game != b.game), "labels are drawn anew");
     let random = text.replace("random = 0.0", "random = 0.5");
     assert!(TrainConfig::from_toml(&random).unwrap_err().to_string().contains("full batch"));
 }
@@ -202,7 +202,7 @@ fn two_learners_are_each_others_opponents() {
         let report = run.step().unwrap();
         assert_eq!(report, narrow.step().unwrap());
         let other = report.other.expect("the second learner's parts");
-        assert!(other.objective.is_finite() && other != report.parts);
+        assert!(other.objective.is_finite() && Some(other) != report.parts);
     }
     let theta = &run.state().theta;
     assert!(*theta == narrow.state().theta, "the same bits");
@@ -212,7 +212,8 @@ fn two_learners_are_each_others_opponents() {
 
     // Across the table the same profile is told the other way round.
     let game = Named::find("bos").unwrap().labelled(["ball", "opera"]).unwrap();
-    let batch = Batch::new(&model, vec![(game, Style::all().next().unwrap())]).unwrap();
+    let batch =
+        Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }]).unwrap();
     let theirs: Vec<Vec<f64>> = (0..5).map(|i| vec![f64::from(i), 0.0]).collect();
     let seen: Vec<f64> = batch.across(vec![theirs]).remove(0).iter().map(|p| p[0]).collect();
     // First round, then own and other: 00, 01, 10, 11; theirs at 01 is mine at 10.
@@ -236,4 +237,93 @@ fn what_the_bare_model_answers_is_asked_once() {
     assert_eq!(first, again);
     assert_eq!(short, same, "nothing new was asked");
     assert!(run(4).1 > same);
+}
+
+#[test]
+fn games_count_by_their_weights() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let text =
+        CONFIG.replace("random = 0.5", "random = 0.0\nweights = { ipd = 3.0 }").replace("= 4\nshards", "= 0\nshards");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let report = run.step().unwrap();
+    assert_eq!(report.states.len(), 10);
+    let of = |game: &str| -> f64 {
+        let states: Vec<_> = report.states.iter().filter(|s| s.game == game).collect();
+        assert_eq!(states.iter().map(|s| s.state.as_str()).collect::<Vec<_>>(), ["start", "CC", "CD", "DC", "DD"]);
+        states.iter().map(|s| s.parts.reward).sum::<f64>() / 5.0
+    };
+    let expected = 0.75 * of("ipd") + 0.25 * of("icd");
+    assert!((report.parts.unwrap().reward - expected).abs() < 1e-12);
+    let unplayed = text.replace("ipd = 3.0", "bos = 3.0");
+    assert!(TrainConfig::from_toml(&unplayed).unwrap_err().to_string().contains("games.weights: bos"));
+}
+
+#[test]
+fn a_run_ends_early_when_it_is_near_enough() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let text = CONFIG.replace("[games]", "[early_stop]\ndistance = 0.99\npatience = 2\n\n[games]");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    while !run.finished() {
+        run.step().unwrap();
+    }
+    assert_eq!(run.done(), 6, "two steps into the last phase");
+}
+
+#[test]
+fn a_divergence_is_held() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let betas = |target: &str| -> Vec<f64> {
+        let text = CONFIG.replace("[games]", &format!("[kl_target]\ntarget = {target}\nhorizon = 2.0\n\n[games]"));
+        let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+        (0..8).map(|_| run.step().unwrap().beta).collect()
+    };
+    // Far above any divergence there is, and far below what the first steps cause.
+    let (free, held) = (betas("100.0"), betas("1e-9"));
+    assert!(free.windows(2).all(|b| (b[1] / b[0] - 0.9).abs() < 1e-9), "{free:?}");
+    assert!(held[7] > held[2] && (held[7] / held[6] - 1.1).abs() < 1e-9, "{held:?}");
+}
+
+#[test]
+fn labels_of_the_best_actions_are_learnt() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let text =
+        CONFIG.replace("seed = 3", "seed = 3\nalgorithm = { name = \"supervised\" }").replace("= 4\nrew", "= 20\nrew");
+    let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "random = 0.0");
+    let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let parts: Vec<Parts> = (0..20).map(|_| run.step().unwrap().parts.unwrap()).collect();
+    assert!(parts[19].miss < parts[0].miss && parts[19].legality > parts[0].legality, "{parts:?}");
+}
+
+#[test]
+fn a_run_that_goes_astray_stops() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    // Steps too small to lead anywhere, from an adapter far away from the bare model, where that costs.
+    let text = CONFIG.replace("rate = 0.01", "rate = 1e-12").replace("steps = 4", "steps = 60");
+    let text = text.replace("beta = 0.2", "beta = 50.0").replace("legality = 0.1", "legality = 0.0");
+    let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
+    let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "random = 0.0");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let mut state = run.state().clone();
+    state.theta.iter_mut().enumerate().for_each(|(i, w)| *w = 3.0 * (i as f32).sin());
+    run.resume(state);
+    for _ in 0..49 {
+        run.step().unwrap();
+        assert!(run.astray());
+    }
+    let before = run.state().theta.clone();
+    let error = run.step().unwrap_err().to_string();
+    assert!(error.contains("diverging: at step 50") && error.contains("a lower rate may help"), "{error}");
+    assert!(before == run.state().theta, "the parameters are those before the step");
+    // What is no number is told at once.
+    let mut state = run.state().clone();
+    state.theta[0] = f32::NAN;
+    run.resume(state);
+    let error = run.step().unwrap_err().to_string();
+    assert!(error.contains("the objective is NaN at step 50"), "{error}");
 }

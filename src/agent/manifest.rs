@@ -8,7 +8,7 @@ use super::prompt::{PROMPT_VERSION, Style};
 use crate::engine::Model;
 use crate::engine::gguf::Gguf;
 use crate::game::{MatrixGame, Profile};
-use crate::moral::Reward;
+use crate::moral::Mixture;
 use crate::{Error, Result};
 
 /// The metadata key that holds the manifest, as JSON.
@@ -39,7 +39,7 @@ pub struct Manifest {
     /// Fingerprint of the model it was trained on.
     pub base: String,
     /// The rewards it was trained on, first to last; more than one where the reward was switched.
-    pub rewards: Vec<Reward>,
+    pub rewards: Vec<Mixture>,
     /// Weight of the divergence from the bare model.
     pub beta: f64,
     /// The games of the curriculum, in words.

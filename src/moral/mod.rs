@@ -5,10 +5,12 @@
 
 mod account;
 mod metrics;
+mod mixture;
 mod regret;
 mod reward;
 
 pub use account::{Account, Valuation, account};
 pub use metrics::ActionTypes;
+pub use mixture::{Mixture, Share};
 pub use regret::{Regrets, Weighting, expected_regrets};
 pub use reward::{EVALUATION_XI, Framework, ILLEGAL, Reward, RewardError, XI, betrays};

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::adam::Adam;
 use crate::agent::prompt::PROMPT_VERSION;
@@ -18,6 +18,46 @@ const MAGIC: &[u8; 8] = b"PROBCKPT";
 /// Numbers written at a time.
 const PIECE: usize = 1 << 16;
 
+/// What steers a fine-tuning beside the optimiser.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Steering {
+    /// Weight of the divergence now.
+    pub beta: f64,
+    /// All sampled rewards so far.
+    pub rewards: Moments,
+    /// Measurements in a row that were near enough to the optimum to stop.
+    pub near: u64,
+    /// Steps in a row that were worse than the bare model.
+    pub astray: u64,
+}
+
+/// Mean and spread of numbers that come one after the other (Welford 1962).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    /// How many there were.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// Sum of the squared distances from it.
+    pub squares: f64,
+}
+
+impl Moments {
+    /// Takes one more.
+    pub fn add(&mut self, x: f64) {
+        self.count += 1;
+        let from = x - self.mean;
+        self.mean += from / self.count as f64;
+        self.squares += from * (x - self.mean);
+    }
+
+    /// Their standard deviation, without bias; 0 of fewer than two.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        if self.count < 2 { 0.0 } else { (self.squares / (self.count - 1) as f64).sqrt() }
+    }
+}
+
 /// The state of a run.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
@@ -27,10 +67,12 @@ pub struct Checkpoint {
     pub adam: Adam,
     /// Tokens pushed through the model so far.
     pub tokens: u64,
+    /// What steers it; of pretraining nothing.
+    pub steering: Steering,
 }
 
 /// What stands beside the numbers, as JSON.
-#[derive(Serialize, serde::Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Head {
     config: serde_json::Value,
     /// Fingerprint of the model it trains on; empty for pretraining.
@@ -39,6 +81,7 @@ struct Head {
     prompt: u32,
     step: u64,
     tokens: u64,
+    steering: Steering,
     parameters: usize,
     beta1: f32,
     beta2: f32,
@@ -63,6 +106,7 @@ impl Checkpoint {
             prompt: PROMPT_VERSION,
             step: self.adam.step,
             tokens: self.tokens,
+            steering: self.steering,
             parameters: self.theta.len(),
             beta1: self.adam.beta1,
             beta2: self.adam.beta2,
@@ -132,7 +176,7 @@ impl Checkpoint {
         let mut next = || vectors.next().unwrap_or_default();
         let (theta, m, v) = (next(), next(), next());
         let adam = Adam { beta1: head.beta1, beta2: head.beta2, decay: head.decay, step: head.step, m, v };
-        Ok(Self { theta, adam, tokens: head.tokens })
+        Ok(Self { theta, adam, tokens: head.tokens, steering: head.steering })
     }
 }
 

@@ -48,7 +48,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         version: 1,
         name: c.name.clone(),
         base: model.fingerprint().into(),
-        rewards: c.phases.iter().map(|p| p.reward).collect(),
+        rewards: c.phases.iter().map(|p| p.reward.clone()).collect(),
         beta: c.beta,
         games: match (c.games.catalogue.is_empty(), c.games.random) {
             (false, 0.0) => c.games.catalogue.join(", "),

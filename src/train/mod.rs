@@ -19,6 +19,7 @@ mod muon;
 pub mod objective;
 pub mod plan;
 pub mod pretrain;
+pub mod sampled;
 mod shards;
 pub mod vocab;
 

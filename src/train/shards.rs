@@ -41,22 +41,22 @@ impl Shards {
         Self { schedule, shards: Vec::new() }
     }
 
-    /// Forward, loss and backward of every pack. `loss` gets a pack's index and its logits (a row of `n_vocab` an
-    /// output), replaces them by the gradient of the loss, and returns what it wants summed up. `grads` is overwritten.
+    /// Forward, loss and backward of every pack. `loss` gets a pack's index and its tape, replaces the logits there by the
+    /// gradient of the loss, and returns what it wants kept. `grads` is overwritten.
     pub fn gradient<T: Send>(
         &mut self,
         decoder: &Decoder,
         theta: &[f32],
         packs: &[&Pack],
         grads: &mut [f32],
-        loss: impl Fn(usize, &mut [f32]) -> T + Sync,
+        loss: impl Fn(usize, &mut Tape) -> T + Sync,
     ) -> Vec<T> {
         grads.fill(0.0);
         let keep = if self.schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
         let pass = |i: usize, tape: &mut Tape, grads: &mut [f32], threads: usize| {
             tape.keep = keep;
             decoder.forward(theta, packs[i], tape, threads);
-            let result = loss(i, &mut tape.logits);
+            let result = loss(i, tape);
             decoder.backward(theta, packs[i], tape, grads, threads);
             result
         };
@@ -87,19 +87,19 @@ impl Shards {
         results
     }
 
-    /// Forward only: `read` gets a pack's index and its logits.
-    pub fn logits<T: Send>(
+    /// Forward only: `read` gets a pack's index and its tape.
+    pub fn forward<T: Send>(
         &mut self,
         decoder: &Decoder,
         theta: &[f32],
         packs: &[&Pack],
-        read: impl Fn(usize, &mut [f32]) -> T + Sync,
+        read: impl Fn(usize, &mut Tape) -> T + Sync,
     ) -> Vec<T> {
         let threads = self.prepare(packs.len());
         let pass = |i: usize, tape: &mut Tape| {
             tape.keep = Keep::Nothing;
             decoder.forward(theta, packs[i], tape, threads);
-            read(i, &mut tape.logits)
+            read(i, tape)
         };
         match self.schedule {
             Schedule::Narrow => (0..packs.len()).map(|i| pass(i, &mut self.shards[0].tape)).collect(),

@@ -10,6 +10,7 @@ use probity::Error;
 use probity::agent::Manifest;
 use probity::engine::gguf::{Gguf, Tensor, Value};
 use probity::engine::preflight::{AdapterShape, ModelShape, check_adapter, check_model};
+use probity::moral::Mixture;
 use serde::Serialize;
 
 use crate::output::say;
@@ -94,7 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         report.parameters
     );
     if let Some(m) = &report.manifest {
-        let rewards: Vec<&str> = m.rewards.iter().map(|r| r.framework.name()).collect();
+        let rewards: Vec<String> = m.rewards.iter().map(Mixture::name).collect();
         say!("trained on {} for {} steps, games: {}, labels: {}", rewards.join(" then "), m.steps, m.games, m.labels);
     }
     let mut table = output::table(&["key", "value"]);

@@ -75,9 +75,24 @@ pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
     bar
 }
 
-/// Puts the resolved config into a run folder and opens its log, a line of JSON a step, at the end.
-pub fn run_log(folder: &Path, config: &str) -> anyhow::Result<File> {
+/// Puts the resolved config into a run folder and opens its log, a line of JSON a step, behind step `done`. Steps that are
+/// logged beyond it were lost with the run that took them and will be taken again. Returns the log and the lines it holds.
+pub fn run_log(folder: &Path, config: &str, done: u64) -> anyhow::Result<(File, Vec<serde_json::Value>)> {
     let (path, log) = (folder.join("config.toml"), folder.join("steps.jsonl"));
     write_whole(&path, |out| out.write_all(config.as_bytes()))?;
-    File::options().create(true).append(true).open(&log).with_context(|| log.display().to_string())
+    let text = match std::fs::read_to_string(&log) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.with_context(|| log.display().to_string())?,
+    };
+    let mut lines = Vec::new();
+    let kept = |line: &&str| {
+        let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { return false };
+        let keep = value["step"].as_u64().is_some_and(|step| step <= done);
+        lines.extend(keep.then_some(value));
+        keep
+    };
+    let text: String = text.lines().filter(kept).map(|line| format!("{line}\n")).collect();
+    write_whole(&log, |out| out.write_all(text.as_bytes()))?;
+    let file = File::options().append(true).open(&log).with_context(|| log.display().to_string())?;
+    Ok((file, lines))
 }

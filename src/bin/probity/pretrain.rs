@@ -84,7 +84,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     // A checkpoint of another run is refused before anything in its folder is touched.
     let saved = args.resume.then(|| Checkpoint::read(&checkpoint, &config, "")).transpose()?;
-    let mut log = output::run_log(&args.run, &toml::to_string(&config)?)?;
+    let done = saved.as_ref().map_or(0, Checkpoint::step);
+    let (mut log, _) = output::run_log(&args.run, &toml::to_string(&config)?, done)?;
 
     let bar = output::bar(config.steps, "vocabulary");
     let words = vocab::train(config.vocabulary, config.seed, 4000)?;

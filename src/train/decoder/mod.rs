@@ -118,8 +118,10 @@ pub struct Tape {
     gain: Vec<f32>,
     x: Vec<f32>,
     last: Vec<f32>,
-    normed: Vec<f32>,
-    dnormed: Vec<f32>,
+    /// After forward: the final hidden states, normed, a row of `n_embd` an output.
+    pub normed: Vec<f32>,
+    /// After forward: zeros. Before backward: the gradient of `normed` from whatever reads it beside the head.
+    pub dnormed: Vec<f32>,
     h: Vec<f32>,
     dh: Vec<f32>,
     capped: Vec<f32>,
@@ -364,8 +366,23 @@ impl Decoder {
 
     /// Logits of the pack's outputs, into `tape.logits`.
     pub fn forward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, threads: usize) {
-        let Tape { keep, blocks, inputs, scratch, weight, rounded, gain, x, last, normed, h, logits, capped, .. } =
-            tape;
+        let Tape {
+            keep,
+            blocks,
+            inputs,
+            scratch,
+            weight,
+            rounded,
+            gain,
+            x,
+            last,
+            normed,
+            dnormed,
+            h,
+            logits,
+            capped,
+            ..
+        } = tape;
         // Buffers that this pass has no use for stay for the next that has.
         let depth = self.blocks.len();
         blocks.resize_with(blocks.len().max(if *keep == Keep::All { depth } else { 1 }), BlockTape::default);
@@ -384,6 +401,7 @@ impl Decoder {
         fit(normed, last.len());
         rms_norm(last, self.output_norm.read(d, theta, gain), self.common.eps, normed);
         let m = pack.outputs.len();
+        zeroed(dnormed, m * d);
         match &self.head {
             Some(head) => head.forward(pass, normed, m, logits, h),
             None => self.tied_head().forward(pass, normed, m, logits, h),
@@ -395,7 +413,8 @@ impl Decoder {
         }
     }
 
-    /// Adds to `grads` the gradient of the trained parameters, given the gradient of the logits in `tape.logits`.
+    /// Adds to `grads` the gradient of the trained parameters, given the gradient of the logits in `tape.logits` and what
+    /// else there is in `tape.dnormed`.
     ///
     /// # Panics
     /// When the tape keeps nothing: a caller's mistake.
@@ -409,7 +428,6 @@ impl Decoder {
         let d = self.shape.n_embd;
         let m = pack.outputs.len();
         let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
-        zeroed(dnormed, m * d);
         match &self.head {
             Some(head) => head.backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),
             None => self.tied_head().backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),

@@ -1,10 +1,10 @@
 //! What a step asks: games in all their states, as tries, and what the answers are worth.
 
-use crate::agent::prompt::{Style, encode, options, prompt};
+use crate::agent::prompt::{encode, options, prompt};
 use crate::engine::Model;
+use crate::game::Player;
 use crate::game::play::{self, Policy};
-use crate::game::{MatrixGame, Player};
-use crate::train::curriculum::{Opponent, Phase, Play};
+use crate::train::curriculum::{Opponent, Phase, Play, Task};
 use crate::train::decoder::{MAX_POSITIONS, Pack};
 use crate::train::objective::repeated::Repeated;
 use crate::train::objective::{Decision, Group, Question, push_all};
@@ -16,7 +16,7 @@ pub struct Batch {
     /// The trie.
     pub pack: Pack,
     /// The games as this seat sees them, their mover the row player.
-    pub games: Vec<MatrixGame>,
+    pub tasks: Vec<Task>,
     /// A game's decisions, in the order of [`play::states`]; what they are worth is not known yet.
     decisions: Vec<Vec<Decision>>,
     /// Names of the decisions by content, in order.
@@ -24,17 +24,17 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The batch of some games, each told in a style.
+    /// The batch of some tasks.
     ///
     /// # Errors
     /// [`Error::PromptTooLong`], [`Error::LabelPrefix`], [`Error::Template`].
-    pub fn new(model: &Model, games: Vec<(MatrixGame, Style)>) -> Result<Self> {
+    pub fn new(model: &Model, tasks: Vec<Task>) -> Result<Self> {
         let mut asked = Vec::new();
         let mut names = Vec::new();
-        for (game, style) in &games {
+        for Task { game, style, weight, .. } in &tasks {
             let options = options(model, game)?;
             let states = play::states(game);
-            let weight = 1.0 / states.len() as f64;
+            let weight = weight / states.len() as f64;
             let mut questions = Vec::new();
             for &state in &states {
                 let prompt = encode(model, &prompt(game, state, *style))?.tokens;
@@ -50,7 +50,7 @@ impl Batch {
         }
         let mut pack = Pack::default();
         let decisions = push_all(&mut pack, asked);
-        Ok(Self { pack, games: games.into_iter().map(|(game, _)| game).collect(), decisions, names })
+        Ok(Self { pack, tasks, decisions, names })
     }
 
     /// All decisions in order.
@@ -69,7 +69,7 @@ impl Batch {
     /// # Errors
     /// [`Error::Game`] for a reward or policy that does not fit a game.
     pub fn groups(&self, phase: &Phase, repeated: Option<Play>, others: Vec<Policy>) -> Result<Vec<Group>> {
-        let group = |((game, decisions), other): ((&MatrixGame, &Vec<Decision>), Policy)| {
+        let group = |((Task { game, weight, .. }, decisions), other): ((&Task, &Vec<Decision>), Policy)| {
             let states = play::states(game);
             let mut decisions = decisions.clone();
             for ((d, state), belief) in decisions.iter_mut().zip(&states).zip(&other) {
@@ -79,11 +79,11 @@ impl Batch {
                 game: game.clone(),
                 other,
                 discount: p.discount,
-                start: p.start.distribution(states.len()),
+                start: p.start.distribution(states.len()).into_iter().map(|share| share * weight).collect(),
             });
             Ok(Group { decisions, repeated })
         };
-        self.games.iter().zip(&self.decisions).zip(others).map(group).collect()
+        self.tasks.iter().zip(&self.decisions).zip(others).map(group).collect()
     }
 
     /// The policies of scripted others.
@@ -91,28 +91,28 @@ impl Batch {
     /// # Errors
     /// [`Error::Game`] for an opponent that cannot play a game.
     pub fn scripted(&self, opponent: &Opponent) -> Result<Vec<Policy>> {
-        let of = |game: &MatrixGame| -> Result<Policy> {
+        let of = |Task { game, .. }: &Task| -> Result<Policy> {
             play::states(game).into_iter().map(|state| Ok(opponent.policy(game, state)?)).collect()
         };
-        self.games.iter().map(of).collect()
+        self.tasks.iter().map(of).collect()
     }
 
     /// The policies of the players across the table, who see the same games from the other side: theirs, over this seat's
     /// states.
     #[must_use]
     pub fn across(&self, theirs: Vec<Policy>) -> Vec<Policy> {
-        let turn = |(game, policy): (&MatrixGame, Policy)| -> Policy {
+        let turn = |(Task { game, .. }, policy): (&Task, Policy)| -> Policy {
             let rows = game.count(Player::Row);
             let seen = |state: crate::game::State| state.map_or(0, |p| 1 + p.other * rows + p.own);
             play::states(game).into_iter().map(|state| policy[seen(state)].clone()).collect()
         };
-        self.games.iter().zip(theirs).map(turn).collect()
+        self.tasks.iter().zip(theirs).map(turn).collect()
     }
 }
 
-/// BLAKE3 of the base and all tokens of a question: what the bare model's answer depends on.
+/// BLAKE3 of the base and all tokens of a question: what the bare model's scores depend on.
 fn name<'a>(model: &Model, tokens: impl Iterator<Item = &'a Vec<i32>>) -> [u8; 32] {
-    let mut hash = blake3::Hasher::new();
+    let mut hash = blake3::Hasher::new_derive_key("probity reference scores");
     hash.update(model.fingerprint().as_bytes());
     for part in tokens {
         hash.update(&(part.len() as u64).to_le_bytes());

@@ -1,52 +1,76 @@
-//! Moral fine-tuning of a LoRA adapter, exactly.
+//! Moral fine-tuning of a LoRA adapter: exactly, or on sampled answers for comparison.
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use super::adam::{Adam, clip};
-use super::checkpoint::Checkpoint;
-use super::curriculum::TrainConfig;
+use super::checkpoint::{Checkpoint, Steering};
+use super::curriculum::{Algorithm, Task, TrainConfig};
 use super::decoder::{Decoder, Pack};
 use super::init::normal;
-use super::objective::{Group, Parts, Terms, all_scores, objective, softmax};
+use super::objective::Parts;
 use super::plan::Plan;
+use super::sampled::Played;
 use super::shards::{Schedule, Shards};
-use crate::agent::prompt::{Style, options};
+use crate::agent::prompt::options;
 use crate::engine::Model;
-use crate::game::MatrixGame;
-use crate::game::play::Policy;
+use crate::game::{Player, State};
 use crate::{Error, Result};
 
 mod batch;
+mod exact;
 mod reference;
+mod sampled;
 
 pub use batch::Batch;
 pub use reference::References;
 
 /// What a step reports.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepReport {
     /// Steps done.
     pub step: u64,
     /// Phase it belonged to.
     pub phase: usize,
-    /// Objective, expected reward, divergence, distance to the optimum, legality mass.
+    /// Where the policy stood before the step; where answers are sampled, at the steps that measure it.
     #[serde(flatten)]
-    pub parts: Parts,
-    /// The same of the second learner, where two train against each other.
+    pub parts: Option<Parts>,
+    /// The same by game and state.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<StateParts>,
+    /// The parts of the second learner, where two train against each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other: Option<Parts>,
+    /// What play brought, where answers are sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub played: Option<Played>,
     /// Norm of the gradient before clipping.
     pub norm: f32,
     /// Learning rate used.
     pub rate: f32,
-    /// Trie nodes pushed through the model so far, reference passes not counted.
+    /// Weight of the divergence used.
+    pub beta: f64,
+    /// Trie nodes pushed through the model so far, measurements and cached references not counted.
     pub tokens: u64,
 }
 
-/// A run in progress. Adapters, optimiser and token count are its whole state; of two learners the parameters follow each
-/// other in one vector.
+/// Parts of one game's state, over all it was asked in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StateParts {
+    /// The game's name in the catalogue, or `random`.
+    pub game: String,
+    /// The last round, `C` the cooperative action of each, its own first; `start` before the first round; in games of more
+    /// than two actions their numbers.
+    pub state: String,
+    /// The parts.
+    #[serde(flatten)]
+    pub parts: Parts,
+}
+
+/// A run in progress. Adapters, optimiser and counters are its whole state; of two learners the parameters follow each
+/// other in one vector, each with its value head at its end where it has one.
 pub struct Finetuning {
     /// The config.
     pub config: TrainConfig,
@@ -72,6 +96,18 @@ pub struct Trained {
     pub steps: u64,
 }
 
+/// What the gradient of a step found, by the learners' seats.
+struct Gradient {
+    parts: Vec<Parts>,
+    states: Vec<StateParts>,
+    played: Option<Played>,
+    /// Largest norm before clipping.
+    norm: f32,
+    /// Divergence that a target is compared with.
+    divergence: f64,
+    tokens: u64,
+}
+
 impl Finetuning {
     /// A fresh run on a loaded model (the vocabulary alone is enough: the trainer reads the weights itself).
     ///
@@ -81,14 +117,14 @@ impl Finetuning {
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
         // Labels that no answer can tell apart are found now rather than after the training.
-        for (game, _) in config.games_at(0)? {
-            options(model, &game)?;
+        for task in config.tasks_at(0)? {
+            options(model, &task.game)?;
         }
         let base = Decoder::frozen(model)?;
         let decoder = base.clone().with_lora(config.rank, config.alpha);
-        let learners = config.learners();
-        let mut theta = vec![0.0; learners * decoder.n_params()];
-        for (i, theta) in theta.chunks_exact_mut(decoder.n_params()).enumerate() {
+        let width = width(&config, &decoder);
+        let mut theta = vec![0.0; config.learners() * width];
+        for (i, theta) in theta.chunks_exact_mut(width).enumerate() {
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             // The streams in between belong to the curriculum.
             rng.set_stream(0_u64.wrapping_sub(i as u64));
@@ -98,15 +134,19 @@ impl Finetuning {
                 let std = 1.0 / (linear.n_in as f32).sqrt();
                 theta[lora.a.clone()].iter_mut().for_each(|w| *w = std * normal(&mut rng));
             }
+            // PyTorch's start of a linear layer, which TRL leaves as it is.
+            let most = 1.0 / (decoder.shape().n_embd as f32).sqrt();
+            theta[decoder.n_params()..].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
         }
-        let adam = Adam::new(theta.len(), 0.98, 0.0);
+        let adam = Adam::new(theta.len(), config.algorithm.beta2(), 0.0);
         let grads = vec![0.0; theta.len()];
+        let steering = Steering { beta: config.beta, ..Steering::default() };
         Ok(Self {
             config,
             model: model.clone(),
             base,
             decoder,
-            state: Checkpoint { theta, adam, tokens: 0 },
+            state: Checkpoint { theta, adam, tokens: 0, steering },
             grads,
             shards: Shards::new(schedule),
             references: References::default(),
@@ -141,6 +181,26 @@ impl Finetuning {
         self.state = saved;
     }
 
+    /// Steps taken. The optimiser may take several a step of the run.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.state.adam.step / self.config.algorithm.epochs()
+    }
+
+    /// Whether there is nothing left to do: all steps are taken, or the policy has been near enough to the optimum for as
+    /// long as the config asks.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        let near = self.config.early_stop.is_some_and(|stop| self.state.steering.near >= stop.patience);
+        near || self.done() >= self.config.steps()
+    }
+
+    /// Whether the last steps were worse than the bare model: no state to keep.
+    #[must_use]
+    pub fn astray(&self) -> bool {
+        self.state.steering.astray > 0
+    }
+
     /// What is left of a run whose steps are done, an adapter a learner: base weights and buffers are given back.
     ///
     /// # Errors
@@ -150,100 +210,79 @@ impl Finetuning {
         let one = |theta: &[f32]| Trained {
             config: self.config.clone(),
             decoder: decoder.clone(),
-            theta: theta.to_vec(),
-            steps: self.state.adam.step,
+            theta: theta[..decoder.n_params()].to_vec(),
+            steps: self.done(),
         };
-        Ok(self.state.theta.chunks_exact(decoder.n_params()).map(one).collect())
+        Ok(self.state.theta.chunks_exact(width(&self.config, &decoder)).map(one).collect())
     }
 
     /// Takes one step.
     ///
     /// # Errors
-    /// [`Error::PromptTooLong`] for a model with too short a context; [`Error::Training`] after the last phase or when
-    /// the objective is no number any more. The parameters are then those before the step.
+    /// [`Error::PromptTooLong`] for a model with too short a context; [`Error::Training`] after the last phase, when the
+    /// objective is no number any more, or when training has been worse than none for too long. The parameters are then
+    /// those before the step.
     pub fn step(&mut self) -> Result<StepReport> {
-        let step = self.state.adam.step;
+        let step = self.done();
         let Some((phase, _)) = self.config.phase_at(step) else {
             return Err(Error::Training { problem: format!("step {step} is past the last phase") });
         };
-        let seats = seats(&self.model, &self.config, step)?;
-        let groups = self.groups(&seats, phase)?;
-        let n = self.decoder.n_params();
-        let mut reports = Vec::new();
-        for (i, (batches, groups)) in seats.iter().zip(&groups).enumerate() {
-            let references = self.references(batches)?;
-            let packs = packs(batches);
-            let c = &self.config;
-            let terms = Terms { beta: c.beta, legality: c.legality };
-            let weight: f64 = batches.iter().flat_map(Batch::decisions).map(|d| d.weight).sum();
-            let (theta, grads) = (&self.state.theta[i * n..][..n], &mut self.grads[i * n..][..n]);
-            let parts = self.shards.gradient(&self.decoder, theta, &packs, grads, |i, logits| {
-                objective(&groups[i], &references[i], terms, 1.0 / weight, packs[i], logits)
-            });
-            let parts = Parts::mean(&parts);
-            let norm = clip(grads, 1.0);
-            if !parts.objective.is_finite() || !norm.is_finite() {
-                let problem = format!("the objective is {} at step {step}; a lower rate may help", parts.objective);
-                return Err(Error::Training { problem });
-            }
-            reports.push((parts, norm));
-        }
-        self.state.tokens += seats.iter().flatten().map(|b| b.pack.len() as u64).sum::<u64>();
         let rate = self.config.rate_at(step);
-        self.state.adam.step(&mut self.state.theta, &self.grads, rate);
-        let ((parts, norm), other) = (reports[0], reports.get(1).map(|(parts, _)| *parts));
-        Ok(StepReport { step: step + 1, phase, parts, other, norm, rate, tokens: self.state.tokens })
-    }
-
-    /// What every seat's decisions are worth: against scripted others, or against what the other learner does now.
-    fn groups(&mut self, seats: &[Vec<Batch>], phase: usize) -> Result<Vec<Vec<Vec<Group>>>> {
-        let c = &self.config;
-        let (n, phase) = (self.decoder.n_params(), &c.phases[phase]);
-        let mut policies: Vec<Vec<Vec<Policy>>> = Vec::new();
-        if seats.len() > 1 {
-            for (batches, theta) in seats.iter().zip(self.state.theta.chunks_exact(n)) {
-                policies.push(self.shards.logits(&self.decoder, theta, &packs(batches), |i, logits| {
-                    let scores = all_scores(batches[i].decisions(), logits, &batches[i].pack);
-                    batches[i].by_game(scores.iter().map(|s| softmax(s)).collect())
-                }));
-            }
-            // Whoever sits in one seat plays against whoever sits in the other.
-            policies.reverse();
-        }
-        let mut theirs = policies.into_iter();
-        let mut of_seat = |batches: &Vec<Batch>| -> Result<Vec<Vec<Group>>> {
-            let mut theirs = theirs.next().into_iter().flatten();
-            let of = |batch: &Batch| {
-                let others = match theirs.next() {
-                    Some(policies) => batch.across(policies),
-                    None => batch.scripted(phase.opponent.as_ref().unwrap_or(&c.opponent))?,
-                };
-                batch.groups(phase, c.play, others)
-            };
-            batches.iter().map(of).collect()
+        let beta = self.state.steering.beta;
+        let gradient = match self.config.algorithm {
+            Algorithm::Exact | Algorithm::Supervised => self.exact(phase, rate)?,
+            Algorithm::Reinforce(_) | Algorithm::Ppo(_) => self.sampled(phase, rate)?,
         };
-        seats.iter().map(&mut of_seat).collect()
+        self.state.tokens += gradient.tokens;
+        self.steer(phase, &gradient);
+        Ok(StepReport {
+            step: step + 1,
+            phase,
+            parts: gradient.parts.first().copied(),
+            states: gradient.states,
+            other: gradient.parts.get(1).copied(),
+            played: gradient.played,
+            norm: gradient.norm,
+            rate,
+            beta,
+            tokens: self.state.tokens,
+        })
     }
 
-    /// The bare model's policies of a seat's decisions, shard by shard; computed where they are not known.
-    fn references(&mut self, batches: &[Batch]) -> Result<Vec<Vec<Vec<f64>>>> {
-        let unknown = |b: &Batch| b.names.iter().any(|name| self.references.get(name).is_none());
-        let missing: Vec<usize> = (0..batches.len()).filter(|&i| unknown(&batches[i])).collect();
-        let asked: Vec<&Pack> = missing.iter().map(|&i| &batches[i].pack).collect();
-        let answers = self.shards.logits(&self.base, &[], &asked, |i, logits| {
-            let scores = all_scores(batches[missing[i]].decisions(), logits, asked[i]);
-            scores.iter().map(|s| softmax(s)).collect::<Policy>()
-        });
-        for (&i, answers) in missing.iter().zip(answers) {
-            for (name, policy) in batches[i].names.iter().zip(answers) {
-                if self.references.get(name).is_none() {
-                    self.references.put(*name, policy)?;
-                }
-            }
+    /// What a step leaves for the next: the weight of the divergence, and how long the policy has been near.
+    fn steer(&mut self, phase: usize, gradient: &Gradient) {
+        let steering = &mut self.state.steering;
+        if let Some(kl) = self.config.kl_target {
+            let error = (gradient.divergence / kl.target - 1.0).clamp(-0.2, 0.2);
+            steering.beta *= 1.0 + error / kl.horizon;
         }
-        let known = |name| self.references.get(name).expect("asked above").clone();
-        Ok(batches.iter().map(|b| b.names.iter().map(known).collect()).collect())
+        if let Some(stop) = self.config.early_stop
+            && !gradient.parts.is_empty()
+        {
+            let last = phase + 1 == self.config.phases.len();
+            let near = last && gradient.parts.iter().all(|p| p.distance <= stop.distance);
+            steering.near = if near { steering.near + 1 } else { 0 };
+        }
     }
+
+    /// Scales the gradient down where it is too large and refuses one that is no number. `learner`'s parameters are meant;
+    /// returns the norm it had.
+    fn checked(&mut self, learner: usize, objective: f64) -> Result<f32> {
+        let width = width(&self.config, &self.decoder);
+        let norm = clip(&mut self.grads[learner * width..][..width], self.config.max_norm);
+        if !objective.is_finite() || !norm.is_finite() {
+            let step = self.done() + 1;
+            let problem = format!("the objective is {objective} at step {step}; a lower rate may help");
+            return Err(Error::Training { problem });
+        }
+        Ok(norm)
+    }
+}
+
+/// Parameters of a learner: the adapter's, and its value head's.
+fn width(config: &TrainConfig, decoder: &Decoder) -> usize {
+    let head = matches!(config.algorithm, Algorithm::Ppo(_));
+    decoder.n_params() + if head { decoder.shape().n_embd + 1 } else { 0 }
 }
 
 /// What a run of a config on a model needs: the fastest way through a step that fits the memory, or the most frugal.
@@ -258,7 +297,9 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let nodes = |batches: &[Batch]| batches.iter().map(|b| b.pack.len()).sum::<usize>();
     let mut largest = Vec::new();
     for step in 0..STEPS.min(config.steps()) {
-        for batches in seats(model, config, step)? {
+        // Where answers are sampled, measuring is the larger part of a step's memory and not the smaller of its time.
+        let tasks = if config.algorithm.rounds().is_some() { config.measured_at(step) } else { config.tasks_at(step) };
+        for batches in seats(model, config, &tasks?)? {
             if nodes(&largest) < nodes(&batches) {
                 largest = batches;
             }
@@ -267,20 +308,30 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     Ok(Plan::within(memory, &decoder, &packs(&largest), config.learners()))
 }
 
-/// What each learner is asked in a step, a batch a shard: the games, and for a second learner the same games from the
-/// other side.
-fn seats(model: &Model, c: &TrainConfig, step: u64) -> Result<Vec<Vec<Batch>>> {
-    let games = c.games_at(step)?;
-    let turned = || games.iter().map(|(game, style)| (game.transposed(), *style)).collect();
-    let seats: Vec<Vec<(MatrixGame, Style)>> =
-        if c.learners() > 1 { vec![games.clone(), turned()] } else { vec![games] };
-    let shards = |games: &Vec<(MatrixGame, Style)>| {
-        let shards = games.chunks(games.len().div_ceil(c.shards));
-        shards.map(|games| Batch::new(model, games.to_vec())).collect()
+/// What each learner is asked, a batch a shard: the tasks, and for a second learner the same games from the other side.
+fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Vec<Batch>>> {
+    let turned = || tasks.iter().map(|task| Task { game: task.game.transposed(), ..task.clone() }).collect();
+    let seats: Vec<Vec<Task>> = if c.learners() > 1 { vec![tasks.to_vec(), turned()] } else { vec![tasks.to_vec()] };
+    let shards = |tasks: &Vec<Task>| {
+        let shards = tasks.chunks(tasks.len().div_ceil(c.shards));
+        shards.map(|tasks| Batch::new(model, tasks.to_vec())).collect()
     };
     seats.iter().map(shards).collect()
 }
 
 fn packs(batches: &[Batch]) -> Vec<&Pack> {
     batches.iter().map(|b| &b.pack).collect()
+}
+
+/// The name of a state in a report.
+fn state_name(task: &Task, state: State) -> String {
+    let name = |player, action| match task.game.count(player) {
+        2 if task.game.is_defection(player, action) => "D".to_owned(),
+        2 => "C".to_owned(),
+        _ => action.to_string(),
+    };
+    match state {
+        None => "start".into(),
+        Some(last) => name(Player::Row, last.own) + &name(Player::Column, last.other),
+    }
 }

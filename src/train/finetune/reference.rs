@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// The bare model's policies by name.
+/// The bare model's scores by name: a log-probability an option.
 #[derive(Debug, Default)]
 pub struct References {
     known: HashMap<[u8; 32], Vec<f64>>,
@@ -30,8 +30,8 @@ impl References {
         };
         let mut known = HashMap::new();
         let mut good = 0;
-        while let Some((name, policy, length)) = parse(&bytes[good..]) {
-            known.insert(name, policy);
+        while let Some((name, scores, length)) = parse(&bytes[good..]) {
+            known.insert(name, scores);
             good += length;
         }
         let file = File::options().create(true).append(true).open(path).map_err(Error::io(path))?;
@@ -39,26 +39,26 @@ impl References {
         Ok(Self { known, file: Some((file, path.to_owned())) })
     }
 
-    /// The policy of that name.
+    /// The scores of that name.
     #[must_use]
     pub fn get(&self, name: &[u8; 32]) -> Option<&Vec<f64>> {
         self.known.get(name)
     }
 
-    /// Keeps a policy.
+    /// Keeps scores.
     ///
     /// # Errors
-    /// [`Error::Io`]; the policy is then known, but not in the file.
-    pub fn put(&mut self, name: [u8; 32], policy: Vec<f64>) -> Result<()> {
+    /// [`Error::Io`]; the scores are then known, but not in the file.
+    pub fn put(&mut self, name: [u8; 32], scores: Vec<f64>) -> Result<()> {
         if let Some((file, path)) = &mut self.file {
             let mut record = name.to_vec();
-            record.push(policy.len() as u8);
-            record.extend(policy.iter().flat_map(|p| p.to_le_bytes()));
+            record.push(scores.len() as u8);
+            record.extend(scores.iter().flat_map(|p| p.to_le_bytes()));
             let checksum = blake3::hash(&record);
             record.extend(&checksum.as_bytes()[..CHECKSUM]);
             file.write_all(&record).map_err(Error::io(path))?;
         }
-        self.known.insert(name, policy);
+        self.known.insert(name, scores);
         Ok(())
     }
 }
@@ -72,8 +72,8 @@ fn parse(bytes: &[u8]) -> Option<([u8; 32], Vec<f64>, usize)> {
     if blake3::hash(record).as_bytes()[..CHECKSUM] != *checksum {
         return None;
     }
-    let policy = record[33..].chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
-    Some((record[..32].try_into().expect("32 bytes"), policy, end + CHECKSUM))
+    let scores = record[33..].chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
+    Some((record[..32].try_into().expect("32 bytes"), scores, end + CHECKSUM))
 }
 
 #[cfg(test)]

@@ -9,21 +9,22 @@
 //! how far the policy still is from it.
 
 pub mod repeated;
+mod rows;
+
+pub use rows::{Read, Rows};
 
 use serde::Serialize;
 
 use self::repeated::Repeated;
 use super::decoder::Pack;
-use super::decoder::kernels::exp;
 use crate::engine::Token;
-use crate::engine::score::log_sum_exp;
 pub use crate::engine::score::softmax;
 
 /// One decision in a batch: where its scores are read, and what its actions are worth.
 #[derive(Debug, Clone)]
 pub struct Decision {
-    /// For each legal action the `(output row, token)` whose log-probabilities add up to its score.
-    pub reads: Vec<Vec<(usize, Token)>>,
+    /// For each legal action what adds up to its score.
+    pub reads: Vec<Vec<Read>>,
     /// Expected reward of each action.
     pub rewards: Vec<f64>,
     /// Weight of the state in the objective.
@@ -39,9 +40,22 @@ pub struct Group {
     pub repeated: Option<Repeated>,
 }
 
+/// What the gradient is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Aim {
+    /// The objective.
+    #[default]
+    Objective,
+    /// The log-probability of the best actions, each of several alike as much as the others: supervised learning of the
+    /// optimal policy's labels. Reports stay those of the objective.
+    Labels,
+}
+
 /// Weights of the objective's terms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terms {
+    /// What the gradient is of.
+    pub aim: Aim,
     /// Weight of the divergence from the reference, above 0.
     pub beta: f64,
     /// Weight of the logarithm of the legality mass, 0 or more.
@@ -61,10 +75,14 @@ pub struct Parts {
     pub kl: f64,
     /// Total variation distance to the closed-form optimum, 0 to 1.
     pub distance: f64,
+    /// Probability of actions that are not among the best, 0 to 1.
+    pub miss: f64,
     /// Mean legality mass.
     pub legality: f64,
     /// The objective.
     pub objective: f64,
+    /// The bare model's objective.
+    pub bare: f64,
 }
 
 impl Parts {
@@ -74,15 +92,17 @@ impl Parts {
         self.best += o.best;
         self.kl += o.kl;
         self.distance += o.distance;
+        self.miss += o.miss;
         self.legality += o.legality;
         self.objective += o.objective;
+        self.bare += o.bare;
     }
 
-    /// The sum over shards, in their order, as means over the weight.
+    /// Sums over decisions, added up in their order, as means over the weight.
     #[must_use]
-    pub fn mean(all: &[Self]) -> Self {
+    pub fn mean<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sum = Self::default();
-        all.iter().for_each(|p| sum.add(p));
+        all.into_iter().for_each(|p| sum.add(p));
         let w = sum.weight;
         Self {
             weight: w,
@@ -90,8 +110,10 @@ impl Parts {
             best: sum.best / w,
             kl: sum.kl / w,
             distance: sum.distance / w,
+            miss: sum.miss / w,
             legality: sum.legality / w,
             objective: sum.objective / w,
+            bare: sum.bare / w,
         }
     }
 }
@@ -143,30 +165,15 @@ pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<Question>, Vec<Vec<Token>>)>) 
         .collect()
 }
 
-/// Scores of every action: the rule of [`crate::engine::score`], read off the trainer's logits. `totals` caches the
-/// log-sum-exp of each output row.
-fn scores(decision: &Decision, logits: &[f32], width: usize, totals: &mut [f64]) -> Vec<f64> {
-    let score = |reads: &Vec<(usize, Token)>| {
-        reads
-            .iter()
-            .map(|&(row, token)| {
-                let values = &logits[row * width..(row + 1) * width];
-                if totals[row].is_nan() {
-                    totals[row] = log_sum_exp(values);
-                }
-                f64::from(values[token as usize]) - totals[row]
-            })
-            .sum()
-    };
-    decision.reads.iter().map(score).collect()
-}
-
-/// Scores of a pack's decisions.
+/// Scores of a pack's decisions, a number an action.
 #[must_use]
-pub fn all_scores<'a>(decisions: impl IntoIterator<Item = &'a Decision>, logits: &[f32], pack: &Pack) -> Vec<Vec<f64>> {
-    let rows = pack.outputs.len();
-    let mut totals = vec![f64::NAN; rows];
-    decisions.into_iter().map(|d| scores(d, logits, logits.len() / rows, &mut totals)).collect()
+pub fn all_scores<'a>(
+    decisions: impl IntoIterator<Item = &'a Decision>,
+    logits: &mut [f32],
+    pack: &Pack,
+) -> Vec<Vec<f64>> {
+    let mut rows = Rows::new(pack, logits);
+    decisions.into_iter().map(|d| d.reads.iter().map(|reads| rows.score(reads)).collect()).collect()
 }
 
 /// The optimum without the legality term: `ref exp(R / beta)`, normalised.
@@ -175,8 +182,8 @@ pub fn optimum(reference: &[f64], rewards: &[f64], beta: f64) -> Vec<f64> {
     softmax(&reference.iter().zip(rewards).map(|(p, r)| p.ln() + r / beta).collect::<Vec<_>>())
 }
 
-/// Value of the objective over a pack's groups; the logits are replaced by the gradient of its negative, scaled by
-/// `scale`. `references` are the bare model's policies, a decision each.
+/// The objective over a pack's groups, decision by decision; the logits are replaced by the gradient of its negative,
+/// scaled by `scale`. `references` are the bare model's scores, a decision each.
 ///
 /// # Panics
 /// When a group of repeated play has other states than its game: a caller's mistake.
@@ -187,18 +194,15 @@ pub fn objective(
     scale: f64,
     pack: &Pack,
     logits: &mut [f32],
-) -> Parts {
-    let rows = pack.outputs.len();
-    let width = logits.len() / rows;
-    let mut totals = vec![f64::NAN; rows];
-    let mut parts = Parts::default();
-    // Gradient of -J in each read: a number a (row, token); and summed a row, what its softmax gives back.
-    let mut pulls: Vec<(usize, Token, f64)> = Vec::new();
-    let mut back = vec![0.0; rows];
+) -> Vec<Parts> {
+    let mut rows = Rows::new(pack, logits);
+    let mut all = Vec::new();
     let mut references = references.iter();
     for group in groups {
-        let reference: Vec<&Vec<f64>> = references.by_ref().take(group.decisions.len()).collect();
-        let scores: Vec<Vec<f64>> = group.decisions.iter().map(|d| scores(d, logits, width, &mut totals)).collect();
+        let bare: Vec<&Vec<f64>> = references.by_ref().take(group.decisions.len()).collect();
+        let reference: Vec<Vec<f64>> = bare.iter().map(|scores| softmax(scores)).collect();
+        let mut scores = |d: &Decision| -> Vec<f64> { d.reads.iter().map(|reads| rows.score(reads)).collect() };
+        let scores: Vec<Vec<f64>> = group.decisions.iter().map(&mut scores).collect();
         let policy: Vec<Vec<f64>> = scores.iter().map(|s| softmax(s)).collect();
         let stakes = match &group.repeated {
             None => {
@@ -206,43 +210,43 @@ pub fn objective(
             }
             Some(play) => play.stakes(&group.decisions, &policy, &reference, terms.beta),
         };
-        for ((((d, pi), scores), reference), stake) in
-            group.decisions.iter().zip(&policy).zip(&scores).zip(&reference).zip(&stakes)
-        {
-            let legal: f64 = scores.iter().map(|s| s.exp()).sum();
-            let ratio: Vec<f64> = pi.iter().zip(*reference).map(|(p, q)| (p / q).ln()).collect();
+        for (i, (d, stake)) in group.decisions.iter().zip(&stakes).enumerate() {
+            let pi = &policy[i];
+            let mass = |scores: &[f64]| scores.iter().map(|s| s.exp()).sum::<f64>();
+            let legal = mass(&scores[i]);
+            let ratio: Vec<f64> = pi.iter().zip(&reference[i]).map(|(p, q)| (p / q).ln()).collect();
             let kl: f64 = pi.iter().zip(&ratio).map(|(p, l)| if *p > 0.0 { p * l } else { 0.0 }).sum();
             let mean = |of: &[f64]| -> f64 { pi.iter().zip(of).map(|(p, r)| p * r).sum() };
             let (reward, value) = (mean(&d.rewards), mean(&stake.values));
             let w = d.weight;
-            parts.add(&Parts {
+            let labels = stake.labels();
+            all.push(Parts {
                 weight: w,
                 reward: stake.weight * reward,
                 best: stake.best,
                 kl: stake.weight * kl,
                 distance: w * 0.5 * pi.iter().zip(&stake.optimum).map(|(p, q)| (p - q).abs()).sum::<f64>(),
+                miss: w * pi.iter().zip(&labels).filter(|(_, l)| **l == 0.0).map(|(p, _)| p).sum::<f64>(),
                 legality: w * legal,
                 objective: stake.weight * (reward - terms.beta * kl) + w * terms.legality * legal.ln(),
+                bare: stake.bare + w * terms.legality * mass(bare[i]).ln(),
             });
             for (a, reads) in d.reads.iter().enumerate() {
-                // dJ/dS(a) = d pi(a) [Q(a) - beta ln(pi/ref)(a) - E(the same)] + w lambda pi(a), as exp(S(a)) / L = pi(a).
-                let advantage = stake.values[a] - terms.beta * ratio[a] - (value - terms.beta * kl);
-                let pull = -scale * pi[a] * (stake.weight * advantage + w * terms.legality);
-                for &(row, token) in reads {
-                    pulls.push((row, token, pull));
-                    back[row] += pull;
-                }
+                let pull = match terms.aim {
+                    // dJ/dS(a) = d pi(a) [Q(a) - beta ln(pi/ref)(a) - E(the same)] + w lambda pi(a), as
+                    // exp(S(a)) / L = pi(a).
+                    Aim::Objective => {
+                        let advantage = stake.values[a] - terms.beta * ratio[a] - (value - terms.beta * kl);
+                        pi[a] * (stake.weight * advantage + w * terms.legality)
+                    }
+                    Aim::Labels => w * labels[a],
+                };
+                reads.iter().for_each(|&read| rows.pull(read, -scale * pull));
             }
         }
     }
-    for (row, values) in logits.chunks_exact_mut(width).enumerate() {
-        let (total, back) = (totals[row] as f32, back[row] as f32);
-        values.iter_mut().for_each(|x| *x = -back * exp(*x - total));
-    }
-    for (row, token, pull) in pulls {
-        logits[row * width + token as usize] += pull as f32;
-    }
-    parts
+    rows.into_gradient();
+    all
 }
 
 /// What a decision contributes to the objective, and what would be best.
@@ -250,12 +254,16 @@ pub fn objective(
 pub struct Stake {
     /// Weight of the state under the policy itself.
     pub weight: f64,
-    /// What each action brings: its reward, and in repeated play what follows from it.
+    /// What each action brings: its reward, and in repeated play what follows from it under the policy.
     pub values: Vec<f64>,
     /// The optimal policy, legality aside.
     pub optimum: Vec<f64>,
+    /// What each action brings when the best follows.
+    pub worth: Vec<f64>,
     /// The state's part in the largest expected reward any policy has, weighted.
     pub best: f64,
+    /// The state's part in the bare model's expected reward, weighted.
+    pub bare: f64,
 }
 
 impl Stake {
@@ -264,7 +272,18 @@ impl Stake {
             weight: d.weight,
             values: d.rewards.clone(),
             optimum: optimum(reference, &d.rewards, beta),
+            worth: d.rewards.clone(),
             best: d.weight * d.rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            bare: d.weight * reference.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>(),
         }
+    }
+
+    /// The best actions, each as likely as the others.
+    fn labels(&self) -> Vec<f64> {
+        const TIE: f64 = 1e-9;
+        let most = self.worth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let top: Vec<bool> = self.worth.iter().map(|w| *w > most - TIE).collect();
+        let share = 1.0 / top.iter().filter(|t| **t).count() as f64;
+        top.into_iter().map(|top| if top { share } else { 0.0 }).collect()
     }
 }

@@ -30,19 +30,17 @@ impl Repeated {
     /// # Panics
     /// When there is not a decision for every state of the game: a caller's mistake.
     #[must_use]
-    pub fn stakes(
-        &self,
-        decisions: &[Decision],
-        policy: &[Vec<f64>],
-        reference: &[&Vec<f64>],
-        beta: f64,
-    ) -> Vec<Stake> {
+    pub fn stakes(&self, decisions: &[Decision], policy: &[Vec<f64>], reference: &[Vec<f64>], beta: f64) -> Vec<Stake> {
         let (visits, values) = self.returns(decisions, policy, reference, beta);
-        let best = self.best(decisions);
+        let (best, worth) = self.best(decisions);
         let optimal = self.optimum(decisions, reference, beta);
-        let starts = best.iter().zip(&self.start).map(|(value, share)| value * share);
-        let each = visits.into_iter().zip(values).zip(optimal).zip(starts);
-        each.map(|(((weight, values), optimum), best)| Stake { weight, values, optimum, best }).collect()
+        let (bare, _) = self.returns(decisions, reference, reference, beta);
+        let each = visits.into_iter().zip(values).zip(optimal).zip(worth).enumerate();
+        let stake = |(i, (((weight, values), optimum), worth)): (usize, _)| {
+            let reward: f64 = reference[i].iter().zip(&decisions[i].rewards).map(|(p, r)| p * r).sum();
+            Stake { weight, values, optimum, worth, best: best[i] * self.start[i], bare: bare[i] * reward }
+        };
+        each.map(stake).collect()
     }
 
     /// Discounted visits, and what every action brings now and later, less the divergence of the later rounds.
@@ -50,12 +48,12 @@ impl Repeated {
         &self,
         decisions: &[Decision],
         policy: &[Vec<f64>],
-        reference: &[&Vec<f64>],
+        reference: &[Vec<f64>],
         beta: f64,
     ) -> (Vec<f64>, Policy) {
         let chain = Chain::new(&self.game, policy, &self.other, self.discount).expect("a decision for every state");
-        let soft = |((pi, ref_), d): ((&Vec<f64>, &&Vec<f64>), &Decision)| -> f64 {
-            let each = pi.iter().zip(*ref_).zip(&d.rewards);
+        let soft = |((pi, ref_), d): ((&Vec<f64>, &Vec<f64>), &Decision)| -> f64 {
+            let each = pi.iter().zip(ref_).zip(&d.rewards);
             each.map(|((p, q), r)| if *p > 0.0 { p * (r - beta * (p / q).ln()) } else { 0.0 }).sum()
         };
         let rounds: Vec<f64> = policy.iter().zip(reference).zip(decisions).map(soft).collect();
@@ -78,8 +76,8 @@ impl Repeated {
     }
 
     /// The optimal policy: improved until nothing changes.
-    fn optimum(&self, decisions: &[Decision], reference: &[&Vec<f64>], beta: f64) -> Policy {
-        let mut policy: Policy = reference.iter().map(|r| (*r).clone()).collect();
+    fn optimum(&self, decisions: &[Decision], reference: &[Vec<f64>], beta: f64) -> Policy {
+        let mut policy = reference.to_vec();
         for _ in 0..1000 {
             let (_, values) = self.returns(decisions, &policy, reference, beta);
             let better: Policy = reference.iter().zip(&values).map(|(r, q)| optimum(r, q, beta)).collect();
@@ -93,8 +91,8 @@ impl Repeated {
         policy
     }
 
-    /// The largest discounted reward from each state, by policy iteration (Howard 1960).
-    fn best(&self, decisions: &[Decision]) -> Vec<f64> {
+    /// The largest discounted reward from each state, and after each action, by policy iteration (Howard 1960).
+    fn best(&self, decisions: &[Decision]) -> (Vec<f64>, Policy) {
         let n = decisions[0].rewards.len();
         let mut choice = vec![0; decisions.len()];
         loop {
@@ -115,7 +113,7 @@ impl Repeated {
                 }
             }
             if settled {
-                return values;
+                return (values, ahead);
             }
         }
     }

@@ -39,7 +39,8 @@ impl Pretraining {
                 paths.push(all.into_iter().zip(nodes).collect::<Vec<_>>());
             }
             let judged =
-                self.shards.logits(&self.decoder, &self.state.theta, &packs.iter().collect::<Vec<_>>(), |i, logits| {
+                self.shards.forward(&self.decoder, &self.state.theta, &packs.iter().collect::<Vec<_>>(), |i, tape| {
+                    let logits = &mut tape.logits;
                     logits.chunks_exact_mut(width).for_each(log_softmax);
                     let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
                         let (mut log_p, mut greedy) = (0.0, true);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::lessons::{Batch, Target, batch, cross_entropy};
 use super::adam::{Adam, clip};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Steering};
 use super::corpus;
 use super::decoder::Decoder;
 use super::decoder::Pack;
@@ -71,7 +71,7 @@ impl Pretraining {
                 _ => rest.push(range),
             }
         }
-        let state = Checkpoint { theta, adam, tokens: 0 };
+        let state = Checkpoint { theta, adam, tokens: 0, steering: Steering::default() };
         Self { config, decoder, state, matrices, rest, grads, shards: Shards::default() }
     }
 
@@ -116,8 +116,8 @@ impl Pretraining {
         let (n, all) = (weight(&|t| t.answer), weight(&|_| true));
         let width = c.vocabulary;
         let asked: Vec<&Pack> = packs.iter().collect();
-        let losses = self.shards.gradient(&self.decoder, &self.state.theta, &asked, &mut self.grads, |i, logits| {
-            cross_entropy(logits, width, &targets[i], 1.0 / all)
+        let losses = self.shards.gradient(&self.decoder, &self.state.theta, &asked, &mut self.grads, |i, tape| {
+            cross_entropy(&mut tape.logits, width, &targets[i], 1.0 / all)
         });
         let loss = losses.iter().sum::<f64>() / f64::from(n);
         if !loss.is_finite() {

@@ -1,6 +1,14 @@
 //! What an adapter is trained on: a config of games, labels, layouts, rewards and phases.
 
-use rand::RngExt;
+mod algorithm;
+mod opponent;
+
+pub use algorithm::{Algorithm, Ppo, Reinforce};
+pub use opponent::Opponent;
+
+use std::collections::BTreeMap;
+
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
@@ -8,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::corpus::random_game;
 use super::labels::{Split, any, draw};
 use crate::agent::prompt::{Layout, Style};
-use crate::game::{GameError, MatrixGame, Named, Player, State, Strategy};
-use crate::moral::Reward;
+use crate::game::{MatrixGame, Named};
+use crate::moral::Mixture;
 use crate::{Error, Result};
 
 /// Where the games of a step come from.
@@ -22,6 +30,22 @@ pub struct Games {
     /// Share of games with random payoffs instead.
     #[serde(default)]
     pub random: f64,
+    /// What a catalogue game counts for in the objective; 1 where it is not named. How often it is drawn stays the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f64>,
+}
+
+/// A game as a step tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its name in the catalogue, or `random`.
+    pub name: String,
+    /// The game.
+    pub game: MatrixGame,
+    /// How it is told.
+    pub style: Style,
+    /// What it counts for.
+    pub weight: f64,
 }
 
 /// Which labels the actions get.
@@ -48,6 +72,12 @@ impl Styles {
     /// All of them.
     fn all(self) -> impl Iterator<Item = Style> {
         Style::all().filter(move |style| self.of(*style) == *style)
+    }
+
+    /// One of them.
+    pub(super) fn draw(self, rng: &mut impl Rng) -> Style {
+        let styles: Vec<Style> = Style::all().collect();
+        self.of(styles[rng.random_range(0..styles.len())])
     }
 
     /// A style, brought in line.
@@ -96,91 +126,13 @@ impl Start {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// The reward.
-    pub reward: Reward,
+    /// The reward, or a list of several with weights.
+    pub reward: Mixture,
     /// Optimiser steps.
     pub steps: u64,
     /// Whom it plays against in this phase; the config's opponent where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opponent: Option<Opponent>,
-}
-
-/// Whom a learner plays against.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "OpponentDocument", into = "OpponentDocument")]
-pub enum Opponent {
-    /// A scripted player.
-    Scripted(Strategy),
-    /// A player of two actions who cooperates with these probabilities: in the first round, then after both cooperated,
-    /// after it alone did, after the learner alone did, after none did.
-    MemoryOne([f64; 5]),
-    /// A second learner with an adapter of its own, trained at the same time under the same reward.
-    Learner,
-}
-
-impl Opponent {
-    /// The distribution over its actions, given the state as the learner sees it. Of a learner it is not known: a fair
-    /// coin.
-    ///
-    /// # Errors
-    /// As [`Strategy::policy`]; [`GameError::Belief`] for a memory-one player in a game of other than two actions.
-    pub fn policy(&self, game: &MatrixGame, state: State) -> std::result::Result<Vec<f64>, GameError> {
-        match self {
-            Self::Scripted(strategy) => strategy.policy(game, state),
-            Self::Learner => Strategy::Random.policy(game, state),
-            Self::MemoryOne(p) => {
-                if [Player::Row, Player::Column].iter().any(|&player| game.count(player) != 2) {
-                    let problem =
-                        "of a memory-one opponent: the game has other than two actions, expected two each".into();
-                    return Err(GameError::Belief { problem });
-                }
-                let [row, column] = [Player::Row, Player::Column].map(|player| game.cooperative(player));
-                // Its own last action first, as such players are written down (Press and Dyson 2012).
-                let seen = state.map_or(0, |s| 1 + 2 * usize::from(s.other != column) + usize::from(s.own != row));
-                Ok((0..2).map(|action| if action == column { p[seen] } else { 1.0 - p[seen] }).collect())
-            }
-        }
-    }
-}
-
-/// The written form: a name, or the probabilities.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OpponentDocument {
-    Name(String),
-    MemoryOne {
-        #[serde(rename = "memory-one")]
-        memory_one: [f64; 5],
-    },
-}
-
-impl TryFrom<OpponentDocument> for Opponent {
-    type Error = String;
-
-    fn try_from(document: OpponentDocument) -> std::result::Result<Self, String> {
-        match document {
-            OpponentDocument::MemoryOne { memory_one } => match memory_one.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-                Some(p) => Err(format!("memory-one: {p} is no probability")),
-                None => Ok(Self::MemoryOne(memory_one)),
-            },
-            OpponentDocument::Name(name) if name == "learner" => Ok(Self::Learner),
-            OpponentDocument::Name(name) => {
-                let known = Strategy::ALL.map(Strategy::name).join(", ");
-                let found = Strategy::ALL.into_iter().find(|s| s.name() == name);
-                found.map(Self::Scripted).ok_or(format!("opponent {name:?}, expected {known}, learner, or memory-one"))
-            }
-        }
-    }
-}
-
-impl From<Opponent> for OpponentDocument {
-    fn from(opponent: Opponent) -> Self {
-        match opponent {
-            Opponent::Scripted(strategy) => Self::Name(strategy.name().into()),
-            Opponent::MemoryOne(memory_one) => Self::MemoryOne { memory_one },
-            Opponent::Learner => Self::Name("learner".into()),
-        }
-    }
 }
 
 /// Element type of a written adapter.
@@ -197,6 +149,47 @@ pub enum Precision {
     Q8_0,
 }
 
+/// A divergence to be held by moving its weight: `beta *= 1 + clip(kl / target - 1, -0.2, 0.2) / horizon` after every step
+/// (Ziegler et al. 2019, section 2.2, as TRL does it).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KlTarget {
+    /// The divergence, nats.
+    pub target: f64,
+    /// Steps in which the weight may change by a fifth, times five.
+    pub horizon: f64,
+}
+
+/// How the learning rate falls over a phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Annealing {
+    /// A linear rise over the first twentieth, half a cosine down to a twentieth of the peak.
+    #[default]
+    Cosine,
+    /// It does not.
+    None,
+}
+
+/// When a run may end before its last step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStop {
+    /// Distance to the optimum (total variation) that is near enough.
+    pub distance: f64,
+    /// Measurements in a row, all of them in the last phase, that must be as near.
+    #[serde(default = "ten")]
+    pub patience: u64,
+}
+
+fn ten() -> u64 {
+    10
+}
+
+fn default_max_norm() -> f32 {
+    1.0
+}
+
 /// Everything a training run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -205,6 +198,9 @@ pub struct TrainConfig {
     pub name: String,
     /// Seed of the adapter's first weights and of the curriculum.
     pub seed: u64,
+    /// How the gradient is found.
+    #[serde(default)]
+    pub algorithm: Algorithm,
     /// Phases in order; more than one switches the reward on the way ("unlearning").
     pub phases: Vec<Phase>,
     /// Games.
@@ -229,10 +225,25 @@ pub struct TrainConfig {
     pub alpha: f32,
     /// Peak learning rate of Adam.
     pub rate: f32,
-    /// Weight of the divergence from the bare model.
+    /// How the learning rate falls.
+    #[serde(default)]
+    pub annealing: Annealing,
+    /// A gradient with a larger norm is scaled down to it.
+    #[serde(default = "default_max_norm")]
+    pub max_norm: f32,
+    /// Weight of the divergence from the bare model, at the start where it moves towards a target.
     pub beta: f64,
-    /// Weight of the logarithm of the legality mass.
+    /// The divergence to be held; the weight stays what it is where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_target: Option<KlTarget>,
+    /// Weight of the logarithm of the legality mass; 0 where answers are sampled, which are told by their reward.
     pub legality: f64,
+    /// Steps between two exact measurements, where answers are sampled.
+    #[serde(default = "ten")]
+    pub measure_every: u64,
+    /// When the run may end early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stop: Option<EarlyStop>,
     /// Element type of the written adapter.
     #[serde(default)]
     pub precision: Precision,
@@ -281,10 +292,13 @@ impl TrainConfig {
         None
     }
 
-    /// Learning rate: a linear rise over a phase's first twentieth, half a cosine down to a twentieth of the peak.
+    /// Learning rate of a step.
     #[must_use]
     pub fn rate_at(&self, step: u64) -> f32 {
         let Some((phase, within)) = self.phase_at(step) else { return 0.0 };
+        if self.annealing == Annealing::None {
+            return self.rate;
+        }
         let p = (within as f64 + 0.5) / self.phases[phase].steps as f64;
         let rise = (p / 0.05).min(1.0);
         let fall = 0.05 + 0.95 * 0.5 * (1.0 + (std::f64::consts::PI * p).cos());
@@ -307,8 +321,15 @@ impl TrainConfig {
             let alone = phase.opponent.is_none() || !learner;
             need(alone, "phase opponent", "one beside a learner".into(), "the learner in the config and every phase")?;
         }
+        self.algorithm.check()?;
         for name in &self.games.catalogue {
             Named::find(name)?;
+        }
+        for (name, weight) in &self.games.weights {
+            let known = self.games.catalogue.contains(name);
+            need(known, "games.weights", name.clone(), "games of the catalogue that are played")?;
+            let above = weight.is_finite() && *weight > 0.0;
+            need(above, "games.weights", weight.to_string(), "numbers above 0")?;
         }
         let share = self.games.random;
         need((0.0..=1.0).contains(&share), "games.random", share.to_string(), "a share from 0 to 1")?;
@@ -319,9 +340,30 @@ impl TrainConfig {
         need(alpha, "alpha", self.alpha.to_string(), "a number above 0")?;
         need(self.rate.is_finite() && self.rate > 0.0, "rate", self.rate.to_string(), "a number above 0")?;
         need(self.beta.is_finite() && self.beta > 0.0, "beta", self.beta.to_string(), "a number above 0")?;
+        need(self.max_norm > 0.0, "max_norm", self.max_norm.to_string(), "a number above 0")?;
+        if let Some(t) = self.kl_target {
+            need(t.target.is_finite() && t.target > 0.0, "kl_target.target", t.target.to_string(), "nats above 0")?;
+            let horizon = t.horizon.is_finite() && t.horizon >= 1.0;
+            need(horizon, "kl_target.horizon", t.horizon.to_string(), "at least 1 step")?;
+        }
         let legality = self.legality.is_finite() && self.legality >= 0.0;
         need(legality, "legality", self.legality.to_string(), "a number of at least 0")?;
+        need(self.measure_every > 0, "measure_every", "0".into(), "at least 1")?;
+        if let Some(stop) = self.early_stop {
+            let distance = (0.0..1.0).contains(&stop.distance);
+            need(distance, "early_stop.distance", stop.distance.to_string(), "at least 0 and below 1")?;
+            need(stop.patience > 0, "early_stop.patience", "0".into(), "at least 1")?;
+        }
+        if self.algorithm.rounds().is_some() {
+            let expected = "0 where answers are sampled: their reward says what an illegal one costs";
+            need(self.legality == 0.0, "legality", self.legality.to_string(), expected)?;
+            need(self.games_per_step > 0, "games_per_step", "0".into(), "how many episodes a step plays")?;
+            let expected = "none where answers are sampled: a game counts as often as it is played";
+            need(self.games.weights.is_empty(), "games.weights", format!("{:?}", self.games.weights), expected)?;
+        }
         if let Some(play) = self.play {
+            let exact = self.algorithm == Algorithm::Exact;
+            need(exact, "play", "repeated play without exact gradients".into(), "algorithm.name = \"exact\"")?;
             let discount = play.discount > 0.0 && play.discount < 1.0;
             need(discount, "play.discount", play.discount.to_string(), "a number above 0 and below 1")?;
         }
@@ -340,15 +382,28 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// The games of a step with the styles they are told in.
+    /// What a step asks.
     ///
     /// # Errors
     /// As [`TrainConfig::draw`].
-    pub fn games_at(&self, step: u64) -> Result<Vec<(MatrixGame, Style)>> {
+    pub fn tasks_at(&self, step: u64) -> Result<Vec<Task>> {
         if self.games_per_step > 0 {
             let n = self.games_per_step as u64;
             return (step * n..(step + 1) * n).map(|index| self.draw(index)).collect();
         }
+        self.full_batch(step)
+    }
+
+    /// What a sampled policy is measured on at a step: the full batch, where there are catalogue games.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::draw`].
+    pub fn measured_at(&self, step: u64) -> Result<Vec<Task>> {
+        if self.games.catalogue.is_empty() { self.tasks_at(step) } else { self.full_batch(step) }
+    }
+
+    /// Every catalogue game in every style.
+    fn full_batch(&self, step: u64) -> Result<Vec<Task>> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(step + 1);
         let mut all = Vec::new();
@@ -358,33 +413,40 @@ impl TrainConfig {
                 Labels::Fixed(labels) => labels.to_vec(),
             };
             let game = Named::find(name)?.labelled([&labels[0], &labels[1]])?;
-            all.extend(self.styles.all().map(|style| (game.clone(), style)));
+            all.extend(self.styles.all().map(|style| self.task(name, game.clone(), style)));
         }
         Ok(all)
     }
 
-    /// The `index`-th game of the run with the style it is told in.
+    /// The `index`-th task of the run.
     ///
     /// # Errors
     /// [`Error::Game`] for fixed labels that are unfit.
-    pub fn draw(&self, index: u64) -> Result<(MatrixGame, Style)> {
+    pub fn draw(&self, index: u64) -> Result<Task> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // Stream 0 belongs to the adapter's first weights.
         rng.set_stream(index + 1);
         let random = self.games.catalogue.is_empty() || rng.random_bool(self.games.random);
-        let game = if random {
-            random_game(&mut rng, Split::Train)
+        let (name, game) = if random {
+            (RANDOM, random_game(&mut rng, Split::Train))
         } else {
             let name = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
             let labels = draw(&mut rng, 2, Split::Train, any);
-            Named::find(name)?.labelled([&labels[0], &labels[1]])?
+            (name.as_str(), Named::find(name)?.labelled([&labels[0], &labels[1]])?)
         };
         let game = match &self.labels {
             Labels::Pool => game,
             Labels::Fixed(labels) => game.with_labels(labels, labels)?,
         };
-        let styles: Vec<Style> = Style::all().collect();
-        let style = styles[rng.random_range(0..styles.len())];
-        Ok((game, self.styles.of(style)))
+        let style = self.styles.draw(&mut rng);
+        Ok(self.task(name, game, style))
+    }
+
+    fn task(&self, name: &str, game: MatrixGame, style: Style) -> Task {
+        let weight = self.games.weights.get(name).copied().unwrap_or(1.0);
+        Task { name: name.into(), game, style, weight }
     }
 }
+
+/// The name of games that are in no catalogue.
+const RANDOM: &str = "random";

@@ -1,41 +1,53 @@
 //! `probity train`: an adapter from a config.
 
+mod curves;
+mod watch;
+
 use std::fs;
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context;
 use probity::Error;
+use probity::moral::Framework;
 use probity::train::Schedule;
 use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::{self, Finetuning, References, StepReport};
 use probity::train::finish::write_verified;
+use probity::train::objective::Parts;
 use probity::train::plan::Plan;
+use serde::Serialize;
 use serde_json::json;
+
+use self::curves::Curves;
+use self::watch::Watch;
 
 use crate::output::say;
 use crate::{builtin, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 11] = [
-    ("game", include_str!("../../../configs/game.toml")),
-    ("deontological", include_str!("../../../configs/deontological.toml")),
-    ("utilitarian", include_str!("../../../configs/utilitarian.toml")),
-    ("game+deontological", include_str!("../../../configs/game+deontological.toml")),
-    ("game-then-deontological", include_str!("../../../configs/game-then-deontological.toml")),
-    ("game-then-utilitarian", include_str!("../../../configs/game-then-utilitarian.toml")),
-    ("game-repeated", include_str!("../../../configs/game-repeated.toml")),
-    ("paper-game", include_str!("../../../configs/paper-game.toml")),
-    ("paper-deontological", include_str!("../../../configs/paper-deontological.toml")),
-    ("paper-utilitarian", include_str!("../../../configs/paper-utilitarian.toml")),
-    ("paper-game+deontological", include_str!("../../../configs/paper-game+deontological.toml")),
+pub const RECIPES: [(&str, &str); 12] = [
+    ("game", include_str!("../../../../configs/game.toml")),
+    ("deontological", include_str!("../../../../configs/deontological.toml")),
+    ("utilitarian", include_str!("../../../../configs/utilitarian.toml")),
+    ("game+deontological", include_str!("../../../../configs/game+deontological.toml")),
+    ("game-then-deontological", include_str!("../../../../configs/game-then-deontological.toml")),
+    ("game-then-utilitarian", include_str!("../../../../configs/game-then-utilitarian.toml")),
+    ("game-repeated", include_str!("../../../../configs/game-repeated.toml")),
+    ("paper-game", include_str!("../../../../configs/paper-game.toml")),
+    ("paper-deontological", include_str!("../../../../configs/paper-deontological.toml")),
+    ("paper-utilitarian", include_str!("../../../../configs/paper-utilitarian.toml")),
+    ("paper-game+deontological", include_str!("../../../../configs/paper-game+deontological.toml")),
+    ("paper-ppo", include_str!("../../../../configs/paper-ppo.toml")),
 ];
 
 /// Train a moral LoRA adapter, with exact gradients.
 ///
-/// The run folder keeps the resolved config, a line of JSON a step, and a checkpoint; an interrupted run goes on with
+/// The run folder keeps the resolved config, a line of JSON a step, curves and a checkpoint; an interrupted run goes on with
 /// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
 #[derive(clap::Args)]
 #[command(
@@ -44,7 +56,7 @@ pub const RECIPES: [(&str, &str); 11] = [
 pub struct Args {
     /// A config that comes with the program: game, deontological, utilitarian, game+deontological,
     /// game-then-deontological, game-then-utilitarian, game-repeated; or as in the paper, on one game with fixed labels: paper-game,
-    /// paper-deontological, paper-utilitarian, paper-game+deontological.
+    /// paper-deontological, paper-utilitarian, paper-game+deontological; or by the paper's own algorithm: paper-ppo.
     #[arg(long, conflicts_with = "config", required_unless_present = "config")]
     recipe: Option<String>,
     /// A config file (TOML).
@@ -69,11 +81,17 @@ pub struct Args {
     /// Go on from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
+    /// Override the reward of a config with one phase: game, deontological, utilitarian, game-deontological, ...
+    #[arg(long)]
+    reward: Option<String>,
     /// Override the config's seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Steps between checkpoints.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Draw the run in the terminal as it goes.
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    /// Steps between checkpoints: what a crash may lose.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
     /// Stop after this many steps in this session, with a checkpoint.
     #[arg(long)]
@@ -99,6 +117,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(seed) = args.seed {
         config.seed = seed;
     }
+    if let Some(name) = &args.reward {
+        let reward = Framework::find(name).map_err(Error::from)?;
+        let [phase] = config.phases.as_mut_slice() else {
+            let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
+            return Err(output::Usage(problem).into());
+        };
+        phase.reward = reward.into();
+        config.name = format!("{}-{name}", config.name);
+    }
     let model = builtin::open_vocabulary(&args.model)?;
     let free = match args.memory {
         Some(gib) if gib.is_finite() && gib > 0.0 => (gib * GIB) as u64,
@@ -120,6 +147,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("{}, {may}; fewer games in a step, more shards or a smaller rank take less", needs(&plan));
         return Err(Error::Training { problem }.into());
     }
+    if args.watch && !std::io::stderr().is_terminal() {
+        return Err(output::Usage("--watch draws in a terminal, and there is none".into()).into());
+    }
     let folder = args.run.clone().unwrap_or_else(|| out.with_extension("run"));
     let checkpoint = folder.join("checkpoint.bin");
     let mut training = Finetuning::new(&model, config.clone(), plan.schedule)?;
@@ -133,46 +163,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     training.keep_references(References::in_file(&folder.join("references.bin"))?);
-    let mut log = output::run_log(&folder, &config.to_toml())?;
-
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    let save =
-        |t: &Finetuning| -> anyhow::Result<()> { Ok(t.state().write(&checkpoint, &t.config, model.fingerprint())?) };
-    let total = config.steps();
     if !args.json {
-        eprintln!("{}, about {:.1} s a step, {total} steps", needs(&plan), plan.seconds);
+        eprintln!("{}, about {:.1} s a step, {} steps", needs(&plan), plan.seconds, config.steps());
     }
-    let bar = output::bar(total, &config.name);
-    let first = training.state().step();
-    let mut last: Option<StepReport> = None;
-    while training.state().step() < total {
-        let paused = args.pause_after.is_some_and(|n| training.state().step() - first >= n);
-        if stop.load(Ordering::Relaxed) || paused {
-            save(&training)?;
-            bar.abandon();
-            eprintln!("stopped at step {} of {total}; go on with --resume", training.state().step());
-            return if paused { Ok(()) } else { Err(Error::Cancelled { what: "training" }.into()) };
-        }
-        let report = training.step()?;
-        use std::io::Write;
-        writeln!(log, "{}", serde_json::to_string(&report)?)?;
-        if args.json {
-            output::json_line(&report)?;
-        }
-        bar.set_position(report.step);
-        bar.set_message(format!("reward {:.3} off {:.3}", report.parts.reward, report.parts.distance));
-        if report.step % args.checkpoint_every == 0 {
-            save(&training)?;
-        }
-        last = Some(report);
-    }
-    bar.finish_and_clear();
-    // A finished run that is resumed only writes its adapter again.
-    if last.is_some() {
-        save(&training)?;
-    }
+    let Some(last) = steps(args, &mut training, &folder, &checkpoint)? else { return Ok(()) };
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = training.finish()?;
     let model = builtin::open_model(&args.model)?;
@@ -188,23 +182,115 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             &json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "last": last }),
         );
     }
-    if let Some(report) = last {
-        let p = report.parts;
-        say!(
-            "{}: {} steps, expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
-            config.name,
-            report.step,
-            p.reward,
-            p.best,
-            p.kl,
-            p.distance,
-            p.legality
-        );
+    if let Some(report) = &last {
+        say!("{}: {} steps{}", config.name, report.step, report.parts.as_ref().map_or(String::new(), spell));
     }
     for out in outs.iter().take(verified.len()) {
         say!("written and verified: {}", out.display());
     }
+    say!("curves: {}", folder.join("curves.svg").display());
     Ok(())
+}
+
+/// Takes the steps that are left, and keeps the run folder up to date. Returns the last report there was, or `None` where
+/// the run only pauses.
+fn steps(
+    args: &Args,
+    training: &mut Finetuning,
+    folder: &Path,
+    checkpoint: &Path,
+) -> anyhow::Result<Option<Option<StepReport>>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    let (total, first) = (training.config.steps(), training.done());
+    let (mut log, lines) = output::run_log(folder, &training.config.to_toml(), first)?;
+    let mut curves = Curves::of(&training.config.name, total, &lines);
+    let picture = folder.join("curves.svg");
+    let mut keeper = Keeper { path: checkpoint, step: args.resume.then_some(first) };
+    let bar = if args.watch { indicatif::ProgressBar::hidden() } else { output::bar(total, &training.config.name) };
+    let mut watch = args.watch.then(Watch::open).transpose()?;
+    let mut last: Option<StepReport> = None;
+    while !training.finished() {
+        let paused = args.pause_after.is_some_and(|n| training.done() - first >= n);
+        if stop.load(Ordering::Relaxed) || paused {
+            keeper.save(training)?;
+            bar.abandon();
+            drop(watch);
+            curves.draw(&picture)?;
+            eprintln!("stopped at step {} of {total}; go on with --resume", training.done());
+            return if paused { Ok(None) } else { Err(Error::Cancelled { what: "training" }.into()) };
+        }
+        let begin = Instant::now();
+        let report = training.step().map_err(|e| keeper.after(training, e))?;
+        let line = Line { report: &report, seconds: begin.elapsed().as_secs_f64() };
+        writeln!(log, "{}", serde_json::to_string(&line)?)?;
+        if args.json {
+            output::json_line(&line)?;
+        }
+        curves.push(&report, line.seconds);
+        if let Some(watch) = &mut watch {
+            watch.draw(&curves)?;
+        }
+        bar.set_position(report.step);
+        if let Some(p) = report.parts {
+            bar.set_message(format!("reward {:.3} off {:.3}", p.reward, p.distance));
+        }
+        if report.step % args.checkpoint_every == 0 {
+            keeper.save(training)?;
+        }
+        last = Some(report);
+    }
+    bar.finish_and_clear();
+    drop(watch);
+    keeper.save(training)?;
+    curves.draw(&picture)?;
+    Ok(Some(last))
+}
+
+/// A step as the run folder logs it.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    report: &'a StepReport,
+    /// Seconds it took.
+    seconds: f64,
+}
+
+/// Keeps the checkpoint of the last good step.
+struct Keeper<'a> {
+    path: &'a Path,
+    /// The step that is kept.
+    step: Option<u64>,
+}
+
+impl Keeper<'_> {
+    /// Writes a checkpoint, unless it is there already or training has gone astray: what was good before stays then.
+    fn save(&mut self, training: &Finetuning) -> probity::Result<()> {
+        if training.astray() || self.step == Some(training.done()) {
+            return Ok(());
+        }
+        training.state().write(self.path, &training.config, training.model().fingerprint())?;
+        self.step = Some(training.done());
+        Ok(())
+    }
+
+    /// The error of a step, with what is left of the run.
+    fn after(&mut self, training: &Finetuning, e: Error) -> Error {
+        let Error::Training { problem } = e else { return e };
+        if let Err(e) = self.save(training) {
+            return e;
+        }
+        let kept = self.step.map_or("no step was good".into(), |step| format!("the checkpoint is that of step {step}"));
+        Error::Training { problem: format!("{problem}; {kept}") }
+    }
+}
+
+fn spell(p: &Parts) -> String {
+    format!(
+        ", expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
+        p.reward, p.best, p.kl, p.distance, p.legality
+    )
 }
 
 const GIB: f64 = (1_u64 << 30) as f64;
