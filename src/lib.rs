@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | 5 | [`ffi`] | the C ABI, one file per object |
 //! | 4 | `train` (feature `train`) | exact moral fine-tuning and pretraining on a CPU |
+//! | 4 | `eval` (feature `train`) | what policies do, measured through the runtime |
 //! | 3 | [`agent`] | prompt, policy, decision, record, snapshot |
 //! | 2 | [`engine`] | GGUF validation, llama.cpp, trie scoring, chat templates |
 //! | 1 | [`moral`] | rewards, regrets, accounts: pure |
@@ -19,6 +20,8 @@
 pub mod agent;
 pub mod engine;
 mod error;
+#[cfg(feature = "train")]
+pub mod eval;
 pub mod ffi;
 pub mod game;
 pub mod moral;

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -134,7 +135,8 @@ fn wrong_usage_and_bad_input_are_two() {
 
 #[test]
 fn every_help_has_an_example() {
-    for command in ["demo", "decide", "inspect", "verify", "train", "pretrain"] {
+    for command in ["demo", "decide", "inspect", "verify", "train", "pretrain", "compare", "import", "export", "merge"]
+    {
         let help = probity(&[command, "--help"]);
         assert!(help.status.success() && out(&help).contains("Example: probity"), "{command}: {}", out(&help));
     }
@@ -374,4 +376,87 @@ fn two_learners_write_two_adapters() {
         let verified = probity(&["verify", folder.path().join(name).to_str().unwrap()]);
         assert!(verified.status.success(), "{name}: {}", err(&verified));
     }
+}
+
+/// What a crash leaves: the checkpoint of the last step, a log that may be a step ahead or cut off in the middle of a line.
+#[cfg(unix)]
+#[test]
+fn a_killed_training_loses_the_step_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = short_recipe(folder.path(), 8);
+    let at = |name: &str| folder.path().join(name);
+    let train = |run: &str, out: &str, resume: bool| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["train", "--config", &config]).arg("--run").arg(at(run)).arg("--out").arg(at(out)).arg("--json");
+        command.args(resume.then_some("--resume")).stdout(std::process::Stdio::piped());
+        command.stderr(std::process::Stdio::null());
+        command
+    };
+    assert!(train("whole", "whole.gguf", false).status().expect("it runs").success());
+    let mut child = train("cut", "cut.gguf", false).spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    for _ in 0..3 {
+        lines.next().expect("a step").expect("a line");
+    }
+    child.kill().expect("it was running");
+    child.wait().expect("it is gone");
+    let log = at("cut").join("steps.jsonl");
+    let steps = || fs::read_to_string(&log).unwrap().lines().map(String::from).collect::<Vec<_>>();
+    let killed_after = steps().len();
+    assert!((3..8).contains(&killed_after));
+    fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(b"{\"step\":99,\"obj").unwrap();
+    assert!(train("cut", "cut.gguf", true).status().expect("it runs").success());
+    let [a, b] = ["whole.gguf", "cut.gguf"].map(|f| fs::read(at(f)).expect("an adapter"));
+    assert!(a == b, "the resumed run ends in the same bytes");
+    // Every step is logged once, with what it was and what it took.
+    let parse = |line: &String| serde_json::from_str::<Value>(line).expect("a line of JSON");
+    let lines: Vec<Value> = steps().iter().map(parse).collect();
+    assert_eq!(lines.iter().map(|l| l["step"].as_u64().unwrap()).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+    for line in &lines {
+        assert!(line["seconds"].as_f64().unwrap() > 0.0 && line["tokens"].as_u64().unwrap() > 0, "{line}");
+        let states = line["states"].as_array().unwrap();
+        assert!(states.iter().any(|s| s["state"] == "DC" && s["kl"].is_number() && s["game"].is_string()), "{line}");
+    }
+    assert!(fs::read_to_string(at("cut").join("curves.svg")).unwrap().contains("legality mass"));
+}
+
+#[test]
+fn the_papers_algorithm_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("ppo.toml");
+    let text = fs::read_to_string(common::root().join("configs/paper-ppo.toml")).unwrap();
+    fs::write(&config, text.replace("steps = 1000", "steps = 3").replace("rank = 64", "rank = 4")).unwrap();
+    let (config, file) = (config.to_str().unwrap(), folder.path().join("mine.gguf"));
+    let args = ["train", "--config", config, "--reward", "utilitarian", "--json", "--out", file.to_str().unwrap()];
+    let output = probity(&args);
+    assert!(output.status.success(), "{}", err(&output));
+    let first: Value = serde_json::from_str(out(&output).lines().next().unwrap()).unwrap();
+    assert!(first["played"]["illegal"].is_number() && first["miss"].is_number(), "{first}");
+    assert!(out(&probity(&["inspect", file.to_str().unwrap()])).contains("trained on utilitarian for 3 steps"));
+    let refused =
+        probity(&["train", "--recipe", "game-then-utilitarian", "--reward", "game", "--out", "/tmp/never.gguf"]);
+    assert!(refused.status.code() == Some(2) && err(&refused).contains("with 2 phases"), "{}", err(&refused));
+    let blind = probity(&["train", "--recipe", "game", "--watch", "--out", "/tmp/never.gguf"]);
+    assert!(blind.status.code() == Some(2) && err(&blind).contains("terminal"), "{}", err(&blind));
+}
+
+#[test]
+fn ways_to_behave_are_compared() {
+    let ask = ["compare", "--reward", "utilitarian", "--game", "ipd", "--steps", "2", "--adapter", "utilitarian"];
+    let rows = json(&[&ask[..], &["--json"]].concat());
+    let names: Vec<&str> = rows.as_array().unwrap().iter().map(|r| r["policy"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["bare model", "asked in words", "tilted", "taught labels, 2 steps", "trained exactly, 2 steps", "utilitarian"]
+    );
+    let of = |i: usize, key: &str| rows[i][key].as_f64().unwrap();
+    // A fair coin, and mutual cooperation worth 6, one-sided 4, none 2: cooperating brings 5, defecting 3.
+    assert!((of(0, "best") - 5.0).abs() < 1e-9);
+    assert!(of(2, "reward") > 4.9 && of(5, "reward") > 4.9 && of(5, "miss") < 0.05, "{rows}");
+    assert!(of(0, "reward") < 4.5 && of(1, "prompt_tokens") > of(0, "prompt_tokens"), "{rows}");
+    assert!(of(3, "training_tokens") > 0.0 && of(0, "training_tokens") == 0.0);
+    let table = probity(&["compare", "--reward", "game", "--game", "icd", "--steps", "0"]);
+    assert!(table.status.success() && out(&table).contains("the best of 3"), "{}", err(&table));
+    let unknown = probity(&["compare", "--reward", "greed"]);
+    assert!(unknown.status.code() == Some(2) && err(&unknown).contains("greed"), "{}", err(&unknown));
 }

@@ -46,6 +46,7 @@ fn what_the_library_writes() {
     let (_folder, file) = common::tiny(GgmlType::F32);
     let model = common::open(&file);
     let mut scenario = Scenario::new(Named::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap());
+    scenario.preamble = "You look after both players.".into();
     scenario.policy.mask = Some(Mask::Betrayal);
     scenario.policy.tilt = Some(Tilt { reward: Framework::Deontological { xi: 3.0 }.into(), beta: 0.5 });
     for belief in [Belief::FairCoin, Belief::Strategy(Strategy::TitForTat), Belief::Probabilities(vec![0.25, 0.75])] {

@@ -114,7 +114,7 @@ impl Agent {
         if let Some(prompt) = self.prompts.get(&state) {
             return Ok(Arc::clone(prompt));
         }
-        let text = prompt(&self.scenario.game, state, self.scenario.style);
+        let text = prompt(&self.scenario.game, state, self.scenario.style).after(&self.scenario.preamble);
         let prompt = Arc::new(encode(self.model(), &text)?);
         if self.prompts.len() == PROMPTS {
             self.prompts.clear();

@@ -76,6 +76,12 @@ pub struct Prompt {
 }
 
 impl Prompt {
+    /// With a text before the rules; none where it is empty.
+    #[must_use]
+    pub fn after(self, preamble: &str) -> Self {
+        if preamble.is_empty() { self } else { Self { fixed: format!("{preamble}\n{}", self.fixed), ..self } }
+    }
+
     /// Both parts together.
     #[must_use]
     pub fn text(&self) -> String {

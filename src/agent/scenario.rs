@@ -7,6 +7,9 @@ use super::prompt::Style;
 use crate::game::{ActionId, MatrixGame, Named, Player, Profile};
 use crate::{Error, Result};
 
+/// Bytes of the longest text before the rules.
+pub const MAX_PREAMBLE: usize = 8192;
+
 /// Everything an agent is told once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
@@ -14,6 +17,9 @@ pub struct Scenario {
     pub game: MatrixGame,
     /// How the prompt presents it.
     pub style: Style,
+    /// Text before the rules, in the host's own words: who the agent is, what it cares for. At most [`MAX_PREAMBLE`] bytes;
+    /// usually empty.
+    pub preamble: String,
     /// From scores to probabilities.
     pub policy: PolicyOptions,
     /// Seed of the agent's own random stream.
@@ -38,6 +44,9 @@ struct ScenarioDocument {
     other_labels: Option<Vec<String>>,
     #[serde(default)]
     style: Style,
+    /// Text before the rules.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    preamble: String,
     #[serde(default)]
     policy: PolicyOptions,
     #[serde(default)]
@@ -55,7 +64,14 @@ impl Scenario {
     /// A scenario with default style, policy and seed.
     #[must_use]
     pub fn new(game: MatrixGame) -> Self {
-        Self { game, style: Style::default(), policy: PolicyOptions::default(), seed: 0, history: Vec::new() }
+        Self {
+            game,
+            style: Style::default(),
+            preamble: String::new(),
+            policy: PolicyOptions::default(),
+            seed: 0,
+            history: Vec::new(),
+        }
     }
 
     /// Reads a scenario document.
@@ -81,7 +97,8 @@ impl Scenario {
                 Ok(Profile { own: game.action(Player::Row, own)?, other: game.action(Player::Column, other)? })
             })
             .collect::<Result<_>>()?;
-        let scenario = Self { game, style: d.style, policy: d.policy, seed: d.seed, history };
+        let ScenarioDocument { style, preamble, policy, seed, .. } = d;
+        let scenario = Self { game, style, preamble, policy, seed, history };
         scenario.check()?;
         Ok(scenario)
     }
@@ -98,6 +115,7 @@ impl Scenario {
             labels: None,
             other_labels: None,
             style: self.style,
+            preamble: self.preamble.clone(),
             policy: self.policy.clone(),
             seed: self.seed,
             history,
@@ -111,6 +129,11 @@ impl Scenario {
     /// [`Error::LabelPrefix`], [`Error::Option`], [`Error::Reward`], [`Error::Game`].
     pub fn check(&self) -> Result<()> {
         check_options(self.game.labels(Player::Row))?;
+        if self.preamble.len() > MAX_PREAMBLE || self.preamble.contains('\0') {
+            let given = format!("{} bytes", self.preamble.len());
+            let expected = format!("at most {MAX_PREAMBLE} bytes, none of them 0");
+            return Err(Error::Option { name: "preamble", given, expected });
+        }
         self.policy.check(&self.game)?;
         self.history.iter().try_for_each(|&round| Ok(self.game.check_profile(round)?))
     }

@@ -35,6 +35,9 @@ pub struct Args {
     /// Order of the payoff table: original, columns-reversed, rows-reversed or reversed.
     #[arg(long, value_parser = parse_layout)]
     layout: Option<Layout>,
+    /// Text before the rules, in your own words: who the agent is, what it cares for.
+    #[arg(long)]
+    preamble: Option<String>,
     /// What the agent did last round (a label).
     #[arg(long, requires = "other_last")]
     own_last: Option<String>,
@@ -116,6 +119,9 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
     }
     scenario.style.layout = args.layout.unwrap_or(scenario.style.layout);
     scenario.seed = args.seed.unwrap_or(scenario.seed);
+    if let Some(preamble) = &args.preamble {
+        scenario.preamble.clone_from(preamble);
+    }
     let policy = &mut scenario.policy;
     policy.temperature = args.temperature.unwrap_or(policy.temperature);
     if args.forbid_betrayal {

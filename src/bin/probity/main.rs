@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod builtin;
+mod compare;
 mod decide;
 mod demo;
 mod export;
@@ -44,6 +45,7 @@ enum Command {
     Import(import::Args),
     Export(export::Args),
     Merge(merge::Args),
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Compare(args) => compare::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -156,7 +156,7 @@ pub enum Precision {
 pub struct KlTarget {
     /// The divergence, nats.
     pub target: f64,
-    /// Steps in which the weight may change by a fifth, times five.
+    /// Steps in which the weight may change by about a fifth.
     pub horizon: f64,
 }
 

@@ -140,13 +140,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         show(&plan);
         return Ok(());
     };
-    if plan.bytes as u64 > free {
-        let may =
-            format!("{:.2} GiB {}", free as f64 / GIB, if args.memory.is_some() { "are allowed" } else { "are free" });
-        let problem =
-            format!("{}, {may}; fewer games in a step, more shards or a smaller rank take less", needs(&plan));
-        return Err(Error::Training { problem }.into());
-    }
+    refuse(&plan, free, if args.memory.is_some() { "are allowed" } else { "are free" })?;
     if args.watch && !std::io::stderr().is_terminal() {
         return Err(output::Usage("--watch draws in a terminal, and there is none".into()).into());
     }
@@ -295,8 +289,18 @@ fn spell(p: &Parts) -> String {
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
+/// Refuses a run that does not fit into so many bytes.
+pub fn refuse(plan: &Plan, bytes: u64, why: &str) -> probity::Result<()> {
+    if plan.bytes as u64 <= bytes {
+        return Ok(());
+    }
+    let may = format!("{:.2} GiB {why}", bytes as f64 / GIB);
+    let problem = format!("{}, {may}; fewer games in a step, more shards or a smaller rank take less", needs(plan));
+    Err(Error::Training { problem })
+}
+
 /// Bytes that are free for this process.
-fn free_memory() -> u64 {
+pub fn free_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     // A container may have less than its machine. Files that the system keeps in memory count as used there, though they

@@ -1,0 +1,300 @@
+//! One exact training step on a random model of Qwen2.5-0.5B's exact shape, forth, back and Adam, against PyTorch with PEFT
+//! on the same batch: the prisoner's dilemma in four states and four orders of mention, rank 16 on every linear layer.
+//!
+//! PyTorch gets every option of every prompt as a sequence of its own, four of them at a time (all at once do not fit into
+//! common memory), only the rows that predict something go through its head, and its allocator is tuned. Ours does the same
+//! unpacked, and packed as one trie. Both on the same threads, in turns. `PYTHON` names an interpreter that has torch,
+//! transformers and peft; `make bench-torch` makes one.
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "common/random.rs"]
+mod random;
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use common::{median, peak_memory, seconds};
+use probity::agent::prompt::{Style, encode, options, prompt};
+use probity::engine::numeric::{Matrix, MatrixMut, product};
+use probity::engine::{Model, ModelOptions, Token};
+use probity::game::{History, Named, fair_coin};
+use probity::moral::{Framework, Reward};
+use probity::train::objective::{Aim, Decision, Group, Question, Terms, objective, push};
+use probity::train::{Adam, Decoder, Pack, Schedule, Shards};
+use serde_json::{Value, json};
+
+const RANK: usize = 16;
+const ROUNDS: usize = 3;
+/// Decisions that go through at a time where nothing is packed.
+const AT_A_TIME: usize = 2;
+const TERMS: Terms = Terms { aim: Aim::Objective, beta: 0.2, legality: 0.0 };
+
+/// A decision on paper.
+struct Asked {
+    prompt: Vec<Token>,
+    options: Vec<Vec<Token>>,
+    rewards: Vec<f64>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let shape = random::qwen_25_05b();
+    if let Some(file) = std::env::var_os("PROBITY_BENCH_STEP") {
+        // The memory of one packed step, in a process of its own.
+        let model = open(Path::new(&file))?;
+        let asked = ipd(&model)?;
+        let before = peak_memory();
+        let mut step = Ours::new(&model, Schedule::Narrow)?;
+        let packed = [packed(&asked)];
+        step.take(&packed);
+        println!("{}", json!({ "before": before, "peak": peak_memory() }));
+        return Ok(());
+    }
+    if std::env::var_os("PROBITY_BENCH_MAKE").is_some() {
+        random::file("qwen2.5-0.5b", &shape)?;
+        return Ok(());
+    }
+    let itself = std::env::current_exe()?;
+    if !Command::new(&itself).env("PROBITY_BENCH_MAKE", "1").status()?.success() {
+        return Err("the random model could not be made".into());
+    }
+    let file = random::file("qwen2.5-0.5b", &shape)?;
+    let alone: Value =
+        serde_json::from_slice(&Command::new(&itself).env("PROBITY_BENCH_STEP", &file).output()?.stdout)?;
+
+    let model = open(&file)?;
+    let asked = ipd(&model)?;
+    let threads = rayon::current_num_threads();
+    let job = |dtype: &str, asked: &[Asked], at_a_time: usize| {
+        let decision = |a: &Asked| {
+            let options: Vec<Value> = a
+                .options
+                .iter()
+                .map(|o| {
+                    let reads: Vec<_> = (a.prompt.len() - 1..).zip(o).collect();
+                    json!({ "sequence": sequence(a, o), "reads": reads })
+                })
+                .collect();
+            json!({ "options": options, "rewards": a.rewards, "reference": vec![0.5_f64.ln(); 2] })
+        };
+        json!({
+            "shape": {
+                "vocabulary": shape.n_vocab, "width": shape.n_embd, "feed_forward": shape.n_ff, "layers": shape.n_layer,
+                "heads": shape.n_head, "heads_kv": shape.n_head_kv, "rope_base": shape.rotation.base,
+            },
+            "dtype": dtype, "threads": threads, "rank": RANK, "decisions_at_a_time": at_a_time,
+            "decisions": asked.iter().map(decision).collect::<Vec<_>>(),
+        })
+    };
+    // In bfloat16 for its memory, as frugal as it can be without computing anything twice: one decision at a time. More than
+    // one would take no more memory, and minutes where a processor has no such arithmetic.
+    let mut frugal = Torch::start(&job("bfloat16", &asked[..1], 1))?;
+    let frugal_step = frugal.ask("step")?;
+    drop(frugal);
+
+    let mut torch = Torch::start(&job("float32", &asked, AT_A_TIME))?;
+    let mut ours = Ours::new(&model, Schedule::Wide)?;
+    let (trie, sequences) = ([packed(&asked)], unpacked(&asked));
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..=ROUNDS {
+        let now = [
+            seconds(|| ours.take(&trie)),
+            seconds(|| ours.take(&sequences)),
+            torch.ask("step")?["seconds"].as_f64().ok_or("a step without a time")?,
+        ];
+        eprintln!("round {round}: packed {:.1} s, unpacked {:.1} s, PyTorch {:.1} s", now[0], now[1], now[2]);
+        if round > 0 {
+            times.iter_mut().zip(now).for_each(|(times, now)| times.push(now));
+        }
+    }
+    let theirs = torch.ask("peak")?["products"].as_f64().ok_or("no product")?;
+    let [packed_time, unpacked_time, torch_time] = times.map(|mut times| median(&mut times));
+    let peak = products_a_second(threads);
+    let nodes = |packs: &[(Pack, Group)]| packs.iter().map(|(pack, _)| pack.len()).sum::<usize>();
+    // Forth, and back through the inputs.
+    let share = |packs: &[(Pack, Group)], time: f64| {
+        2.0 * packs.iter().map(|(pack, _)| ours.decoder.products(pack)).sum::<f64>() / time / peak
+    };
+    println!(
+        "One exact step on Qwen2.5-0.5B's shape at Q4_K_M, {} decisions, {} tokens as sequences, {} as one trie, rank {RANK}, \
+         {threads} threads; medians of {ROUNDS} rounds in turns:",
+        asked.len(),
+        nodes(&sequences),
+        nodes(&trie)
+    );
+    println!("  PyTorch with PEFT, float32, unpacked     {torch_time:8.1} s");
+    println!(
+        "  ours, unpacked                           {unpacked_time:8.1} s  {:.2} of it (aim: at most 0.90)",
+        unpacked_time / torch_time
+    );
+    println!(
+        "  ours, packed                             {packed_time:8.1} s  {:.2} of it (aim: at most 0.35)",
+        packed_time / torch_time
+    );
+    let of = |v: &Value, key: &str| v[key].as_f64().unwrap_or(f64::NAN);
+    println!(
+        "  peak memory: ours, packed and frugal {:.0} MiB ({:.0} of them the vocabulary); PyTorch in bfloat16, one decision \
+         at a time, {:.0} MiB: {:.2} of it (aim: at most 0.40)",
+        of(&alone, "peak"),
+        of(&alone, "before"),
+        of(&frugal_step, "peak"),
+        of(&alone, "peak") / of(&frugal_step, "peak")
+    );
+    println!(
+        "  this machine multiplies {:.0} G pairs a second with gemm, {:.0} with PyTorch; a step reaches {:.0}% of the former \
+         packed, {:.0}% unpacked",
+        peak / 1e9,
+        theirs / 1e9,
+        100.0 * share(&trie, packed_time),
+        100.0 * share(&sequences, unpacked_time)
+    );
+    Ok(())
+}
+
+fn open(file: &Path) -> Result<Model, Box<dyn Error>> {
+    Ok(Model::open(file, ModelOptions { vocab_only: true, ..ModelOptions::default() }, |_| true)?)
+}
+
+/// The prisoner's dilemma after every profile, in every order of mention.
+fn ipd(model: &Model) -> Result<Vec<Asked>, Box<dyn Error>> {
+    let game = Named::find("ipd")?.labelled(["action1", "action2"])?;
+    let reward = Reward::from(Framework::Deontological { xi: 3.0 });
+    let options = options(model, &game)?;
+    let mut asked = Vec::new();
+    for style in Style::all().take(4) {
+        for state in History::states(&game) {
+            let prompt = encode(model, &prompt(&game, Some(state), style))?.tokens;
+            let rewards = reward.expected(&game, Some(state), &fair_coin(&game))?;
+            asked.push(Asked { prompt, options: options.clone(), rewards });
+        }
+    }
+    Ok(asked)
+}
+
+/// What is read to predict an option: its last token is only predicted.
+fn sequence(a: &Asked, option: &[Token]) -> Vec<Token> {
+    a.prompt.iter().chain(&option[..option.len() - 1]).copied().collect()
+}
+
+/// All of them as one trie.
+fn packed(asked: &[Asked]) -> (Pack, Group) {
+    let mut pack = Pack::default();
+    let question =
+        |a: &Asked| Question { prompt: a.prompt.clone(), rewards: a.rewards.clone(), weight: 1.0 / asked.len() as f64 };
+    let decisions = push(&mut pack, asked.iter().map(question).collect(), &asked[0].options);
+    (pack, Group { decisions, repeated: None })
+}
+
+/// Every option of every prompt as a sequence of its own, some at a time.
+fn unpacked(asked: &[Asked]) -> Vec<(Pack, Group)> {
+    let batch = |some: &[Asked]| {
+        let mut pack = Pack::default();
+        let mut nodes = Vec::new();
+        for a in some {
+            let of =
+                |o: &Vec<Token>, pack: &mut Pack| pack.push(&[sequence(a, o)]).remove(0)[a.prompt.len() - 1..].to_vec();
+            nodes.push(a.options.iter().map(|o| of(o, &mut pack)).collect::<Vec<Vec<u32>>>());
+        }
+        pack.request(nodes.iter().flatten().flatten().copied());
+        let decision = |(a, nodes): (&Asked, &Vec<Vec<u32>>)| Decision {
+            reads: nodes
+                .iter()
+                .zip(&a.options)
+                .map(|(n, o)| n.iter().zip(o).map(|(&node, &token)| (pack.output_row(node), token)).collect())
+                .collect(),
+            rewards: a.rewards.clone(),
+            weight: 1.0 / asked.len() as f64,
+        };
+        let decisions = some.iter().zip(&nodes).map(decision).collect();
+        (pack, Group { decisions, repeated: None })
+    };
+    asked.chunks(AT_A_TIME).map(batch).collect()
+}
+
+/// Our own step.
+struct Ours {
+    decoder: Decoder,
+    theta: Vec<f32>,
+    adam: Adam,
+    shards: Shards,
+}
+
+impl Ours {
+    fn new(model: &Model, schedule: Schedule) -> Result<Self, Box<dyn Error>> {
+        let decoder = Decoder::frozen(model)?.with_lora(RANK, 2.0 * RANK as f32);
+        let mut random = random::SplitMix(1);
+        let theta: Vec<f32> = (0..decoder.n_params()).map(|_| 0.02 * (random.unit() - 0.5)).collect();
+        let adam = Adam::new(theta.len(), 0.98, 0.0);
+        Ok(Self { decoder, theta, adam, shards: Shards::new(schedule) })
+    }
+
+    /// One pack after the other, then Adam.
+    fn take(&mut self, packs: &[(Pack, Group)]) {
+        let mut sum = vec![0.0; self.theta.len()];
+        let mut grads = if packs.len() > 1 { vec![0.0; self.theta.len()] } else { Vec::new() };
+        let reference = vec![vec![0.5_f64.ln(); 2]; packs[0].1.decisions.len()];
+        for (pack, group) in packs {
+            let into = if packs.len() > 1 { &mut grads } else { &mut sum };
+            self.shards.gradient(&self.decoder, &self.theta, &[pack], into, |_, tape| {
+                objective(std::slice::from_ref(group), &reference, TERMS, 1.0, pack, &mut tape.logits)
+            });
+            sum.iter_mut().zip(&grads).for_each(|(s, g)| *s += g);
+        }
+        self.adam.step(&mut self.theta, &sum, 1e-4);
+    }
+}
+
+/// Multiplications a second of a large product.
+fn products_a_second(threads: usize) -> f64 {
+    const SIZE: [usize; 3] = [512, 896, 4864];
+    let (x, w) = (vec![0.5_f32; SIZE[0] * SIZE[1]], vec![0.5_f32; SIZE[2] * SIZE[1]]);
+    let mut y = vec![0.0; SIZE[0] * SIZE[2]];
+    let mut once = || {
+        let (x, w) = (Matrix::new(&x, SIZE[0], SIZE[1]), Matrix::new(&w, SIZE[2], SIZE[1]));
+        seconds(|| product(MatrixMut::new(&mut y, SIZE[0], SIZE[2]), x, w.t(), 1.0, false, threads))
+    };
+    let best = (0..30).map(|_| once()).fold(f64::INFINITY, f64::min);
+    SIZE.iter().product::<usize>() as f64 / best
+}
+
+/// The other process.
+struct Torch {
+    child: Child,
+    input: BufWriter<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Torch {
+    fn start(job: &Value) -> Result<Self, Box<dyn Error>> {
+        let python = std::env::var_os("PYTHON")
+            .ok_or("set PYTHON to an interpreter with torch, transformers and peft, or run make bench-torch")?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/against_torch.py");
+        // glibc gives freed memory back and asks for it again at every step otherwise.
+        let tuned =
+            [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "100000000000"), ("MALLOC_TOP_PAD_", "268435456")];
+        let mut child =
+            Command::new(python).arg(script).envs(tuned).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut input = BufWriter::new(child.stdin.take().ok_or("no standard input")?);
+        let output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        writeln!(input, "{job}")?;
+        Ok(Self { child, input, output })
+    }
+
+    fn ask(&mut self, command: &str) -> Result<Value, Box<dyn Error>> {
+        writeln!(self.input, "{command}")?;
+        self.input.flush()?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        serde_json::from_str(&line).map_err(|_| format!("PyTorch gave no answer to {command:?}: {line:?}").into())
+    }
+}
+
+impl Drop for Torch {
+    fn drop(&mut self) {
+        // Killing can fail only when it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

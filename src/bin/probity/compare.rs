@@ -1,0 +1,227 @@
+//! `probity compare`: every way to make a model behave, side by side, with what it costs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use probity::Error;
+use probity::agent::policy::Tilt;
+use probity::agent::prompt::{Layout, Style};
+use probity::agent::verify;
+use probity::eval::{Figures, Ground, Player, prompts};
+use probity::game::Named;
+use probity::moral::{Framework, Reward};
+use probity::train::Schedule;
+use probity::train::curriculum::{Algorithm, TrainConfig};
+use probity::train::finetune::{self, Finetuning};
+use probity::train::finish::write_verified;
+use serde::Serialize;
+
+use crate::output::say;
+use crate::{builtin, output, train};
+
+/// Compare ways to make a model behave: as it is, asked to in words, tilted, taught the right answers, trained exactly.
+///
+/// Every policy decides every state of the games in every layout, on labels that training never sees; figures are exact
+/// means, against a fair coin.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity compare --reward deontological --steps 100\n         probity compare --model your.gguf --steps 0 --adapter yours.gguf --labels share,keep"
+)]
+pub struct Args {
+    /// The model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// The framework that is looked for: game, deontological, utilitarian, game-deontological, virtue-equality,
+    /// virtue-kindness, virtue-mixed.
+    #[arg(long, default_value = "deontological")]
+    reward: String,
+    /// Games of the catalogue.
+    #[arg(long, value_delimiter = ',', default_value = "ipd,ish,icn,bos,icd")]
+    game: Vec<String>,
+    /// Labels of the two actions, cooperation first.
+    #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
+    labels: Vec<String>,
+    /// Steps to train for, by labels and exactly; 0 trains nothing.
+    #[arg(long, default_value_t = 100)]
+    steps: u64,
+    /// The config to train by: a recipe's name or a TOML file. Its algorithm, reward and steps are set by this command.
+    /// The recipe of the reward where not given.
+    #[arg(long)]
+    config: Option<String>,
+    /// Another adapter to compare: a GGUF file or a built-in name. May be repeated.
+    #[arg(long)]
+    adapter: Vec<String>,
+    /// A folder to keep the trained adapters in.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A way, what it does, and what it took.
+#[derive(Serialize)]
+struct Row {
+    policy: String,
+    /// The text before the rules, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'static str>,
+    #[serde(flatten)]
+    figures: Figures,
+    training_tokens: u64,
+    training_seconds: f64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let framework = Framework::find(&args.reward).map_err(Error::from)?;
+    let [c, d] = args.labels.as_slice() else {
+        return Err(output::Usage(format!("{} labels, expected two", args.labels.len())).into());
+    };
+    let games = args.game.iter().map(|name| Named::find(name)?.labelled([c, d])).collect::<Result<_, _>>();
+    let ground = Ground {
+        games: games.map_err(Error::from)?,
+        styles: Layout::ALL.map(|layout| Style { layout, ..Style::default() }).to_vec(),
+        reward: framework.into(),
+    };
+    let config = config(args, ground.reward)?;
+    let kept = args.out.as_ref().map(|out| fs::create_dir_all(out).with_context(|| out.display().to_string()));
+    kept.transpose()?;
+    let temporary = tempfile::tempdir()?;
+    let folder = args.out.as_deref().unwrap_or(temporary.path());
+    // Training comes first: its memory is given back before the runtime's model takes its own.
+    let mut trained = Vec::new();
+    if args.steps > 0 {
+        for (name, algorithm) in [("taught labels", Algorithm::Supervised), ("trained exactly", Algorithm::Exact)] {
+            let config = TrainConfig { algorithm, name: name.replace(' ', "-"), ..config.clone() };
+            trained.push((name, train(&args.model, config, folder)?));
+        }
+    }
+
+    let model = builtin::open_model(&args.model)?;
+    let ways = 2 + prompts::WORDINGS + trained.len() + args.adapter.len();
+    let bar = output::bar((ways * ground.games.len() * ground.styles.len()) as u64, "measuring");
+    let measure = |policy: &str, player: &Player<'_>| -> probity::Result<Row> {
+        let figures = ground.measure(&model, player, || bar.inc(1))?;
+        Ok(Row { policy: policy.into(), prompt: None, figures, training_tokens: 0, training_seconds: 0.0 })
+    };
+    let mut rows = vec![measure("bare model", &Player::default())?];
+    let mut asked = Vec::new();
+    for text in prompts::values(framework) {
+        let row = measure("asked in words", &Player { preamble: text, ..Player::default() })?;
+        asked.push(Row { prompt: Some(text), ..row });
+    }
+    // The best of the wordings stands for all.
+    rows.extend(asked.into_iter().max_by(|a, b| a.figures.reward.total_cmp(&b.figures.reward)));
+    let tilt = Tilt { reward: ground.reward, beta: config.beta };
+    rows.push(measure("tilted", &Player { tilt: Some(tilt), ..Player::default() })?);
+    for (name, run) in &trained {
+        let adapters = vec![(verify::load(&model, &run.path)?, 1.0)];
+        let row = measure(&format!("{name}, {} steps", run.steps), &Player { adapters, ..Player::default() })?;
+        rows.push(Row { training_tokens: run.tokens, training_seconds: run.seconds, ..row });
+    }
+    for name in &args.adapter {
+        let adapters = vec![(builtin::load_adapter(&model, name)?, 1.0)];
+        rows.push(measure(name, &Player { adapters, ..Player::default() })?);
+    }
+    bar.finish_and_clear();
+    if args.json {
+        return output::json(&rows);
+    }
+    show(args, &config, &rows);
+    Ok(())
+}
+
+/// The config both adapters are trained by.
+fn config(args: &Args, reward: Reward) -> anyhow::Result<TrainConfig> {
+    let name = args.config.clone().unwrap_or_else(|| {
+        // The recipes spell sums with a plus.
+        let name = args.reward.replace("game-deontological", "game+deontological");
+        let known = train::RECIPES.iter().any(|(recipe, _)| *recipe == name);
+        if known { name } else { "deontological".into() }
+    });
+    let text = match train::RECIPES.iter().find(|(recipe, _)| *recipe == name) {
+        Some((_, text)) => (*text).to_owned(),
+        None => fs::read_to_string(&name).with_context(|| name.clone())?,
+    };
+    let mut config = TrainConfig::from_toml(&text)?;
+    config.phases.truncate(1);
+    config.phases[0].reward = reward.into();
+    config.phases[0].steps = args.steps.max(1);
+    config.play = None;
+    config.early_stop = None;
+    config.check()?;
+    Ok(config)
+}
+
+/// A trained adapter on the disk, and what it took.
+struct Run {
+    path: PathBuf,
+    steps: u64,
+    tokens: u64,
+    seconds: f64,
+}
+
+fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result<Run> {
+    let begin = Instant::now();
+    let path = folder.join(format!("{}.gguf", config.name));
+    let model = builtin::open_vocabulary(model_name)?;
+    let plan = finetune::plan(&model, &config, train::free_memory())?;
+    train::refuse(&plan, train::free_memory(), "are free")?;
+    let mut training = Finetuning::new(&model, config, plan.schedule)?;
+    let bar = output::bar(training.config.steps(), &training.config.name);
+    if plan.schedule == Schedule::Narrow {
+        bar.suspend(|| eprintln!("little memory: about {:.1} s a step", plan.seconds));
+    }
+    while !training.finished() {
+        training.step()?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let (steps, tokens) = (training.done(), training.state().tokens);
+    let trained = training.finish()?;
+    write_verified(&trained[0], &builtin::open_model(model_name)?, &path)?;
+    Ok(Run { path, steps, tokens, seconds: begin.elapsed().as_secs_f64() })
+}
+
+fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
+    let games = args.game.join(", ");
+    say!("{} reward in {games}; every state, four layouts, labels {:?}.\n", args.reward, args.labels);
+    let mut table = output::table(&[
+        "policy",
+        "expected reward",
+        "of at most",
+        "not the best action",
+        "deontological regret",
+        "utilitarian regret",
+        "legality",
+        "training tokens",
+        "training time",
+        "prompt tokens",
+        "decision",
+    ]);
+    for row in rows {
+        let f = &row.figures;
+        let trained = |text: String| if row.training_tokens > 0 { text } else { "-".into() };
+        table.add_row([
+            row.policy.clone(),
+            format!("{:.3}", f.reward),
+            format!("{:.3}", f.best),
+            format!("{:.3}", f.miss),
+            format!("{:.3}", f.deontological),
+            format!("{:.3}", f.utilitarian),
+            format!("{:.3}", f.legality_mass),
+            trained(format!("{:.2} M", row.training_tokens as f64 / 1e6)),
+            trained(format!("{:.0} s", row.training_seconds)),
+            format!("{:.0}", f.prompt_tokens),
+            format!("{:.1} ms", 1e3 * f.seconds),
+        ]);
+    }
+    say!("{table}");
+    if let Some(text) = rows.iter().find_map(|row| row.prompt) {
+        say!("asked in words, the best of {}: {text:?}", prompts::WORDINGS);
+    }
+    say!("tilted: pi ~ bare exp(R / {}), no training; it needs the payoffs at every decision.", config.beta);
+    say!("Regrets as in arXiv 2410.01639, figure 4 (xi = 4); 0 is best. Legality: what the model says unasked for.");
+}
