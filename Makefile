@@ -9,7 +9,7 @@ NATIVE := RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(s
 PREFIX ?= /usr/local
 LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib
 
-.PHONY: demo test bench lib lib-native install header models setup clean
+.PHONY: demo test bench bench-training lib lib-native install header models setup clean
 
 demo: setup  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
 	$(NATIVE) cargo run --quiet --release -- demo
@@ -28,6 +28,13 @@ bench: setup  ## Speed and memory: decisions on the default model, a training st
 	@test -x target/bench/venv/bin/python || { echo "building llama-cpp-python, once" && python3 -m venv target/bench/venv; }
 	@target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --bench rival
+
+bench-training: setup  ## Training steps: their cost as prompts share more, against PyTorch with PEFT (installed from PyPI first, 3 GB), against sampling: most of an hour.
+	$(NATIVE) cargo bench --quiet --bench sharing
+	@test -x target/bench/venv-torch/bin/python || python3 -m venv target/bench/venv-torch
+	@target/bench/venv-torch/bin/pip install --quiet --disable-pip-version-check torch==2.15.0 transformers==5.23.0 peft==0.21.2
+	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-torch/bin/python cargo bench --quiet --bench against_torch
+	$(NATIVE) cargo bench --quiet --bench sampled
 
 lib-native: setup  ## The shared and static library for the machine at hand, without the trainer.
 	$(NATIVE) $(LIBRARY)

@@ -2,9 +2,10 @@
 //! loop of arXiv 2410.01639, and REINFORCE, on the built-in model.
 //!
 //! One game, fixed labels, four orders of mention, against tit-for-tat, as the paper trains. Each algorithm gets the best of
-//! its own sweep of learning rates, judged by the median of the seeds. A sampled policy counts as there when the exact
-//! measurement says so, even if the noise then leads it away again: that favours the sampled ones. Tokens of the published
-//! loop are counted as it pushes them: sampling, old and reference log-probabilities, four passes over the samples.
+//! its own sweep of learning rates, judged by the median of the seeds. A policy is there when exact measurements say so at
+//! ten steps in a row; tokens are counted to the first of them. Where a sampled loop does not get there in 160 episodes, its
+//! tokens so far stand for a lower bound. Tokens of the published loop are counted as it pushes them:
+//! sampling, old and reference log-probabilities, four passes over the samples.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -21,6 +22,8 @@ use probity::train::finetune::Finetuning;
 /// Passes of the published loop over each sampled sequence.
 const PUBLISHED: u64 = 7;
 const NEAR: f64 = 0.05;
+/// Measurements in a row.
+const STAYS: u64 = 10;
 const SEEDS: [u64; 3] = [1, 2, 3];
 
 struct Way {
@@ -31,13 +34,13 @@ struct Way {
 }
 
 const WAYS: [Way; 3] = [
-    Way { name: "exact", algorithm: "{ name = \"exact\" }", rates: &[1e-3, 3e-3, 1e-2], steps: 150 },
-    Way { name: "ppo", algorithm: "{ name = \"ppo\" }", rates: &[3e-4, 1e-3, 3e-3], steps: 400 },
+    Way { name: "exact", algorithm: "{ name = \"exact\" }", rates: &[3e-4, 1e-3, 3e-3], steps: 150 },
+    Way { name: "ppo", algorithm: "{ name = \"ppo\" }", rates: &[3e-4, 1e-3, 3e-3], steps: 160 },
     Way {
         name: "reinforce",
         algorithm: "{ name = \"reinforce\", rounds = 5 }",
         rates: &[3e-4, 1e-3, 3e-3],
-        steps: 400,
+        steps: 160,
     },
 ];
 
@@ -60,7 +63,7 @@ annealing = "none"
 max_norm = {}
 beta = 0.1
 legality = {}
-measure_every = 5
+measure_every = 1
 
 [games]
 catalogue = ["ipd"]
@@ -79,15 +82,27 @@ reward = {{ framework = "{reward}" }}
     Ok(TrainConfig::from_toml(&text)?)
 }
 
-/// Tokens until near: pushed by our own loop and by the published one, and the steps. Infinite where it is never near.
+/// Tokens until near: pushed by our own loop and by the published one, and the steps. Where it is never near: all there
+/// were, and infinitely many steps.
 fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[f64; 3], Box<dyn Error>> {
     let mut training = Finetuning::new(model, config(way, reward, rate, seed)?, Schedule::Wide)?;
     let (mut own, mut published) = (0, 0);
+    let (mut arrived, mut stayed) = ([0.0; 3], 0);
     while !training.finished() {
         let report = training.step()?;
-        // A step tells where the policy stood before it.
-        if report.parts.is_some_and(|p| p.miss <= NEAR) {
-            return Ok([own, published, report.step - 1].map(|n| n as f64));
+        // A step tells where the policy stood before it. Play never comes to the first round: it is left out of all three.
+        let played = report.states.iter().filter(|s| s.state != "start");
+        let miss: Vec<f64> = played.map(|s| s.parts.miss).collect();
+        if !miss.is_empty() && miss.iter().sum::<f64>() <= NEAR * miss.len() as f64 {
+            if stayed == 0 {
+                arrived = [own, published, report.step - 1].map(|n| n as f64);
+            }
+            stayed += 1;
+            if stayed == STAYS {
+                return Ok(arrived);
+            }
+        } else {
+            stayed = 0;
         }
         own = report.tokens;
         published += report.played.map_or(0, |p| PUBLISHED * p.tokens);
@@ -96,14 +111,14 @@ fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[
             published += report.tokens;
         }
     }
-    Ok([f64::INFINITY; 3])
+    Ok([own as f64, published as f64, f64::INFINITY])
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default.gguf");
     let model = Model::open(&file, ModelOptions { vocab_only: true, ..ModelOptions::default() }, |_| true)?;
     println!("Tokens until the policy is within {NEAR} of the best, built-in model, medians of {} seeds:", SEEDS.len());
-    for reward in ["game", "utilitarian"] {
+    for reward in ["game-deontological", "utilitarian", "game"] {
         let mut found = Vec::new();
         for way in &WAYS {
             let mut best: Option<(f32, [f64; 3])> = None;
@@ -116,7 +131,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     way.name,
                     runs.iter().map(|r| r[2]).collect::<Vec<_>>()
                 );
-                if best.is_none_or(|(_, b)| medians[0] < b[0]) {
+                if best.is_none_or(|(_, b)| (medians[2], medians[0]) < (b[2], b[0])) {
                     best = Some((rate, medians));
                 }
             }
@@ -128,7 +143,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             match way.name {
                 "exact" => println!("{exact:9.0} tokens, the bare model's answers included"),
                 _ => println!(
-                    "{own:9.0} tokens by our loop, {:.0}x; {published:9.0} by the published one, {:.0}x (aim: at least 20)",
+                    "{}{own:.0} tokens by our loop, {:.1}x; {published:.0} by the published one, {:.1}x (aim: at least 20)",
+                    if steps.is_finite() { "" } else { "not there after " },
                     own / exact,
                     published / exact
                 ),

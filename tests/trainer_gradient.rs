@@ -232,7 +232,7 @@ fn the_objective_against_pytorch() {
     let terms = Terms { aim: Aim::Objective, beta: r.beta, legality: r.legality };
     let groups = [Group { decisions, repeated: None }];
     let parts = objective(&groups, &references, terms, 1.0, &pack, &mut tape.logits);
-    let value: f64 = parts.iter().map(|p| p.objective).sum();
+    let value: f64 = parts.iter().map(|j| j.parts.objective).sum();
     assert!((value - r.objective).abs() < 1e-4, "{value} and {}", r.objective);
     let mut grads = vec![0.0; theta.len()];
     decoder.backward(&theta, &pack, &mut tape, &mut grads, 1);
@@ -257,6 +257,47 @@ fn parameter_names(decoder: &Decoder) -> Vec<(String, std::ops::Range<usize>)> {
         }
     }
     names
+}
+
+/// What reads the final hidden states beside the head, as a value head does, has its gradient in the adapter, too.
+#[test]
+fn a_gradient_comes_in_beside_the_head() {
+    for shape in common::architectures(64) {
+        let decoder = Decoder::trained(&shape).with_lora(3, 6.0);
+        let theta = common::lively(&decoder, 3);
+        let mut pack = Pack::default();
+        let nodes = pack.push(&[vec![5, 6, 7, 8], vec![5, 6, 9, 10]]);
+        pack.request(nodes.iter().flat_map(|n| n[2..].to_vec()));
+        let pull = |i: usize| (i as f32 * 0.7).sin();
+        let value = |theta: &[f32]| -> f64 {
+            let mut tape = Tape::default();
+            decoder.forward(theta, &pack, &mut tape, 1);
+            tape.normed.iter().enumerate().map(|(i, h)| f64::from(pull(i) * h)).sum()
+        };
+        let mut tape = Tape::default();
+        decoder.forward(&theta, &pack, &mut tape, 1);
+        tape.logits.fill(0.0);
+        assert!(tape.dnormed.iter().all(|d| *d == 0.0) && tape.dnormed.len() == tape.normed.len());
+        tape.dnormed.iter_mut().enumerate().for_each(|(i, d)| *d = pull(i));
+        let mut grads = vec![0.0; theta.len()];
+        decoder.backward(&theta, &pack, &mut tape, &mut grads, 1);
+        for (name, range) in parameter_names(&decoder) {
+            if !name.contains("lora") {
+                continue;
+            }
+            let strongest =
+                range.clone().max_by(|&a, &b| grads[a].abs().total_cmp(&grads[b].abs())).expect("not empty");
+            let at = |step: f32| {
+                let mut theta = theta.clone();
+                theta[strongest] += step;
+                value(&theta)
+            };
+            let step = 1e-2;
+            let difference = (at(step) - at(-step)) / f64::from(2.0 * step);
+            let found = f64::from(grads[strongest]);
+            assert!((difference - found).abs() <= 0.03 * found.abs() + 1e-3, "{name}: {difference} and {found}");
+        }
+    }
 }
 
 /// However a batch is spread over threads, and whatever is kept on the way, every bit of the gradient is the same.

@@ -9,7 +9,9 @@ use probity::moral::{Framework, Reward};
 use probity::train::Pack;
 use probity::train::init::normal;
 use probity::train::objective::repeated::Repeated;
-use probity::train::objective::{Aim, Group, Parts, Question, Terms, objective, optimum, push, push_all, softmax};
+use probity::train::objective::{
+    Aim, Group, Judged, Parts, Question, Terms, objective, optimum, push, push_all, softmax,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -21,8 +23,8 @@ fn logs(policies: &[Vec<f64>]) -> Vec<Vec<f64>> {
 }
 
 /// The parts of all decisions, not divided by their weight.
-fn total(parts: &[Parts]) -> Parts {
-    let mean = Parts::mean(parts);
+fn total(judged: &[Judged]) -> Parts {
+    let mean = Parts::mean(judged.iter().map(|j| &j.parts));
     let w = mean.weight;
     Parts {
         weight: w,

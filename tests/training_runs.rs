@@ -309,21 +309,30 @@ fn a_run_that_goes_astray_stops() {
     let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
     let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "random = 0.0");
     let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    assert!(run.step().is_ok() && !run.astray());
     let mut state = run.state().clone();
     state.theta.iter_mut().enumerate().for_each(|(i, w)| *w = 3.0 * (i as f32).sin());
-    run.resume(state);
+    run.resume(state.clone());
     for _ in 0..49 {
         run.step().unwrap();
         assert!(run.astray());
     }
     let before = run.state().theta.clone();
     let error = run.step().unwrap_err().to_string();
-    assert!(error.contains("diverging: at step 50") && error.contains("a lower rate may help"), "{error}");
+    assert!(error.contains("diverging: at step 51") && error.contains("a lower rate may help"), "{error}");
     assert!(before == run.state().theta, "the parameters are those before the step");
+    // Where it begins there, as what is to be unlearnt does, the same is no reason to stop.
+    let fresh = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let mut unlearning = run;
+    unlearning.resume(Checkpoint { theta: state.theta, ..fresh.state().clone() });
+    for _ in 0..60 {
+        unlearning.step().unwrap();
+    }
+    let mut run = unlearning;
     // What is no number is told at once.
     let mut state = run.state().clone();
     state.theta[0] = f32::NAN;
     run.resume(state);
     let error = run.step().unwrap_err().to_string();
-    assert!(error.contains("the objective is NaN at step 50"), "{error}");
+    assert!(error.contains("the objective is NaN at step 61"), "{error}");
 }

@@ -23,11 +23,13 @@ const PIECE: usize = 1 << 16;
 pub struct Steering {
     /// Weight of the divergence now.
     pub beta: f64,
-    /// All sampled rewards so far.
-    pub rewards: Moments,
+    /// All sampled rewards so far, of each learner.
+    pub rewards: [Moments; 2],
     /// Measurements in a row that were near enough to the optimum to stop.
     pub near: u64,
-    /// Steps in a row that were worse than the bare model.
+    /// How much better than the bare model the policy was at the start of the phase, or worse.
+    pub start: f64,
+    /// Steps in a row that were worse than both.
     pub astray: u64,
 }
 
@@ -81,6 +83,8 @@ struct Head {
     prompt: u32,
     step: u64,
     tokens: u64,
+    /// Checkpoints of earlier versions have none.
+    #[serde(default)]
     steering: Steering,
     parameters: usize,
     beta1: f32,

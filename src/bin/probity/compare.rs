@@ -8,7 +8,7 @@ use anyhow::Context;
 use probity::Error;
 use probity::agent::policy::Tilt;
 use probity::agent::prompt::{Layout, Style};
-use probity::agent::verify;
+use probity::agent::{Scenario, verify};
 use probity::eval::{Figures, Ground, Player, prompts};
 use probity::game::Named;
 use probity::moral::{Framework, Reward};
@@ -23,8 +23,8 @@ use crate::{builtin, output, train};
 
 /// Compare ways to make a model behave: as it is, asked to in words, tilted, taught the right answers, trained exactly.
 ///
-/// Every policy decides every state of the games in every layout, on labels that training never sees; figures are exact
-/// means, against a fair coin.
+/// Every policy decides every state of the games in every layout; figures are exact means, against a fair coin. The labels
+/// that stand where none are given are ones that training never draws.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity compare --reward deontological --steps 100\n         probity compare --model your.gguf --steps 0 --adapter yours.gguf --labels share,keep"
@@ -46,8 +46,9 @@ pub struct Args {
     /// Steps to train for, by labels and exactly; 0 trains nothing.
     #[arg(long, default_value_t = 100)]
     steps: u64,
-    /// The config to train by: a recipe's name or a TOML file. Its algorithm, reward and steps are set by this command.
-    /// The recipe of the reward where not given.
+    /// The config to train by: a recipe's name or a TOML file. Of it this command keeps games, labels, styles, opponent, rank
+    /// and rates; algorithm, reward and steps are its own, one phase, each round alone. The recipe of the reward where there
+    /// is one, else the deontological, where not given.
     #[arg(long)]
     config: Option<String>,
     /// Another adapter to compare: a GGUF file or a built-in name. May be repeated.
@@ -86,6 +87,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         reward: framework.into(),
     };
     let config = config(args, ground.reward)?;
+    // What is wrong is said before anything is trained.
+    ground.games.iter().try_for_each(|game| Scenario::new(game.clone()).check())?;
+    for name in &args.adapter {
+        let file = builtin::adapter_file(name)?;
+        fs::metadata(file.path()).with_context(|| name.clone())?;
+    }
     let kept = args.out.as_ref().map(|out| fs::create_dir_all(out).with_context(|| out.display().to_string()));
     kept.transpose()?;
     let temporary = tempfile::tempdir()?;
@@ -93,7 +100,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // Training comes first: its memory is given back before the runtime's model takes its own.
     let mut trained = Vec::new();
     if args.steps > 0 {
-        for (name, algorithm) in [("taught labels", Algorithm::Supervised), ("trained exactly", Algorithm::Exact)] {
+        for (name, algorithm) in [("taught labels", Algorithm::Supervised {}), ("trained exactly", Algorithm::Exact {})]
+        {
             let config = TrainConfig { algorithm, name: name.replace(' ', "-"), ..config.clone() };
             trained.push((name, train(&args.model, config, folder)?));
         }
@@ -149,6 +157,10 @@ fn config(args: &Args, reward: Reward) -> anyhow::Result<TrainConfig> {
     config.phases.truncate(1);
     config.phases[0].reward = reward.into();
     config.phases[0].steps = args.steps.max(1);
+    if config.learners() > 1 {
+        let problem = format!("--config {name} trains two learners, expected one");
+        return Err(output::Usage(problem).into());
+    }
     config.play = None;
     config.early_stop = None;
     config.check()?;
@@ -190,15 +202,15 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
     say!("{} reward in {games}; every state, four layouts, labels {:?}.\n", args.reward, args.labels);
     let mut table = output::table(&[
         "policy",
-        "expected reward",
-        "of at most",
-        "not the best action",
-        "deontological regret",
-        "utilitarian regret",
+        "reward",
+        "of",
+        "miss",
+        "De regret",
+        "Ut regret",
         "legality",
-        "training tokens",
-        "training time",
-        "prompt tokens",
+        "trained on",
+        "in",
+        "prompt",
         "decision",
     ]);
     for row in rows {
@@ -206,15 +218,16 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
         let trained = |text: String| if row.training_tokens > 0 { text } else { "-".into() };
         table.add_row([
             row.policy.clone(),
-            format!("{:.3}", f.reward),
+            // Adding 0 takes the sign from what rounds to nothing.
+            format!("{:.3}", (1e3 * f.reward).round() / 1e3 + 0.0),
             format!("{:.3}", f.best),
             format!("{:.3}", f.miss),
             format!("{:.3}", f.deontological),
             format!("{:.3}", f.utilitarian),
             format!("{:.3}", f.legality_mass),
-            trained(format!("{:.2} M", row.training_tokens as f64 / 1e6)),
+            trained(format!("{:.2} M tokens", row.training_tokens as f64 / 1e6)),
             trained(format!("{:.0} s", row.training_seconds)),
-            format!("{:.0}", f.prompt_tokens),
+            format!("{:.0} tokens", f.prompt_tokens),
             format!("{:.1} ms", 1e3 * f.seconds),
         ]);
     }
@@ -222,6 +235,10 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
     if let Some(text) = rows.iter().find_map(|row| row.prompt) {
         say!("asked in words, the best of {}: {text:?}", prompts::WORDINGS);
     }
+    say!(
+        "Reward: expected, points a round, of at most what is possible. Miss: probability of actions that are not the best."
+    );
+    say!("De and Ut regret: deontological and utilitarian as in arXiv 2410.01639, figure 4 (xi = 4); 0 is best.");
+    say!("Legality: probability of the legal answers before the choice is narrowed to them.");
     say!("tilted: pi ~ bare exp(R / {}), no training; it needs the payoffs at every decision.", config.beta);
-    say!("Regrets as in arXiv 2410.01639, figure 4 (xi = 4); 0 is best. Legality: what the model says unasked for.");
 }

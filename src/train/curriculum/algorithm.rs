@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// How the gradient of a step is found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Algorithm {
     /// The objective's own gradient, over all states and actions.
-    #[default]
-    Exact,
-    /// Cross-entropy to the actions that are best: supervised fine-tuning on the optimal policy's labels.
-    Supervised,
+    Exact {},
+    /// Cross-entropy to the actions that are best: supervised fine-tuning on the optimal policy's labels. What the config
+    /// says of divergence and legality is reported, not trained on.
+    Supervised {},
     /// Answers sampled in play; policy gradient with a leave-one-out baseline (Williams 1992; Kool et al. 2019).
     Reinforce(Reinforce),
     /// Answers sampled in play; proximal policy optimisation (Schulman et al. 2017) as arXiv 2410.01639 ran it.
@@ -46,7 +46,7 @@ pub struct Ppo {
     pub discount: f64,
     /// Decay of the generalised advantage estimate (Schulman et al. 2016).
     pub lambda: f64,
-    /// A step whose mean ratio is larger is not taken.
+    /// Samples whose mean ratio is larger are not learned from: the optimiser then follows its momentum alone.
     pub ratio_threshold: f64,
 }
 
@@ -65,12 +65,18 @@ impl Default for Ppo {
     }
 }
 
+impl Default for Algorithm {
+    fn default() -> Self {
+        Self::Exact {}
+    }
+}
+
 impl Algorithm {
     /// Rounds of an episode, where answers are sampled in play.
     #[must_use]
     pub fn rounds(&self) -> Option<usize> {
         match self {
-            Self::Exact | Self::Supervised => None,
+            Self::Exact {} | Self::Supervised {} => None,
             Self::Reinforce(r) => Some(r.rounds),
             Self::Ppo(p) => Some(p.rounds),
         }

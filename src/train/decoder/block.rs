@@ -131,7 +131,6 @@ pub struct BlockScratch {
     draw: Vec<f32>,
     dx2: Vec<f32>,
     dh: Vec<f32>,
-    bytes: Vec<u8>,
 }
 
 impl Block {
@@ -164,8 +163,7 @@ impl Block {
             (None, Some(_)) => m * d,
             (Some(_), _) => (m * d).max(m * w).max(n * kv),
         };
-        let table = if c.gate == Gate::Gelu { m * ff / 2 } else { 0 };
-        2 * m * ff + n * d + 2 * m * d + 2 * m * w + 2 * n * kv + draw + table
+        2 * m * ff + n * d + 2 * m * d + 2 * m * w + 2 * n * kv + draw
     }
 }
 
@@ -185,7 +183,7 @@ impl Block {
         let (d, n, m) = (c.width, pack.len(), rows.count(pack));
         copy(&mut t.x, x);
         fit(&mut t.xn, n * d);
-        rms_norm(&t.x, self.attn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn);
+        rms_norm(&t.x, self.attn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn, pass.threads);
         self.k.forward(pass, &t.xn, n, &mut t.k, &mut t.h[1]);
         self.v.forward(pass, &t.xn, n, &mut t.v, &mut t.h[2]);
         gather(&t.xn, d, pack, rows, &mut t.xq);
@@ -193,7 +191,7 @@ impl Block {
         if let Some(norms) = &self.head_norms {
             for ((norm, x), raw) in norms.iter().zip([&mut t.q, &mut t.k]).zip(&mut t.raw) {
                 copy(raw, x);
-                rms_norm(raw, norm.read(c.heads.dim, pass.theta, &mut s.gain), c.eps, x);
+                rms_norm(raw, norm.read(c.heads.dim, pass.theta, &mut s.gain), c.eps, x, pass.threads);
             }
         }
         let position = |node: usize| pack.positions[node] as usize;
@@ -206,26 +204,26 @@ impl Block {
         self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
         if let Some([norm, _]) = &self.post_norms {
             copy(&mut t.out[0], x);
-            rms_norm(&t.out[0], norm.read(d, pass.theta, &mut s.gain), c.eps, x);
+            rms_norm(&t.out[0], norm.read(d, pass.theta, &mut s.gain), c.eps, x, pass.threads);
         }
         gather(&t.x, d, pack, rows, &mut t.x2);
         add(&mut t.x2, x);
         fit(&mut t.xn2, m * d);
-        rms_norm(&t.x2, self.ffn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn2);
+        rms_norm(&t.x2, self.ffn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn2, pass.threads);
         self.gate.forward(pass, &t.xn2, m, &mut t.gate, &mut t.h[4]);
         self.up.forward(pass, &t.xn2, m, &mut t.up, &mut t.h[5]);
         fit(&mut t.act, m * self.gate.n_out);
         match c.gate {
-            Gate::Silu => swiglu(&t.gate, &t.up, &mut t.act),
+            Gate::Silu => swiglu(&t.gate, &t.up, &mut t.act, pass.threads),
             Gate::Gelu if pass.as_engine && matches!(self.down.weight, Weight::Stored(..)) => {
-                geglu_by_table(&t.gate, &t.up, &mut t.act, &mut s.bytes);
+                geglu_by_table(&t.gate, &t.up, &mut t.act, pass.threads);
             }
-            Gate::Gelu => geglu(&t.gate, &t.up, &mut t.act),
+            Gate::Gelu => geglu(&t.gate, &t.up, &mut t.act, pass.threads),
         }
         self.down.forward(pass, &t.act, m, x, &mut t.h[6]);
         if let Some([_, norm]) = &self.post_norms {
             copy(&mut t.out[1], x);
-            rms_norm(&t.out[1], norm.read(d, pass.theta, &mut s.gain), c.eps, x);
+            rms_norm(&t.out[1], norm.read(d, pass.theta, &mut s.gain), c.eps, x, pass.threads);
         }
         add(x, &t.x2);
     }
@@ -250,15 +248,15 @@ impl Block {
             Some([_, norm]) => {
                 let draw = zeroed(&mut s.draw, m * d);
                 let gain = norm.read(d, pass.theta, &mut s.gain);
-                rms_norm_back(&t.out[1], gain, c.eps, dy, draw, trained(norm, grads));
+                rms_norm_back(&t.out[1], gain, c.eps, dy, draw, trained(norm, grads), pass.threads);
                 &*draw
             }
         };
         self.down.backward(pass, &t.act, &t.h[6], m, through, Some(dact), grads, &mut s.dh);
         fit(&mut s.dup, m * ff);
         match c.gate {
-            Gate::Silu => swiglu_back(&t.gate, &t.up, dact, &mut s.dup),
-            Gate::Gelu => geglu_back(&t.gate, &t.up, dact, &mut s.dup),
+            Gate::Silu => swiglu_back(&t.gate, &t.up, dact, &mut s.dup, pass.threads),
+            Gate::Gelu => geglu_back(&t.gate, &t.up, dact, &mut s.dup, pass.threads),
         }
         let dxn2 = zeroed(&mut s.dxq, m * d);
         self.gate.backward(pass, &t.xn2, &t.h[4], m, dact, Some(dxn2), grads, &mut s.dh);
@@ -266,7 +264,7 @@ impl Block {
         // The residual carries dy on as it is.
         copy(&mut s.dx2, dy);
         let gain = self.ffn_norm.read(d, pass.theta, &mut s.gain);
-        rms_norm_back(&t.x2, gain, c.eps, dxn2, &mut s.dx2, trained(&self.ffn_norm, grads));
+        rms_norm_back(&t.x2, gain, c.eps, dxn2, &mut s.dx2, trained(&self.ffn_norm, grads), pass.threads);
 
         let datt = zeroed(&mut s.datt, m * c.heads.width());
         let through = match &self.post_norms {
@@ -274,7 +272,7 @@ impl Block {
             Some([norm, _]) => {
                 let draw = zeroed(&mut s.draw, m * d);
                 let gain = norm.read(d, pass.theta, &mut s.gain);
-                rms_norm_back(&t.out[0], gain, c.eps, &s.dx2, draw, trained(norm, grads));
+                rms_norm_back(&t.out[0], gain, c.eps, &s.dx2, draw, trained(norm, grads), pass.threads);
                 &*draw
             }
         };
@@ -293,7 +291,7 @@ impl Block {
             for ((norm, raw), dx) in norms.iter().zip(&t.raw).zip([&mut s.dq, &mut *dk]) {
                 let draw = zeroed(&mut s.draw, raw.len());
                 let gain = norm.read(c.heads.dim, pass.theta, &mut s.gain);
-                rms_norm_back(raw, gain, c.eps, dx, draw, trained(norm, grads));
+                rms_norm_back(raw, gain, c.eps, dx, draw, trained(norm, grads), pass.threads);
                 dx.copy_from_slice(draw);
             }
         }
@@ -307,7 +305,7 @@ impl Block {
         let dx = zeroed(dy, n * d);
         scatter_add(&s.dx2, d, pack, rows, dx);
         let gain = self.attn_norm.read(d, pass.theta, &mut s.gain);
-        rms_norm_back(&t.x, gain, c.eps, dxn, dx, trained(&self.attn_norm, grads));
+        rms_norm_back(&t.x, gain, c.eps, dxn, dx, trained(&self.attn_norm, grads), pass.threads);
     }
 }
 

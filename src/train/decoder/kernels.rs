@@ -28,8 +28,45 @@ pub fn copy(buffer: &mut Vec<f32>, x: &[f32]) {
     buffer.copy_from_slice(x);
 }
 
+/// Elements of a piece that one thread works on at a time.
+const PIECE: usize = 1 << 15;
+
+/// Does `work` on outputs and inputs of the same length, piece by piece, on all threads where there are several. Pieces are
+/// whole rows of `row`; what a piece becomes must not depend on where it was cut.
+pub fn spread<const N: usize, const M: usize>(
+    threads: usize,
+    row: usize,
+    outs: [&mut [f32]; N],
+    ins: [&[f32]; M],
+    work: &(impl Fn([&mut [f32]; N], [&[f32]; M]) + Sync),
+) {
+    let rows = outs[0].len() / row;
+    if rows < 2 || rows * row <= PIECE {
+        return work(outs, ins);
+    }
+    let middle = rows / 2 * row;
+    let mut others = Vec::with_capacity(N);
+    let outs = outs.map(|out| {
+        let (first, second) = out.split_at_mut(middle);
+        others.push(second);
+        first
+    });
+    let others = others.try_into().expect("as many as there were");
+    let (first, second) = (ins.map(|x| &x[..middle]), ins.map(|x| &x[middle..]));
+    if threads > 1 {
+        rayon::join(|| spread(threads, row, outs, first, work), || spread(threads, row, others, second, work));
+    } else {
+        spread(threads, row, outs, first, work);
+        spread(threads, row, others, second, work);
+    }
+}
+
 /// `y = x / rms(x) * w` for each row of width `w.len()`.
-pub fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {
+pub fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32], threads: usize) {
+    spread(threads, w.len(), [y], [x], &|[y], [x]| rms_norm_rows(x, w, eps, y));
+}
+
+fn rms_norm_rows(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {
     let d = w.len();
     for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
         let r = inverse_rms(x, eps);
@@ -40,7 +77,23 @@ pub fn rms_norm(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {
 }
 
 /// Adds the gradient of [`rms_norm`] to `dx`, and to `dw` where the weight is trained.
-pub fn rms_norm_back(x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut [f32], mut dw: Option<&mut [f32]>) {
+pub fn rms_norm_back(
+    x: &[f32],
+    w: &[f32],
+    eps: f32,
+    dy: &[f32],
+    dx: &mut [f32],
+    dw: Option<&mut [f32]>,
+    threads: usize,
+) {
+    match dw {
+        // All rows add to it, in their order.
+        Some(_) => rms_norm_back_rows(x, w, eps, dy, dx, dw),
+        None => spread(threads, w.len(), [dx], [x, dy], &|[dx], [x, dy]| rms_norm_back_rows(x, w, eps, dy, dx, None)),
+    }
+}
+
+fn rms_norm_back_rows(x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut [f32], mut dw: Option<&mut [f32]>) {
     let d = w.len();
     let mut scaled = vec![0.0; d];
     for ((x, dy), dx) in x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d)) {
@@ -107,50 +160,65 @@ pub fn max(a: &[f32]) -> f32 {
 }
 
 /// `act = silu(gate) * up`.
-pub fn swiglu(gate: &[f32], up: &[f32], act: &mut [f32]) {
-    for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
-        *a = g / (1.0 + exp(-g)) * u;
-    }
+pub fn swiglu(gate: &[f32], up: &[f32], act: &mut [f32], threads: usize) {
+    spread(threads, 1, [act], [gate, up], &|[act], [gate, up]| {
+        for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
+            *a = g / (1.0 + exp(-g)) * u;
+        }
+    });
 }
 
 /// Gradient of [`swiglu`]: `dact` becomes the gradient of `gate`, `dup` that of `up`.
-pub fn swiglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32]) {
-    for (((g, u), da), du) in gate.iter().zip(up).zip(dact.iter_mut()).zip(dup.iter_mut()) {
-        let s = 1.0 / (1.0 + exp(-g));
-        let silu = g * s;
-        *du = *da * silu;
-        *da *= u * (s + silu * (1.0 - s));
-    }
+pub fn swiglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32], threads: usize) {
+    spread(threads, 1, [dact, dup], [gate, up], &|[dact, dup], [gate, up]| {
+        for (((g, u), da), du) in gate.iter().zip(up).zip(dact).zip(dup) {
+            let s = 1.0 / (1.0 + exp(-g));
+            let silu = g * s;
+            *du = *da * silu;
+            *da *= u * (s + silu * (1.0 - s));
+        }
+    });
 }
 
 /// `act = gelu(gate) * up`, with the tanh form of GELU (Hendrycks and Gimpel 2016).
-pub fn geglu(gate: &[f32], up: &[f32], act: &mut [f32]) {
-    for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
-        *a = gelu(*g) * u;
-    }
+pub fn geglu(gate: &[f32], up: &[f32], act: &mut [f32], threads: usize) {
+    spread(threads, 1, [act], [gate, up], &|[act], [gate, up]| {
+        for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
+            *a = gelu(*g) * u;
+        }
+    });
 }
 
 /// [`geglu`] as the engine computes it: ggml looks GELU up in a table of F16 values at F16 arguments from -10 to 10.
-/// `scratch` is for the rounding.
-pub fn geglu_by_table(gate: &[f32], up: &[f32], act: &mut [f32], scratch: &mut Vec<u8>) {
-    act.copy_from_slice(gate);
-    round_activations(GgmlType::F16, act, scratch);
-    act.iter_mut().for_each(|x| *x = gelu(*x));
-    round_activations(GgmlType::F16, act, scratch);
-    for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
-        let looked_up = if g.abs() < 10.0 { *a } else { g.max(0.0) };
-        *a = looked_up * u;
-    }
+pub fn geglu_by_table(gate: &[f32], up: &[f32], act: &mut [f32], threads: usize) {
+    spread(threads, 1, [act], [gate, up], &|[act], [gate, up]| {
+        let mut bytes = Vec::new();
+        act.copy_from_slice(gate);
+        round_activations(GgmlType::F16, act, &mut bytes);
+        act.iter_mut().for_each(|x| *x = gelu(*x));
+        round_activations(GgmlType::F16, act, &mut bytes);
+        for ((a, g), u) in act.iter_mut().zip(gate).zip(up) {
+            let looked_up = if g.abs() < 10.0 { *a } else { g.max(0.0) };
+            *a = looked_up * u;
+        }
+    });
 }
 
 /// Gradient of [`geglu`]: `dact` becomes the gradient of `gate`, `dup` that of `up`.
-pub fn geglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32]) {
-    for (((g, u), da), du) in gate.iter().zip(up).zip(dact.iter_mut()).zip(dup.iter_mut()) {
-        let t = tanh(gelu_inner(*g));
-        let slope = SQRT_2_OVER_PI * (1.0 + 3.0 * GELU_CUBIC * g * g);
-        *du = *da * 0.5 * g * (1.0 + t);
-        *da *= u * (0.5 * (1.0 + t) + 0.5 * g * (1.0 - t * t) * slope);
-    }
+pub fn geglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32], threads: usize) {
+    spread(threads, 1, [dact, dup], [gate, up], &|[dact, dup], [gate, up]| {
+        for (((g, u), da), du) in gate.iter().zip(up).zip(dact).zip(dup) {
+            let t = tanh(gelu_inner(*g));
+            let slope = SQRT_2_OVER_PI * (1.0 + 3.0 * GELU_CUBIC * g * g);
+            *du = *da * 0.5 * g * (1.0 + t);
+            *da *= u * (0.5 * (1.0 + t) + 0.5 * g * (1.0 - t * t) * slope);
+        }
+    });
+}
+
+/// What the engine makes of the inputs of a layer whose weights are of a type; `row` elements a row.
+pub fn round(ty: GgmlType, x: &mut [f32], row: usize, threads: usize) {
+    spread(threads, row, [x], [], &|[x], []| round_activations(ty, x, &mut Vec::new()));
 }
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::kernels::{add, copy, fit};
+use super::kernels::{add, copy, fit, round};
 use crate::engine::gguf::GgmlType;
-use crate::engine::numeric::{Matrix, MatrixMut, decode, product, round_activations};
+use crate::engine::numeric::{Matrix, MatrixMut, decode, product};
 
 /// Where a tensor's values live.
 #[derive(Debug, Clone)]
@@ -103,27 +103,11 @@ pub struct Pass<'a> {
     /// Room for a band of a decoded matrix.
     pub scratch: &'a mut Vec<f32>,
     /// Room for the rounded input of a layer.
-    pub rounded: &'a mut Rounded,
+    pub rounded: &'a mut Vec<f32>,
     /// Whether to compute what the engine computes, which rounds the inputs of stored layers, or what it stands for.
     pub as_engine: bool,
     /// Threads inside one matrix product.
     pub threads: usize,
-}
-
-/// Buffers for inputs as the engine sees them.
-#[derive(Debug, Default)]
-pub struct Rounded {
-    values: Vec<f32>,
-    bytes: Vec<u8>,
-}
-
-impl Rounded {
-    /// Inputs of a layer whose weights are of a type.
-    fn of(&mut self, ty: GgmlType, x: &[f32]) -> &[f32] {
-        copy(&mut self.values, x);
-        round_activations(ty, &mut self.values, &mut self.bytes);
-        &self.values
-    }
 }
 
 impl Linear {
@@ -142,7 +126,11 @@ impl Linear {
         let mut rounded = std::mem::take(pass.rounded);
         let seen = match &self.weight {
             // The engine rounds a layer's input to suit the weight's type; the gradient passes straight through.
-            Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => rounded.of(*ty, x),
+            Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => {
+                copy(&mut rounded, x);
+                round(*ty, &mut rounded, self.n_in, threads);
+                &rounded
+            }
             _ => x,
         };
         self.weight.bands(pass, [self.n_out, self.n_in], |rows, w| {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use attention::{Heads, Rows, View};
 use block::{Block, BlockScratch, BlockTape, Common, Gate, trained};
 use kernels::{add, copy, fit, rms_norm, rms_norm_back, soft_cap, soft_cap_back, zeroed};
-use linear::{Linear, Lora, Pass, Rounded, Weight};
+use linear::{Linear, Lora, Pass, Weight};
 use rope::Rope;
 
 use crate::engine::Model;
@@ -114,7 +114,7 @@ pub struct Tape {
     inputs: Vec<Vec<f32>>,
     scratch: BlockScratch,
     weight: Vec<f32>,
-    rounded: Rounded,
+    rounded: Vec<f32>,
     gain: Vec<f32>,
     x: Vec<f32>,
     last: Vec<f32>,
@@ -328,8 +328,7 @@ impl Decoder {
         let linears = self.blocks.iter().flat_map(|b| b.linears().map(|(_, linear)| linear));
         let band = linears.map(Linear::band_floats).chain([self.tied_head().band_floats()]).max().unwrap_or(0);
         let widest = self.shape.n_ff.max(self.common.heads.width()).max(d);
-        // A rounded input is kept decoded and encoded, the latter in at most 4 bytes an element.
-        let rounded = if self.as_engine { 2 * n * widest } else { 0 };
+        let rounded = if self.as_engine { n * widest } else { 0 };
         4 * (tapes + inputs + scratch.max().unwrap_or(0) + band + rounded + n * d + 3 * m * d)
     }
 
@@ -399,7 +398,7 @@ impl Decoder {
         }
         copy(last, x);
         fit(normed, last.len());
-        rms_norm(last, self.output_norm.read(d, theta, gain), self.common.eps, normed);
+        rms_norm(last, self.output_norm.read(d, theta, gain), self.common.eps, normed, threads);
         let m = pack.outputs.len();
         zeroed(dnormed, m * d);
         match &self.head {
@@ -434,7 +433,7 @@ impl Decoder {
         }
         zeroed(x, m * d);
         let norm_grad = trained(&self.output_norm, grads);
-        rms_norm_back(last, self.output_norm.read(d, theta, gain), self.common.eps, dnormed, x, norm_grad);
+        rms_norm_back(last, self.output_norm.read(d, theta, gain), self.common.eps, dnormed, x, norm_grad, threads);
         for (i, block) in self.blocks.iter().enumerate().rev() {
             let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
             // The last block's tape is still that of the way forth.

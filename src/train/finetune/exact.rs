@@ -6,13 +6,13 @@ use super::{Batch, Finetuning, Gradient, StateParts, packs, seats, state_name, w
 use crate::game::play::{self, Policy};
 use crate::train::curriculum::{Algorithm, Task};
 use crate::train::decoder::Pack;
-use crate::train::objective::{Aim, Group, Parts, Terms, all_scores, objective, softmax};
+use crate::train::objective::{Aim, Group, Judged, Parts, Terms, all_scores, objective, softmax};
 use crate::{Error, Result};
 
-/// Steps in a row that may be worse than the bare model before a run counts as diverging.
+/// Steps in a row that may be worse than the bare model, and than where the phase began, before a run counts as diverging.
 const ASTRAY: u64 = 50;
-/// How much worse than the bare model a step is that counts, points.
-const WORSE: f64 = 0.1;
+/// How much worse counts, as a share of what is at stake.
+const WORSE: f64 = 0.05;
 
 impl Finetuning {
     /// Takes a step up the exact gradient.
@@ -20,35 +20,52 @@ impl Finetuning {
         let tasks = self.config.tasks_at(self.done())?;
         let seats = seats(&self.model, &self.config, &tasks)?;
         let found = self.evaluate(&seats, phase, true)?;
+        let parts: Vec<Parts> = found.iter().map(|judged| mean(judged)).collect();
         let mut norm: f32 = 0.0;
-        for (i, parts) in found.iter().enumerate() {
-            norm = norm.max(self.checked(i, Parts::mean(parts).objective)?);
+        for (i, parts) in parts.iter().enumerate() {
+            norm = norm.max(self.checked(i, parts.objective)?);
         }
-        let parts: Vec<Parts> = found.iter().map(Parts::mean).collect();
-        let worse = parts.iter().any(|p| p.objective < p.bare - WORSE);
-        if worse && self.config.algorithm == Algorithm::Exact {
-            self.state.steering.astray += 1;
-            if self.state.steering.astray >= ASTRAY {
-                let (step, p) = (self.done() + 1, parts[0]);
-                let problem = format!(
-                    "diverging: at step {step} the objective is {:.3}, below the bare model's {:.3} for {ASTRAY} steps; a \
-                     lower rate may help",
-                    p.objective, p.bare
-                );
-                return Err(Error::Training { problem });
-            }
-        } else {
-            self.state.steering.astray = 0;
+        if self.config.algorithm == (Algorithm::Exact {}) {
+            self.keep_to_the_way(&parts)?;
         }
         self.state.adam.step(&mut self.state.theta, &self.grads, rate);
         Ok(Gradient {
-            divergence: parts[0].kl,
+            divergence: parts.iter().map(|p| p.kl).sum::<f64>() / parts.len() as f64,
             states: by_state(&seats[0], &found[0]),
             parts,
             played: None,
             norm,
             tokens: seats.iter().flatten().map(|b| b.pack.len() as u64).sum(),
         })
+    }
+
+    /// Counts the steps in a row that are worse than no training at all, and than where the phase began: what is to be
+    /// unlearnt may be worse for a while.
+    fn keep_to_the_way(&mut self, parts: &[Parts]) -> Result<()> {
+        let step = self.done();
+        let first = self.config.phase_at(step).is_some_and(|(_, within)| within == 0);
+        let steering = &mut self.state.steering;
+        let gap = |p: &Parts| p.objective - p.bare;
+        if first {
+            steering.start = parts.iter().map(gap).fold(0.0, f64::min);
+        }
+        let astray = |p: &&Parts| gap(p) < steering.start - WORSE * (p.best.abs() + p.bare.abs());
+        let Some(worst) = parts.iter().find(astray) else {
+            steering.astray = 0;
+            return Ok(());
+        };
+        steering.astray += 1;
+        if steering.astray < ASTRAY {
+            return Ok(());
+        }
+        let problem = format!(
+            "diverging: at step {} the objective is {:.3}, and for {ASTRAY} steps it was below the bare model's, now {:.3}; a \
+             lower rate may help",
+            step + 1,
+            worst.objective,
+            worst.bare
+        );
+        Err(Error::Training { problem })
     }
 
     /// Where the policy stands, without a step: on the full batch, where there are catalogue games.
@@ -61,15 +78,15 @@ impl Finetuning {
         let tasks: Vec<Task> = self.config.measured_at(step)?;
         let seats = seats(&self.model, &self.config, &tasks)?;
         let found = self.evaluate(&seats, phase, false)?;
-        Ok((found.iter().map(Parts::mean).collect(), by_state(&seats[0], &found[0])))
+        Ok((found.iter().map(|judged| mean(judged)).collect(), by_state(&seats[0], &found[0])))
     }
 
     /// The objective of every seat's decisions, and where wanted its gradient into `grads`.
-    fn evaluate(&mut self, seats: &[Vec<Batch>], phase: usize, gradient: bool) -> Result<Vec<Vec<Parts>>> {
+    fn evaluate(&mut self, seats: &[Vec<Batch>], phase: usize, gradient: bool) -> Result<Vec<Vec<Judged>>> {
         let groups = self.groups(seats, phase)?;
         let (n, width) = (self.decoder.n_params(), width(&self.config, &self.decoder));
         let c = &self.config;
-        let aim = if c.algorithm == Algorithm::Supervised { Aim::Labels } else { Aim::Objective };
+        let aim = if c.algorithm == (Algorithm::Supervised {}) { Aim::Labels } else { Aim::Objective };
         let terms = Terms { aim, beta: self.state.steering.beta, legality: c.legality };
         let mut found = Vec::new();
         for (i, (batches, groups)) in seats.iter().zip(&groups).enumerate() {
@@ -80,13 +97,13 @@ impl Finetuning {
             let of = |i: usize, logits: &mut [f32]| {
                 objective(&groups[i], &references[i], terms, 1.0 / weight, packs[i], logits)
             };
-            let parts: Vec<Vec<Parts>> = if gradient {
+            let judged: Vec<Vec<Judged>> = if gradient {
                 let grads = &mut self.grads[i * width..][..n];
                 self.shards.gradient(&self.decoder, theta, &packs, grads, |i, tape| of(i, &mut tape.logits))
             } else {
                 self.shards.forward(&self.decoder, theta, &packs, |i, tape| of(i, &mut tape.logits))
             };
-            found.push(parts.concat());
+            found.push(judged.concat());
         }
         Ok(found)
     }
@@ -136,22 +153,29 @@ impl Finetuning {
                 }
             }
         }
+        if !missing.is_empty() {
+            self.references.sync()?;
+        }
         let known = |name| self.references.get(name).expect("asked above").clone();
         Ok(batches.iter().map(|b| b.names.iter().map(known).collect()).collect())
     }
 }
 
+fn mean(judged: &[Judged]) -> Parts {
+    Parts::mean(judged.iter().map(|j| &j.parts))
+}
+
 /// Parts by game and state, games in order of their names.
-fn by_state(batches: &[Batch], parts: &[Parts]) -> Vec<StateParts> {
+fn by_state(batches: &[Batch], judged: &[Judged]) -> Vec<StateParts> {
     let mut found: BTreeMap<&str, Vec<(String, Vec<Parts>)>> = BTreeMap::new();
-    let mut parts = parts.iter();
+    let mut parts = judged.iter().map(|j| j.alone);
     for task in batches.iter().flat_map(|b| &b.tasks) {
         for (state, parts) in play::states(&task.game).into_iter().zip(parts.by_ref()) {
             let state = state_name(task, state);
             let of_game = found.entry(&task.name).or_default();
             match of_game.iter_mut().find(|(name, _)| *name == state) {
-                Some((_, all)) => all.push(*parts),
-                None => of_game.push((state, vec![*parts])),
+                Some((_, all)) => all.push(parts),
+                None => of_game.push((state, vec![parts])),
             }
         }
     }

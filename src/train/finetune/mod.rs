@@ -14,6 +14,7 @@ use super::objective::Parts;
 use super::plan::Plan;
 use super::sampled::Played;
 use super::shards::{Schedule, Shards};
+use crate::agent::Scenario;
 use crate::agent::prompt::options;
 use crate::engine::Model;
 use crate::game::{Player, State};
@@ -103,7 +104,7 @@ struct Gradient {
     played: Option<Played>,
     /// Largest norm before clipping.
     norm: f32,
-    /// Divergence that a target is compared with.
+    /// Divergence that a target is compared with: the learners' mean.
     divergence: f64,
     tokens: u64,
 }
@@ -119,6 +120,7 @@ impl Finetuning {
         // Labels that no answer can tell apart are found now rather than after the training.
         for task in config.tasks_at(0)? {
             options(model, &task.game)?;
+            Scenario::new(task.game).check()?;
         }
         let base = Decoder::frozen(model)?;
         let decoder = base.clone().with_lora(config.rank, config.alpha);
@@ -195,7 +197,7 @@ impl Finetuning {
         near || self.done() >= self.config.steps()
     }
 
-    /// Whether the last steps were worse than the bare model: no state to keep.
+    /// Whether the last step was worse than no training: no state to keep.
     #[must_use]
     pub fn astray(&self) -> bool {
         self.state.steering.astray > 0
@@ -229,10 +231,19 @@ impl Finetuning {
         };
         let rate = self.config.rate_at(step);
         let beta = self.state.steering.beta;
-        let gradient = match self.config.algorithm {
-            Algorithm::Exact | Algorithm::Supervised => self.exact(phase, rate)?,
-            Algorithm::Reinforce(_) | Algorithm::Ppo(_) => self.sampled(phase, rate)?,
+        // Of several optimiser steps the last may fail.
+        let before = (self.config.algorithm.epochs() > 1).then(|| self.state.clone());
+        let steering = self.state.steering;
+        let found = match self.config.algorithm {
+            Algorithm::Exact {} | Algorithm::Supervised {} => self.exact(phase, rate),
+            Algorithm::Reinforce(_) | Algorithm::Ppo(_) => self.sampled(phase, rate),
         };
+        let gradient = found.inspect_err(|_| {
+            if let Some(before) = before {
+                self.state = before;
+            }
+            self.state.steering = steering;
+        })?;
         self.state.tokens += gradient.tokens;
         self.steer(phase, &gradient);
         Ok(StepReport {
@@ -254,7 +265,9 @@ impl Finetuning {
         let steering = &mut self.state.steering;
         if let Some(kl) = self.config.kl_target {
             let error = (gradient.divergence / kl.target - 1.0).clamp(-0.2, 0.2);
-            steering.beta *= 1.0 + error / kl.horizon;
+            // A target out of reach would drive it to nothing, or to infinity.
+            let most = 1e3 * self.config.beta;
+            steering.beta = (steering.beta * (1.0 + error / kl.horizon)).clamp(1e-6 * most, most);
         }
         if let Some(stop) = self.config.early_stop
             && !gradient.parts.is_empty()
@@ -272,7 +285,11 @@ impl Finetuning {
         let norm = clip(&mut self.grads[learner * width..][..width], self.config.max_norm);
         if !objective.is_finite() || !norm.is_finite() {
             let step = self.done() + 1;
-            let problem = format!("the objective is {objective} at step {step}; a lower rate may help");
+            let (what, value) = match objective.is_finite() {
+                true => ("gradient's norm", f64::from(norm)),
+                false => ("objective", objective),
+            };
+            let problem = format!("the {what} is {value} at step {step}; a lower rate may help");
             return Err(Error::Training { problem });
         }
         Ok(norm)
@@ -296,16 +313,22 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha);
     let nodes = |batches: &[Batch]| batches.iter().map(|b| b.pack.len()).sum::<usize>();
     let mut largest = Vec::new();
+    let rounds = config.algorithm.rounds();
     for step in 0..STEPS.min(config.steps()) {
-        // Where answers are sampled, measuring is the larger part of a step's memory and not the smaller of its time.
-        let tasks = if config.algorithm.rounds().is_some() { config.measured_at(step) } else { config.tasks_at(step) };
+        let tasks = if rounds.is_some() { config.measured_at(step) } else { config.tasks_at(step) };
         for batches in seats(model, config, &tasks?)? {
             if nodes(&largest) < nodes(&batches) {
                 largest = batches;
             }
         }
     }
-    Ok(Plan::within(memory, &decoder, &packs(&largest), config.learners()))
+    let measured = Plan::within(memory, &decoder, &packs(&largest), config.learners());
+    let Some(rounds) = rounds else { return Ok(measured) };
+    // Sampled answers are learned from all at once; the state is kept for the case that the last of several steps fails.
+    let again = if config.algorithm.epochs() > 1 { 12 * config.learners() * width(config, &decoder) } else { 0 };
+    let learned = Plan::within(memory, &decoder, &[&sampled::largest(model, config, rounds)?], config.learners());
+    let plan = if learned.bytes > measured.bytes { learned } else { measured };
+    Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, ..plan })
 }
 
 /// What each learner is asked, a batch a shard: the tasks, and for a second learner the same games from the other side.

@@ -45,10 +45,18 @@ impl References {
         self.known.get(name)
     }
 
+    /// Puts what was kept onto the disk, for good: a resumed run must find the very same bits.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |(file, path)| file.sync_data().map_err(Error::io(path)))
+    }
+
     /// Keeps scores.
     ///
     /// # Errors
-    /// [`Error::Io`]; the scores are then known, but not in the file.
+    /// [`Error::Io`]; the scores are then not kept.
     pub fn put(&mut self, name: [u8; 32], scores: Vec<f64>) -> Result<()> {
         if let Some((file, path)) = &mut self.file {
             let mut record = name.to_vec();

@@ -7,8 +7,11 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::{Finetuning, Gradient, width};
 use crate::Result;
+use crate::agent::prompt::{encode, options, prompt};
 use crate::engine::{Model, Token};
-use crate::train::curriculum::{Algorithm, Ppo};
+use crate::game::{History, Profile};
+use crate::train::checkpoint::Moments;
+use crate::train::curriculum::{Algorithm, Ppo, TrainConfig};
 use crate::train::decoder::{Decoder, Pack};
 use crate::train::objective::{Read, Rows};
 use crate::train::sampled::episode::{Asked, draw_token};
@@ -38,7 +41,9 @@ impl Finetuning {
         }
         match self.config.algorithm {
             Algorithm::Ppo(p) => {
-                let scores: Vec<Vec<f64>> = rollouts.iter().map(|r| self.scaled(r)).collect();
+                let scaled =
+                    rollouts.iter().zip(&mut self.state.steering.rewards).map(|(r, moments)| scaled(r, moments));
+                let scores: Vec<Vec<f64>> = scaled.collect();
                 let beta = self.state.steering.beta;
                 let each = rollouts.iter().zip(&scores).map(|(r, scores)| ppo::targets(&p, beta, r, scores));
                 let targets: Vec<ppo::Targets> = each.collect();
@@ -59,7 +64,7 @@ impl Finetuning {
                 self.state.adam.step(&mut self.state.theta, &self.grads, rate);
             }
         }
-        let divergence = played[0].divergence;
+        let divergence = played.iter().map(|p| p.divergence).sum::<f64>() / learners as f64;
         Ok(Gradient { parts, states, played: played.first().copied(), norm, divergence, tokens })
     }
 
@@ -125,14 +130,6 @@ impl Finetuning {
         Ok(each.map(rollout).collect())
     }
 
-    /// Rewards by the mean and spread of all so far, these included (TRL's score scaling and normalisation).
-    fn scaled(&mut self, rollouts: &[Rollout]) -> Vec<f64> {
-        let moments = &mut self.state.steering.rewards;
-        rollouts.iter().for_each(|r| moments.add(r.reward));
-        let scale = moments.deviation() + f64::from(f32::EPSILON);
-        rollouts.iter().map(|r| (r.reward - moments.mean) / scale).collect()
-    }
-
     fn ppo_gradient(
         &mut self,
         p: &Ppo,
@@ -162,6 +159,22 @@ impl Finetuning {
         });
         self.checked(learner, 0.0)
     }
+}
+
+/// The pack of a step's samples, if they came to all states and were as long as they may be.
+pub(super) fn largest(model: &Model, config: &TrainConfig, rounds: usize) -> Result<Pack> {
+    let mut samples = Vec::new();
+    for task in config.tasks_at(0)? {
+        let options = options(model, &task.game)?;
+        let answer = options.into_iter().max_by_key(Vec::len).expect("a game has actions");
+        let states: Vec<Profile> = History::states(&task.game).collect();
+        for round in 0..rounds {
+            let state = Some(states[round % states.len()]);
+            let prompt = encode(model, &prompt(&task.game, state, task.style))?.tokens;
+            samples.push(Sample { prompt, answer: answer.clone(), action: None, reward: 0.0 });
+        }
+    }
+    Ok(pack(&samples).0)
 }
 
 /// An answer in the model's own words, at temperature 1 from the whole vocabulary: until it is a legal one, ends, or is as
@@ -216,6 +229,13 @@ fn after(
         rows
     });
     rows.into_iter().next().expect("one pack")
+}
+
+/// Rewards by the mean and spread of all so far, these included (TRL's score scaling and normalisation).
+fn scaled(rollouts: &[Rollout], moments: &mut Moments) -> Vec<f64> {
+    rollouts.iter().for_each(|r| moments.add(r.reward));
+    let scale = moments.deviation() + f64::from(f32::EPSILON);
+    rollouts.iter().map(|r| (r.reward - moments.mean) / scale).collect()
 }
 
 fn summary(samples: &[Sample], rollouts: &[Rollout]) -> Played {

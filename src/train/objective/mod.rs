@@ -19,6 +19,7 @@ use self::repeated::Repeated;
 use super::decoder::Pack;
 use crate::engine::Token;
 pub use crate::engine::score::softmax;
+use crate::game::argmax_set;
 
 /// One decision in a batch: where its scores are read, and what its actions are worth.
 #[derive(Debug, Clone)]
@@ -182,6 +183,15 @@ pub fn optimum(reference: &[f64], rewards: &[f64], beta: f64) -> Vec<f64> {
     softmax(&reference.iter().zip(rewards).map(|(p, r)| p.ln() + r / beta).collect::<Vec<_>>())
 }
 
+/// What is said of a decision.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judged {
+    /// Its part in the objective of all.
+    pub parts: Parts,
+    /// Of the state by itself, however often play comes there: what it is worth from there on.
+    pub alone: Parts,
+}
+
 /// The objective over a pack's groups, decision by decision; the logits are replaced by the gradient of its negative,
 /// scaled by `scale`. `references` are the bare model's scores, a decision each.
 ///
@@ -194,7 +204,7 @@ pub fn objective(
     scale: f64,
     pack: &Pack,
     logits: &mut [f32],
-) -> Vec<Parts> {
+) -> Vec<Judged> {
     let mut rows = Rows::new(pack, logits);
     let mut all = Vec::new();
     let mut references = references.iter();
@@ -220,7 +230,7 @@ pub fn objective(
             let (reward, value) = (mean(&d.rewards), mean(&stake.values));
             let w = d.weight;
             let labels = stake.labels();
-            all.push(Parts {
+            let parts = Parts {
                 weight: w,
                 reward: stake.weight * reward,
                 best: stake.best,
@@ -230,7 +240,12 @@ pub fn objective(
                 legality: w * legal,
                 objective: stake.weight * (reward - terms.beta * kl) + w * terms.legality * legal.ln(),
                 bare: stake.bare + w * terms.legality * mass(bare[i]).ln(),
-            });
+            };
+            let alone = match stake.alone {
+                None => parts,
+                Some([reward, best]) => Parts { reward: w * reward, best: w * best, kl: w * kl, ..parts },
+            };
+            all.push(Judged { parts, alone });
             for (a, reads) in d.reads.iter().enumerate() {
                 let pull = match terms.aim {
                     // dJ/dS(a) = d pi(a) [Q(a) - beta ln(pi/ref)(a) - E(the same)] + w lambda pi(a), as
@@ -264,6 +279,8 @@ pub struct Stake {
     pub best: f64,
     /// The state's part in the bare model's expected reward, weighted.
     pub bare: f64,
+    /// In repeated play: the discounted reward a round from this state on, of the policy and of the best one.
+    pub alone: Option<[f64; 2]>,
 }
 
 impl Stake {
@@ -275,15 +292,13 @@ impl Stake {
             worth: d.rewards.clone(),
             best: d.weight * d.rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             bare: d.weight * reference.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>(),
+            alone: None,
         }
     }
 
     /// The best actions, each as likely as the others.
     fn labels(&self) -> Vec<f64> {
-        const TIE: f64 = 1e-9;
-        let most = self.worth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let top: Vec<bool> = self.worth.iter().map(|w| *w > most - TIE).collect();
-        let share = 1.0 / top.iter().filter(|t| **t).count() as f64;
-        top.into_iter().map(|top| if top { share } else { 0.0 }).collect()
+        let best = argmax_set(&self.worth);
+        (0..self.worth.len()).map(|a| if best.contains(&a) { 1.0 / best.len() as f64 } else { 0.0 }).collect()
     }
 }

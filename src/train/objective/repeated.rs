@@ -32,13 +32,18 @@ impl Repeated {
     #[must_use]
     pub fn stakes(&self, decisions: &[Decision], policy: &[Vec<f64>], reference: &[Vec<f64>], beta: f64) -> Vec<Stake> {
         let (visits, values) = self.returns(decisions, policy, reference, beta);
+        let chain = Chain::new(&self.game, policy, &self.other, self.discount).expect("a decision for every state");
+        let mean = |policy: &[f64], d: &Decision| policy.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>();
+        let rounds: Vec<f64> = policy.iter().zip(decisions).map(|(policy, d)| mean(policy, d)).collect();
+        let own = chain.values(&rounds);
         let (best, worth) = self.best(decisions);
         let optimal = self.optimum(decisions, reference, beta);
         let (bare, _) = self.returns(decisions, reference, reference, beta);
         let each = visits.into_iter().zip(values).zip(optimal).zip(worth).enumerate();
         let stake = |(i, (((weight, values), optimum), worth)): (usize, _)| {
-            let reward: f64 = reference[i].iter().zip(&decisions[i].rewards).map(|(p, r)| p * r).sum();
-            Stake { weight, values, optimum, worth, best: best[i] * self.start[i], bare: bare[i] * reward }
+            let bare = bare[i] * mean(&reference[i], &decisions[i]);
+            let alone = Some([own[i], best[i]]);
+            Stake { weight, values, optimum, worth, best: best[i] * self.start[i], bare, alone }
         };
         each.map(stake).collect()
     }

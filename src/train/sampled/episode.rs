@@ -2,13 +2,14 @@
 
 use rand::{Rng, RngExt};
 
-use crate::Result;
 use crate::agent::prompt::{Style, encode, options, prompt};
 use crate::engine::score::log_sum_exp;
 use crate::engine::{Model, Token};
-use crate::game::{ActionId, MatrixGame, Player, Profile, Strategy};
+use crate::game::{ActionId, MatrixGame, Player, Profile, Strategy, draw};
 use crate::moral::Mixture;
 use crate::train::curriculum::Opponent;
+use crate::train::decoder::MAX_POSITIONS;
+use crate::{Error, Result};
 
 /// An answer, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +50,8 @@ pub struct Asked<'a> {
 /// (as in the published code).
 ///
 /// # Errors
-/// [`crate::Error::Game`] for an opponent or reward that does not fit the game, [`crate::Error::Template`], and what
-/// `answer` returns.
+/// [`Error::Game`] for an opponent or reward that does not fit the game, [`Error::Template`], [`Error::PromptTooLong`], and
+/// what `answer` returns.
 pub fn play<R: Rng>(
     model: &Model,
     game: &MatrixGame,
@@ -66,7 +67,7 @@ pub fn play<R: Rng>(
     let own = rng.random_range(0..game.count(Player::Row));
     let other = match opponent {
         Opponent::Scripted(Strategy::AlwaysCooperate | Strategy::AlwaysDefect) => {
-            draw(&opponent.policy(game, None)?, rng)
+            draw(&opponent.policy(game, None)?, rng.random())
         }
         _ => rng.random_range(0..game.count(Player::Column)),
     };
@@ -77,14 +78,18 @@ pub fn play<R: Rng>(
         for (seat, game) in seats.iter().enumerate() {
             let seen = if seat == 0 { last } else { Profile { own: last.other, other: last.own } };
             let prompt = encode(model, &prompt(game, Some(seen), styles(rng)))?.tokens;
+            let tokens = prompt.len() + options[seat].iter().map(Vec::len).max().unwrap_or(0);
+            let context = model.shape().context.min(MAX_POSITIONS);
+            if tokens > context {
+                return Err(Error::PromptTooLong { tokens, context });
+            }
             let answer = answer(&Asked { seat, prompt: &prompt, options: &options[seat] }, rng)?;
             let action = options[seat].iter().position(|option| *option == answer);
             moves.push((seen, action));
             samples[seat].push(Sample { prompt, answer, action, reward: 0.0 });
         }
-        if let Opponent::Learner = opponent {
-        } else {
-            let action = draw(&opponent.policy(game, Some(last))?, rng);
+        if *opponent != Opponent::Learner {
+            let action = draw(&opponent.policy(game, Some(last))?, rng.random());
             moves.push((Profile { own: last.other, other: last.own }, Some(action)));
         }
         // Whoever says nothing legal is taken to do again what it did last.
@@ -98,19 +103,6 @@ pub fn play<R: Rng>(
         last = Profile { own, other };
     }
     Ok(samples)
-}
-
-/// An index drawn with these probabilities.
-fn draw(probabilities: &[f64], rng: &mut impl Rng) -> usize {
-    let mut left: f64 = rng.random();
-    for (i, p) in probabilities.iter().enumerate() {
-        left -= p;
-        if left < 0.0 {
-            return i;
-        }
-    }
-    // Rounding may leave a little over.
-    probabilities.iter().rposition(|p| *p > 0.0).unwrap_or(0)
 }
 
 /// A token drawn from the whole vocabulary at temperature 1.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use plotters::prelude::*;
 use probity::engine::files::write_whole;
-use probity::train::finetune::StepReport;
+use probity::train::finetune::{StateParts, StepReport};
 
 /// A line of a panel: its name, its colour in the picture, and its points by step.
 pub struct Line {
@@ -42,19 +42,21 @@ pub struct Curves {
     pub switches: Vec<f64>,
     /// The last report, and the seconds its step took.
     pub last: Option<(StepReport, f64)>,
+    /// The last measurement by game and state.
+    pub states: Vec<StateParts>,
     phase: u64,
 }
 
-/// Where a panel's line is found in a report's JSON.
+/// Where a panel's line is found in a report's JSON; noisy ones first, to lie below the others.
 const LINES: [(usize, &str, &str, RGBColor); 8] = [
-    (0, "expected", "/reward", RGBColor(38, 110, 170)),
+    (0, "in play", "/played/reward", RGBColor(235, 205, 180)),
     (0, "best possible", "/best", RGBColor(170, 170, 170)),
-    (0, "in play", "/played/reward", RGBColor(200, 120, 60)),
+    (0, "expected", "/reward", RGBColor(38, 110, 170)),
     (1, "divergence", "/kl", RGBColor(38, 110, 170)),
     (2, "to the optimum", "/distance", RGBColor(38, 110, 170)),
     (2, "not the best action", "/miss", RGBColor(200, 120, 60)),
+    (3, "illegal in play", "/played/illegal", RGBColor(235, 205, 180)),
     (3, "legality mass", "/legality", RGBColor(38, 110, 170)),
-    (3, "illegal in play", "/played/illegal", RGBColor(200, 120, 60)),
 ];
 
 impl Curves {
@@ -70,7 +72,8 @@ impl Curves {
         for (at, name, _, colour) in LINES {
             panels[at].lines.push(Line { name, colour, points: Vec::new() });
         }
-        let mut curves = Self { name: name.into(), total, panels, switches: Vec::new(), last: None, phase: 0 };
+        let mut curves =
+            Self { name: name.into(), total, panels, switches: Vec::new(), last: None, states: Vec::new(), phase: 0 };
         lines.iter().for_each(|line| curves.add(line));
         curves
     }
@@ -79,6 +82,9 @@ impl Curves {
     pub fn push(&mut self, report: &StepReport, seconds: f64) {
         self.add(&serde_json::to_value(report).expect("a report is plain data"));
         self.last = Some((report.clone(), seconds));
+        if !report.states.is_empty() {
+            self.states.clone_from(&report.states);
+        }
     }
 
     fn add(&mut self, line: &serde_json::Value) {
@@ -119,7 +125,13 @@ impl Curves {
                 .x_label_area_size(24)
                 .y_label_area_size(44)
                 .build_cartesian_2d(steps.clone(), low..high)?;
-            chart.configure_mesh().light_line_style(WHITE).x_labels(6).y_labels(5).draw()?;
+            chart
+                .configure_mesh()
+                .light_line_style(WHITE)
+                .x_labels(6)
+                .y_labels(5)
+                .x_label_formatter(&|x| format!("{x:.0}"))
+                .draw()?;
             for &step in &self.switches {
                 chart.draw_series(LineSeries::new([(step, low), (step, high)], RGBColor(210, 210, 210)))?;
             }

@@ -208,7 +208,7 @@ fn steps(
     while !training.finished() {
         let paused = args.pause_after.is_some_and(|n| training.done() - first >= n);
         if stop.load(Ordering::Relaxed) || paused {
-            keeper.save(training)?;
+            keeper.write(training)?;
             bar.abandon();
             drop(watch);
             curves.draw(&picture)?;
@@ -237,7 +237,7 @@ fn steps(
     }
     bar.finish_and_clear();
     drop(watch);
-    keeper.save(training)?;
+    keeper.write(training)?;
     curves.draw(&picture)?;
     Ok(Some(last))
 }
@@ -259,9 +259,14 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Writes a checkpoint, unless it is there already or training has gone astray: what was good before stays then.
+    /// Writes a checkpoint, unless training has gone astray: what was good before stays then.
     fn save(&mut self, training: &Finetuning) -> probity::Result<()> {
-        if training.astray() || self.step == Some(training.done()) {
+        if training.astray() { Ok(()) } else { self.write(training) }
+    }
+
+    /// Writes a checkpoint, unless it is there already.
+    fn write(&mut self, training: &Finetuning) -> probity::Result<()> {
+        if self.step == Some(training.done()) {
             return Ok(());
         }
         training.state().write(self.path, &training.config, training.model().fingerprint())?;
@@ -275,7 +280,9 @@ impl Keeper<'_> {
         if let Err(e) = self.save(training) {
             return e;
         }
-        let kept = self.step.map_or("no step was good".into(), |step| format!("the checkpoint is that of step {step}"));
+        let kept = self
+            .step
+            .map_or("there was no checkpoint yet".into(), |step| format!("the checkpoint is that of step {step}"));
         Error::Training { problem: format!("{problem}; {kept}") }
     }
 }

@@ -76,21 +76,27 @@ fn chart(frame: &mut Frame<'_>, panel: &Panel, total: f64, area: Rect) {
             .data(&line.points)
     });
     let (low, high) = panel.range();
+    if !low.is_finite() {
+        return;
+    }
     let labels = |low: f64, high: f64, digits: usize| [low, high].map(|v| format!("{v:.digits$}"));
     let chart = Chart::new(lines.collect())
         .block(Block::bordered().title(panel.title))
         .x_axis(Axis::default().bounds([0.0, total]).labels(labels(0.0, total, 0)))
         .y_axis(Axis::default().bounds([low, high]).labels(labels(low, high, 2)))
-        .legend_position(Some(LegendPosition::TopRight));
+        .legend_position(Some(LegendPosition::TopRight))
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 1)));
     frame.render_widget(chart, area);
 }
 
 /// The last measurement by game: expected reward of the best there is, and the distance in every state.
 fn table(frame: &mut Frame<'_>, curves: &Curves, area: Rect) {
-    let Some((report, _)) = curves.last.as_ref().filter(|(report, _)| !report.states.is_empty()) else { return };
+    if curves.states.is_empty() {
+        return;
+    }
     let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
     let mut states: Vec<&str> = Vec::new();
-    for s in &report.states {
+    for s in &curves.states {
         if !states.contains(&s.state.as_str()) {
             states.push(&s.state);
         }
