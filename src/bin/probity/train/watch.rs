@@ -23,7 +23,10 @@ impl Watch {
     pub fn open() -> anyhow::Result<Self> {
         let terminal = Terminal::new(CrosstermBackend::new(stderr()))?;
         execute!(stderr(), EnterAlternateScreen)?;
-        Ok(Self { terminal })
+        // From here on leaving is the drop's work.
+        let mut watch = Self { terminal };
+        watch.terminal.clear()?;
+        Ok(watch)
     }
 
     pub fn draw(&mut self, curves: &Curves) -> anyhow::Result<()> {
