@@ -87,7 +87,9 @@ fn the_gradient_of_ppo() {
     let (pack, rollouts) = batch();
     let n = pack.outputs.len();
     let head = random(HIDDEN + 1, 3);
-    for (p, epoch) in [(Ppo::default(), 0.0), (Ppo { clip: 0.1, value_clip: 0.3, ..Ppo::default() }, 1.0)] {
+    // The value's error weighs enough to be seen.
+    let heavy = Ppo { value_weight: 3.0, ..Ppo::default() };
+    for (p, epoch) in [(heavy, 0.0), (Ppo { clip: 0.1, value_clip: 0.3, ..heavy }, 1.0)] {
         let targets = ppo::targets(&p, 0.2, &rollouts, &[1.0, -1.5, 0.2, 0.4]);
         let (logits, normed) = (random(n * VOCABULARY, 1), random(n * HIDDEN, 2));
         // At the policy that sampled, no ratio is clipped; elsewhere some are.
@@ -323,6 +325,21 @@ fn sampled_runs_resume_bit_for_bit() {
         assert_eq!(trained.len(), config.learners());
         assert!(trained.iter().all(|t| t.steps == 8 && t.theta.len() == t.decoder.n_params()));
     }
+}
+
+/// Of two optimiser steps on the same samples the second finds no numbers any more: nothing is left of the first.
+#[test]
+fn a_step_that_fails_half_way_leaves_nothing() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let config = TrainConfig::from_toml(&CONFIG.replace("rate = 0.003", "rate = 1e30")).unwrap();
+    let mut run = Finetuning::new(&model, config, Schedule::Wide).unwrap();
+    let before = run.state().clone();
+    let error = run.step().unwrap_err().to_string();
+    assert!(error.contains("at step 1") && error.contains("a lower rate may help"), "{error}");
+    let after = run.state();
+    assert!(before.theta == after.theta && before.adam.m == after.adam.m && before.adam.v == after.adam.v);
+    assert_eq!((before.adam.step, before.steering), (after.adam.step, after.steering));
 }
 
 #[test]
