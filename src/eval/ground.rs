@@ -9,7 +9,7 @@ use crate::agent::policy::{PolicyOptions, Tilt};
 use crate::agent::prompt::{Style, encode, prompt};
 use crate::agent::{Agent, Scenario};
 use crate::engine::{Adapter, ContextOptions, Model};
-use crate::game::{History, MatrixGame, fair_coin};
+use crate::game::{History, MatrixGame, argmax_set, fair_coin};
 use crate::moral::{EVALUATION_XI, ILLEGAL, Reward, Weighting, expected_regrets};
 
 /// Where policies are measured. Every state of every game in every style counts the same, against a fair coin.
@@ -84,8 +84,6 @@ impl Ground {
     }
 
     fn of_game(&self, model: &Model, agent: &mut Agent) -> Result<Figures> {
-        /// Rewards this close are alike.
-        const TIE: f64 = 1e-9;
         let Scenario { game, style, preamble, .. } = agent.scenario().clone();
         let states: Vec<_> = History::states(&game).collect();
         let share = 1.0 / states.len() as f64;
@@ -97,12 +95,12 @@ impl Ground {
             figures.seconds += share * begin.elapsed().as_secs_f64();
             let policy = decision.policy();
             let values = self.reward.expected(&game, Some(state), &fair_coin(&game))?;
-            let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            for (p, v) in policy.iter().zip(&values) {
+            let best = argmax_set(&values);
+            for (a, (p, v)) in policy.iter().zip(&values).enumerate() {
                 figures.reward += share * p * v;
-                figures.miss += if *v < best - TIE { share * p } else { 0.0 };
+                figures.miss += if best.contains(&a) { 0.0 } else { share * p };
             }
-            figures.best += share * best;
+            figures.best += share * values[best[0]];
             figures.legality_mass += share * decision.legality_mass;
             let asked = prompt(&game, Some(state), style).after(&preamble);
             figures.prompt_tokens += share * encode(model, &asked)?.tokens.len() as f64;

@@ -45,7 +45,7 @@ pub const RECIPES: [(&str, &str); 12] = [
     ("paper-ppo", include_str!("../../../../configs/paper-ppo.toml")),
 ];
 
-/// Train a moral LoRA adapter, with exact gradients.
+/// Train a moral LoRA adapter: with exact gradients, or on sampled answers, as the paper does.
 ///
 /// The run folder keeps the resolved config, a line of JSON a step, curves and a checkpoint; an interrupted run goes on with
 /// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
