@@ -24,7 +24,7 @@ use probity::engine::{Model, ModelOptions, Token};
 use probity::game::{History, Named, fair_coin};
 use probity::moral::{Framework, Reward};
 use probity::train::objective::{Aim, Decision, Group, Question, Terms, objective, push};
-use probity::train::{Adam, Decoder, Pack, Schedule, Shards};
+use probity::train::{Adam, Decoder, LINEARS, Pack, Schedule, Shards};
 use serde_json::{Value, json};
 
 const RANK: usize = 16;
@@ -228,7 +228,7 @@ struct Ours {
 
 impl Ours {
     fn new(model: &Model, schedule: Schedule) -> Result<Self, Box<dyn Error>> {
-        let decoder = Decoder::frozen(model)?.with_lora(RANK, 2.0 * RANK as f32);
+        let decoder = Decoder::frozen(model)?.with_lora(RANK, 2.0 * RANK as f32, &LINEARS);
         let mut random = random::SplitMix(1);
         let theta: Vec<f32> = (0..decoder.n_params()).map(|_| 0.02 * (random.unit() - 0.5)).collect();
         let adam = Adam::new(theta.len(), 0.98, 0.0);

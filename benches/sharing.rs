@@ -11,7 +11,7 @@ use common::{Rounds, seconds};
 use plotters::prelude::*;
 use probity::engine::Token;
 use probity::engine::{Model, ModelOptions};
-use probity::train::{Decoder, Pack, Schedule, Shards};
+use probity::train::{Decoder, LINEARS, Pack, Schedule, Shards};
 
 const SEQUENCES: i32 = 16;
 const LENGTH: i32 = 256;
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let options = ModelOptions { vocab_only: true, ..ModelOptions::default() };
     let model = Model::open(&root.join("models/default.gguf"), options, |_| true)?;
-    let decoder = Decoder::frozen(&model)?.with_lora(16, 32.0);
+    let decoder = Decoder::frozen(&model)?.with_lora(16, 32.0, &LINEARS);
     let theta = vec![0.01; decoder.n_params()];
     let packs: Vec<(String, Pack)> = SHARED.iter().map(|&s| (format!("{s} shared"), pack(s))).collect();
     let mut rounds = Rounds::new();

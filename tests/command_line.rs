@@ -331,13 +331,18 @@ fn adapters_travel() {
     // Merged matrices are F16 here, so that the base's activations are rounded to F16 and not to int8.
     done(&["merge", "deontological", "--into-model", "--type", "f16", "--out", &merged]);
     close(&policy(&["--model", &merged]), &shipped, 0.05);
+    // Weights that are no numbers any more: the file that was there stays.
+    let before = fs::read(&merged).unwrap();
+    let broken = probity(&["merge", "deontological:1e30", "--into-model", "--type", "f16", "--out", &merged]);
+    assert!(!broken.status.success() && err(&broken).contains("the merged model"), "{}", err(&broken));
+    assert!(fs::read(&merged).unwrap() == before && fs::read_dir(folder.path()).unwrap().count() == 4);
     for (args, said) in [
         (&["merge", "deontological", "--into-model", "--type", "IQ2_XS", "--out", &half][..], "calibration"),
         (&["merge", "nobody", "--out", &half], "neither a file nor built in"),
         // The same shape, and yet another model.
         (&["export", "deontological", "--model", &merged, "--out", &peft], "the model is"),
         (&["import", &at("nothing"), "--out", &half], "adapter_config.json"),
-        (&["import", &peft, "--type", "q4_0", "--out", &half], "q8_0"),
+        (&["import", &peft, "--precision", "q4_0", "--out", &half], "q8_0"),
     ] {
         let output = probity(args);
         assert!(output.status.code() == Some(2) && err(&output).contains(said), "{args:?}: {}", err(&output));
@@ -432,12 +437,40 @@ fn the_papers_algorithm_runs() {
     assert!(output.status.success(), "{}", err(&output));
     let first: Value = serde_json::from_str(out(&output).lines().next().unwrap()).unwrap();
     assert!(first["played"]["illegal"].is_number() && first["miss"].is_number(), "{first}");
-    assert!(out(&probity(&["inspect", file.to_str().unwrap()])).contains("trained on utilitarian for 3 steps"));
+    assert!(out(&probity(&["inspect", file.to_str().unwrap()])).contains("trained on utilitarian (ppo) for 3 steps"));
     let refused =
         probity(&["train", "--recipe", "game-then-utilitarian", "--reward", "game", "--out", "/tmp/never.gguf"]);
     assert!(refused.status.code() == Some(2) && err(&refused).contains("with 2 phases"), "{}", err(&refused));
     let blind = probity(&["train", "--recipe", "game", "--watch", "--out", "/tmp/never.gguf"]);
     assert!(blind.status.code() == Some(2) && err(&blind).contains("terminal"), "{}", err(&blind));
+}
+
+#[test]
+fn a_failed_run_leaves_a_checkpoint_that_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = short_recipe(folder.path(), 6);
+    let run = |rate: &str, more: &[&str]| {
+        let run = ["train", "--config", &config, "--rate", rate, "--run", &at(rate), "--out", &at("mine.gguf")];
+        probity(&[&run, more].concat())
+    };
+    // The first step ends in parameters that give no numbers; the second finds that out.
+    for more in [&[][..], &["--resume"]] {
+        let output = run("1e30", more);
+        let said = err(&output);
+        assert!(
+            output.status.code() == Some(1) && said.contains("at step 2") && said.contains("that of step 0"),
+            "{said}"
+        );
+    }
+    assert!(!folder.path().join("mine.gguf").exists() && folder.path().join("1e30/curves.svg").exists());
+    // A run that goes well keeps the one before the newest; where it is killed between them, either is there.
+    assert!(run("0.001", &["--pause-after", "3"]).status.success());
+    let (newest, good) = (folder.path().join("0.001/checkpoint.bin"), folder.path().join("0.001/checkpoint.good.bin"));
+    assert!(newest.exists() && good.exists());
+    fs::rename(&newest, newest.with_extension("next.bin")).unwrap();
+    let output = run("0.001", &["--resume"]);
+    assert!(output.status.success() && out(&output).contains("6 steps"), "{}", err(&output));
 }
 
 #[test]

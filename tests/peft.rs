@@ -217,6 +217,11 @@ fn what_is_no_plain_lora_is_refused_by_name() {
         ("use_dora", true.into(), "use_dora"),
         ("bias", "all".into(), "biases"),
         ("modules_to_save", serde_json::json!(["lm_head"]), "modules_to_save"),
+        ("what_comes_next", 1.into(), "what_comes_next is set"),
+        ("init_lora_weights", "pissa".into(), "\"pissa\", which changes the base"),
+        ("task_type", "SEQ_CLS".into(), "expected \"CAUSAL_LM\""),
+        ("alpha_pattern", serde_json::json!({ "layers\\.\\d+\\.self_attn\\.q_proj": 3200 }), "alpha_pattern"),
+        ("alpha_pattern", serde_json::json!({ "q_proj": 8, "self_attn.q_proj": 16 }), "one for a module"),
         ("r", 8.into(), "expected [8,"),
         ("r", "four".into(), config),
     ] {

@@ -10,7 +10,7 @@ use probity::engine::Token;
 use probity::engine::preflight::{Architecture, ModelShape, Rotation};
 use probity::train::init::{init, normal};
 use probity::train::objective::{Aim, Group, Question, Terms, all_scores, objective, push};
-use probity::train::{Decoder, Pack, Schedule, Shards, Tape};
+use probity::train::{Decoder, LINEARS, Pack, Schedule, Shards, Tape};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -103,7 +103,7 @@ fn every_tensor_of_every_architecture() {
             window.tokens = 3;
         }
         shape.n_vocab = 11;
-        let decoder = Decoder::trained(&shape).with_lora(3, 6.0);
+        let decoder = Decoder::trained(&shape).with_lora(3, 6.0, &LINEARS);
         let base = decoder.base_tensors().iter().map(|(_, _, r)| r.end).max().unwrap();
         let mut theta = common::lively(&decoder, 3);
         let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -114,7 +114,7 @@ fn every_tensor_of_every_architecture() {
 
 #[test]
 fn every_lora_pair() {
-    let decoder = Decoder::trained(&shape(2, true)).with_lora(3, 6.0);
+    let decoder = Decoder::trained(&shape(2, true)).with_lora(3, 6.0, &LINEARS);
     let base = decoder.base_tensors().iter().map(|(_, _, r)| r.end).max().unwrap();
     let mut theta = init(&decoder, 4);
     let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -209,7 +209,7 @@ fn the_objective_against_pytorch() {
         n_vocab: r.shape.vocabulary,
         tied: true,
     };
-    let decoder = Decoder::trained(&shape).with_lora(r.shape.rank, r.shape.alpha);
+    let decoder = Decoder::trained(&shape).with_lora(r.shape.rank, r.shape.alpha, &LINEARS);
     let names = parameter_names(&decoder);
     assert_eq!(names.len(), r.parameters.len());
     let mut theta = vec![0.0; decoder.n_params()];
@@ -263,7 +263,7 @@ fn parameter_names(decoder: &Decoder) -> Vec<(String, std::ops::Range<usize>)> {
 #[test]
 fn a_gradient_comes_in_beside_the_head() {
     for shape in common::architectures(64) {
-        let decoder = Decoder::trained(&shape).with_lora(3, 6.0);
+        let decoder = Decoder::trained(&shape).with_lora(3, 6.0, &LINEARS);
         let theta = common::lively(&decoder, 3);
         let mut pack = Pack::default();
         let nodes = pack.push(&[vec![5, 6, 7, 8], vec![5, 6, 9, 10]]);
@@ -304,7 +304,7 @@ fn a_gradient_comes_in_beside_the_head() {
 #[test]
 fn schedules_change_no_bit() {
     for shape in common::architectures(256) {
-        let decoder = Decoder::trained(&shape).with_lora(3, 6.0);
+        let decoder = Decoder::trained(&shape).with_lora(3, 6.0, &LINEARS);
         let theta = common::lively(&decoder, 3);
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let mut word = || rng.random_range(0..shape.n_vocab as Token);

@@ -11,7 +11,7 @@ use probity::engine::gguf::GgmlType;
 use probity::engine::numeric::{Matrix, MatrixMut, product};
 use probity::train::export::write_model;
 use probity::train::plan::Plan;
-use probity::train::{Decoder, Pack, Schedule, Shards};
+use probity::train::{Decoder, LINEARS, Pack, Schedule, Shards};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -71,7 +71,7 @@ fn a_step_takes_the_memory_that_was_planned() {
         for schedule in [Schedule::Wide, Schedule::Narrow] {
             let before = NOW.load(Ordering::Relaxed);
             PEAK.store(before, Ordering::Relaxed);
-            let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0);
+            let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0, &LINEARS);
             let plan = Plan::of(&decoder, &asked, schedule, 1);
             // Parameters, two moments, and the gradient.
             let mut vectors = [0; 4].map(|_| vec![0.01_f32; decoder.n_params()]);

@@ -18,7 +18,7 @@ use probity::train::export::write_model;
 use probity::train::init::normal;
 use probity::train::labels::Split;
 use probity::train::objective::{Question, all_scores, push};
-use probity::train::{Decoder, Pack, Tape};
+use probity::train::{Decoder, LINEARS, Pack, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -59,7 +59,7 @@ fn gaps(ty: GgmlType) -> [f64; 2] {
     let model = common::open(&path);
     let base = Decoder::frozen(&model).unwrap();
     let bare = largest_gap(&model, None, &base, &[], 200);
-    let decoder = base.with_lora(4, 8.0);
+    let decoder = base.with_lora(4, 8.0, &LINEARS);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let theta: Vec<f32> = (0..decoder.n_params()).map(|_| 0.03 * normal(&mut rng)).collect();
     let adapter = folder.path().join("adapter.gguf");
@@ -90,7 +90,7 @@ fn random_gaps(shape: &ModelShape, ty: &str, prompts: usize) -> [f64; 3] {
     assert_eq!(model.shape(), shape);
     let base = Decoder::frozen(&model).unwrap();
     let bare = largest_gap(&model, None, &base, &[], prompts);
-    let decoder = base.with_lora(4, 8.0);
+    let decoder = base.with_lora(4, 8.0, &LINEARS);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let theta: Vec<f32> = (0..decoder.n_params()).map(|_| 0.03 * normal(&mut rng)).collect();
     let adapter = folder.path().join("adapter.gguf");

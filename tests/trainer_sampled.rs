@@ -313,9 +313,9 @@ fn sampled_runs_resume_bit_for_bit() {
         }
         assert!(whole.finished() && reports[7].beta != reports[0].beta);
         let file = folder.path().join("checkpoint.bin");
-        first.state().write(&file, &config, model.fingerprint()).unwrap();
+        first.state().write(&file, &config, model.content().unwrap()).unwrap();
         let mut second = Finetuning::new(&model, config.clone(), Schedule::Narrow).unwrap();
-        second.resume(Checkpoint::read(&file, &config, model.fingerprint()).unwrap());
+        second.resume(Checkpoint::read(&file, &config, model.content().unwrap()).unwrap());
         assert_eq!(second.done(), 5);
         for report in &reports[5..] {
             assert_eq!(second.step().unwrap(), *report);

@@ -15,6 +15,7 @@ use probity::train::Schedule;
 use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::{Opponent, Styles, Task, TrainConfig};
 use probity::train::finetune::{Batch, Finetuning, References};
+use probity::train::lora::AdapterWeights;
 use probity::train::objective::Parts;
 use probity::train::pretrain::{Pretraining, open_vocabulary};
 
@@ -61,8 +62,8 @@ fn a_resumed_run_is_the_run() {
             first.step().unwrap();
         }
     }
-    first.state().write(&file, &config, model.fingerprint()).unwrap();
-    let saved = Checkpoint::read(&file, &config, model.fingerprint()).unwrap();
+    first.state().write(&file, &config, model.content().unwrap()).unwrap();
+    let saved = Checkpoint::read(&file, &config, model.content().unwrap()).unwrap();
     // Where there is less memory, too.
     let mut second = Finetuning::new(&model, config.clone(), Schedule::Narrow).unwrap();
     second.resume(saved);
@@ -75,17 +76,17 @@ fn a_resumed_run_is_the_run() {
 
     let refused = |config: &TrainConfig, base: &str| Checkpoint::read(&file, config, base).unwrap_err().to_string();
     let other = TrainConfig { beta: 0.3, ..config.clone() };
-    assert!(refused(&other, model.fingerprint()).contains("beta differs"));
+    assert!(refused(&other, model.content().unwrap()).contains("beta differs"));
     assert!(refused(&config, "another").contains("another base model"));
     let bytes = fs::read(&file).unwrap();
     for at in [0, 9, 60, bytes.len() / 2, bytes.len() - 1] {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
         fs::write(&file, damaged).unwrap();
-        assert!(refused(&config, model.fingerprint()).contains("was changed"), "byte {at}");
+        assert!(refused(&config, model.content().unwrap()).contains("was changed"), "byte {at}");
     }
     fs::write(&file, &bytes[..bytes.len() - 5]).unwrap();
-    assert!(refused(&config, model.fingerprint()).contains("was changed"));
+    assert!(refused(&config, model.content().unwrap()).contains("was changed"));
 }
 
 #[test]
@@ -142,8 +143,36 @@ fn pretraining_resumes_and_learns() {
 }
 
 #[test]
+fn only_what_is_targeted_gets_a_pair() {
+    let (_folder, path) = common::tiny(GgmlType::Q8_0);
+    let model = common::open(&path);
+    let text = CONFIG.replace("rank = 4", "rank = 4\ntargets = [\"ffn_down\", \"attn_q\"]");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Narrow).unwrap();
+    run.step().unwrap();
+    let before = run.measure().unwrap();
+    run.step().unwrap();
+    assert!(before[0].0.objective.is_finite() && before != run.measure().unwrap());
+    let trained = AdapterWeights::of(&run.finish().unwrap()[0]);
+    let targets: Vec<&str> = trained.pairs.iter().map(|p| p.target.as_str()).collect();
+    assert_eq!(targets[..3], ["blk.0.attn_q.weight", "blk.0.ffn_down.weight", "blk.1.attn_q.weight"]);
+    assert_eq!(targets.len(), 2 * model.shape().n_layer);
+    assert!(trained.pairs.iter().all(|p| p.b.iter().any(|&x| x != 0.0)), "every pair has learnt something");
+}
+
+#[test]
 fn configs_that_cannot_be() {
     let refused = |from: &str, to: &str| TrainConfig::from_toml(&CONFIG.replace(from, to)).unwrap_err().to_string();
+    let targets = "rank = 4\ntargets = [\"attn_q\", \"lm_head\"]";
+    assert!(refused("rank = 4", targets).contains("expected some of attn_q, attn_k"));
+    assert!(refused("rank = 4", "rank = 4\ntargets = []").starts_with("targets: []"));
+    let three = "labels = { fixed = [\"a\", \"b\", \"c\"] }";
+    assert!(refused("labels = \"pool\"", three).contains("expected two labels"));
+    let more = "opponent = { memory-one = [0.0, 0.0, 0.0, 0.0, 0.0], memory = 2 }";
+    assert!(refused("opponent = \"random\"", more).contains("and nothing else"));
+    let six = "opponent = { memory-one = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0] }";
+    assert!(refused("opponent = \"random\"", six).contains("6 probabilities, expected five"));
+    assert!(refused("seed = 3", "seed = 3\nalgorithm = \"ppo\"").contains("such as { name = \"ppo\""));
+    assert!(refused("beta = 0.2", "beta = 1e-300").contains("from 1e-6 to 1e6"));
     assert!(refused("rank = 4", "rank = 0").starts_with("rank: 0, expected 1 to 512"));
     assert!(refused("beta = 0.2", "beta = 0.0").starts_with("beta: 0"));
     assert!(refused("rate = 0.01", "rate = nan").starts_with("rate: NaN"));

@@ -38,8 +38,14 @@ pub struct Manifest {
     pub name: String,
     /// Fingerprint of the model it was trained on.
     pub base: String,
+    /// [`Model::content`] of that model; empty in older files. Checked where there is time for it: by `verify`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub base_content: String,
     /// The rewards it was trained on, first to last; more than one where the reward was switched.
     pub rewards: Vec<Mixture>,
+    /// How it was trained: `exact`, `supervised`, `reinforce` or `ppo`; empty where that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub algorithm: String,
     /// Weight of the divergence from the bare model.
     pub beta: f64,
     /// The games of the curriculum, in words.

@@ -184,8 +184,9 @@ pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
 /// Tokens of each of the row player's labels as an answer, terminator included.
 ///
 /// # Errors
-/// [`Error::Template`] when two labels become the same tokens.
+/// [`Error::Option`] for a label without tokens, and two that become the same ones.
 pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Vec<Token>>> {
+    let bad = |given, expected: &str| Error::Option { name: "labels", given, expected: expected.into() };
     let end = model.template().terminator(model);
     let options: Vec<Vec<Token>> = game
         .labels(Player::Row)
@@ -193,10 +194,13 @@ pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Vec<Token>>> {
         .map(|label| model.tokenize(label, false).into_iter().chain(end.iter().copied()).collect())
         .collect();
     for (i, option) in options.iter().enumerate() {
-        if option.len() <= end.len() || options[..i].contains(option) {
-            let label = &game.labels(Player::Row)[i];
-            let problem = format!("label {label:?} has no tokens of its own in this model's vocabulary");
-            return Err(Error::Template { problem });
+        let label = &game.labels(Player::Row)[i];
+        if option.len() <= end.len() {
+            return Err(bad(format!("{label:?}"), "labels that this model's vocabulary has tokens for"));
+        }
+        if let Some(same) = options[..i].iter().position(|other| other == option) {
+            let same = &game.labels(Player::Row)[same];
+            return Err(bad(format!("{same:?} and {label:?}"), "labels that are not the same tokens to this model"));
         }
     }
     Ok(options)

@@ -14,8 +14,9 @@ use crate::{Error, Result};
 /// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
 /// what a missing or half-applied adapter does.
 pub const TOLERANCE: f64 = 0.02;
-/// How far an adapter must move at least one recorded decision away from the bare model.
-pub const EFFECT: f64 = 0.05;
+/// How far an adapter must move at least one recorded decision away from the bare model. One that is not in force moves
+/// none of them by anything.
+pub const EFFECT: f64 = 1e-4;
 
 /// What a verification found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -38,6 +39,10 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     let manifest = Manifest::of(adapter.gguf())?
         .ok_or_else(|| bad("has no manifest, expected an adapter written by `probity train`".into()))?;
     manifest.check_for(adapter.model(), adapter.path())?;
+    if !manifest.base_content.is_empty() && manifest.base_content != adapter.model().content()? {
+        let problem = "the base model has changed since it was trained".into();
+        return Err(Error::AdapterMismatch { file: adapter.path().display().to_string(), problem });
+    }
     if manifest.self_test.is_empty() {
         return Err(bad("its manifest records no decisions to check".into()));
     }
@@ -68,7 +73,7 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     }
     if found.effect < EFFECT {
         let effect = found.effect;
-        return Err(bad(format!("moves no probability by more than {effect:.4}, expected at least {EFFECT}")));
+        return Err(bad(format!("moves no probability by more than {effect:.6}, expected at least {EFFECT}")));
     }
     Ok(found)
 }

@@ -5,7 +5,7 @@ use std::io::{BufReader, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -43,6 +43,7 @@ struct Inner {
     file: File,
     path: PathBuf,
     fingerprint: String,
+    content: OnceLock<String>,
     template: chat::Template,
     options: ModelOptions,
     /// llama.cpp walks the model's adapter list whenever a context is made or reserved; loading or freeing an adapter
@@ -100,7 +101,9 @@ impl Model {
         let template = chat::Template::of(&gguf)?;
         let adapters = RwLock::new(());
         let path = path.to_owned();
-        Ok(Self { inner: Arc::new(Inner { llama, gguf, shape, file, path, fingerprint, template, options, adapters }) })
+        let content = OnceLock::new();
+        let inner = Inner { llama, gguf, shape, file, path, fingerprint, content, template, options, adapters };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The checked header.
@@ -126,6 +129,32 @@ impl Model {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.inner.fingerprint
+    }
+
+    /// BLAKE3 of the whole file, hex: sees a change that the [`Model::fingerprint`]'s samples miss. The first call reads
+    /// the file, a second or so a few gigabytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn content(&self) -> Result<&str> {
+        const PIECE: u64 = 1 << 20;
+        if let Some(content) = self.inner.content.get() {
+            return Ok(content);
+        }
+        let (file, io) = (&self.inner.file, Error::io(&self.inner.path));
+        let mut hash = blake3::Hasher::new();
+        let mut read = || -> std::io::Result<()> {
+            let length = file.metadata()?.len();
+            let mut bytes = vec![0; PIECE.min(length) as usize];
+            for from in (0..length).step_by(PIECE as usize) {
+                let piece = &mut bytes[..PIECE.min(length - from) as usize];
+                file.read_exact_at(piece, from)?;
+                hash.update(piece);
+            }
+            Ok(())
+        };
+        read().map_err(io)?;
+        Ok(self.inner.content.get_or_init(|| hash.finalize().to_hex().to_string()))
     }
 
     /// How the model wants conversations written.

@@ -54,11 +54,12 @@ fn joint_payoffs(game: &MatrixGame) -> impl Iterator<Item = f64> {
         .map(|(r, c)| game.payoff(r, c).iter().sum())
 }
 
-/// Indices of the largest values, those within 1e-9 of it included.
+/// Indices of the largest values, those within 1e-9 of it included, or a share of 1e-9 where they are large.
 #[must_use]
 pub fn argmax_set(values: &[f64]) -> Vec<usize> {
     let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    values.iter().enumerate().filter(|(_, v)| best - **v <= 1e-9).map(|(i, _)| i).collect()
+    let margin = 1e-9 * best.abs().max(1.0);
+    values.iter().enumerate().filter(|(_, v)| best - **v <= margin).map(|(i, _)| i).collect()
 }
 
 /// The first action, in order of id, at which the cumulated probability passes `u` in 0..1.

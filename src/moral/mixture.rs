@@ -42,7 +42,7 @@ impl Mixture {
         self.0.iter().map(one).collect::<Vec<_>>().join(" + ")
     }
 
-    /// Checks every reward, and that there is one and its weight is a finite number above 0.
+    /// Checks every reward, and that there is one and its weight is a number above 0, at most 1e6.
     ///
     /// # Errors
     /// [`RewardError::Constant`] naming the first that is off.
@@ -53,8 +53,8 @@ impl Mixture {
         }
         for Share { reward, weight } in &self.0 {
             reward.check()?;
-            if !(weight.is_finite() && *weight > 0.0) {
-                return off(weight.to_string(), "a finite number above 0");
+            if !(*weight > 0.0 && *weight <= 1e6) {
+                return off(weight.to_string(), "a number above 0, at most 1e6");
             }
         }
         Ok(())

@@ -102,8 +102,10 @@ impl Framework {
     /// # Errors
     /// [`RewardError::Unknown`] listing the names there are.
     pub fn find(name: &str) -> Result<Self, RewardError> {
+        // Sums are also spelt with a plus, as adapters' names are.
+        let name = name.replace('+', "-");
         Self::ALL.into_iter().find(|f| f.name() == name).ok_or_else(|| RewardError::Unknown {
-            given: name.into(),
+            given: name.clone(),
             expected: Self::ALL.map(|f| f.name()).join(", "),
         })
     }

@@ -77,14 +77,12 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct Head {
     config: serde_json::Value,
-    /// Fingerprint of the model it trains on; empty for pretraining.
+    /// Content of the model it trains on; empty for pretraining.
     base: String,
     /// Version of the prompt's wording: the same config under another one is another run.
     prompt: u32,
     step: u64,
     tokens: u64,
-    /// Checkpoints of earlier versions have none.
-    #[serde(default)]
     steering: Steering,
     parameters: usize,
     beta1: f32,

@@ -9,13 +9,15 @@ use super::curriculum::{Labels, Precision, Styles};
 use super::finetune::Trained;
 use super::labels::{Split, any, draw};
 use super::lora::AdapterWeights;
+use super::lora::merge::{mix, write_merged};
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
 use crate::agent::prompt::{PROMPT_VERSION, Style};
 use crate::agent::scenario::Scenario;
 use crate::agent::verify::{Verification, verify};
 use crate::engine::files::replace;
-use crate::engine::{Adapter, ContextOptions, Model};
+use crate::engine::gguf::GgmlType;
+use crate::engine::{Adapter, ContextOptions, Model, ModelOptions};
 use crate::game::{History, Named};
 use crate::{Error, Result};
 
@@ -48,7 +50,9 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         version: 1,
         name: c.name.clone(),
         base: model.fingerprint().into(),
+        base_content: model.content()?.into(),
         rewards: c.phases.iter().map(|p| p.reward.clone()).collect(),
+        algorithm: c.algorithm.name().into(),
         beta: c.beta,
         games: match (c.games.catalogue.is_empty(), c.games.random) {
             (false, 0.0) => c.games.catalogue.join(", "),
@@ -80,7 +84,9 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
         version: 1,
         name: name.into(),
         base: model.fingerprint().into(),
+        base_content: model.content()?.into(),
         rewards: Vec::new(),
+        algorithm: String::new(),
         beta: 0.0,
         games: origin.into(),
         labels: "unknown".into(),
@@ -126,11 +132,55 @@ pub fn write_proven(
 
 fn record(model: &Model, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {
     for test in tests {
-        let mut scenario = Scenario::new(test.game.clone());
-        scenario.style = test.style;
-        let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
-        agent.set_adapters(&[(adapter.clone(), 1.0)])?;
-        test.probabilities = agent.consider(test.state)?.policy();
+        test.probabilities = decide(model, &[(adapter.clone(), 1.0)], test)?;
     }
     Ok(())
+}
+
+/// What a model decides under some adapters.
+fn decide(model: &Model, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result<Vec<f64>> {
+    let mut scenario = Scenario::new(test.game.clone());
+    scenario.style = test.style;
+    let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
+    agent.set_adapters(adapters)?;
+    Ok(agent.consider(test.state)?.policy())
+}
+
+/// Writes a model with adapters merged into its matrices, opens it, and takes the recorded kind of decisions with it and
+/// with the base under the adapters: returns the largest difference of a probability, which is what rounding the changed
+/// matrices costs. `model` is the base with its weights loaded.
+///
+/// # Errors
+/// As [`write_merged`]; [`Error::Unverified`] where the merged model cannot be opened or gives no probabilities. Whatever
+/// stood at `path` before is then untouched.
+pub fn write_merged_proven(
+    model: &Model,
+    adapters: &[(Adapter, f32)],
+    ty: Option<GgmlType>,
+    path: &Path,
+) -> Result<f64> {
+    let mut parts = Vec::new();
+    for (adapter, weight) in adapters {
+        parts.push((AdapterWeights::load(model, adapter.path())?, *weight));
+    }
+    let mixed = mix(&parts)?;
+    let draft = path.with_added_extension("draft");
+    let compare = || {
+        write_merged(model, &mixed, ty, &draft)?;
+        let merged = Model::open(&draft, ModelOptions::default(), |_| true)?;
+        let mut most: f64 = 0.0;
+        for test in self_tests(&Labels::Pool, 0)? {
+            let (a, b) = (decide(&merged, &[], &test)?, decide(model, adapters, &test)?);
+            most = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(most, f64::max);
+        }
+        replace(&draft, path)?;
+        Ok(most)
+    };
+    compare().map_err(|e: Error| {
+        let _ = std::fs::remove_file(&draft);
+        match e {
+            e @ (Error::Io { .. } | Error::Option { .. } | Error::AdapterMismatch { .. }) => e,
+            e => Error::Unverified { file: path.display().to_string(), problem: format!("the merged model: {e}") },
+        }
+    })
 }

@@ -24,5 +24,5 @@ mod shards;
 pub mod vocab;
 
 pub use adam::Adam;
-pub use decoder::{Decoder, Keep, Pack, Tape};
+pub use decoder::{Decoder, Keep, LINEARS, Pack, Tape};
 pub use shards::{Schedule, Shards};

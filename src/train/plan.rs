@@ -25,8 +25,11 @@ pub struct Plan {
     pub activations: usize,
     /// Bytes of the logits.
     pub logits: usize,
-    /// All of these together.
+    /// All of these together, beyond what the process takes already with its vocabulary.
     pub bytes: usize,
+    /// Seconds of one way forth.
+    #[serde(skip)]
+    pub forth: f64,
     /// Seconds of a step, from the multiplications it takes and how fast this machine was at some just now.
     pub seconds: f64,
 }
@@ -54,6 +57,7 @@ impl Plan {
         // Two learners first have to see what the other does.
         let passes = if learners > 1 { (passes + 1.0) * learners as f64 } else { passes };
         let products: f64 = packs.iter().map(|pack| decoder.products(pack)).sum();
+        let forth = products / products_a_second(decoder, threads);
         Self {
             schedule,
             threads,
@@ -63,11 +67,12 @@ impl Plan {
             activations,
             logits,
             bytes: weights + adapter + activations + logits,
-            seconds: passes * products / products_a_second(decoder, threads),
+            forth,
+            seconds: passes * forth,
         }
     }
 
-    /// The plan with the fastest schedule that fits, or the most frugal one.
+    /// The plan with the fastest schedule that fits into so many bytes, or the most frugal one.
     #[must_use]
     pub fn within(bytes: u64, decoder: &Decoder, packs: &[&Pack], learners: usize) -> Self {
         let wide = Self::of(decoder, packs, Schedule::Wide, learners);

@@ -15,8 +15,8 @@ pub enum Schedule {
     /// Shards side by side, everything kept on the way: fastest for small models.
     #[default]
     Wide,
-    /// One shard after the other with all threads on it, each block computed once more on the way back: memory does not
-    /// grow with depth or shards.
+    /// One shard after the other with all threads on it, each block computed once more on the way back: of a block only its
+    /// input takes memory, and of the shards only the largest.
     Narrow,
 }
 

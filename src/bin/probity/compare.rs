@@ -14,7 +14,7 @@ use probity::game::Named;
 use probity::moral::{Framework, Reward};
 use probity::train::Schedule;
 use probity::train::curriculum::{Algorithm, TrainConfig};
-use probity::train::finetune::{self, Finetuning};
+use probity::train::finetune::Finetuning;
 use probity::train::finish::write_verified;
 use serde::Serialize;
 
@@ -179,12 +179,12 @@ fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result
     let begin = Instant::now();
     let path = folder.join(format!("{}.gguf", config.name));
     let model = builtin::open_vocabulary(model_name)?;
-    let plan = finetune::plan(&model, &config, train::free_memory())?;
-    train::refuse(&plan, train::free_memory(), "are free")?;
-    let mut training = Finetuning::new(&model, config, plan.schedule)?;
+    let needs = train::Needs::of(&model, &config, None)?;
+    needs.refuse()?;
+    let mut training = Finetuning::new(&model, config, needs.schedule())?;
     let bar = output::bar(training.config.steps(), &training.config.name);
-    if plan.schedule == Schedule::Narrow {
-        bar.suspend(|| eprintln!("little memory: about {:.1} s a step", plan.seconds));
+    if needs.schedule() == Schedule::Narrow {
+        bar.suspend(|| eprintln!("little memory: {}", needs.times()));
     }
     while !training.finished() {
         training.step()?;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use probity::train::lora::peft;
+use probity::Error;
+use probity::train::lora::{Pair, peft};
 use serde_json::json;
 
 use crate::output::say;
@@ -34,9 +35,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let model = builtin::open_vocabulary(&args.model)?;
     let weights = builtin::adapter_weights(&model, &args.adapter)?;
     peft::write(&weights, model.shape(), &args.base, &args.out)?;
+    // What was written has to be what there was; a scale may be off by a rounding.
+    let back = peft::read(&args.out, model.shape())?;
+    let same = |a: &Pair, b: &Pair| {
+        Pair { scale: b.scale, ..a.clone() } == *b && (a.scale - b.scale).abs() <= 1e-6 * b.scale.abs()
+    };
+    if back.pairs.len() != weights.pairs.len() || !back.pairs.iter().zip(&weights.pairs).all(|(a, b)| same(a, b)) {
+        let file = args.out.display().to_string();
+        return Err(Error::Unverified { file, problem: "read back, it is another adapter".into() }.into());
+    }
     if args.json {
         return output::json(&json!({ "folder": args.out, "pairs": weights.pairs.len() }));
     }
-    say!("written: {} ({} pairs)", args.out.display(), weights.pairs.len());
+    say!("written and read back: {} ({} pairs)", args.out.display(), weights.pairs.len());
     Ok(())
 }

@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long)]
     name: Option<String>,
     /// Element type of the written adapter: f32, f16 or q8_0.
-    #[arg(long = "type", default_value = "f32", value_parser = output::precision)]
+    #[arg(long, default_value = "f32", value_parser = output::precision)]
     precision: probity::train::curriculum::Precision,
     /// Print a JSON document.
     #[arg(long)]

@@ -96,7 +96,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     if let Some(m) = &report.manifest {
         let rewards: Vec<String> = m.rewards.iter().map(Mixture::name).collect();
-        say!("trained on {} for {} steps, games: {}, labels: {}", rewards.join(" then "), m.steps, m.games, m.labels);
+        let how = if m.algorithm.is_empty() { String::new() } else { format!(" ({})", m.algorithm) };
+        let rewards = rewards.join(" then ");
+        say!("trained on {rewards}{how} for {} steps, games: {}, labels: {}", m.steps, m.games, m.labels);
     }
     let mut table = output::table(&["key", "value"]);
     for (key, value) in report.metadata.iter().filter(|(k, _)| *k != probity::agent::manifest::MANIFEST_KEY) {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use probity::agent::verify;
 use probity::engine::gguf::GgmlType;
-use probity::train::finish::{foreign_manifest, write_proven};
-use probity::train::lora::merge::{mix, write_merged};
+use probity::train::finish::{foreign_manifest, write_merged_proven, write_proven};
+use probity::train::lora::merge::mix;
 use serde_json::json;
 
 use crate::output::say;
@@ -44,16 +45,18 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let model = builtin::open_vocabulary(&args.model)?;
-    let mut parts = Vec::new();
+    let model = builtin::open_model(&args.model)?;
+    let (mut parts, mut adapters) = (Vec::new(), Vec::new());
     for given in &args.adapters {
         let (name, weight) = match given.rsplit_once(':') {
             Some((name, weight)) if weight.parse::<f32>().is_ok() => (name, weight.parse()?),
             _ => (given.as_str(), 1.0),
         };
         parts.push((builtin::adapter_weights(&model, name).with_context(|| name.to_owned())?, weight));
+        adapters.push((name, weight));
     }
     let mixed = mix(&parts)?;
+    let mut off = None;
     if args.into_model {
         let named = |name: &String| {
             GgmlType::ALL.into_iter().find(|t| t.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
@@ -61,17 +64,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             })
         };
         let ty = args.ty.as_ref().map(named).transpose()?;
-        write_merged(&model, &mixed, ty, &args.out)?;
-        // What was written has to be a model.
-        builtin::open_model(&args.out.display().to_string())?;
+        let files = adapters.iter().map(|(name, weight)| Ok((builtin::adapter_file(name)?, *weight)));
+        let files = files.collect::<anyhow::Result<Vec<_>>>()?;
+        let load = |(file, weight): &(builtin::Resolved, f32)| Ok((verify::load(&model, file.path())?, *weight));
+        let loaded = files.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
+        off = Some(write_merged_proven(&model, &loaded, ty, &args.out)?);
     } else {
-        let model = builtin::open_model(&args.model)?;
         let manifest = foreign_manifest(&model, &args.adapters.join(" + "), "a mixture of adapters")?;
         write_proven(&mixed, args.precision, manifest, &model, &args.out)?;
     }
     if args.json {
-        return output::json(&json!({ "written": args.out, "pairs": mixed.pairs.len() }));
+        return output::json(&json!({ "written": args.out, "pairs": mixed.pairs.len(), "off": off }));
     }
     say!("written: {} ({} matrices changed)", args.out.display(), mixed.pairs.len());
+    if let Some(off) = off {
+        say!("its decisions are off by at most {off:.4} from those of the base under the adapters");
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The writer: GGUF version 3, 32-byte alignment, tensors in the order they were added.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::{ALIGNMENT, GgmlType, Value};
@@ -8,7 +9,8 @@ use super::{ALIGNMENT, GgmlType, Value};
 #[derive(Debug, Default)]
 pub struct GgufWriter {
     metadata: Vec<(String, Value)>,
-    tensors: Vec<(String, Vec<u64>, GgmlType, Vec<u8>)>,
+    tensors: Vec<(String, Vec<u64>, GgmlType)>,
+    data: Vec<Vec<u8>>,
 }
 
 impl GgufWriter {
@@ -48,7 +50,13 @@ impl GgufWriter {
     /// When the byte count is not that of the type and shape: a caller's mistake, not bad input.
     pub fn tensor(&mut self, name: &str, dims: &[u64], ty: GgmlType, data: Vec<u8>) -> &mut Self {
         assert_eq!(data.len() as u64, ty.bytes(dims.iter().product()), "{name}: bytes do not match type and shape");
-        self.tensors.push((name.into(), dims.to_vec(), ty, data));
+        self.data.push(data);
+        self.declare(name, dims, ty)
+    }
+
+    /// Adds a tensor whose bytes are only made when they are written, by [`GgufWriter::write_made`].
+    pub fn declare(&mut self, name: &str, dims: &[u64], ty: GgmlType) -> &mut Self {
+        self.tensors.push((name.into(), dims.to_vec(), ty));
         self
     }
 
@@ -57,6 +65,21 @@ impl GgufWriter {
     /// # Errors
     /// What the sink reports.
     pub fn write(&self, sink: &mut impl Write) -> io::Result<()> {
+        self.write_made(sink, |i| Ok(Cow::Borrowed(&self.data[i])))
+    }
+
+    /// Writes the file with the bytes that `make` returns for each tensor in turn, so that one at a time is in memory.
+    ///
+    /// # Errors
+    /// What the sink and `make` report.
+    ///
+    /// # Panics
+    /// When a byte count is not that of the type and shape.
+    pub fn write_made<'a>(
+        &self,
+        sink: &mut impl Write,
+        mut make: impl FnMut(usize) -> io::Result<Cow<'a, [u8]>>,
+    ) -> io::Result<()> {
         let mut head = Vec::new();
         head.extend(b"GGUF");
         head.extend(3_u32.to_le_bytes());
@@ -67,7 +90,8 @@ impl GgufWriter {
             put_value(&mut head, value);
         }
         let mut offset = 0_u64;
-        for (name, dims, ty, data) in &self.tensors {
+        let size = |dims: &[u64], ty: GgmlType| ty.bytes(dims.iter().product());
+        for (name, dims, ty) in &self.tensors {
             put_str(&mut head, name);
             head.extend((dims.len() as u32).to_le_bytes());
             for d in dims {
@@ -75,13 +99,15 @@ impl GgufWriter {
             }
             head.extend(ty.id.to_le_bytes());
             head.extend(offset.to_le_bytes());
-            offset += (data.len() as u64).next_multiple_of(ALIGNMENT);
+            offset += size(dims, *ty).next_multiple_of(ALIGNMENT);
         }
         pad(&mut head);
         sink.write_all(&head)?;
-        for (_, _, _, data) in &self.tensors {
-            sink.write_all(data)?;
-            let padding = (data.len() as u64).next_multiple_of(ALIGNMENT) - data.len() as u64;
+        for (i, (name, dims, ty)) in self.tensors.iter().enumerate() {
+            let (data, expected) = (make(i)?, size(dims, *ty));
+            assert_eq!(data.len() as u64, expected, "{name}: bytes do not match type and shape");
+            sink.write_all(&data)?;
+            let padding = expected.next_multiple_of(ALIGNMENT) - expected;
             sink.write_all(&[0; ALIGNMENT as usize][..padding as usize])?;
         }
         Ok(())

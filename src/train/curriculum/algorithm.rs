@@ -6,7 +6,12 @@ use crate::{Error, Result};
 
 /// How the gradient of a step is found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "name",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "an algorithm such as { name = \"ppo\", rounds = 5 }"
+)]
 pub enum Algorithm {
     /// The objective's own gradient, over all states and actions.
     Exact {},
@@ -72,6 +77,17 @@ impl Default for Algorithm {
 }
 
 impl Algorithm {
+    /// Its name, as a config has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Exact {} => "exact",
+            Self::Supervised {} => "supervised",
+            Self::Reinforce(_) => "reinforce",
+            Self::Ppo(_) => "ppo",
+        }
+    }
+
     /// Rounds of an episode, where answers are sampled in play.
     #[must_use]
     pub fn rounds(&self) -> Option<usize> {

@@ -14,6 +14,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::random_game;
+use super::decoder::LINEARS;
 use super::labels::{Split, any, draw};
 use crate::agent::prompt::{Layout, Style};
 use crate::game::{MatrixGame, Named};
@@ -54,8 +55,8 @@ pub struct Task {
 pub enum Labels {
     /// Drawn anew for every game from the training split of the pool.
     Pool,
-    /// These, in order of action id.
-    Fixed([String; 2]),
+    /// These two, in order of action id.
+    Fixed(Vec<String>),
 }
 
 /// How the prompt presents the games.
@@ -186,6 +187,10 @@ fn ten() -> u64 {
     10
 }
 
+fn every_linear() -> Vec<String> {
+    LINEARS.map(String::from).to_vec()
+}
+
 fn default_max_norm() -> f32 {
     1.0
 }
@@ -223,6 +228,9 @@ pub struct TrainConfig {
     pub rank: usize,
     /// LoRA alpha; the update is scaled by `alpha / rank`.
     pub alpha: f32,
+    /// The linear layers of every block that get a pair, by their GGUF names; all of them where not given.
+    #[serde(default = "every_linear")]
+    pub targets: Vec<String>,
     /// Peak learning rate of Adam.
     pub rate: f32,
     /// How the learning rate falls.
@@ -339,10 +347,15 @@ impl TrainConfig {
         let some = share >= 1.0 || !self.games.catalogue.is_empty();
         need(some, "games.catalogue", "empty".into(), "a game, or games.random = 1")?;
         need((1..=512).contains(&self.rank), "rank", self.rank.to_string(), "1 to 512")?;
+        let known = |t: &String| LINEARS.contains(&t.as_str());
+        let distinct = (1..self.targets.len()).all(|i| !self.targets[..i].contains(&self.targets[i]));
+        let targets = !self.targets.is_empty() && distinct && self.targets.iter().all(known);
+        need(targets, "targets", format!("{:?}", self.targets), &format!("some of {}, each once", LINEARS.join(", ")))?;
         let alpha = self.alpha.is_finite() && self.alpha > 0.0;
         need(alpha, "alpha", self.alpha.to_string(), "a number above 0")?;
         need(self.rate.is_finite() && self.rate > 0.0, "rate", self.rate.to_string(), "a number above 0")?;
-        need(self.beta.is_finite() && self.beta > 0.0, "beta", self.beta.to_string(), "a number above 0")?;
+        let beta = (1e-6..=1e6).contains(&self.beta);
+        need(beta, "beta", self.beta.to_string(), "a number from 1e-6 to 1e6")?;
         need(self.max_norm > 0.0, "max_norm", self.max_norm.to_string(), "a number above 0")?;
         if let Some(t) = self.kl_target {
             need(t.target.is_finite() && t.target > 0.0, "kl_target.target", t.target.to_string(), "nats above 0")?;
@@ -381,7 +394,10 @@ impl TrainConfig {
         let full = self.games_per_step > 0 || (!self.games.catalogue.is_empty() && self.games.random == 0.0);
         need(full, "games_per_step", "0 with random games".into(), "catalogue games only, for a full batch")?;
         if let Labels::Fixed(labels) = &self.labels {
-            Named::protocol()[0].labelled([&labels[0], &labels[1]])?;
+            let [c, d] = labels.as_slice() else {
+                return need(false, "labels.fixed", format!("{labels:?}"), "two labels");
+            };
+            Named::protocol()[0].labelled([c, d])?;
         }
         Ok(())
     }

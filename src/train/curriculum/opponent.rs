@@ -44,13 +44,19 @@ impl Opponent {
 
 /// The written form: a name, or the probabilities.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected the name of an opponent, or { memory-one = [p0, pcc, pcd, pdc, pdd] } and nothing else"
+)]
 enum OpponentDocument {
     Name(String),
-    MemoryOne {
-        #[serde(rename = "memory-one")]
-        memory_one: [f64; 5],
-    },
+    MemoryOne(MemoryOne),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct MemoryOne {
+    memory_one: Vec<f64>,
 }
 
 impl TryFrom<OpponentDocument> for Opponent {
@@ -58,10 +64,13 @@ impl TryFrom<OpponentDocument> for Opponent {
 
     fn try_from(document: OpponentDocument) -> std::result::Result<Self, String> {
         match document {
-            OpponentDocument::MemoryOne { memory_one } => match memory_one.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-                Some(p) => Err(format!("memory-one: {p} is no probability")),
-                None => Ok(Self::MemoryOne(memory_one)),
-            },
+            OpponentDocument::MemoryOne(MemoryOne { memory_one }) => {
+                if let Some(p) = memory_one.iter().find(|p| !(0.0..=1.0).contains(*p)) {
+                    return Err(format!("memory-one: {p} is no probability"));
+                }
+                let five = |p: Vec<f64>| format!("memory-one: {} probabilities, expected five", p.len());
+                memory_one.try_into().map(Self::MemoryOne).map_err(five)
+            }
             OpponentDocument::Name(name) if name == "learner" => Ok(Self::Learner),
             OpponentDocument::Name(name) => {
                 let known = Strategy::ALL.map(Strategy::name).join(", ");
@@ -76,7 +85,7 @@ impl From<Opponent> for OpponentDocument {
     fn from(opponent: Opponent) -> Self {
         match opponent {
             Opponent::Scripted(strategy) => Self::Name(strategy.name().into()),
-            Opponent::MemoryOne(memory_one) => Self::MemoryOne { memory_one },
+            Opponent::MemoryOne(p) => Self::MemoryOne(MemoryOne { memory_one: p.to_vec() }),
             Opponent::Learner => Self::Name("learner".into()),
         }
     }

@@ -42,32 +42,20 @@ pub struct Block {
     pub down: Linear,
 }
 
+/// The GGUF names of a block's linear layers, in file order: what an adapter may target.
+pub const LINEARS: [&str; 7] = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+
 impl Block {
-    /// The linear layers with their GGUF names, in file order.
-    pub fn linears_mut(&mut self) -> [(&'static str, &mut Linear); 7] {
-        [
-            ("attn_q", &mut self.q),
-            ("attn_k", &mut self.k),
-            ("attn_v", &mut self.v),
-            ("attn_output", &mut self.o),
-            ("ffn_gate", &mut self.gate),
-            ("ffn_up", &mut self.up),
-            ("ffn_down", &mut self.down),
-        ]
+    /// The linear layers with their names.
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Linear)> {
+        let Self { q, k, v, o, gate, up, down, .. } = self;
+        LINEARS.into_iter().zip([q, k, v, o, gate, up, down])
     }
 
     /// The same, to read.
-    #[must_use]
-    pub fn linears(&self) -> [(&'static str, &Linear); 7] {
-        [
-            ("attn_q", &self.q),
-            ("attn_k", &self.k),
-            ("attn_v", &self.v),
-            ("attn_output", &self.o),
-            ("ffn_gate", &self.gate),
-            ("ffn_up", &self.up),
-            ("ffn_down", &self.down),
-        ]
+    pub fn linears(&self) -> impl Iterator<Item = (&'static str, &Linear)> {
+        let Self { q, k, v, o, gate, up, down, .. } = self;
+        LINEARS.into_iter().zip([q, k, v, o, gate, up, down])
     }
 }
 

@@ -7,6 +7,7 @@ mod linear;
 mod pack;
 mod rope;
 
+pub use block::LINEARS;
 pub use pack::Pack;
 
 use std::ops::Range;
@@ -99,7 +100,8 @@ pub enum Keep {
     /// Everything.
     #[default]
     All,
-    /// The blocks' inputs; each block is computed once more on the way back, so that memory does not grow with the depth.
+    /// The blocks' inputs, a row a node and block; each block is computed once more on the way back, so that nothing else of
+    /// it takes memory.
     Inputs,
     /// Nothing: there is no way back.
     Nothing,
@@ -264,10 +266,10 @@ impl Decoder {
         })
     }
 
-    /// Adds a LoRA pair of `rank` and `alpha` to every linear layer of every block; the pairs become the trained
-    /// parameters.
+    /// Adds a LoRA pair of `rank` and `alpha` to those linear layers of every block that are named in `targets`, some of
+    /// [`LINEARS`]; the pairs become the trained parameters.
     #[must_use]
-    pub fn with_lora(mut self, rank: usize, alpha: f32) -> Self {
+    pub fn with_lora(mut self, rank: usize, alpha: f32, targets: &[impl AsRef<str>]) -> Self {
         let scale = alpha / rank as f32;
         let mut end = self.n_params;
         let mut take = |n: usize| {
@@ -275,7 +277,8 @@ impl Decoder {
             end - n..end
         };
         for block in &mut self.blocks {
-            for (_, linear) in block.linears_mut() {
+            let targets = block.linears_mut().filter(|(name, _)| targets.iter().any(|t| t.as_ref() == *name));
+            for (_, linear) in targets {
                 let (a, b) = (take(rank * linear.n_in), take(rank * linear.n_out));
                 linear.lora = Some(Lora { a, b, rank, scale });
             }

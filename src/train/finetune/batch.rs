@@ -27,7 +27,7 @@ impl Batch {
     /// The batch of some tasks.
     ///
     /// # Errors
-    /// [`Error::PromptTooLong`], [`Error::LabelPrefix`], [`Error::Template`].
+    /// [`Error::PromptTooLong`], [`Error::LabelPrefix`], [`Error::Option`], [`Error::Template`].
     pub fn new(model: &Model, tasks: Vec<Task>) -> Result<Self> {
         let mut asked = Vec::new();
         let mut names = Vec::new();
@@ -43,7 +43,7 @@ impl Batch {
                 if longest > context {
                     return Err(Error::PromptTooLong { tokens: longest, context });
                 }
-                names.push(name(model, std::iter::once(&prompt).chain(&options)));
+                names.push(name(model.content()?, std::iter::once(&prompt).chain(&options)));
                 questions.push(Question { prompt, rewards: Vec::new(), weight });
             }
             asked.push((questions, options));
@@ -111,9 +111,9 @@ impl Batch {
 }
 
 /// BLAKE3 of the base and all tokens of a question: what the bare model's scores depend on.
-fn name<'a>(model: &Model, tokens: impl Iterator<Item = &'a Vec<i32>>) -> [u8; 32] {
+fn name<'a>(base: &str, tokens: impl Iterator<Item = &'a Vec<i32>>) -> [u8; 32] {
     let mut hash = blake3::Hasher::new_derive_key("probity reference scores");
-    hash.update(model.fingerprint().as_bytes());
+    hash.update(base.as_bytes());
     for part in tokens {
         hash.update(&(part.len() as u64).to_le_bytes());
         part.iter().for_each(|t| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Batch, Finetuning, Gradient, StateParts, packs, seats, state_name, width};
 use crate::game::play::{self, Policy};
-use crate::train::curriculum::{Algorithm, Task};
+use crate::train::curriculum::Algorithm;
 use crate::train::decoder::Pack;
 use crate::train::objective::{Aim, Group, Judged, Parts, Terms, all_scores, objective, softmax};
 use crate::{Error, Result};
@@ -31,9 +31,9 @@ impl Finetuning {
         self.state.adam.step(&mut self.state.theta, &self.grads, rate);
         Ok(Gradient {
             divergence: parts.iter().map(|p| p.kl).sum::<f64>() / parts.len() as f64,
-            states: by_state(&seats[0], &found[0]),
+            states: seats.iter().zip(&found).map(|(seat, judged)| by_state(seat, judged)).collect(),
             parts,
-            played: None,
+            played: Vec::new(),
             norm,
             tokens: seats.iter().flatten().map(|b| b.pack.len() as u64).sum(),
         })
@@ -68,17 +68,24 @@ impl Finetuning {
         Err(Error::Training { problem })
     }
 
-    /// Where the policy stands, without a step: on the full batch, where there are catalogue games.
+    /// Where the policy stands, without a step, seat by seat: on what the next step asks, or the last one where there is no
+    /// next; of sampled answers on the full batch, where there are catalogue games.
     ///
     /// # Errors
     /// As [`Finetuning::step`].
-    pub fn measure(&mut self) -> Result<(Vec<Parts>, Vec<StateParts>)> {
+    pub fn measure(&mut self) -> Result<Vec<(Parts, Vec<StateParts>)>> {
         let step = self.done().min(self.config.steps() - 1);
         let (phase, _) = self.config.phase_at(step).expect("a step of some phase");
-        let tasks: Vec<Task> = self.config.measured_at(step)?;
+        let sampled = self.config.algorithm.rounds().is_some();
+        let tasks = if sampled { self.config.measured_at(step)? } else { self.config.tasks_at(step)? };
         let seats = seats(&self.model, &self.config, &tasks)?;
         let found = self.evaluate(&seats, phase, false)?;
-        Ok((found.iter().map(|judged| mean(judged)).collect(), by_state(&seats[0], &found[0])))
+        let parts = seats.iter().zip(&found).map(|(seat, judged)| (mean(judged), by_state(seat, judged)));
+        let parts: Vec<_> = parts.collect();
+        match parts.iter().find(|(p, _)| !p.objective.is_finite()) {
+            Some((p, _)) => Err(self.no_number("objective", p.objective)),
+            None => Ok(parts),
+        }
     }
 
     /// The objective of every seat's decisions, and where wanted its gradient into `grads`.

@@ -44,9 +44,15 @@ pub struct StepReport {
     /// The parts of the second learner, where two train against each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other: Option<Parts>,
+    /// The same by game and state, as the second learner sees them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_states: Vec<StateParts>,
     /// What play brought, where answers are sampled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub played: Option<Played>,
+    /// The same of the second learner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_played: Option<Played>,
     /// Norm of the gradient before clipping.
     pub norm: f32,
     /// Learning rate used.
@@ -100,8 +106,8 @@ pub struct Trained {
 /// What the gradient of a step found, by the learners' seats.
 struct Gradient {
     parts: Vec<Parts>,
-    states: Vec<StateParts>,
-    played: Option<Played>,
+    states: Vec<Vec<StateParts>>,
+    played: Vec<Played>,
     /// Largest norm before clipping.
     norm: f32,
     /// Divergence that a target is compared with: the learners' mean.
@@ -114,7 +120,7 @@ impl Finetuning {
     ///
     /// # Errors
     /// What [`TrainConfig::check`] finds; [`Error::Untrainable`] for a model the trainer does not have;
-    /// [`Error::LabelPrefix`] and [`Error::Template`] for fixed labels that an answer cannot tell apart.
+    /// [`Error::LabelPrefix`] and [`Error::Option`] for fixed labels that an answer cannot tell apart.
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
         // Labels that no answer can tell apart are found now rather than after the training.
@@ -123,7 +129,7 @@ impl Finetuning {
             Scenario::new(task.game).check()?;
         }
         let base = Decoder::frozen(model)?;
-        let decoder = base.clone().with_lora(config.rank, config.alpha);
+        let decoder = base.clone().with_lora(config.rank, config.alpha, &config.targets);
         let width = width(&config, &decoder);
         let mut theta = vec![0.0; config.learners() * width];
         for (i, theta) in theta.chunks_exact_mut(width).enumerate() {
@@ -132,7 +138,7 @@ impl Finetuning {
             rng.set_stream(0_u64.wrapping_sub(i as u64));
             // A is random and B zero, so that training starts at the bare model (Hu et al. 2021).
             for (_, linear) in decoder.blocks().iter().flat_map(|b| b.linears()) {
-                let lora = linear.lora.as_ref().expect("every linear layer has one");
+                let Some(lora) = &linear.lora else { continue };
                 let std = 1.0 / (linear.n_in as f32).sqrt();
                 theta[lora.a.clone()].iter_mut().for_each(|w| *w = std * normal(&mut rng));
             }
@@ -208,7 +214,8 @@ impl Finetuning {
     /// # Errors
     /// [`Error::Io`] when the base's header cannot be read again.
     pub fn finish(self) -> Result<Vec<Trained>> {
-        let decoder = Decoder::described(&self.model)?.with_lora(self.config.rank, self.config.alpha);
+        let decoder =
+            Decoder::described(&self.model)?.with_lora(self.config.rank, self.config.alpha, &self.config.targets);
         let one = |theta: &[f32]| Trained {
             config: self.config.clone(),
             decoder: decoder.clone(),
@@ -245,14 +252,18 @@ impl Finetuning {
             self.state.steering = steering;
         })?;
         self.state.tokens += gradient.tokens;
+        let mut played = gradient.played.iter().copied();
         self.steer(phase, &gradient);
+        let mut states = gradient.states.into_iter();
         Ok(StepReport {
             step: step + 1,
             phase,
             parts: gradient.parts.first().copied(),
-            states: gradient.states,
+            states: states.next().unwrap_or_default(),
             other: gradient.parts.get(1).copied(),
-            played: gradient.played,
+            other_states: states.next().unwrap_or_default(),
+            played: played.next(),
+            other_played: played.next(),
             norm: gradient.norm,
             rate,
             beta,
@@ -283,16 +294,18 @@ impl Finetuning {
     fn checked(&mut self, learner: usize, objective: f64) -> Result<f32> {
         let width = width(&self.config, &self.decoder);
         let norm = clip(&mut self.grads[learner * width..][..width], self.config.max_norm);
-        if !objective.is_finite() || !norm.is_finite() {
-            let step = self.done() + 1;
-            let (what, value) = match objective.is_finite() {
-                true => ("gradient's norm", f64::from(norm)),
-                false => ("objective", objective),
-            };
-            let problem = format!("the {what} is {value} at step {step}; a lower rate may help");
-            return Err(Error::Training { problem });
+        if !objective.is_finite() {
+            return Err(self.no_number("objective", objective));
+        }
+        if !norm.is_finite() {
+            return Err(self.no_number("gradient's norm", f64::from(norm)));
         }
         Ok(norm)
+    }
+
+    fn no_number(&self, what: &str, value: f64) -> Error {
+        let step = self.done() + 1;
+        Error::Training { problem: format!("the {what} is {value} at step {step}; a lower rate may help") }
     }
 }
 
@@ -310,7 +323,7 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     /// Labels are drawn anew for every step, so that one step says little of the largest.
     const STEPS: u64 = 8;
     config.check()?;
-    let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha);
+    let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &config.targets);
     let nodes = |batches: &[Batch]| batches.iter().map(|b| b.pack.len()).sum::<usize>();
     let mut largest = Vec::new();
     let rounds = config.algorithm.rounds();
@@ -322,13 +335,18 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
             }
         }
     }
-    let measured = Plan::within(memory, &decoder, &packs(&largest), config.learners());
+    let learners = config.learners();
+    let measured = Plan::within(memory, &decoder, &packs(&largest), learners);
     let Some(rounds) = rounds else { return Ok(measured) };
     // Sampled answers are learned from all at once; the state is kept for the case that the last of several steps fails.
-    let again = if config.algorithm.epochs() > 1 { 12 * config.learners() * width(config, &decoder) } else { 0 };
-    let learned = Plan::within(memory, &decoder, &[&sampled::largest(model, config, rounds)?], config.learners());
+    let again = if config.algorithm.epochs() > 1 { 12 * learners * width(config, &decoder) } else { 0 };
+    let learned = Plan::within(memory, &decoder, &[&sampled::largest(model, config, rounds)?], learners);
+    // A way forth to sample, two with the adapter on and off; each optimiser step; and a measurement now and then.
+    let each = 3.0 * learned.forth * learners as f64 + learned.seconds * config.algorithm.epochs() as f64;
+    let seconds = each + measured.forth * learners as f64 / config.measure_every as f64;
     let plan = if learned.bytes > measured.bytes { learned } else { measured };
-    Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, ..plan })
+    let nodes = learned.nodes;
+    Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
 }
 
 /// What each learner is asked, a batch a shard: the tasks, and for a second learner the same games from the other side.

@@ -1,5 +1,5 @@
-//! The bare model's answers, computed once and kept by content: a question that comes again, in a later step or another
-//! run on the same base, costs nothing.
+//! The bare model's answers, computed once and kept by content: a question that comes again, in a later step, or
+//! in another run on the same base that shares the file, costs nothing.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

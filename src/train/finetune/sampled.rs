@@ -25,8 +25,8 @@ impl Finetuning {
     /// Plays the step's episodes and learns from them.
     pub(super) fn sampled(&mut self, phase: usize, rate: f32) -> Result<Gradient> {
         let step = self.done();
-        let (parts, states) =
-            if step.is_multiple_of(self.config.measure_every) { self.measure()? } else { (Vec::new(), Vec::new()) };
+        let measured = if step.is_multiple_of(self.config.measure_every) { self.measure()? } else { Vec::new() };
+        let (parts, states): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
         let (samples, mut tokens) = self.episodes(phase)?;
         let learners = samples.len();
         let (mut norm, mut played, mut packs, mut rollouts) = (0.0_f32, Vec::new(), Vec::new(), Vec::new());
@@ -65,7 +65,7 @@ impl Finetuning {
             }
         }
         let divergence = played.iter().map(|p| p.divergence).sum::<f64>() / learners as f64;
-        Ok(Gradient { parts, states, played: played.first().copied(), norm, divergence, tokens })
+        Ok(Gradient { parts, states, played, norm, divergence, tokens })
     }
 
     /// The step's episodes, the samples of each learner, and the tokens it took to sample them.

@@ -1,5 +1,7 @@
 //! Adapters mixed into one, and an adapter merged into its base.
 
+use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 
 use super::{AdapterWeights, Pair};
@@ -61,23 +63,28 @@ pub fn write_merged(model: &Model, adapter: &AdapterWeights, ty: Option<GgmlType
     for key in gguf.keys() {
         w.set(key, gguf.get(key).expect("listed").clone());
     }
+    let pair = |name: &str| adapter.pairs.iter().find(|p| p.target == name);
+    let mut types = Vec::new();
     for t in gguf.tensors() {
-        let bytes = model.read_tensor(t)?;
-        let Some(p) = adapter.pairs.iter().find(|p| p.target == t.name) else {
-            w.tensor(&t.name, &t.dims, t.ty, bytes);
-            continue;
-        };
-        let ty = ty.unwrap_or(t.ty);
-        if ty.name.starts_with("IQ") || (t.dims[0] % ty.block) != 0 {
-            let given = format!("{} for {}", ty.name, t.name);
+        let new = if pair(&t.name).is_some() { ty.unwrap_or(t.ty) } else { t.ty };
+        if pair(&t.name).is_some() && (new.name.starts_with("IQ") || (t.dims[0] % new.block) != 0) {
+            let given = format!("{} for {}", new.name, t.name);
             let expected = "F32, F16, BF16, Q8_0, or another type without calibration data that divides the rows";
             return Err(Error::Option { name: "type", given, expected: expected.into() });
         }
+        types.push(new);
+        w.declare(&t.name, &t.dims, new);
+    }
+    // One tensor at a time is in memory.
+    let make = |i: usize| {
+        let t = &gguf.tensors()[i];
+        let bytes = model.read_tensor(t).map_err(io::Error::other)?;
+        let Some(p) = pair(&t.name) else { return Ok(Cow::Owned(bytes)) };
         let mut values = vec![0.0; t.elements() as usize];
         decode(t.ty, &bytes, &mut values);
         let (a, b) = (Matrix::new(&p.a, p.rank, p.n_in), Matrix::new(&p.b, p.n_out, p.rank));
         product(MatrixMut::new(&mut values, p.n_out, p.n_in), b, a, p.scale, true, rayon::current_num_threads());
-        w.tensor(&t.name, &t.dims, ty, encode(ty, &values, p.n_in));
-    }
-    write_whole(path, |mut sink| w.write(&mut sink))
+        Ok(Cow::Owned(encode(types[i], &values, p.n_in)))
+    };
+    write_whole(path, |mut sink| w.write_made(&mut sink, make))
 }

@@ -30,7 +30,7 @@ const LAYERS: [(&str, &str); 7] = [
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
-/// What of PEFT's config changes what an adapter computes. Other fields are its bookkeeping.
+/// What of PEFT's config changes what an adapter of plain pairs computes.
 #[derive(Deserialize)]
 struct Config {
     peft_type: String,
@@ -48,19 +48,32 @@ struct Config {
     rest: HashMap<String, serde_json::Value>,
 }
 
-/// Fields that make of an adapter something else than pairs on linear layers, where they are set at all.
-const ELSE: [&str; 10] = [
-    "use_dora",
-    "use_qalora",
-    "use_bdlora",
-    "lora_bias",
-    "fan_in_fan_out",
-    "modules_to_save",
-    "trainable_token_indices",
-    "target_parameters",
-    "layer_replication",
-    "alora_invocation_tokens",
+/// Fields that change nothing of what a saved adapter computes. Any other that is set (DoRA, saved modules, replicated
+/// layers, whatever comes next) makes it something else than pairs on linear layers.
+const BOOKKEEPING: [&str; 19] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "corda_config",
+    "ensure_weight_tying",
+    "eva_config",
+    "exclude_modules",
+    "inference_mode",
+    "layers_pattern",
+    "layers_to_transform",
+    "loftq_config",
+    "lora_dropout",
+    "lora_ga_config",
+    "megatron_config",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "revision",
+    "runtime_config",
+    "target_modules",
 ];
+/// Ways to start an adapter that leave the base as it is; after any other (PiSSA, OLoRA, CorDA, LoftQ) its pairs are
+/// relative to a base that was changed.
+const STARTS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 
 /// Whether a field says more than nothing.
 fn is_set(value: &serde_json::Value) -> bool {
@@ -88,8 +101,23 @@ impl Config {
 
 /// What a pattern says of a module: PEFT matches the end of its path.
 fn exception<T: Copy>(pattern: &HashMap<String, T>, module: &str) -> Option<T> {
-    let ends = |key: &str| module == key || module.ends_with(&format!(".{key}"));
-    pattern.iter().find(|(key, _)| ends(key)).map(|(_, value)| *value)
+    pattern.iter().find(|(key, _)| ends(key, module)).map(|(_, value)| *value)
+}
+
+fn ends(key: &str, module: &str) -> bool {
+    module.strip_suffix(key).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Keys that PEFT would read as a regular expression, or of which several are about the same module, so that their order
+/// in its file decides: the first such.
+fn unclear<'a, T>(pattern: &'a HashMap<String, T>, modules: &[&str]) -> Option<&'a String> {
+    let plain = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    let mut keys: Vec<&String> = pattern.keys().collect();
+    keys.sort();
+    let doubled = |key: &String| {
+        modules.iter().any(|m| ends(key, m) && pattern.keys().any(|other| other != key && ends(other, m)))
+    };
+    keys.into_iter().find(|key| !plain(key) || doubled(key))
 }
 
 /// Reads a PEFT folder for a model of this shape.
@@ -102,10 +130,20 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
     let config: Config = serde_json::from_str(&text).map_err(|e| bad(format!("{CONFIG}: {e}")))?;
-    let set = ELSE.iter().find(|field| config.rest.get(**field).is_some_and(is_set));
+    let start = config.rest.get("init_lora_weights").filter(|start| {
+        !start.is_null() && !start.is_boolean() && !start.as_str().is_some_and(|name| STARTS.contains(&name))
+    });
+    let task = config.rest.get("task_type").filter(|task| !task.is_null() && *task != "CAUSAL_LM");
+    let known = |field: &str| BOOKKEEPING.contains(&field) || ["init_lora_weights", "task_type"].contains(&field);
+    let mut set: Vec<&str> =
+        config.rest.iter().filter(|(field, v)| !known(field) && is_set(v)).map(|(field, _)| field.as_str()).collect();
+    set.sort_unstable();
+    let said = |value: Option<&serde_json::Value>| value.map_or(String::new(), ToString::to_string);
     for (wrong, what) in [
         (config.peft_type != "LORA", format!("peft_type {:?}, expected \"LORA\"", config.peft_type)),
-        (set.is_some(), format!("{} is set, expected plain LoRA pairs", set.unwrap_or(&""))),
+        (!set.is_empty(), format!("{} is set, expected plain LoRA pairs", set.join(", "))),
+        (start.is_some(), format!("init_lora_weights is {}, which changes the base, too", said(start))),
+        (task.is_some(), format!("task_type is {}, expected \"CAUSAL_LM\"", said(task))),
         (config.bias.as_ref().is_some_and(|b| b != "none"), "trained biases, expected bias \"none\"".into()),
         (config.r == 0, "r is 0, expected at least 1".into()),
     ] {
@@ -133,6 +171,15 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     if !unknown.is_empty() {
         unknown.sort();
         return Err(bad(format!("tensors that are no LoRA pair of this model: {}", unknown.join(", "))));
+    }
+    let modules: Vec<&str> = halves.values().flatten().flatten().map(|(_, module)| module.as_str()).collect();
+    let patterns = [
+        ("rank_pattern", unclear(&config.rank_pattern, &modules)),
+        ("alpha_pattern", unclear(&config.alpha_pattern, &modules)),
+    ];
+    if let Some((pattern, key)) = patterns.into_iter().find_map(|(pattern, key)| Some((pattern, key?))) {
+        let expected = "expected the end of a module's path, one for a module";
+        return Err(bad(format!("{CONFIG}: {pattern} has {key:?}, {expected}")));
     }
     let mut pairs = Vec::new();
     for ((block, layer), pair) in halves {

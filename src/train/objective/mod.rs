@@ -222,8 +222,7 @@ pub fn objective(
         };
         for (i, (d, stake)) in group.decisions.iter().zip(&stakes).enumerate() {
             let pi = &policy[i];
-            let mass = |scores: &[f64]| scores.iter().map(|s| s.exp()).sum::<f64>();
-            let legal = mass(&scores[i]);
+            let legal = log_mass(&scores[i]);
             let ratio: Vec<f64> = pi.iter().zip(&reference[i]).map(|(p, q)| (p / q).ln()).collect();
             let kl: f64 = pi.iter().zip(&ratio).map(|(p, l)| if *p > 0.0 { p * l } else { 0.0 }).sum();
             let mean = |of: &[f64]| -> f64 { pi.iter().zip(of).map(|(p, r)| p * r).sum() };
@@ -237,9 +236,9 @@ pub fn objective(
                 kl: stake.weight * kl,
                 distance: w * 0.5 * pi.iter().zip(&stake.optimum).map(|(p, q)| (p - q).abs()).sum::<f64>(),
                 miss: w * pi.iter().zip(&labels).filter(|(_, l)| **l == 0.0).map(|(p, _)| p).sum::<f64>(),
-                legality: w * legal,
-                objective: stake.weight * (reward - terms.beta * kl) + w * terms.legality * legal.ln(),
-                bare: stake.bare + w * terms.legality * mass(bare[i]).ln(),
+                legality: w * legal.exp(),
+                objective: stake.weight * (reward - terms.beta * kl) + w * terms.legality * legal,
+                bare: stake.bare + w * terms.legality * log_mass(bare[i]),
             };
             let alone = match stake.alone {
                 None => parts,
@@ -262,6 +261,12 @@ pub fn objective(
     }
     rows.into_gradient();
     all
+}
+
+/// The logarithm of the legality mass, which may be far below what a number that is no logarithm can be.
+fn log_mass(scores: &[f64]) -> f64 {
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    top + scores.iter().map(|s| (s - top).exp()).sum::<f64>().ln()
 }
 
 /// What a decision contributes to the objective, and what would be best.

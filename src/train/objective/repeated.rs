@@ -100,7 +100,10 @@ impl Repeated {
     fn best(&self, decisions: &[Decision]) -> (Vec<f64>, Policy) {
         let n = decisions[0].rewards.len();
         let mut choice = vec![0; decisions.len()];
+        // Every round is better than the one before, so that few are needed; only roundings could go on for ever.
+        let mut rounds_left = 1000;
         loop {
+            rounds_left -= 1;
             let policy: Policy =
                 choice.iter().map(|&a| (0..n).map(|i| f64::from(u8::from(i == a))).collect()).collect();
             let chain =
@@ -112,12 +115,12 @@ impl Repeated {
             for (a, q) in choice.iter_mut().zip(&ahead) {
                 let top = (0..n).max_by(|&x, &y| q[x].total_cmp(&q[y])).expect("at least two actions");
                 // Only what is really better: equals would go back and forth.
-                if q[top] > q[*a] + 1e-12 {
+                if q[top] > q[*a] + 1e-12 * q[top].abs().max(1.0) {
                     *a = top;
                     settled = false;
                 }
             }
-            if settled {
+            if settled || rounds_left == 0 {
                 return (values, ahead);
             }
         }

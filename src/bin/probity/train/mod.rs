@@ -1,8 +1,10 @@
 //! `probity train`: an adapter from a config.
 
 mod curves;
+mod keeper;
 mod watch;
 
+use std::fmt;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -12,9 +14,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use probity::Error;
+use probity::engine::Model;
 use probity::moral::Framework;
 use probity::train::Schedule;
-use probity::train::checkpoint::Checkpoint;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::{self, Finetuning, References, StepReport};
 use probity::train::finish::write_verified;
@@ -24,13 +26,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::curves::Curves;
+use self::keeper::Keeper;
 use self::watch::Watch;
 
 use crate::output::say;
 use crate::{builtin, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 12] = [
+pub const RECIPES: [(&str, &str); 13] = [
     ("game", include_str!("../../../../configs/game.toml")),
     ("deontological", include_str!("../../../../configs/deontological.toml")),
     ("utilitarian", include_str!("../../../../configs/utilitarian.toml")),
@@ -38,6 +41,7 @@ pub const RECIPES: [(&str, &str); 12] = [
     ("game-then-deontological", include_str!("../../../../configs/game-then-deontological.toml")),
     ("game-then-utilitarian", include_str!("../../../../configs/game-then-utilitarian.toml")),
     ("game-repeated", include_str!("../../../../configs/game-repeated.toml")),
+    ("laptop", include_str!("../../../../configs/laptop.toml")),
     ("paper-game", include_str!("../../../../configs/paper-game.toml")),
     ("paper-deontological", include_str!("../../../../configs/paper-deontological.toml")),
     ("paper-utilitarian", include_str!("../../../../configs/paper-utilitarian.toml")),
@@ -51,11 +55,11 @@ pub const RECIPES: [(&str, &str); 12] = [
 /// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
+    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe laptop --reward utilitarian --model gemma-2-2b-it-Q4_K_M.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
 )]
 pub struct Args {
     /// A config that comes with the program: game, deontological, utilitarian, game+deontological,
-    /// game-then-deontological, game-then-utilitarian, game-repeated; or as in the paper, on one game with fixed labels: paper-game,
+    /// game-then-deontological, game-then-utilitarian, game-repeated; for larger models: laptop; or as in the paper, on one game with fixed labels: paper-game,
     /// paper-deontological, paper-utilitarian, paper-game+deontological; or by the paper's own algorithm: paper-ppo.
     #[arg(long, conflicts_with = "config", required_unless_present = "config")]
     recipe: Option<String>,
@@ -78,12 +82,19 @@ pub struct Args {
     /// Run folder; `OUT.run` where not given.
     #[arg(long)]
     run: Option<PathBuf>,
+    /// Where to keep the bare model's answers, by content; runs on the same base may share it, one after the other.
+    /// `RUN/references.bin` where not given.
+    #[arg(long)]
+    references: Option<PathBuf>,
     /// Go on from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
     /// Override the reward of a config with one phase: game, deontological, utilitarian, game-deontological, ...
     #[arg(long)]
     reward: Option<String>,
+    /// Override the config's peak learning rate.
+    #[arg(long)]
+    rate: Option<f32>,
     /// Override the config's seed.
     #[arg(long)]
     seed: Option<u64>,
@@ -117,6 +128,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(seed) = args.seed {
         config.seed = seed;
     }
+    config.rate = args.rate.unwrap_or(config.rate);
     if let Some(name) = &args.reward {
         let reward = Framework::find(name).map_err(Error::from)?;
         let [phase] = config.phases.as_mut_slice() else {
@@ -127,40 +139,50 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         config.name = format!("{}-{name}", config.name);
     }
     let model = builtin::open_vocabulary(&args.model)?;
-    let free = match args.memory {
-        Some(gib) if gib.is_finite() && gib > 0.0 => (gib * GIB) as u64,
+    let allowed = match args.memory {
+        Some(gib) if gib.is_finite() && gib > 0.0 => Some((gib * GIB) as u64),
         Some(gib) => return Err(output::Usage(format!("memory {gib}, expected GiB above 0")).into()),
-        None => free_memory(),
+        None => None,
     };
-    let plan = finetune::plan(&model, &config, free)?;
+    let needs = Needs::of(&model, &config, allowed)?;
     let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
         if args.json {
-            return output::json(&plan);
+            return output::json(&needs);
         }
-        show(&plan);
+        needs.show();
         return Ok(());
     };
-    refuse(&plan, free, if args.memory.is_some() { "are allowed" } else { "are free" })?;
+    needs.refuse()?;
+    // Nobody wants to learn after the training that there is no place for its result.
+    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if out.is_dir() || !parent.is_dir() {
+        let problem = format!("--out {}: expected a file in a folder that exists", out.display());
+        return Err(output::Usage(problem).into());
+    }
     if args.watch && !std::io::stderr().is_terminal() {
         return Err(output::Usage("--watch draws in a terminal, and there is none".into()).into());
     }
-    let folder = args.run.clone().unwrap_or_else(|| out.with_extension("run"));
-    let checkpoint = folder.join("checkpoint.bin");
-    let mut training = Finetuning::new(&model, config.clone(), plan.schedule)?;
+    let folder = args.run.clone().unwrap_or_else(|| match out.extension() {
+        Some(extension) if extension == "gguf" => out.with_extension("run"),
+        _ => out.with_added_extension("run"),
+    });
+    let mut keeper = Keeper::of(&folder)?;
+    let mut training = Finetuning::new(&model, config.clone(), needs.schedule())?;
     if args.resume {
-        let saved = Checkpoint::read(&checkpoint, &config, model.fingerprint())?;
-        training.resume(saved);
-    } else if checkpoint.exists() {
+        keeper.resume(&mut training)?;
+    } else if keeper.exists() {
         let problem =
             format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
         return Err(output::Usage(problem).into());
     }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    training.keep_references(References::in_file(&folder.join("references.bin"))?);
+    let references = args.references.clone().unwrap_or_else(|| folder.join("references.bin"));
+    training.keep_references(References::in_file(&references)?);
     if !args.json {
-        eprintln!("{}, about {:.1} s a step, {} steps", needs(&plan), plan.seconds, config.steps());
+        eprintln!("{needs}, {}", needs.times());
     }
-    let Some(last) = steps(args, &mut training, &folder, &checkpoint)? else { return Ok(()) };
+    let End::Finished(stands) = steps(args, &mut training, &folder, &mut keeper)? else { return Ok(()) };
+    let steps = training.done();
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = training.finish()?;
     let model = builtin::open_model(&args.model)?;
@@ -173,73 +195,103 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     if args.json {
         return output::json_line(
-            &json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "last": last }),
+            &json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "stands": stands }),
         );
     }
-    if let Some(report) = &last {
-        say!("{}: {} steps{}", config.name, report.step, report.parts.as_ref().map_or(String::new(), spell));
-    }
-    for out in outs.iter().take(verified.len()) {
+    for ((parts, out), verified) in stands.iter().zip(&outs).zip(&verified) {
+        say!("{}: {steps} steps{}", config.name, spell(parts));
+        if parts.objective < parts.bare {
+            say!("  worse than the bare model by its own objective: {:.3}, not {:.3}", parts.objective, parts.bare);
+        }
+        if verified.effect < WEAK {
+            say!("  a weak adapter: it moves no probability by more than {:.4}", verified.effect);
+        }
         say!("written and verified: {}", out.display());
     }
     say!("curves: {}", folder.join("curves.svg").display());
     Ok(())
 }
 
-/// Takes the steps that are left, and keeps the run folder up to date. Returns the last report there was, or `None` where
-/// the run only pauses.
-fn steps(
-    args: &Args,
-    training: &mut Finetuning,
-    folder: &Path,
-    checkpoint: &Path,
-) -> anyhow::Result<Option<Option<StepReport>>> {
+/// An adapter that moves no probability by more is said to be weak.
+const WEAK: f64 = 0.05;
+
+/// How a session of steps ended, where it did not fail.
+enum End {
+    /// The run goes on another time.
+    Paused,
+    /// All steps are taken: where the policy of each learner stands now.
+    Finished(Vec<Parts>),
+}
+
+/// Takes the steps that are left, and keeps the run folder up to date, whatever the end is.
+fn steps(args: &Args, training: &mut Finetuning, folder: &Path, keeper: &mut Keeper) -> anyhow::Result<End> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            // The last checkpoint stands.
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step; once more stops at once");
+    })?;
     let (total, first) = (training.config.steps(), training.done());
     let (mut log, lines) = output::run_log(folder, &training.config.to_toml(), first)?;
     let mut curves = Curves::of(&training.config.name, total, &lines);
-    let picture = folder.join("curves.svg");
-    let mut keeper = Keeper { path: checkpoint, step: args.resume.then_some(first) };
+    keeper.write(training)?;
     let bar = if args.watch { indicatif::ProgressBar::hidden() } else { output::bar(total, &training.config.name) };
     let mut watch = args.watch.then(Watch::open).transpose()?;
-    let mut last: Option<StepReport> = None;
-    while !training.finished() {
-        let paused = args.pause_after.is_some_and(|n| training.done() - first >= n);
-        if stop.load(Ordering::Relaxed) || paused {
-            keeper.write(training)?;
-            bar.abandon();
-            drop(watch);
-            curves.draw(&picture)?;
-            eprintln!("stopped at step {} of {total}; go on with --resume", training.done());
-            return if paused { Ok(None) } else { Err(Error::Cancelled { what: "training" }.into()) };
+    let mut take = || -> anyhow::Result<Option<Vec<Parts>>> {
+        while !training.finished() {
+            let paused = args.pause_after.is_some_and(|n| training.done() - first >= n);
+            if paused || stop.load(Ordering::Relaxed) {
+                keeper.write(training)?;
+                return if paused { Ok(None) } else { Err(Error::Cancelled { what: "training" }.into()) };
+            }
+            let begin = Instant::now();
+            let report = training.step().map_err(|e| keeper.fall_back(training, e))?;
+            keeper.taken(training);
+            let line = Line { report: &report, seconds: begin.elapsed().as_secs_f64() };
+            writeln!(log, "{}", serde_json::to_string(&line)?)?;
+            if args.json {
+                output::json_line(&line)?;
+            }
+            curves.push(&report, line.seconds);
+            if let Some(watch) = &mut watch {
+                watch.draw(&curves)?;
+            }
+            bar.set_position(report.step);
+            if bar.is_hidden() && !args.watch && !args.json && report.step * 20 / total > (report.step - 1) * 20 / total
+            {
+                let stands = report.parts.as_ref().map_or(String::new(), spell);
+                eprintln!("step {} of {total}{stands}", report.step);
+            }
+            if let Some(p) = report.parts {
+                bar.set_message(format!("reward {:.3} off {:.3}", p.reward, p.distance));
+            }
+            if report.step % args.checkpoint_every == 0 {
+                keeper.write(training)?;
+            }
         }
-        let begin = Instant::now();
-        let report = training.step().map_err(|e| keeper.after(training, e))?;
-        let line = Line { report: &report, seconds: begin.elapsed().as_secs_f64() };
-        writeln!(log, "{}", serde_json::to_string(&line)?)?;
-        if args.json {
-            output::json_line(&line)?;
-        }
-        curves.push(&report, line.seconds);
-        if let Some(watch) = &mut watch {
-            watch.draw(&curves)?;
-        }
-        bar.set_position(report.step);
-        if let Some(p) = report.parts {
-            bar.set_message(format!("reward {:.3} off {:.3}", p.reward, p.distance));
-        }
-        if report.step % args.checkpoint_every == 0 {
-            keeper.save(training)?;
-        }
-        last = Some(report);
-    }
-    bar.finish_and_clear();
+        keeper.write(training)?;
+        // A step reports what it found, not what it left.
+        let measured = training.measure().map_err(|e| keeper.fall_back(training, e))?;
+        Ok(Some(measured.into_iter().map(|(parts, _)| parts).collect()))
+    };
+    let taken = take();
     drop(watch);
-    keeper.write(training)?;
-    curves.draw(&picture)?;
-    Ok(Some(last))
+    match &taken {
+        Ok(Some(_)) => bar.finish_and_clear(),
+        _ => bar.abandon(),
+    }
+    let drawn = curves.draw(&folder.join("curves.svg"));
+    let cancelled = |e: &anyhow::Error| matches!(e.downcast_ref(), Some(Error::Cancelled { .. }));
+    if matches!(taken, Ok(None)) || taken.as_ref().is_err_and(cancelled) {
+        eprintln!("stopped at step {} of {total}; go on with --resume", training.done());
+    }
+    // What ended the run is said before what kept it from being drawn.
+    let measured = taken?;
+    drawn?;
+    Ok(measured.map_or(End::Paused, End::Finished))
 }
 
 /// A step as the run folder logs it.
@@ -251,42 +303,6 @@ struct Line<'a> {
     seconds: f64,
 }
 
-/// Keeps the checkpoint of the last good step.
-struct Keeper<'a> {
-    path: &'a Path,
-    /// The step that is kept.
-    step: Option<u64>,
-}
-
-impl Keeper<'_> {
-    /// Writes a checkpoint, unless training has gone astray: what was good before stays then.
-    fn save(&mut self, training: &Finetuning) -> probity::Result<()> {
-        if training.astray() { Ok(()) } else { self.write(training) }
-    }
-
-    /// Writes a checkpoint, unless it is there already.
-    fn write(&mut self, training: &Finetuning) -> probity::Result<()> {
-        if self.step == Some(training.done()) {
-            return Ok(());
-        }
-        training.state().write(self.path, &training.config, training.model().fingerprint())?;
-        self.step = Some(training.done());
-        Ok(())
-    }
-
-    /// The error of a step, with what is left of the run.
-    fn after(&mut self, training: &Finetuning, e: Error) -> Error {
-        let Error::Training { problem } = e else { return e };
-        if let Err(e) = self.save(training) {
-            return e;
-        }
-        let kept = self
-            .step
-            .map_or("there was no checkpoint yet".into(), |step| format!("the checkpoint is that of step {step}"));
-        Error::Training { problem: format!("{problem}; {kept}") }
-    }
-}
-
 fn spell(p: &Parts) -> String {
     format!(
         ", expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
@@ -294,20 +310,94 @@ fn spell(p: &Parts) -> String {
     )
 }
 
+/// What stands before a run: its plan, and what the process takes without it.
+#[derive(Serialize)]
+pub struct Needs {
+    #[serde(flatten)]
+    plan: Plan,
+    /// Bytes that the process takes already, the vocabulary among them.
+    process: u64,
+    /// Bytes in all.
+    total: u64,
+    steps: u64,
+    /// Seconds of the whole run.
+    run_seconds: f64,
+    /// Bytes that it may take in all, and why no more.
+    #[serde(skip)]
+    may: (u64, &'static str),
+}
+
 const GIB: f64 = (1_u64 << 30) as f64;
 
-/// Refuses a run that does not fit into so many bytes.
-pub fn refuse(plan: &Plan, bytes: u64, why: &str) -> probity::Result<()> {
-    if plan.bytes as u64 <= bytes {
-        return Ok(());
+impl Needs {
+    /// Plans a run that may take so many bytes in all, or what is free.
+    ///
+    /// # Errors
+    /// As [`finetune::plan`].
+    pub fn of(model: &Model, config: &TrainConfig, allowed: Option<u64>) -> probity::Result<Self> {
+        let process = resident_memory();
+        let may = allowed.map_or_else(|| (free_memory() + process, "are free"), |bytes| (bytes, "are allowed"));
+        let plan = finetune::plan(model, config, may.0.saturating_sub(process))?;
+        let (total, steps) = (plan.bytes as u64 + process, config.steps());
+        Ok(Self { plan, process, total, steps, run_seconds: plan.seconds * steps as f64, may })
     }
-    let may = format!("{:.2} GiB {why}", bytes as f64 / GIB);
-    let problem = format!("{}, {may}; fewer games in a step, more shards or a smaller rank take less", needs(plan));
-    Err(Error::Training { problem })
+
+    /// The way the batch goes through the machine.
+    pub fn schedule(&self) -> Schedule {
+        self.plan.schedule
+    }
+
+    /// Refuses a run that does not fit.
+    pub fn refuse(&self) -> probity::Result<()> {
+        let (may, why) = self.may;
+        if self.total <= may {
+            return Ok(());
+        }
+        let may = format!("{:.2} GiB {why}", may as f64 / GIB);
+        let problem = format!("{self}, {may}; fewer games in a step, more shards or a smaller rank take less");
+        Err(Error::Training { problem })
+    }
+
+    fn show(&self) {
+        let plan = &self.plan;
+        let mut table = output::table(&["what", "GiB"]);
+        for (what, bytes) in [
+            ("the base model, as in its file", plan.weights as u64),
+            ("adapter, gradient, optimiser", plan.adapter as u64),
+            ("activations", plan.activations as u64),
+            ("logits", plan.logits as u64),
+            ("the program and the vocabulary", self.process),
+            ("together", self.total),
+        ] {
+            table.add_row([what.to_owned(), format!("{:.3}", bytes as f64 / GIB)]);
+        }
+        say!("{table}");
+        say!("{self}; {} tokens a step, {} on {} threads", plan.nodes, self.times(), plan.threads);
+    }
+
+    /// How long it takes, in words.
+    pub fn times(&self) -> String {
+        let run = match self.run_seconds {
+            s if s < 120.0 => format!("{s:.0} s"),
+            s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+            s => format!("{:.1} h", s / 3600.0),
+        };
+        format!("about {:.1} s a step, {run} for all {} steps", self.plan.seconds, self.steps)
+    }
+}
+
+impl fmt::Display for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.plan.schedule {
+            Schedule::Wide => "everything kept",
+            Schedule::Narrow => "each block computed twice",
+        };
+        write!(f, "needs {:.2} GiB ({how})", self.total as f64 / GIB)
+    }
 }
 
 /// Bytes that are free for this process.
-pub fn free_memory() -> u64 {
+fn free_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     // A container may have less than its machine. Files that the system keeps in memory count as used there, though they
@@ -316,25 +406,10 @@ pub fn free_memory() -> u64 {
     system.available_memory().min(container)
 }
 
-fn needs(plan: &Plan) -> String {
-    let how = match plan.schedule {
-        Schedule::Wide => "everything kept",
-        Schedule::Narrow => "each block computed twice",
-    };
-    format!("needs {:.2} GiB ({how})", plan.bytes as f64 / GIB)
-}
-
-fn show(plan: &Plan) {
-    let mut table = output::table(&["what", "GiB"]);
-    for (what, bytes) in [
-        ("the base model, as in its file", plan.weights),
-        ("adapter, gradient, optimiser", plan.adapter),
-        ("activations", plan.activations),
-        ("logits", plan.logits),
-        ("together", plan.bytes),
-    ] {
-        table.add_row([what.to_owned(), format!("{:.3}", bytes as f64 / GIB)]);
-    }
-    say!("{table}");
-    say!("{}; {} tokens a step, about {:.1} s on {} threads", needs(plan), plan.nodes, plan.seconds, plan.threads);
+/// Bytes that this process takes now; 0 where the system does not say.
+fn resident_memory() -> u64 {
+    let Ok(process) = sysinfo::get_current_pid() else { return 0 };
+    let mut system = sysinfo::System::new();
+    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[process]), false);
+    system.process(process).map_or(0, sysinfo::Process::memory)
 }

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs the protocol of arXiv 2410.01639 again on the built-in model: every reward by the published loop (a thousand episodes
+# of sampled PPO against tit-for-tat) and by the exact objective on the same game, labels and layout; then both are measured
+# beside each other, where they were trained and where they were not. Resumable: run it again.
+#
+# RATE is the loop's learning rate: the published one is Gemma's, and moves a model this small nowhere in a thousand steps.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+run=${RUN:-out/protocol}
+rate=${RATE:-1e-3}
+mkdir -p "$run"
+probity() { RUSTFLAGS="-C target-cpu=native" cargo run --quiet --release -- "$@"; }
+resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
+for reward in game deontological utilitarian game-deontological; do
+    # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
+    probity train --recipe paper-ppo --reward "$reward" --rate "$rate" \
+        --run "$run/ppo-$reward" $(resume "$run/ppo-$reward") --out "$run/ppo-$reward.gguf"
+    # shellcheck disable=SC2046
+    probity train --recipe "paper-${reward/-/+}" \
+        --run "$run/exact-$reward" $(resume "$run/exact-$reward") --out "$run/exact-$reward.gguf"
+done
+for reward in game deontological utilitarian game-deontological; do
+    for ground in "ipd action1,action2" "ipd,ish,icn,bos,icd zork,blip"; do
+        read -r games labels <<<"$ground"
+        probity compare --reward "$reward" --game "$games" --labels "$labels" --steps 0 \
+            --adapter "$run/ppo-$reward.gguf" --adapter "$run/exact-$reward.gguf"
+    done
+done
