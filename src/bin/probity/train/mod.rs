@@ -2,9 +2,9 @@
 
 mod curves;
 mod keeper;
+mod needs;
 mod watch;
 
-use std::fmt;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -14,19 +14,18 @@ use std::time::Instant;
 
 use anyhow::Context;
 use probity::Error;
-use probity::engine::Model;
 use probity::moral::Framework;
-use probity::train::Schedule;
 use probity::train::curriculum::TrainConfig;
-use probity::train::finetune::{self, Finetuning, References, StepReport};
+use probity::train::finetune::{Finetuning, References, StepReport};
 use probity::train::finish::write_verified;
 use probity::train::objective::Parts;
-use probity::train::plan::Plan;
 use serde::Serialize;
 use serde_json::json;
 
 use self::curves::Curves;
 use self::keeper::Keeper;
+use self::needs::GIB;
+pub use self::needs::Needs;
 use self::watch::Watch;
 
 use crate::output::say;
@@ -113,31 +112,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let text = match (&args.recipe, &args.config) {
-        (Some(name), _) => {
-            let found = RECIPES.iter().find(|(n, _)| n == name);
-            let known = RECIPES.map(|(n, _)| n).join(", ");
-            found
-                .map(|(_, text)| (*text).to_owned())
-                .ok_or_else(|| output::Usage(format!("recipe {name:?} is not built in, expected one of {known}")))?
-        }
-        (None, Some(path)) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        (None, None) => unreachable!("clap asks for one of them"),
-    };
-    let mut config = TrainConfig::from_toml(&text)?;
-    if let Some(seed) = args.seed {
-        config.seed = seed;
-    }
-    config.rate = args.rate.unwrap_or(config.rate);
-    if let Some(name) = &args.reward {
-        let reward = Framework::find(name).map_err(Error::from)?;
-        let [phase] = config.phases.as_mut_slice() else {
-            let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
-            return Err(output::Usage(problem).into());
-        };
-        phase.reward = reward.into();
-        config.name = format!("{}-{name}", config.name);
-    }
+    let config = config(args)?;
     let model = builtin::open_vocabulary(&args.model)?;
     let allowed = match args.memory {
         Some(gib) if gib.is_finite() && gib > 0.0 => Some((gib * GIB) as u64),
@@ -210,6 +185,36 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     say!("curves: {}", folder.join("curves.svg").display());
     Ok(())
+}
+
+/// The config that is meant, with what the command line overrides in it.
+fn config(args: &Args) -> anyhow::Result<TrainConfig> {
+    let text = match (&args.recipe, &args.config) {
+        (Some(name), _) => {
+            let found = RECIPES.iter().find(|(n, _)| n == name);
+            let known = RECIPES.map(|(n, _)| n).join(", ");
+            found
+                .map(|(_, text)| (*text).to_owned())
+                .ok_or_else(|| output::Usage(format!("recipe {name:?} is not built in, expected one of {known}")))?
+        }
+        (None, Some(path)) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let mut config = TrainConfig::from_toml(&text)?;
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    config.rate = args.rate.unwrap_or(config.rate);
+    if let Some(name) = &args.reward {
+        let reward = Framework::find(name).map_err(Error::from)?;
+        let [phase] = config.phases.as_mut_slice() else {
+            let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
+            return Err(output::Usage(problem).into());
+        };
+        phase.reward = reward.into();
+        config.name = format!("{}-{name}", config.name);
+    }
+    Ok(config)
 }
 
 /// An adapter that moves no probability by more is said to be weak.
@@ -308,108 +313,4 @@ fn spell(p: &Parts) -> String {
         ", expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
         p.reward, p.best, p.kl, p.distance, p.legality
     )
-}
-
-/// What stands before a run: its plan, and what the process takes without it.
-#[derive(Serialize)]
-pub struct Needs {
-    #[serde(flatten)]
-    plan: Plan,
-    /// Bytes that the process takes already, the vocabulary among them.
-    process: u64,
-    /// Bytes in all.
-    total: u64,
-    steps: u64,
-    /// Seconds of the whole run.
-    run_seconds: f64,
-    /// Bytes that it may take in all, and why no more.
-    #[serde(skip)]
-    may: (u64, &'static str),
-}
-
-const GIB: f64 = (1_u64 << 30) as f64;
-
-impl Needs {
-    /// Plans a run that may take so many bytes in all, or what is free.
-    ///
-    /// # Errors
-    /// As [`finetune::plan`].
-    pub fn of(model: &Model, config: &TrainConfig, allowed: Option<u64>) -> probity::Result<Self> {
-        let process = resident_memory();
-        let may = allowed.map_or_else(|| (free_memory() + process, "are free"), |bytes| (bytes, "are allowed"));
-        let plan = finetune::plan(model, config, may.0.saturating_sub(process))?;
-        let (total, steps) = (plan.bytes as u64 + process, config.steps());
-        Ok(Self { plan, process, total, steps, run_seconds: plan.seconds * steps as f64, may })
-    }
-
-    /// The way the batch goes through the machine.
-    pub fn schedule(&self) -> Schedule {
-        self.plan.schedule
-    }
-
-    /// Refuses a run that does not fit.
-    pub fn refuse(&self) -> probity::Result<()> {
-        let (may, why) = self.may;
-        if self.total <= may {
-            return Ok(());
-        }
-        let may = format!("{:.2} GiB {why}", may as f64 / GIB);
-        let problem = format!("{self}, {may}; fewer games in a step, more shards or a smaller rank take less");
-        Err(Error::Training { problem })
-    }
-
-    fn show(&self) {
-        let plan = &self.plan;
-        let mut table = output::table(&["what", "GiB"]);
-        for (what, bytes) in [
-            ("the base model, as in its file", plan.weights as u64),
-            ("adapter, gradient, optimiser", plan.adapter as u64),
-            ("activations", plan.activations as u64),
-            ("logits", plan.logits as u64),
-            ("the program and the vocabulary", self.process),
-            ("together", self.total),
-        ] {
-            table.add_row([what.to_owned(), format!("{:.3}", bytes as f64 / GIB)]);
-        }
-        say!("{table}");
-        say!("{self}; {} tokens a step, {} on {} threads", plan.nodes, self.times(), plan.threads);
-    }
-
-    /// How long it takes, in words.
-    pub fn times(&self) -> String {
-        let run = match self.run_seconds {
-            s if s < 120.0 => format!("{s:.0} s"),
-            s if s < 7200.0 => format!("{:.0} min", s / 60.0),
-            s => format!("{:.1} h", s / 3600.0),
-        };
-        format!("about {:.1} s a step, {run} for all {} steps", self.plan.seconds, self.steps)
-    }
-}
-
-impl fmt::Display for Needs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = match self.plan.schedule {
-            Schedule::Wide => "everything kept",
-            Schedule::Narrow => "each block computed twice",
-        };
-        write!(f, "needs {:.2} GiB ({how})", self.total as f64 / GIB)
-    }
-}
-
-/// Bytes that are free for this process.
-fn free_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    // A container may have less than its machine. Files that the system keeps in memory count as used there, though they
-    // would make room.
-    let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
-    system.available_memory().min(container)
-}
-
-/// Bytes that this process takes now; 0 where the system does not say.
-fn resident_memory() -> u64 {
-    let Ok(process) = sysinfo::get_current_pid() else { return 0 };
-    let mut system = sysinfo::System::new();
-    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[process]), false);
-    system.process(process).map_or(0, sysinfo::Process::memory)
 }
