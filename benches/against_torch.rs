@@ -1,7 +1,7 @@
 //! One exact training step on a random model of Qwen2.5-0.5B's exact shape, forth, back and Adam, against PyTorch with PEFT
 //! on the same batch: the prisoner's dilemma in four states and four orders of mention, rank 16 on every linear layer.
 //!
-//! PyTorch gets every option of every prompt as a sequence of its own, two of them at a time (all at once do not fit into
+//! PyTorch gets every option of every prompt as a sequence of its own, four of them at a time (all at once do not fit into
 //! common memory), only the rows that predict something go through its head, and its allocator is tuned. Ours does the same
 //! unpacked, and packed as one trie. Both on the same threads, in turns. Unpacked, a quarter of the batch is timed and
 //! counted four times: what goes through at a time knows nothing of the rest. `PYTHON` names an interpreter that has torch,
@@ -32,7 +32,7 @@ const ROUNDS: usize = 3;
 /// Where nothing is packed, one of so many parts of the batch is timed.
 const PARTS: usize = 4;
 /// Decisions that go through at a time where nothing is packed.
-const AT_A_TIME: usize = 1;
+const AT_A_TIME: usize = 2;
 const TERMS: Terms = Terms { aim: Aim::Objective, beta: 0.2, legality: 0.0 };
 
 /// A decision on paper.

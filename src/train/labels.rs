@@ -203,7 +203,7 @@ pub fn split_of(label: &str) -> Split {
 pub type Maker<R> = Box<dyn Fn(&mut R) -> String>;
 
 /// Draws `n` labels of one kind from a split: distinct, and none the beginning of another. `kind` picks how they are
-/// made: [`any`] or [`plain`].
+/// made: [`any`], [`everyday`] or [`plain`].
 pub fn draw<R: Rng>(rng: &mut R, n: usize, split: Split, kind: fn(&mut R) -> Maker<R>) -> Vec<String> {
     let mut labels: Vec<String> = Vec::with_capacity(n);
     let mut make = kind(rng);
@@ -232,6 +232,16 @@ pub fn any<R: Rng>(rng: &mut R) -> Maker<R> {
         14..=16 => Box::new(|rng| letters(rng)),
         _ => numbered(rng),
     }
+}
+
+/// What adapters are trained on: any of the kinds, and, a sixth of the time, single letters, which people give without a
+/// thought and which are rare among all the others.
+pub fn everyday<R: Rng>(rng: &mut R) -> Maker<R> {
+    if !rng.random_ratio(1, 6) {
+        return any(rng);
+    }
+    let first = if rng.random_bool(0.5) { b'A' } else { b'a' };
+    Box::new(move |rng| char::from(first + rng.random_range(0..26_u8)).to_string())
 }
 
 /// The kind that is easiest to tell apart: two of 25 syllables, each of which the vocabulary has as one token.

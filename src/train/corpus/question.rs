@@ -39,18 +39,18 @@ pub enum Kind {
 impl Kind {
     /// Every kind with its share of the questions at full ease, where they only look up and copy, and at none.
     const SHARES: [(Self, f64, f64); 12] = [
-        (Self::Cell, 55.0, 12.0),
-        (Self::CellSum, 0.0, 6.0),
-        (Self::RowSums, 0.0, 12.0),
-        (Self::RowTotal, 0.0, 6.0),
-        (Self::Find, 15.0, 4.0),
-        (Self::MoreAgainst, 0.0, 16.0),
-        (Self::MoreOwn, 0.0, 10.0),
-        (Self::MoreOther, 0.0, 10.0),
-        (Self::MoreBoth, 0.0, 10.0),
+        (Self::Cell, 55.0, 8.0),
+        (Self::CellSum, 0.0, 3.0),
+        (Self::RowSums, 0.0, 5.0),
+        (Self::RowTotal, 0.0, 3.0),
+        (Self::Find, 15.0, 6.0),
+        (Self::MoreAgainst, 0.0, 22.0),
+        (Self::MoreOwn, 0.0, 12.0),
+        (Self::MoreOther, 0.0, 11.0),
+        (Self::MoreBoth, 0.0, 11.0),
         (Self::Recall, 10.0, 5.0),
         (Self::NotThis, 10.0, 3.0),
-        (Self::Decide, 10.0, 6.0),
+        (Self::Decide, 10.0, 11.0),
     ];
 
     fn draw(rng: &mut impl Rng, ease: f64) -> Self {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::random_game;
 use super::decoder::LINEARS;
-use super::labels::{Split, any, draw};
+use super::labels::{Split, draw, everyday};
 use crate::agent::prompt::{Layout, Style};
 use crate::game::{MatrixGame, Named};
 use crate::moral::Mixture;
@@ -429,7 +429,7 @@ impl TrainConfig {
         let mut all = Vec::new();
         for name in &self.games.catalogue {
             let labels = match &self.labels {
-                Labels::Pool => draw(&mut rng, 2, Split::Train, any),
+                Labels::Pool => draw(&mut rng, 2, Split::Train, everyday),
                 Labels::Fixed(labels) => labels.to_vec(),
             };
             let game = Named::find(name)?.labelled([&labels[0], &labels[1]])?;
@@ -451,7 +451,7 @@ impl TrainConfig {
             (RANDOM, random_game(&mut rng, Split::Train))
         } else {
             let name = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
-            let labels = draw(&mut rng, 2, Split::Train, any);
+            let labels = draw(&mut rng, 2, Split::Train, everyday);
             (name.as_str(), Named::find(name)?.labelled([&labels[0], &labels[1]])?)
         };
         let game = match &self.labels {
