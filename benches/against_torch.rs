@@ -2,7 +2,7 @@
 //! on the same batch: the prisoner's dilemma in four states and four orders of mention, rank 16 on every linear layer.
 //!
 //! PyTorch gets every option of every prompt as a sequence of its own, four of them at a time (all at once do not fit into
-//! common memory), only the rows that predict something go through its head, and its allocator is tuned. Ours does the same
+//! common memory), only the rows that predict something go through its head, and its allocator is tuned, as ours is. Ours does the same
 //! unpacked, and packed as one trie. Both on the same threads, in turns. Unpacked, a quarter of the batch is timed and
 //! counted four times: what goes through at a time knows nothing of the rest. `PYTHON` names an interpreter that has torch,
 //! transformers and peft; `make bench-training` makes one.
@@ -19,7 +19,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use common::{median, peak_memory, seconds};
 use probity::agent::prompt::{Style, encode, options, prompt};
-use probity::engine::numeric::{Matrix, MatrixMut, product};
+use probity::engine::numeric::{Matrix, MatrixMut, keep_freed_memory, product};
 use probity::engine::{Model, ModelOptions, Token};
 use probity::game::{History, Named, fair_coin};
 use probity::moral::{Framework, Reward};
@@ -43,6 +43,8 @@ struct Asked {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // As the command line does.
+    keep_freed_memory();
     let shape = random::qwen_25_05b();
     if let Some(file) = std::env::var_os("PROBITY_BENCH_STEP") {
         // The memory of one packed step, in a process of its own.

@@ -250,3 +250,27 @@ mod product {
         }
     }
 }
+
+/// Keeps memory that was freed for the next who asks, in this whole process: every matrix product and training step asks
+/// for the same large buffers again, and glibc otherwise gives them back to the system each time, which clears them page by
+/// page. For programs that train and own their process; elsewhere it does nothing.
+#[cfg(feature = "train")]
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt takes two numbers and may be called at any time; a setting it does not know it refuses.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 1 << 26);
+    }
+}
+
+/// Gives memory that was freed back to the system, where [`keep_freed_memory`] kept it.
+#[cfg(feature = "train")]
+pub fn give_freed_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -9,6 +9,7 @@ use probity::Error;
 use probity::agent::policy::Tilt;
 use probity::agent::prompt::{Layout, Style};
 use probity::agent::{Scenario, verify};
+use probity::engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity::eval::{Figures, Ground, Player, prompts};
 use probity::game::Named;
 use probity::moral::{Framework, Reward};
@@ -176,6 +177,7 @@ struct Run {
 }
 
 fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result<Run> {
+    keep_freed_memory();
     let begin = Instant::now();
     let path = folder.join(format!("{}.gguf", config.name));
     let model = builtin::open_vocabulary(model_name)?;
@@ -193,6 +195,7 @@ fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result
     bar.finish_and_clear();
     let (steps, tokens) = (training.done(), training.state().tokens);
     let trained = training.finish()?;
+    give_freed_memory_back();
     write_verified(&trained[0], &builtin::open_model(model_name)?, &path)?;
     Ok(Run { path, steps, tokens, seconds: begin.elapsed().as_secs_f64() })
 }

@@ -75,6 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     config.steps = args.steps.unwrap_or(config.steps);
     config.seed = args.seed.unwrap_or(config.seed);
     config.check()?;
+    probity::engine::numeric::keep_freed_memory();
     fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
     let checkpoint = args.run.join("checkpoint.bin");
     if !args.resume && checkpoint.exists() {

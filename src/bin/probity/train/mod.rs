@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use probity::Error;
+use probity::engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity::moral::Framework;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::{Finetuning, References, StepReport};
@@ -113,6 +114,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = config(args)?;
+    keep_freed_memory();
     let model = builtin::open_vocabulary(&args.model)?;
     let allowed = match args.memory {
         Some(gib) if gib.is_finite() && gib > 0.0 => Some((gib * GIB) as u64),
@@ -160,6 +162,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let steps = training.done();
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = training.finish()?;
+    give_freed_memory_back();
     let model = builtin::open_model(&args.model)?;
     // The second of two learners stands beside the first.
     let other = out.extension().map_or("other".into(), |e| format!("other.{}", e.display()));
