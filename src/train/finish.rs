@@ -9,7 +9,7 @@ use super::curriculum::{Labels, Precision, Styles};
 use super::finetune::Trained;
 use super::labels::{Split, any, draw};
 use super::lora::AdapterWeights;
-use super::lora::merge::{mix, write_merged};
+use super::lora::merge::write_merged;
 use crate::agent::Agent;
 use crate::agent::manifest::{Manifest, SelfTest};
 use crate::agent::prompt::{PROMPT_VERSION, Style};
@@ -146,7 +146,7 @@ fn decide(model: &Model, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result
     Ok(agent.consider(test.state)?.policy())
 }
 
-/// Writes a model with adapters merged into its matrices, opens it, and takes the recorded kind of decisions with it and
+/// Writes a model with `mixed`, which is `adapters` together, merged into its matrices, opens it, and takes the recorded kind of decisions with it and
 /// with the base under the adapters: returns the largest difference of a probability, which is what rounding the changed
 /// matrices costs. `model` is the base with its weights loaded.
 ///
@@ -155,18 +155,14 @@ fn decide(model: &Model, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result
 /// stood at `path` before is then untouched.
 pub fn write_merged_proven(
     model: &Model,
+    mixed: &AdapterWeights,
     adapters: &[(Adapter, f32)],
     ty: Option<GgmlType>,
     path: &Path,
 ) -> Result<f64> {
-    let mut parts = Vec::new();
-    for (adapter, weight) in adapters {
-        parts.push((AdapterWeights::load(model, adapter.path())?, *weight));
-    }
-    let mixed = mix(&parts)?;
     let draft = path.with_added_extension("draft");
     let compare = || {
-        write_merged(model, &mixed, ty, &draft)?;
+        write_merged(model, mixed, ty, &draft)?;
         let merged = Model::open(&draft, ModelOptions::default(), |_| true)?;
         let mut most: f64 = 0.0;
         for test in self_tests(&Labels::Pool, 0)? {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use probity::agent::verify;
 use probity::engine::gguf::GgmlType;
 use probity::train::finish::{foreign_manifest, write_merged_proven, write_proven};
 use probity::train::lora::merge::mix;
@@ -64,11 +63,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             })
         };
         let ty = args.ty.as_ref().map(named).transpose()?;
-        let files = adapters.iter().map(|(name, weight)| Ok((builtin::adapter_file(name)?, *weight)));
-        let files = files.collect::<anyhow::Result<Vec<_>>>()?;
-        let load = |(file, weight): &(builtin::Resolved, f32)| Ok((verify::load(&model, file.path())?, *weight));
-        let loaded = files.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
-        off = Some(write_merged_proven(&model, &loaded, ty, &args.out)?);
+        let load = |(name, weight): &(&str, f32)| Ok((builtin::load_adapter(&model, name)?, *weight));
+        let loaded = adapters.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
+        off = Some(write_merged_proven(&model, &mixed, &loaded, ty, &args.out)?);
     } else {
         let manifest = foreign_manifest(&model, &args.adapters.join(" + "), "a mixture of adapters")?;
         write_proven(&mixed, args.precision, manifest, &model, &args.out)?;
