@@ -94,13 +94,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
     };
     let mut torch = Torch::start(&job("float32", &asked[..asked.len() / PARTS], AT_A_TIME))?;
-    let mut ours = Ours::new(&model, Schedule::Wide)?;
+    // Each with buffers of its own, as in training, where batches are alike.
+    let [mut whole, mut parts] = [Ours::new(&model, Schedule::Wide)?, Ours::new(&model, Schedule::Wide)?];
     let (trie, sequences) = ([packed(&asked)], unpacked(&asked));
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..=ROUNDS {
         let now = [
-            seconds(|| ours.take(&trie)),
-            PARTS as f64 * seconds(|| ours.take(&sequences[..sequences.len() / PARTS])),
+            seconds(|| whole.take(&trie)),
+            PARTS as f64 * seconds(|| parts.take(&sequences[..sequences.len() / PARTS])),
             PARTS as f64 * torch.ask("step")?["seconds"].as_f64().ok_or("a step without a time")?,
         ];
         eprintln!("round {round}: packed {:.1} s, unpacked {:.1} s, PyTorch {:.1} s", now[0], now[1], now[2]);
@@ -114,7 +115,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let nodes = |packs: &[(Pack, Group)]| packs.iter().map(|(pack, _)| pack.len()).sum::<usize>();
     // Forth, and back through the inputs.
     let share = |packs: &[(Pack, Group)], time: f64| {
-        2.0 * packs.iter().map(|(pack, _)| ours.decoder.products(pack)).sum::<f64>() / time / peak
+        2.0 * packs.iter().map(|(pack, _)| whole.decoder.products(pack)).sum::<f64>() / time / peak
     };
     println!(
         "One exact step on Qwen2.5-0.5B's shape at Q4_K_M, {} decisions, {} tokens as sequences, {} as one trie, rank {RANK}, \

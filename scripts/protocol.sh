@@ -3,13 +3,17 @@
 # of sampled PPO against tit-for-tat) and by the exact objective on the same game, labels and layout; then both are measured
 # beside each other, where they were trained and where they were not. Resumable: run it again.
 #
-# RATE is the loop's learning rate: the published one, 1.41e-5, was chosen for Gemma-2-2b-it.
+# PROBITY is the program to run, built here where it is not set. RATE is the loop's learning rate: the published one, 1.41e-5, was chosen for Gemma-2-2b-it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 run=${RUN:-out/protocol}
 rate=${RATE:-1e-3}
 mkdir -p "$run"
-probity() { RUSTFLAGS="-C target-cpu=native" cargo run --quiet --release -- "$@"; }
+if [ -n "${PROBITY:-}" ]; then
+    probity() { "$PROBITY" "$@"; }
+else
+    probity() { RUSTFLAGS="-C target-cpu=native" cargo run --quiet --release -- "$@"; }
+fi
 resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
 for reward in game deontological utilitarian game-deontological; do
     # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume

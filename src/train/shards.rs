@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::decoder::kernels::add;
+use super::decoder::kernels::add_all;
 use super::decoder::{Decoder, Keep, Pack, Tape};
 
 /// How a batch goes through the machine.
@@ -67,14 +67,18 @@ impl Shards {
         let threads = self.prepare(packs.len());
         if self.schedule == Schedule::Narrow || packs.len() == 1 {
             let shard = &mut self.shards[0];
-            // The first shard adds to nothing: it needs no gradient of its own.
-            let mut results = vec![pass(0, &mut shard.tape, grads, threads)];
-            for i in 1..packs.len() {
-                fresh(shard);
-                results.push(pass(i, &mut shard.tape, &mut shard.grads, threads));
-                add(grads, &shard.grads);
-            }
-            return results;
+            let mut one_by_one = || {
+                // The first shard adds to nothing: it needs no gradient of its own.
+                let mut results = vec![pass(0, &mut shard.tape, grads, threads)];
+                for i in 1..packs.len() {
+                    fresh(shard);
+                    results.push(pass(i, &mut shard.tape, &mut shard.grads, threads));
+                    add_all(grads, &shard.grads, threads);
+                }
+                results
+            };
+            // On one of the pool's own threads: from outside, every product would wake the pool and wait for it.
+            return rayon::scope(|_| one_by_one());
         }
         let shards = self.shards[..packs.len()].par_iter_mut().enumerate();
         let results = shards
@@ -83,7 +87,7 @@ impl Shards {
                 pass(i, &mut shard.tape, &mut shard.grads, threads)
             })
             .collect();
-        self.shards[..packs.len()].iter().for_each(|shard| add(grads, &shard.grads));
+        self.shards[..packs.len()].iter().for_each(|shard| add_all(grads, &shard.grads, rayon::current_num_threads()));
         results
     }
 
@@ -102,7 +106,10 @@ impl Shards {
             read(i, tape)
         };
         match self.schedule {
-            Schedule::Narrow => (0..packs.len()).map(|i| pass(i, &mut self.shards[0].tape)).collect(),
+            Schedule::Narrow => {
+                let tape = &mut self.shards[0].tape;
+                rayon::scope(|_| (0..packs.len()).map(|i| pass(i, tape)).collect())
+            }
             Schedule::Wide => self.shards[..packs.len()]
                 .par_iter_mut()
                 .enumerate()

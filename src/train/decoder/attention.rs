@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernels::{add, dot, exp, fit, max, soft_cap, soft_cap_back, sum, zeroed};
+use super::kernels::{add, dot, each_row, exp, fit, max, soft_cap, soft_cap_back, sum, zeroed};
 use super::pack::Pack;
 use crate::engine::numeric::{Matrix, MatrixMut, product};
 
@@ -174,11 +174,13 @@ fn each_head(heads: Heads, tapes: &mut Vec<HeadTape>, threads: usize, work: impl
     }
 }
 
-/// Copies a dense matrix into columns of a row-major one.
-fn put(columns: &[f32], dim: usize, out: &mut [f32], width: usize, at: usize) {
-    for (row, out) in columns.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
-        out[at..at + dim].copy_from_slice(row);
-    }
+/// Makes dense matrices of `dim` columns the columns of one, side by side.
+fn join(columns: &[&[f32]], dim: usize, out: &mut [f32], threads: usize) {
+    each_row(out, columns.len() * dim, threads, |i, row| {
+        for (part, column) in row.chunks_exact_mut(dim).zip(columns) {
+            part.copy_from_slice(&column[i * dim..][..dim]);
+        }
+    });
 }
 
 impl Span {
@@ -232,8 +234,8 @@ pub fn forward(
             }
         }
     });
-    let groups = tapes.iter().flat_map(|t| t.group.chunks_exact(all * dim));
-    groups.enumerate().for_each(|(head, columns)| put(columns, dim, out, width, head * dim));
+    let groups: Vec<&[f32]> = tapes.iter().flat_map(|t| t.group.chunks_exact(all * dim)).collect();
+    join(&groups, dim, out, threads);
 }
 
 /// Softmax over those of a span's keys that a node sees; zero elsewhere.
@@ -271,7 +273,7 @@ pub fn backward(
     dv: &mut [f32],
     threads: usize,
 ) {
-    let (width, kv, dim) = (heads.width(), heads.kv_width(), heads.dim);
+    let (width, dim) = (heads.width(), heads.dim);
     let all = view.rows.count(view.pack);
     each_head(heads, tapes, threads, |kv_head, t| {
         let HeadTape { p, group, span: [own_k, own_v, span_dk, span_dv], kv: [own_dk, own_dv], ds, capped } = t;
@@ -317,11 +319,10 @@ pub fn backward(
             }
         }
     });
-    for (kv_head, t) in tapes.iter().enumerate() {
-        for (g, columns) in t.group.chunks_exact(all * dim).enumerate() {
-            put(columns, dim, dq, width, (kv_head * heads.group() + g) * dim);
-        }
-        put(&t.kv[0], dim, dk, kv, kv_head * dim);
-        put(&t.kv[1], dim, dv, kv, kv_head * dim);
+    let groups: Vec<&[f32]> = tapes.iter().flat_map(|t| t.group.chunks_exact(all * dim)).collect();
+    join(&groups, dim, dq, threads);
+    for (i, out) in [dk, dv].into_iter().enumerate() {
+        let columns: Vec<&[f32]> = tapes.iter().map(|t| t.kv[i].as_slice()).collect();
+        join(&columns, dim, out, threads);
     }
 }

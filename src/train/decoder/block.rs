@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::attention::{self, HeadTape, Heads, Rows, View};
 use super::kernels::{
-    add, copy, fit, geglu, geglu_back, geglu_by_table, rms_norm, rms_norm_back, swiglu, swiglu_back, zeroed,
+    add, add_all, copy, fit, geglu, geglu_back, geglu_by_table, rms_norm, rms_norm_back, swiglu, swiglu_back, zeroed,
 };
-use super::linear::{Linear, Pass, Weight};
+use super::linear::{Linear, Onto, Pass, Weight};
 use super::pack::Pack;
 use super::rope::Rope;
 
@@ -131,7 +131,7 @@ impl Block {
         let rank = |linear: &Linear| linear.lora.as_ref().map_or(0, |lora| lora.rank);
         let lora = n * (rank(&self.k) + rank(&self.v))
             + m * [&self.q, &self.o, &self.gate, &self.up, &self.down].map(rank).iter().sum::<usize>();
-        let stream = 2 * n * d + 3 * m * d;
+        let stream = 2 * n * d + if rows == Rows::All { 2 } else { 3 } * m * d;
         stream
             + raw
             + out
@@ -169,33 +169,41 @@ impl Block {
         s: &mut BlockScratch,
     ) {
         let (d, n, m) = (c.width, pack.len(), rows.count(pack));
-        copy(&mut t.x, x);
+        std::mem::swap(&mut t.x, x);
         fit(&mut t.xn, n * d);
         rms_norm(&t.x, self.attn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn, pass.threads);
         self.k.forward(pass, &t.xn, n, &mut t.k, &mut t.h[1]);
         self.v.forward(pass, &t.xn, n, &mut t.v, &mut t.h[2]);
-        gather(&t.xn, d, pack, rows, &mut t.xq);
-        self.q.forward(pass, &t.xq, m, &mut t.q, &mut t.h[0]);
+        if rows == Rows::Outputs {
+            fit(&mut t.xq, m * d);
+            picked(&t.xn, d, pack).zip(t.xq.chunks_exact_mut(d)).for_each(|(x, xq)| xq.copy_from_slice(x));
+        }
+        let xq = if rows == Rows::All { &t.xn } else { &t.xq };
+        self.q.forward(pass, xq, m, &mut t.q, &mut t.h[0]);
         if let Some(norms) = &self.head_norms {
             for ((norm, x), raw) in norms.iter().zip([&mut t.q, &mut t.k]).zip(&mut t.raw) {
-                copy(raw, x);
+                copy(raw, x, pass.threads);
                 rms_norm(raw, norm.read(c.heads.dim, pass.theta, &mut s.gain), c.eps, x, pass.threads);
             }
         }
         let position = |node: usize| pack.positions[node] as usize;
-        self.rope.rotate(&mut t.q, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), true);
-        self.rope.rotate(&mut t.k, c.heads.kv_width(), (0..n).map(position), true);
+        let threads = pass.threads;
+        self.rope.rotate(&mut t.q, c.heads.width(), |row| position(rows.node(pack, row)), true, threads);
+        self.rope.rotate(&mut t.k, c.heads.kv_width(), position, true, threads);
         fit(&mut t.attended, m * c.heads.width());
         let view = &View::new(pack, rows, self.window);
         attention::forward(c.heads, view, &t.q, &t.k, &t.v, &mut t.attention, &mut t.attended, pass.threads);
 
         self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
         if let Some([norm, _]) = &self.post_norms {
-            copy(&mut t.out[0], x);
+            copy(&mut t.out[0], x, threads);
             rms_norm(&t.out[0], norm.read(d, pass.theta, &mut s.gain), c.eps, x, pass.threads);
         }
-        gather(&t.x, d, pack, rows, &mut t.x2);
-        add(&mut t.x2, x);
+        copy(&mut t.x2, x, threads);
+        match rows {
+            Rows::All => add_all(&mut t.x2, &t.x, threads),
+            Rows::Outputs => picked(&t.x, d, pack).zip(t.x2.chunks_exact_mut(d)).for_each(|(x, x2)| add(x2, x)),
+        }
         fit(&mut t.xn2, m * d);
         rms_norm(&t.x2, self.ffn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn2, pass.threads);
         self.gate.forward(pass, &t.xn2, m, &mut t.gate, &mut t.h[4]);
@@ -210,10 +218,10 @@ impl Block {
         }
         self.down.forward(pass, &t.act, m, x, &mut t.h[6]);
         if let Some([_, norm]) = &self.post_norms {
-            copy(&mut t.out[1], x);
+            copy(&mut t.out[1], x, threads);
             rms_norm(&t.out[1], norm.read(d, pass.theta, &mut s.gain), c.eps, x, pass.threads);
         }
-        add(x, &t.x2);
+        add_all(x, &t.x2, threads);
     }
 
     /// Replaces `dy` (the gradient of the output) by the gradient of the input, and adds the parameters' to `grads`.
@@ -230,7 +238,9 @@ impl Block {
         grads: &mut [f32],
     ) {
         let (d, n, m, ff) = (c.width, pack.len(), rows.count(pack), self.gate.n_out);
-        let dact = zeroed(&mut s.dact, m * ff);
+        let threads = pass.threads;
+        fit(&mut s.dact, m * ff);
+        let dact = &mut s.dact;
         let through = match &self.post_norms {
             None => &*dy,
             Some([_, norm]) => {
@@ -240,21 +250,23 @@ impl Block {
                 &*draw
             }
         };
-        self.down.backward(pass, &t.act, &t.h[6], m, through, Some(dact), grads, &mut s.dh);
+        self.down.backward(pass, &t.act, &t.h[6], m, through, Onto::Whatever(dact), grads, &mut s.dh);
         fit(&mut s.dup, m * ff);
         match c.gate {
             Gate::Silu => swiglu_back(&t.gate, &t.up, dact, &mut s.dup, pass.threads),
             Gate::Gelu => geglu_back(&t.gate, &t.up, dact, &mut s.dup, pass.threads),
         }
-        let dxn2 = zeroed(&mut s.dxq, m * d);
-        self.gate.backward(pass, &t.xn2, &t.h[4], m, dact, Some(dxn2), grads, &mut s.dh);
-        self.up.backward(pass, &t.xn2, &t.h[5], m, &s.dup, Some(dxn2), grads, &mut s.dh);
+        fit(&mut s.dxq, m * d);
+        let dxn2 = &mut s.dxq;
+        self.gate.backward(pass, &t.xn2, &t.h[4], m, dact, Onto::Whatever(dxn2), grads, &mut s.dh);
+        self.up.backward(pass, &t.xn2, &t.h[5], m, &s.dup, Onto::Sum(dxn2), grads, &mut s.dh);
         // The residual carries dy on as it is.
-        copy(&mut s.dx2, dy);
+        copy(&mut s.dx2, dy, threads);
         let gain = self.ffn_norm.read(d, pass.theta, &mut s.gain);
         rms_norm_back(&t.x2, gain, c.eps, dxn2, &mut s.dx2, trained(&self.ffn_norm, grads), pass.threads);
 
-        let datt = zeroed(&mut s.datt, m * c.heads.width());
+        fit(&mut s.datt, m * c.heads.width());
+        let datt = &mut s.datt;
         let through = match &self.post_norms {
             None => &s.dx2,
             Some([norm, _]) => {
@@ -264,17 +276,16 @@ impl Block {
                 &*draw
             }
         };
-        self.o.backward(pass, &t.attended, &t.h[3], m, through, Some(datt), grads, &mut s.dh);
+        self.o.backward(pass, &t.attended, &t.h[3], m, through, Onto::Whatever(datt), grads, &mut s.dh);
         fit(&mut s.dq, m * c.heads.width());
         fit(&mut s.dk, n * c.heads.kv_width());
         fit(&mut s.dv, n * c.heads.kv_width());
         let (dk, dv) = (&mut s.dk, &mut s.dv);
         let view = &View::new(pack, rows, self.window);
-        let (tapes, threads) = (&mut t.attention, pass.threads);
-        attention::backward(c.heads, view, &t.q, &t.k, &t.v, tapes, datt, &mut s.dq, dk, dv, threads);
+        attention::backward(c.heads, view, &t.q, &t.k, &t.v, &mut t.attention, datt, &mut s.dq, dk, dv, threads);
         let position = |node: usize| pack.positions[node] as usize;
-        self.rope.rotate(&mut s.dq, c.heads.width(), (0..m).map(|r| position(rows.node(pack, r))), false);
-        self.rope.rotate(dk, c.heads.kv_width(), (0..n).map(position), false);
+        self.rope.rotate(&mut s.dq, c.heads.width(), |row| position(rows.node(pack, row)), false, threads);
+        self.rope.rotate(dk, c.heads.kv_width(), position, false, threads);
         if let Some(norms) = &self.head_norms {
             for ((norm, raw), dx) in norms.iter().zip(&t.raw).zip([&mut s.dq, &mut *dk]) {
                 let draw = zeroed(&mut s.draw, raw.len());
@@ -284,14 +295,23 @@ impl Block {
             }
         }
 
-        let dxn = zeroed(&mut s.dxn, n * d);
-        self.k.backward(pass, &t.xn, &t.h[1], n, dk, Some(dxn), grads, &mut s.dh);
-        self.v.backward(pass, &t.xn, &t.h[2], n, dv, Some(dxn), grads, &mut s.dh);
-        let dxq = zeroed(&mut s.dxq, m * d);
-        self.q.backward(pass, &t.xq, &t.h[0], m, &s.dq, Some(dxq), grads, &mut s.dh);
-        scatter_add(dxq, d, pack, rows, dxn);
-        let dx = zeroed(dy, n * d);
-        scatter_add(&s.dx2, d, pack, rows, dx);
+        fit(&mut s.dxn, n * d);
+        let dxn = &mut s.dxn;
+        self.k.backward(pass, &t.xn, &t.h[1], n, dk, Onto::Whatever(dxn), grads, &mut s.dh);
+        self.v.backward(pass, &t.xn, &t.h[2], n, dv, Onto::Sum(dxn), grads, &mut s.dh);
+        match rows {
+            Rows::All => {
+                self.q.backward(pass, &t.xn, &t.h[0], m, &s.dq, Onto::Sum(dxn), grads, &mut s.dh);
+                copy(dy, &s.dx2, threads);
+            }
+            Rows::Outputs => {
+                fit(&mut s.dxq, m * d);
+                self.q.backward(pass, &t.xq, &t.h[0], m, &s.dq, Onto::Whatever(&mut s.dxq), grads, &mut s.dh);
+                scatter_add(&s.dxq, d, pack, dxn);
+                scatter_add(&s.dx2, d, pack, zeroed(dy, n * d));
+            }
+        }
+        let dx = dy;
         let gain = self.attn_norm.read(d, pass.theta, &mut s.gain);
         rms_norm_back(&t.x, gain, c.eps, dxn, dx, trained(&self.attn_norm, grads), pass.threads);
     }
@@ -305,25 +325,14 @@ pub fn trained<'a>(weight: &Weight, grads: &'a mut [f32]) -> Option<&'a mut [f32
     }
 }
 
-fn gather(x: &[f32], d: usize, pack: &Pack, rows: Rows, out: &mut Vec<f32>) {
-    match rows {
-        Rows::All => copy(out, x),
-        Rows::Outputs => {
-            fit(out, pack.outputs.len() * d);
-            for (out, &o) in out.chunks_exact_mut(d).zip(&pack.outputs) {
-                out.copy_from_slice(&x[o as usize * d..][..d]);
-            }
-        }
-    }
+/// The rows of the outputs among those of the nodes.
+fn picked<'a>(x: &'a [f32], d: usize, pack: &'a Pack) -> impl Iterator<Item = &'a [f32]> {
+    pack.outputs.iter().map(move |&o| &x[o as usize * d..][..d])
 }
 
-fn scatter_add(x: &[f32], d: usize, pack: &Pack, rows: Rows, out: &mut [f32]) {
-    match rows {
-        Rows::All => add(out, x),
-        Rows::Outputs => {
-            for (x, &o) in x.chunks_exact(d).zip(&pack.outputs) {
-                add(&mut out[o as usize * d..][..d], x);
-            }
-        }
+/// Adds the rows of the outputs to those of the nodes.
+fn scatter_add(x: &[f32], d: usize, pack: &Pack, out: &mut [f32]) {
+    for (x, &o) in x.chunks_exact(d).zip(&pack.outputs) {
+        add(&mut out[o as usize * d..][..d], x);
     }
 }

@@ -1,5 +1,7 @@
 //! Element-wise kernels, each beside its vector-Jacobian product. Matrices are row-major slices.
 
+use rayon::prelude::*;
+
 use crate::engine::gguf::GgmlType;
 pub use crate::engine::numeric::exp;
 use crate::engine::numeric::round_activations;
@@ -23,9 +25,9 @@ pub fn zeroed(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
 }
 
 /// Makes a buffer a copy.
-pub fn copy(buffer: &mut Vec<f32>, x: &[f32]) {
+pub fn copy(buffer: &mut Vec<f32>, x: &[f32], threads: usize) {
     fit(buffer, x.len());
-    buffer.copy_from_slice(x);
+    spread(threads, 1, [buffer], [x], &|[buffer], [x]| buffer.copy_from_slice(x));
 }
 
 /// Elements of a piece that one thread works on at a time.
@@ -216,9 +218,13 @@ pub fn geglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32], t
     });
 }
 
-/// What the engine makes of the inputs of a layer whose weights are of a type; `row` elements a row.
-pub fn round(ty: GgmlType, x: &mut [f32], row: usize, threads: usize) {
-    spread(threads, row, [x], [], &|[x], []| round_activations(ty, x, &mut Vec::new()));
+/// Makes a buffer what the engine makes of the inputs of a layer whose weights are of a type; `row` elements a row.
+pub fn round(ty: GgmlType, buffer: &mut Vec<f32>, x: &[f32], row: usize, threads: usize) {
+    fit(buffer, x.len());
+    spread(threads, row, [buffer], [x], &|[buffer], [x]| {
+        buffer.copy_from_slice(x);
+        round_activations(ty, buffer, &mut Vec::new());
+    });
 }
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
@@ -255,6 +261,21 @@ pub fn soft_cap_back(y: &[f32], cap: f32, dx: &mut [f32]) {
 pub fn log_softmax(row: &mut [f32]) {
     let lse = log_sum_exp(row) as f32;
     row.iter_mut().for_each(|x| *x -= lse);
+}
+
+/// `a += b`, on all threads where there are several.
+pub fn add_all(a: &mut [f32], b: &[f32], threads: usize) {
+    spread(threads, 1, [a], [b], &|[a], [b]| add(a, b));
+}
+
+/// Does `work` on every row with its number, on all threads where there are several.
+pub fn each_row(x: &mut [f32], width: usize, threads: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    if threads > 1 {
+        let least = (PIECE / width).max(1);
+        x.par_chunks_exact_mut(width).with_min_len(least).enumerate().for_each(|(i, row)| work(i, row));
+    } else {
+        x.chunks_exact_mut(width).enumerate().for_each(|(i, row)| work(i, row));
+    }
 }
 
 /// `a += b`.

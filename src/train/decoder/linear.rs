@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::kernels::{add, copy, fit, round};
+use super::kernels::{add, each_row, fit, round};
 use crate::engine::gguf::GgmlType;
 use crate::engine::numeric::{Matrix, MatrixMut, decode, product};
 
@@ -96,6 +96,14 @@ pub struct Linear {
     pub lora: Option<Lora>,
 }
 
+/// What a gradient is written onto.
+pub enum Onto<'a> {
+    /// Whatever the buffer holds is written over.
+    Whatever(&'a mut [f32]),
+    /// The buffer holds a part of it already: it is added to.
+    Sum(&'a mut [f32]),
+}
+
 /// What every kernel call needs besides its data.
 pub struct Pass<'a> {
     /// All trained parameters.
@@ -127,8 +135,7 @@ impl Linear {
         let seen = match &self.weight {
             // The engine rounds a layer's input to suit the weight's type; the gradient passes straight through.
             Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => {
-                copy(&mut rounded, x);
-                round(*ty, &mut rounded, self.n_in, threads);
+                round(*ty, &mut rounded, x, self.n_in, threads);
                 &rounded
             }
             _ => x,
@@ -148,11 +155,11 @@ impl Linear {
         }
         if let Some(bias) = &self.bias {
             let bias = bias.read(self.n_out, pass.theta, pass.scratch);
-            y.chunks_exact_mut(self.n_out).for_each(|y| add(y, bias));
+            each_row(y, self.n_out, threads, |_, y| add(y, bias));
         }
     }
 
-    /// Backward: adds the parameters' gradients to `grads` and, where wanted, the input's to `dx`.
+    /// Backward: adds the parameters' gradients to `grads` and hands the input's to `dx`.
     #[expect(
         clippy::too_many_arguments,
         reason = "one row of the chain rule: input, saved value, gradients in and out"
@@ -164,7 +171,7 @@ impl Linear {
         h: &[f32],
         n: usize,
         dy: &[f32],
-        dx: Option<&mut [f32]>,
+        dx: Onto<'_>,
         grads: &mut [f32],
         dh: &mut Vec<f32>,
     ) {
@@ -188,15 +195,17 @@ impl Linear {
             let da = MatrixMut::new(&mut grads[lora.a.clone()], lora.rank, self.n_in);
             product(da, Matrix::new(dh, n, lora.rank).t(), x, 1.0, true, threads);
         }
-        if let Some(dx) = dx {
-            self.weight.bands(pass, [self.n_out, self.n_in], |rows, w| {
-                let dy = Matrix::strided(&upstream[rows.start..], n, rows.len(), self.n_out);
-                product(MatrixMut::new(dx, n, self.n_in), dy, w, 1.0, true, threads);
-            });
-            if let Some(lora) = &self.lora {
-                let a = Matrix::new(&pass.theta[lora.a.clone()], lora.rank, self.n_in);
-                product(MatrixMut::new(dx, n, self.n_in), Matrix::new(dh, n, lora.rank), a, 1.0, true, threads);
-            }
+        let (dx, there) = match dx {
+            Onto::Whatever(dx) => (dx, false),
+            Onto::Sum(dx) => (dx, true),
+        };
+        self.weight.bands(pass, [self.n_out, self.n_in], |rows, w| {
+            let dy = Matrix::strided(&upstream[rows.start..], n, rows.len(), self.n_out);
+            product(MatrixMut::new(dx, n, self.n_in), dy, w, 1.0, there || rows.start > 0, threads);
+        });
+        if let Some(lora) = &self.lora {
+            let a = Matrix::new(&pass.theta[lora.a.clone()], lora.rank, self.n_in);
+            product(MatrixMut::new(dx, n, self.n_in), Matrix::new(dh, n, lora.rank), a, 1.0, true, threads);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use attention::{Heads, Rows, View};
 use block::{Block, BlockScratch, BlockTape, Common, Gate, trained};
 use kernels::{add, copy, fit, rms_norm, rms_norm_back, soft_cap, soft_cap_back, zeroed};
-use linear::{Linear, Lora, Pass, Weight};
+use linear::{Linear, Lora, Onto, Pass, Weight};
 use rope::Rope;
 
 use crate::engine::Model;
@@ -325,7 +325,8 @@ impl Decoder {
     pub fn tape_bytes(&self, pack: &Pack, keep: Keep) -> usize {
         let (n, m, d) = (pack.len(), pack.outputs.len(), self.shape.n_embd);
         let tapes = self.blocks.iter().enumerate().map(|(i, b)| b.tape_floats(&self.common, pack, self.rows(i)));
-        let tapes: usize = if keep == Keep::All { tapes.sum() } else { tapes.max().unwrap_or(0) };
+        // A tape that all blocks share has room for the last one's picked rows beside what the others need.
+        let tapes = if keep == Keep::All { tapes.sum::<usize>() } else { tapes.max().unwrap_or(0) + m * d };
         let inputs = if keep == Keep::Inputs { self.blocks.len() * n * d } else { 0 };
         let scratch = self.blocks.iter().map(|b| b.scratch_floats(&self.common, pack, Rows::All));
         let linears = self.blocks.iter().flat_map(|b| b.linears().map(|(_, linear)| linear));
@@ -394,12 +395,12 @@ impl Decoder {
         let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
         for (i, block) in self.blocks.iter().enumerate() {
             if *keep == Keep::Inputs {
-                copy(&mut inputs[i], x);
+                copy(&mut inputs[i], x, threads);
             }
             let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
             block.forward(&self.common, pass, pack, self.rows(i), x, tape, scratch);
         }
-        copy(last, x);
+        copy(last, x, threads);
         fit(normed, last.len());
         rms_norm(last, self.output_norm.read(d, theta, gain), self.common.eps, normed, threads);
         let m = pack.outputs.len();
@@ -411,7 +412,7 @@ impl Decoder {
         if let Some(cap) = self.shape.logit_cap {
             // The way back needs them, and the loss overwrites the logits.
             soft_cap(logits, cap);
-            copy(capped, logits);
+            copy(capped, logits, threads);
         }
     }
 
@@ -431,8 +432,8 @@ impl Decoder {
         let m = pack.outputs.len();
         let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
         match &self.head {
-            Some(head) => head.backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),
-            None => self.tied_head().backward(pass, normed, h, m, logits, Some(dnormed), grads, dh),
+            Some(head) => head.backward(pass, normed, h, m, logits, Onto::Sum(dnormed), grads, dh),
+            None => self.tied_head().backward(pass, normed, h, m, logits, Onto::Sum(dnormed), grads, dh),
         }
         zeroed(x, m * d);
         let norm_grad = trained(&self.output_norm, grads);

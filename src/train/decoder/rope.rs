@@ -1,5 +1,6 @@
 //! Rotary positions (Su et al. 2021) as llama.cpp applies them.
 
+use super::kernels::each_row;
 use crate::engine::preflight::{Architecture, Rotation};
 
 /// How a rotary embedding pairs the elements of a head.
@@ -44,11 +45,18 @@ impl Rope {
         Self { pairs, half, table }
     }
 
-    /// Rotates every head of every row by its position's angles, `forward`, or back.
-    pub fn rotate(&self, x: &mut [f32], width: usize, positions: impl Iterator<Item = usize>, forward: bool) {
+    /// Rotates every head of every row by the angles of its position, `forward`, or back.
+    pub fn rotate(
+        &self,
+        x: &mut [f32],
+        width: usize,
+        position: impl Fn(usize) -> usize + Sync,
+        forward: bool,
+        threads: usize,
+    ) {
         let sign = if forward { 1.0 } else { -1.0 };
-        for (row, p) in x.chunks_exact_mut(width).zip(positions) {
-            let table = &self.table[p * self.half..(p + 1) * self.half];
+        each_row(x, width, threads, |i, row| {
+            let table = &self.table[position(i) * self.half..][..self.half];
             for head in row.chunks_exact_mut(2 * self.half) {
                 for (i, &(cos, sin)) in table.iter().enumerate() {
                     let (a, b) = match self.pairs {
@@ -60,6 +68,6 @@ impl Rope {
                     head[b] = v * cos + u * sin * sign;
                 }
             }
-        }
+        });
     }
 }
