@@ -14,6 +14,7 @@
 //! | 3 | [`agent`] | prompt, policy, decision, record, snapshot |
 //! | 2 | [`engine`] | GGUF validation, llama.cpp, trie scoring, chat templates |
 //! | 1 | [`moral`] | rewards, regrets, accounts: pure |
+//! | 1 | [`values`] | values cards, votes, moral graphs and their rankings: pure |
 //! | 0 | [`game`] | matrix games, histories, strategies: pure |
 #![warn(missing_docs)]
 
@@ -27,5 +28,6 @@ pub mod game;
 pub mod moral;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod values;
 
 pub use error::{Error, Result};

@@ -1,0 +1,171 @@
+//! Values cards: a way of living that somebody finds worth living by, told by what they attend to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::ValuesError;
+
+/// Longest text of a card's field, UTF-8 bytes.
+const MAX_TEXT: usize = 16 << 10;
+/// Most policies of one card. The published process asks for 3 to 7.
+const MAX_POLICIES: usize = 64;
+/// Longest id, UTF-8 bytes.
+const MAX_ID: usize = 128;
+
+/// Which card. An id of digits alone is a number in JSON, as the published graphs have it; any other is a string.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CardId(Arc<str>);
+
+impl CardId {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number it is, where it is one as JSON writes it.
+    fn number(&self) -> Option<u64> {
+        self.0.parse().ok().filter(|n: &u64| n.to_string() == *self.0)
+    }
+}
+
+impl From<&str> for CardId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl fmt::Display for CardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for CardId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.number() {
+            Some(number) => serializer.serialize_u64(number),
+            None => serializer.serialize_str(&self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CardId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Id;
+        impl Visitor<'_> for Id {
+            type Value = CardId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number or a string of 1 to {MAX_ID} bytes")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<CardId, E> {
+                Ok(CardId(id.to_string().into()))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<CardId, E> {
+                if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
+                    return Err(E::invalid_value(Unexpected::Str(id.get(..MAX_ID).unwrap_or("")), &self));
+                }
+                Ok(CardId(id.into()))
+            }
+        }
+        deserializer.deserialize_any(Id)
+    }
+}
+
+/// An attentional policy: what somebody attends to when they choose by a value. A kind of thing in capitals, and which of
+/// them or why: `MOMENTS where somebody softens when they feel met`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Policy(String);
+
+impl Policy {
+    /// The whole text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is attended to: the first run of words in capitals. The published study has it at the start, or within.
+    #[must_use]
+    pub fn head(&self) -> Option<&str> {
+        let loud = |word: &str| {
+            let letters = || word.chars().filter(|c| c.is_alphabetic());
+            letters().count() > 1 && letters().all(char::is_uppercase)
+        };
+        let start_of = |word: &str| word.as_ptr() as usize - self.0.as_ptr() as usize;
+        let mut words = self.0.split_whitespace().skip_while(|word| !loud(word)).take_while(|word| loud(word));
+        let first = words.next()?;
+        let last = words.last().unwrap_or(first);
+        let run = &self.0[start_of(first)..start_of(last) + last.len()];
+        Some(run.trim_end_matches(|c: char| !c.is_alphanumeric()))
+    }
+}
+
+impl From<&str> for Policy {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A values card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValuesCard {
+    /// Which one.
+    pub id: CardId,
+    /// A few words.
+    pub title: String,
+    /// One or two sentences.
+    pub description: String,
+    /// The longer text that cards of the published study have beside the description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+    /// What it makes people attend to.
+    pub policies: Vec<Policy>,
+    /// Fields that an imported card had beside these; an export gives them back.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
+}
+
+impl ValuesCard {
+    /// Checks that every text is there, of bearable length, and without control characters other than line ends and tabs.
+    ///
+    /// # Errors
+    /// [`ValuesError::Text`] naming the first that is not.
+    pub fn check(&self) -> Result<(), ValuesError> {
+        let place = |what: &str| format!("card {}: {what}", self.id);
+        let bad = |what: &str, problem: String| Err(ValuesError::Text { place: place(what), problem });
+        check_text(|| place("title"), &self.title)?;
+        check_text(|| place("description"), &self.description)?;
+        if let Some(details) = &self.details {
+            check_text(|| place("details"), details)?;
+        }
+        if self.policies.is_empty() || self.policies.len() > MAX_POLICIES {
+            return bad("policies", format!("{}, expected 1 to {MAX_POLICIES}", self.policies.len()));
+        }
+        self.policies.iter().enumerate().try_for_each(|(i, p)| check_text(|| place(&format!("policy {}", i + 1)), &p.0))
+    }
+}
+
+/// Checks a text that somebody wrote.
+///
+/// # Errors
+/// [`ValuesError::Text`] where it is blank, longer than 16 KiB, or holds control characters.
+pub(super) fn check_text(place: impl Fn() -> String, text: &str) -> Result<(), ValuesError> {
+    let problem = if text.trim().is_empty() {
+        "blank, expected some text".into()
+    } else if text.len() > MAX_TEXT {
+        format!("{} bytes, expected at most {MAX_TEXT}", text.len())
+    } else if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        format!("holds the control character {c:?}, expected none but line ends and tabs")
+    } else {
+        return Ok(());
+    };
+    Err(ValuesError::Text { place: place(), problem })
+}

@@ -1,0 +1,102 @@
+//! What the votes on one upgrade add up to.
+
+use std::ops::AddAssign;
+
+use serde_json::{Map, Value};
+
+use super::{CardId, ValuesError};
+
+/// Votes on one ordered pair of cards, counted as the published process counts them: a vote on the reversed pair is an
+/// impression here, too, and a mark against this one where it was a yes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Votes that the second card is wiser.
+    pub wiser: u32,
+    /// Votes that it is not.
+    pub not_wiser: u32,
+    /// Votes that the first card is the wiser one, given on the reversed pair.
+    pub less_wise: u32,
+    /// Votes that are not sure.
+    pub unsure: u32,
+    /// Votes on the pair in either order, whatever the answer.
+    pub impressions: u32,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.wiser += other.wiser;
+        self.not_wiser += other.not_wiser;
+        self.less_wise += other.less_wise;
+        self.unsure += other.unsure;
+        self.impressions += other.impressions;
+    }
+}
+
+impl Counts {
+    /// `L = (w - l) / (w + n + u + l)`, from -1 to 1; 0 where there is no vote. Yes against a reversed yes: a no lowers it
+    /// as much as a not sure does.
+    #[must_use]
+    pub fn likelihood(&self) -> f64 {
+        match self.answers() {
+            0.0 => 0.0,
+            all => (f64::from(self.wiser) - f64::from(self.less_wise)) / all,
+        }
+    }
+
+    /// The published entropy, bits, from 0 to log2 5: over the four answers *and the impressions*, which are their sum
+    /// where nobody voted on the reversed pair, so that it is then 1 plus half of [`Counts::entropy`]. Surely a slip of its
+    /// code, but its threshold was chosen with it.
+    #[must_use]
+    pub fn published_entropy(&self) -> f64 {
+        entropy(&[self.wiser, self.not_wiser, self.less_wise, self.unsure, self.impressions])
+    }
+
+    /// Entropy of the four answers, bits, from 0 to 2.
+    #[must_use]
+    pub fn entropy(&self) -> f64 {
+        entropy(&[self.wiser, self.not_wiser, self.less_wise, self.unsure])
+    }
+
+    fn answers(&self) -> f64 {
+        [self.wiser, self.not_wiser, self.less_wise, self.unsure].map(f64::from).iter().sum()
+    }
+}
+
+/// `-sum p log2 p`; 0 for nothing.
+fn entropy(counts: &[u32]) -> f64 {
+    let all: f64 = counts.iter().copied().map(f64::from).sum();
+    // The sum starts from nothing, not from -0.
+    counts.iter().filter(|&&c| c > 0).map(|&c| f64::from(c) / all).fold(0.0, |sum, p| sum - p * p.log2())
+}
+
+/// An upgrade from one value to a wiser one, with the contexts it was voted on in, all counted together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edge {
+    /// The value that was left.
+    pub from: CardId,
+    /// The wiser one.
+    pub to: CardId,
+    /// Where.
+    pub contexts: Vec<String>,
+    /// What the votes add up to.
+    pub counts: Counts,
+    /// Fields that an imported edge had beside these, and in its summary; an export gives them back.
+    pub extra: [Map<String, Value>; 2],
+}
+
+impl Edge {
+    /// Checks that it is between two cards and that its counts can be.
+    pub(super) fn check(&self, place: impl Fn() -> String) -> Result<(), ValuesError> {
+        if self.from == self.to {
+            return Err(ValuesError::Itself { place: place(), id: self.from.to_string() });
+        }
+        let Counts { wiser, not_wiser, less_wise, unsure, impressions } = self.counts;
+        let answers = [wiser, not_wiser, less_wise, unsure].map(u64::from).iter().sum::<u64>();
+        if answers > impressions.into() {
+            let problem =
+                format!("{answers} answers in {impressions} impressions, expected no more answers than these");
+            return Err(ValuesError::Edge { place: place(), problem });
+        }
+        self.contexts.iter().try_for_each(|c| super::card::check_text(|| format!("{}: context", place()), c))
+    }
+}

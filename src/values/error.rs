@@ -1,0 +1,51 @@
+//! What can be wrong with cards, votes and graphs.
+
+/// Why a card, a vote or a graph was refused. Each message says where and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValuesError {
+    /// A text that is empty, too long or holds control characters.
+    #[error("{place}: {problem}")]
+    Text {
+        /// Which text of what.
+        place: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Two cards of one id.
+    #[error("card {id}: there are two of this id, expected one")]
+    Twice {
+        /// The id.
+        id: String,
+    },
+    /// A vote or an edge that names a card there is none of.
+    #[error("{place}: card {id} does not exist")]
+    NoCard {
+        /// Which vote or edge.
+        place: String,
+        /// The id it names.
+        id: String,
+    },
+    /// A vote or an edge from a card to itself.
+    #[error("{place}: card {id} is on both sides, expected two cards")]
+    Itself {
+        /// Which vote or edge.
+        place: String,
+        /// The card.
+        id: String,
+    },
+    /// An edge that is there twice, or whose counts cannot be.
+    #[error("{place}: {problem}")]
+    Edge {
+        /// Which edge.
+        place: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Text that is no document of the expected form.
+    #[error("moral graph: {problem}")]
+    Document {
+        /// The parser's complaint, with line and column.
+        problem: String,
+    },
+}

@@ -1,0 +1,21 @@
+//! Floor 1: what people value, and which value they found wiser where. Pure: no files, no threads, no model.
+//!
+//! The process and the data are those of "What are human values, and how do we align AI to them?" (arXiv 2404.10636). Votes on
+//! upgrades become a moral graph, and the graph is ranked. Called by the store, the command line and whatever rewards an
+//! action by the values it serves.
+#![forbid(unsafe_code)]
+
+mod ballots;
+mod card;
+pub mod compat;
+mod edge;
+mod error;
+mod published;
+mod vote;
+
+pub use ballots::{Ballot, Ballots};
+pub use card::{CardId, Policy, ValuesCard};
+pub use edge::{Counts, Edge};
+pub use error::ValuesError;
+pub use published::MoralGraph;
+pub use vote::{Answer, Vote};

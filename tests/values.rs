@@ -1,0 +1,292 @@
+//! Published moral graphs: read and written without loss, and ranked as their code ranks them. The graphs of the study carry
+//! no licence and are no part of the project: the tests on them run where `PROBITY_MORAL_GRAPH` names the folder they lie in,
+//! or where it lies beside the project.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use probity::values::compat::{self, Thresholds, page_rank};
+use probity::values::{Answer, Ballots, CardId, Counts, Edge, MoralGraph, Policy, ValuesError, Vote};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// What is in a file of the study; `None`, said aloud, where it is not here.
+fn study(name: &str) -> Option<String> {
+    let beside = common::root().join("../shared/data/moral-graph");
+    let folder = std::env::var_os("PROBITY_MORAL_GRAPH").map_or(beside, PathBuf::from);
+    let read = fs::read_to_string(folder.join(name));
+    if read.is_err() {
+        eprintln!("{name} is not in {}: nothing is checked against it", folder.display());
+    }
+    read.ok()
+}
+
+const STUDY: [&str; 2] = ["moral-graph-all-participants.json", "moral-graph-prolific-run.json"];
+
+fn votes(votes: &[(&str, &str, &str, &str, Answer)]) -> Vec<Vote> {
+    let vote = |&(voter, from, to, context, answer): &(&str, &str, &str, &str, Answer)| Vote {
+        voter: voter.into(),
+        from: from.into(),
+        to: to.into(),
+        context: context.into(),
+        answer,
+    };
+    votes.iter().map(vote).collect()
+}
+
+fn ids<const N: usize>(ids: [&str; N]) -> Vec<CardId> {
+    ids.into_iter().map(CardId::from).collect()
+}
+
+/// A graph in the form of the authors' later programs, with fields beside those that are known.
+fn later() -> Value {
+    json!({
+        "values": [
+            { "id": "calm", "title": "Calm", "description": "Staying with what is.", "policies": ["BREATHS that slow down"], "pageRank": 0.25 },
+            { "id": 7, "title": "Care", "description": "Being there.", "policies": ["PEOPLE who are left alone"] },
+        ],
+        "edges": [{
+            "sourceValueId": "calm", "wiserValueId": 7, "contexts": ["When tired", "When alone"],
+            "counts": { "markedWiser": 3, "markedNotWiser": 1, "markedLessWise": 0, "markedUnsure": 0, "impressions": 4 },
+            "summary": { "wiserLikelihood": 0.75, "entropy": 1.4056390622295665, "demographics": { "north": 3 } },
+            "seen": true,
+        }],
+    })
+}
+
+#[test]
+fn published_graphs_round_trip_without_loss() {
+    let text = later().to_string();
+    let graph = MoralGraph::from_json(&text).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&graph.to_json()).unwrap(), later());
+    assert_eq!(graph.cards[0].extra["pageRank"], 0.25);
+    for text in STUDY.into_iter().filter_map(study) {
+        let graph = MoralGraph::from_json(&text).unwrap();
+        let (again, original) = (graph.to_json(), serde_json::from_str::<Value>(&text).unwrap());
+        assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), original);
+        assert_eq!(MoralGraph::from_json(&again).unwrap(), graph);
+    }
+}
+
+#[test]
+fn published_edges_are_those_that_the_thresholds_keep() {
+    for text in STUDY.into_iter().filter_map(study) {
+        let graph = MoralGraph::from_json(&text).unwrap();
+        let cards: Vec<CardId> = graph.cards.iter().map(|card| card.id.clone()).collect();
+        let nobody = Ballots::read(&cards, &[]).unwrap();
+        let kept = compat::edges(&nobody, &graph.edges, Thresholds::default());
+        assert_eq!(kept.len(), graph.edges.len());
+        assert_eq!(compat::rank(&kept).len(), cards.len(), "every card of a published graph touches an edge");
+    }
+}
+
+/// `moral-graph.md` sections 7 and 11: the ranks of the study's graph add up to 0.419, and two false votes from the first
+/// card bring the last of 60 to the 4th place.
+#[test]
+fn the_study_is_led_by_two_false_votes() {
+    let Some(text) = study(STUDY[0]) else { return };
+    let graph = MoralGraph::from_json(&text).unwrap();
+    let cards: Vec<CardId> = graph.cards.iter().map(|card| card.id.clone()).collect();
+    let rank = |votes: &[Vote]| {
+        let ballots = Ballots::read(&cards, votes).unwrap();
+        compat::rank(&compat::edges(&ballots, &graph.edges, Thresholds::default()))
+    };
+    let honest = rank(&[]);
+    let sum: f64 = honest.iter().map(|(_, score)| score).sum();
+    assert!((sum - 0.419).abs() < 5e-4, "{sum}");
+    let (first, last) = (&honest[0].0, &honest[59].0);
+    let false_vote = |voter: &str| Vote {
+        voter: voter.into(),
+        from: first.clone(),
+        to: last.clone(),
+        context: "When parenting".into(),
+        answer: Answer::Upgrade,
+    };
+    let led = rank(&[false_vote("a"), false_vote("b")]);
+    assert_eq!(led.iter().position(|(card, _)| card == last).unwrap() + 1, 4);
+}
+
+#[test]
+fn votes_add_up_as_published() {
+    use Answer::{NoUpgrade, NotSure, Upgrade};
+    let cast = votes(&[
+        ("ann", "a", "b", "When tired", Upgrade),
+        ("bob", "a", "b", "When alone", Upgrade),
+        ("cat", "a", "b", "When tired", NotSure),
+        ("dan", "a", "b", "When tired", NoUpgrade),
+        ("eve", "b", "a", "When tired", Upgrade),
+        // Changes her mind: the last answer counts.
+        ("fay", "a", "b", "When tired", NoUpgrade),
+        ("fay", "a", "b", "When tired", Upgrade),
+    ]);
+    let ballots = Ballots::read(&ids(["a", "b"]), &cast).unwrap();
+    let all = Thresholds { likelihood: f64::NEG_INFINITY, entropy: f64::INFINITY, wiser: 0 };
+    let edges = compat::edges(&ballots, &[], all);
+    let counts = Counts { wiser: 3, not_wiser: 1, less_wise: 1, unsure: 1, impressions: 6 };
+    let one = |edge: &Edge| (edge.from.to_string(), edge.to.to_string(), edge.contexts.clone());
+    assert_eq!(one(&edges[0]), ("a".into(), "b".into(), vec!["When alone".into(), "When tired".into()]));
+    // Five votes on the pair and one on its reverse.
+    assert_eq!(edges[0].counts, counts);
+    assert_eq!(counts.likelihood(), 2.0 / 6.0);
+    let back = Counts { wiser: 1, not_wiser: 0, less_wise: 3, unsure: 0, impressions: 6 };
+    assert_eq!((edges.len(), edges[1].counts), (2, back));
+    assert_eq!(compat::edges(&ballots, &[], Thresholds { entropy: 3.0, ..Default::default() }).len(), 1);
+    assert!(compat::edges(&ballots, &[], Thresholds::default()).is_empty(), "the entropy is above 1.69");
+    assert_eq!(ballots.within("When alone").unwrap().rows.len(), 1);
+    assert!(ballots.within("When lost").is_none());
+}
+
+/// `moral-graph.md` section 11, D1: with the impressions among the answers, one more no and one more not sure cut an edge
+/// that 27 people had marked as wiser.
+#[test]
+fn impressions_count_in_the_published_entropy() {
+    let counts = |n| Counts { wiser: 27, not_wiser: n, less_wise: 0, unsure: n, impressions: 27 + 2 * n };
+    assert!(Thresholds::default().keep(&counts(9)));
+    assert!(!Thresholds::default().keep(&counts(10)));
+}
+
+#[test]
+fn ranks_are_those_of_a_chain_on_paper() {
+    // a -> b -> c, and a -> c at a third of the weight: what reaches c is lost.
+    let ranks = page_rank(3, &[(0, 1, 0.9), (1, 2, 0.5), (0, 2, 0.3)]);
+    let a: f64 = 0.15 / 3.0;
+    let b = a + 0.85 * a * 0.75;
+    let c = a + 0.85 * b + 0.85 * a * 0.25;
+    for (rank, expected) in ranks.iter().zip([a, b, c]) {
+        assert!((rank - expected).abs() < 1e-15, "{rank} {expected}");
+    }
+    assert!(compat::rank(&[]).is_empty());
+}
+
+#[test]
+fn a_policy_knows_what_it_attends_to() {
+    let heads = [
+        ("MOMENTS where somebody softens", Some("MOMENTS")),
+        ("The child's ZONE OF PROXIMAL DEVELOPMENT, to be met", Some("ZONE OF PROXIMAL DEVELOPMENT")),
+        ("what I attend to", None),
+        ("", None),
+    ];
+    for (text, head) in heads {
+        assert_eq!(Policy::from(text).head(), head, "{text}");
+    }
+}
+
+#[test]
+fn bad_graphs_and_votes_are_refused_in_words() {
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut document = later();
+        change(&mut document);
+        MoralGraph::from_json(&document.to_string()).unwrap_err().to_string()
+    };
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(Change<'_>, &str); 13] = [
+        (
+            &|d| d["edges"][0]["wiserValueId"] = json!("calm"),
+            "edge 1 (calm to calm): card calm is on both sides, expected two cards",
+        ),
+        (&|d| d["edges"][0]["wiserValueId"] = json!(8), "edge 1 (calm to 8): card 8 does not exist"),
+        (&|d| d["values"][1]["id"] = json!("calm"), "card calm: there are two of this id, expected one"),
+        (&|d| d["values"][0]["title"] = json!(" "), "card calm: title: blank, expected some text"),
+        (&|d| d["values"][0]["policies"] = json!([]), "card calm: policies: 0, expected 1 to 64"),
+        (
+            &|d| d["values"][0]["title"] = json!("\u{1b}[2J"),
+            "card calm: title: holds the control character '\\u{1b}', expected none but line ends and tabs",
+        ),
+        (
+            &|d| d["values"][0]["description"] = json!("x".repeat(16385)),
+            "card calm: description: 16385 bytes, expected at most 16384",
+        ),
+        (
+            &|d| d["values"][0]["id"] = json!(""),
+            "moral graph: value 1: invalid value: string \"\", expected a whole number or a string of 1 to 128 bytes",
+        ),
+        (
+            &|d| d["values"][0]["id"] = json!(-1),
+            "moral graph: value 1: invalid type: integer `-1`, expected a whole number or a string of 1 to 128 bytes",
+        ),
+        (&|d| d["values"][1] = json!({ "id": 7 }), "moral graph: value 2: missing field `title`"),
+        (
+            &|d| d["edges"][0]["summary"]["entropy"] = json!(1.5),
+            "edge 1 (calm to 7): entropy 1.5, but its counts make it 1.4056390622295665",
+        ),
+        (
+            &|d| d["edges"][0]["counts"]["impressions"] = json!(-4),
+            "moral graph: invalid value: integer `-4`, expected u32",
+        ),
+        (
+            &|d| {
+                let edge = d["edges"][0].clone();
+                d["edges"].as_array_mut().unwrap().push(edge);
+            },
+            "edge 2 (calm to 7): this pair is there twice, expected one edge a pair",
+        ),
+    ];
+    for (change, message) in cases {
+        assert!(refused(change).starts_with(message), "{} is not {message}", refused(change));
+    }
+    let impossible = |d: &mut Value| {
+        d["edges"][0]["counts"]["impressions"] = json!(3);
+        d["edges"][0]["summary"]["entropy"] = json!(1.4488156357251847);
+    };
+    assert_eq!(
+        refused(&impossible),
+        "edge 1 (calm to 7): 4 answers in 3 impressions, expected no more answers than these"
+    );
+    for text in ["", "{", "[]", "{\"values\":[]}", "\u{0}", &"[".repeat(100_000)] {
+        assert!(matches!(MoralGraph::from_json(text), Err(ValuesError::Document { .. })), "{:.20}", text);
+    }
+    let cards = ids(["a", "b"]);
+    let itself = Ballots::read(&cards, &votes(&[("ann", "a", "a", "x", Answer::Upgrade)])).unwrap_err();
+    assert_eq!(itself.to_string(), "vote 1: card a is on both sides, expected two cards");
+    let gone = Ballots::read(&cards, &votes(&[("ann", "a", "c", "x", Answer::Upgrade)])).unwrap_err();
+    assert_eq!(gone.to_string(), "vote 1: card c does not exist");
+    assert_eq!(
+        Ballots::read(&ids(["a", "a"]), &[]).unwrap_err().to_string(),
+        "card a: there are two of this id, expected one"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// `moral-graph.md` section 6: H5 = 1 + H4 / 2 where nobody voted on the reversed pair.
+    #[test]
+    fn published_entropy_without_reverse_votes(wiser in 0_u32..1000, not_wiser in 0_u32..1000, unsure in 0_u32..1000) {
+        prop_assume!(wiser + not_wiser + unsure > 0);
+        let counts = Counts { wiser, not_wiser, less_wise: 0, unsure, impressions: wiser + not_wiser + unsure };
+        prop_assert!((counts.published_entropy() - (1.0 + counts.entropy() / 2.0)).abs() < 1e-12);
+    }
+
+    /// The order in which people vote does not matter, and each vote is counted on both pairs.
+    #[test]
+    fn votes_in_any_order_make_the_same_edges(
+        cast in prop::collection::vec((0_u8..20, 0_u8..6, 0_u8..6, 0_u8..3, 0_u8..3), 1..80),
+        seed in any::<u64>(),
+    ) {
+        let cards: Vec<CardId> = (0..6).map(|i| CardId::from(format!("card {i}").as_str())).collect();
+        let answers = [Answer::Upgrade, Answer::NoUpgrade, Answer::NotSure];
+        // One answer a key, so that none is in place of another.
+        let keys: BTreeMap<_, _> = cast.iter().filter(|v| v.1 != v.2).map(|v| ((v.0, v.1, v.2, v.3), v.4)).collect();
+        let mut log: Vec<Vote> = keys.iter().map(|(k, a)| Vote {
+            voter: format!("voter {}", k.0),
+            from: cards[k.1 as usize].clone(),
+            to: cards[k.2 as usize].clone(),
+            context: format!("context {}", k.3),
+            answer: answers[*a as usize],
+        }).collect();
+        let all = Thresholds { likelihood: f64::NEG_INFINITY, entropy: f64::INFINITY, wiser: 0 };
+        let made = |log: &[Vote]| compat::edges(&Ballots::read(&cards, log).unwrap(), &[], all);
+        let edges = made(&log);
+        // A cheap shuffle.
+        log.sort_by_key(|v| seed.rotate_left(u32::from(v.voter.as_bytes()[6]) + v.context.len() as u32) ^ v.to.as_str().len() as u64);
+        log.reverse();
+        let again = made(&log);
+        prop_assert_eq!(&edges, &again);
+        prop_assert_eq!(compat::rank(&edges), compat::rank(&again));
+        let ranks: f64 = compat::rank(&edges).iter().map(|(_, score)| score).sum();
+        prop_assert!(edges.is_empty() || (ranks > 0.1 && ranks < 1.0 + 1e-12));
+    }
+}
