@@ -1,8 +1,8 @@
 //! Votes with their names turned into numbers: what every ranking works on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Answer, CardId, ValuesError, Vote};
+use super::{Answer, CardId, Counts, Edge, ValuesError, Vote};
 
 /// A vote by the numbers of its voter, cards and context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +19,30 @@ pub struct Ballot {
     pub answer: Answer,
 }
 
+/// Votes of an imported graph on one ordered pair of cards: who gave them is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Index among [`Ballots::cards`].
+    pub from: u32,
+    /// The same.
+    pub to: u32,
+    /// Indices among [`Ballots::contexts`], ascending.
+    pub contexts: Vec<u32>,
+    /// The votes.
+    pub counts: Counts,
+}
+
+impl Tally {
+    /// The context that its votes are of, where it is one.
+    #[must_use]
+    pub fn context(&self) -> Option<u32> {
+        match self.contexts.as_slice() {
+            &[one] => Some(one),
+            _ => None,
+        }
+    }
+}
+
 /// All votes that count.
 #[derive(Debug, Clone, Default)]
 pub struct Ballots {
@@ -30,16 +54,20 @@ pub struct Ballots {
     pub voters: Vec<String>,
     /// One row a key, in the order the keys first appear in.
     pub rows: Vec<Ballot>,
+    /// What is known of votes by their sums only.
+    pub tallies: Vec<Tally>,
 }
 
 impl Ballots {
-    /// Reads a log of votes: the last answer to a question counts.
+    /// Reads a log of votes, of which the last answer to a question counts, and the edges of imported graphs.
     ///
     /// # Errors
-    /// [`ValuesError::Itself`], [`ValuesError::NoCard`], [`ValuesError::Twice`] for cards of one id.
+    /// [`ValuesError::Itself`], [`ValuesError::NoCard`], [`ValuesError::Twice`] for cards of one id, [`ValuesError::Edge`] for
+    /// an edge that is there twice or whose counts cannot be.
     pub fn read<'a>(
         cards: impl IntoIterator<Item = &'a CardId>,
         votes: impl IntoIterator<Item = &'a Vote>,
+        imported: &'a [Edge],
     ) -> Result<Self, ValuesError> {
         let mut known: HashMap<&CardId, u32> = HashMap::new();
         let mut ballots = Self::default();
@@ -53,16 +81,13 @@ impl Ballots {
         let mut rows: HashMap<(u32, u32, u32, u32), usize> = HashMap::new();
         for (i, vote) in votes.into_iter().enumerate() {
             let place = || format!("vote {}", i + 1);
-            let find = |id: &CardId| {
-                known.get(id).copied().ok_or_else(|| ValuesError::NoCard { place: place(), id: id.to_string() })
-            };
             if vote.from == vote.to {
                 return Err(ValuesError::Itself { place: place(), id: vote.from.to_string() });
             }
             let ballot = Ballot {
                 voter: number(&mut voters, &mut ballots.voters, &vote.voter),
-                from: find(&vote.from)?,
-                to: find(&vote.to)?,
+                from: find(&known, &vote.from, place)?,
+                to: find(&known, &vote.to, place)?,
                 context: number(&mut contexts, &mut ballots.contexts, &vote.context),
                 answer: vote.answer,
             };
@@ -72,16 +97,41 @@ impl Ballots {
                 None => ballots.rows.push(ballot),
             }
         }
+        let mut pairs = HashSet::new();
+        for (i, edge) in imported.iter().enumerate() {
+            let place = || format!("edge {} ({} to {})", i + 1, edge.from, edge.to);
+            edge.check(place)?;
+            let (from, to) = (find(&known, &edge.from, place)?, find(&known, &edge.to, place)?);
+            if !pairs.insert((from, to)) {
+                let problem = "this pair is there twice, expected one edge a pair".into();
+                return Err(ValuesError::Edge { place: place(), problem });
+            }
+            let number = |context: &'a String| number(&mut contexts, &mut ballots.contexts, context);
+            let mut contexts: Vec<u32> = edge.contexts.iter().map(number).collect();
+            contexts.sort_unstable();
+            contexts.dedup();
+            ballots.tallies.push(Tally { from, to, contexts, counts: edge.counts });
+        }
         Ok(ballots)
     }
 
-    /// Those of one context; `None` where nobody voted in it.
+    /// The number of a context.
     #[must_use]
-    pub fn within(&self, context: &str) -> Option<Self> {
-        let context = self.contexts.iter().position(|c| c == context)? as u32;
-        let rows = self.rows.iter().filter(|row| row.context == context).copied().collect();
-        Some(Self { rows, ..self.clone() })
+    pub fn context(&self, text: &str) -> Option<u32> {
+        self.contexts.iter().position(|c| c == text).map(|i| i as u32)
     }
+
+    /// What was voted in one context; sums over several contexts count in each of them.
+    #[must_use]
+    pub fn within(&self, context: u32) -> Self {
+        let rows = self.rows.iter().filter(|row| row.context == context).copied().collect();
+        let tallies = self.tallies.iter().filter(|tally| tally.contexts.contains(&context)).cloned().collect();
+        Self { rows, tallies, ..self.clone() }
+    }
+}
+
+fn find(known: &HashMap<&CardId, u32>, id: &CardId, place: impl Fn() -> String) -> Result<u32, ValuesError> {
+    known.get(id).copied().ok_or_else(|| ValuesError::NoCard { place: place(), id: id.to_string() })
 }
 
 /// The number of a name, a new one where it has none.

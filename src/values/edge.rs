@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{CardId, ValuesError};
 
+/// Most votes on one pair, far from where sums of them would overflow.
+const MAX_VOTES: u32 = 1_000_000_000;
+
 /// Votes on one ordered pair of cards, counted as the published process counts them: a vote on the reversed pair is an
 /// impression here, too, and a mark against this one where it was a yes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,6 +95,10 @@ impl Edge {
         }
         let Counts { wiser, not_wiser, less_wise, unsure, impressions } = self.counts;
         let answers = [wiser, not_wiser, less_wise, unsure].map(u64::from).iter().sum::<u64>();
+        if impressions > MAX_VOTES {
+            let problem = format!("{impressions} impressions, expected at most {MAX_VOTES}");
+            return Err(ValuesError::Edge { place: place(), problem });
+        }
         if answers > impressions.into() {
             let problem =
                 format!("{answers} answers in {impressions} impressions, expected no more answers than these");

@@ -1,12 +1,10 @@
 //! The JSON in which the authors of arXiv 2404.10636 publish moral graphs, as the study wrote it and as their later programs
 //! do. What is read is written back without loss.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use super::{CardId, Counts, Edge, Policy, ValuesCard, ValuesError};
+use super::{Ballots, CardId, Counts, Edge, Policy, ValuesCard, ValuesError};
 
 /// How far a likelihood or entropy in a file may be from what its counts say.
 const ROUNDING: f64 = 1e-9;
@@ -131,28 +129,16 @@ impl MoralGraph {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), ValuesError> {
-        let mut ids = HashSet::new();
-        for card in &self.cards {
-            card.check()?;
-            if !ids.insert(&card.id) {
-                return Err(ValuesError::Twice { id: card.id.to_string() });
-            }
-        }
-        let mut pairs = HashSet::new();
-        for (i, edge) in self.edges.iter().enumerate() {
-            let place = || format!("edge {} ({} to {})", i + 1, edge.from, edge.to);
-            edge.check(place)?;
-            for id in [&edge.from, &edge.to] {
-                if !ids.contains(id) {
-                    return Err(ValuesError::NoCard { place: place(), id: id.to_string() });
-                }
-            }
-            if !pairs.insert((&edge.from, &edge.to)) {
-                let problem = "this pair is there twice, expected one edge a pair".into();
-                return Err(ValuesError::Edge { place: place(), problem });
-            }
-        }
-        Ok(())
+        self.cards.iter().try_for_each(ValuesCard::check)?;
+        self.ballots().map(drop)
+    }
+
+    /// Its edges as votes that are known by their sums only.
+    ///
+    /// # Errors
+    /// As [`Ballots::read`].
+    pub fn ballots(&self) -> Result<Ballots, ValuesError> {
+        Ballots::read(self.cards.iter().map(|card| &card.id), [], &self.edges)
     }
 }
 

@@ -16,6 +16,18 @@ pub enum Answer {
     NotSure,
 }
 
+impl Answer {
+    /// How much of a yes it is: 1, 0, or a half where the voter is not sure.
+    #[must_use]
+    pub fn yes(self) -> f64 {
+        match self {
+            Self::Upgrade => 1.0,
+            Self::NotSure => 0.5,
+            Self::NoUpgrade => 0.0,
+        }
+    }
+}
+
 /// One person's answer about one upgrade. The key is who, from where, to where and in which context: an answer to the same
 /// question counts in place of the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! From votes to edges.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use crate::values::{Answer, Ballots, CardId, Counts, Edge};
+use crate::values::{Answer, Ballots, Counts, Edge};
 
 /// What an edge must reach to be kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,10 +31,9 @@ impl Thresholds {
     }
 }
 
-/// The edges that votes add up to, together with those of imported graphs, whose votes are known by their sums only; kept by
-/// the thresholds, in the order of the cards' ids.
+/// The edges that votes add up to, pooled over contexts and kept by the thresholds, in the order of their cards.
 #[must_use]
-pub fn edges(ballots: &Ballots, imported: &[Edge], thresholds: Thresholds) -> Vec<Edge> {
+pub fn edges(ballots: &Ballots, thresholds: Thresholds) -> Vec<Edge> {
     let mut pooled: HashMap<(u32, u32), (Counts, BTreeSet<u32>)> = HashMap::new();
     for row in &ballots.rows {
         let (counts, contexts) = pooled.entry((row.from, row.to)).or_default();
@@ -50,27 +49,19 @@ pub fn edges(ballots: &Ballots, imported: &[Edge], thresholds: Thresholds) -> Ve
         counts.less_wise += u32::from(row.answer == Answer::Upgrade);
         contexts.insert(row.context);
     }
-    let mut all: BTreeMap<(&CardId, &CardId), Edge> =
-        imported.iter().map(|edge| ((&edge.from, &edge.to), edge.clone())).collect();
-    for ((from, to), (counts, contexts)) in pooled {
-        let (from, to) = (&ballots.cards[from as usize], &ballots.cards[to as usize]);
-        // By name: which context was voted in first must not matter.
-        let contexts: BTreeSet<&String> = contexts.into_iter().map(|c| &ballots.contexts[c as usize]).collect();
-        let contexts = contexts.into_iter().cloned();
-        match all.get_mut(&(from, to)) {
-            Some(edge) => {
-                edge.counts += counts;
-                let new: Vec<String> = contexts.filter(|c| !edge.contexts.contains(c)).collect();
-                edge.contexts.extend(new);
-            }
-            // Most pairs are nobody's upgrade; an imported edge may yet be one.
-            None if thresholds.keep(&counts) => {
-                let (from_id, to_id) = (from.clone(), to.clone());
-                let extra = Default::default();
-                all.insert((from, to), Edge { from: from_id, to: to_id, contexts: contexts.collect(), counts, extra });
-            }
-            None => {}
-        }
+    for tally in &ballots.tallies {
+        let (counts, contexts) = pooled.entry((tally.from, tally.to)).or_default();
+        *counts += tally.counts;
+        contexts.extend(&tally.contexts);
     }
-    all.into_values().filter(|edge| thresholds.keep(&edge.counts)).collect()
+    let mut kept: Vec<_> = pooled.into_iter().filter(|(_, (counts, _))| thresholds.keep(counts)).collect();
+    kept.sort_unstable_by_key(|&(pair, _)| pair);
+    let edge = |((from, to), (counts, contexts)): ((u32, u32), (Counts, BTreeSet<u32>))| {
+        let [from, to] = [from, to].map(|card| ballots.cards[card as usize].clone());
+        let mut contexts: Vec<String> = contexts.into_iter().map(|c| ballots.contexts[c as usize].clone()).collect();
+        // By name: which context was voted in first must not matter.
+        contexts.sort_unstable();
+        Edge { from, to, contexts, counts, extra: Default::default() }
+    };
+    kept.into_iter().map(edge).collect()
 }

@@ -1,0 +1,127 @@
+//! How far a ranking can be led, and how far it is chance: the same two questions to both rankings.
+
+use std::collections::HashMap;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::compat::{self, Thresholds};
+use super::robust::{Fit, Settings};
+use super::{Answer, Ballot, Ballots};
+
+/// A way to rank.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Method {
+    /// As published.
+    Compat(Thresholds),
+    /// By the scores of a fit.
+    Robust(Settings),
+}
+
+impl Method {
+    /// The cards with their scores, the wisest first, everywhere or in one context.
+    #[must_use]
+    pub fn rank(&self, ballots: &Ballots, context: Option<u32>) -> Vec<(u32, f64)> {
+        match self {
+            Self::Compat(thresholds) => {
+                let edges = match context {
+                    None => compat::edges(ballots, *thresholds),
+                    Some(context) => compat::edges(&ballots.within(context), *thresholds),
+                };
+                let number: HashMap<_, u32> = ballots.cards.iter().enumerate().map(|(i, id)| (id, i as u32)).collect();
+                compat::rank(&edges).iter().map(|(id, score)| (number[id], *score)).collect()
+            }
+            Self::Robust(settings) => {
+                let fit = Fit::new(ballots, settings);
+                fit.rank(context).iter().map(|standing| (standing.card, standing.score)).collect()
+            }
+        }
+    }
+}
+
+/// What false votes did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attack {
+    /// Place of the last card without them, from 1: how many are ranked.
+    pub before: usize,
+    /// Its place with them.
+    pub after: usize,
+}
+
+impl Attack {
+    /// The share of all ranks that it climbed.
+    #[must_use]
+    pub fn climbed(&self) -> f64 {
+        (self.before as f64 - self.after as f64) / self.before as f64
+    }
+}
+
+/// Lets so many false voters say that the last card is wiser than the first, in the context with the most votes. `None` where
+/// fewer than two cards are ranked.
+#[must_use]
+pub fn attack(ballots: &Ballots, method: &Method, voters: usize) -> Option<Attack> {
+    let honest = method.rank(ballots, None);
+    let [(first, _), .., (last, _)] = honest.as_slice() else { return None };
+    let mut votes = vec![0_u64; ballots.contexts.len()];
+    ballots.rows.iter().for_each(|row| votes[row.context as usize] += 1);
+    for tally in &ballots.tallies {
+        tally.contexts.iter().for_each(|&c| votes[c as usize] += u64::from(tally.counts.impressions));
+    }
+    let context = (0..votes.len()).max_by_key(|&c| (votes[c], std::cmp::Reverse(c)))? as u32;
+    let mut led = ballots.clone();
+    for i in 0..voters {
+        let voter = led.voters.len() as u32;
+        led.voters.push(format!("false voter {}", i + 1));
+        led.rows.push(Ballot { voter, from: *first, to: *last, context, answer: Answer::Upgrade });
+    }
+    let after = method.rank(&led, None).iter().position(|(card, _)| card == last)? + 1;
+    Some(Attack { before: honest.len(), after })
+}
+
+/// What becomes of a ranking when other voters of the same kind had come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bootstrap {
+    /// The share of resamples that has the same card first.
+    pub winner_kept: f64,
+    /// For every ranked card, in the ranking's order, its best and worst place in 90% of the resamples, from 1. A card that
+    /// a resample does not rank takes the place after the last.
+    pub places: Vec<(u32, [usize; 2])>,
+}
+
+/// Draws as many voters as there are from those there are, with replacement, and ranks again, `resamples` times. Votes that
+/// are known by their sums only stay as they are: who gave them together is not known. `None` where nothing is ranked.
+#[must_use]
+pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64) -> Option<Bootstrap> {
+    // The places need no standard errors of their own.
+    let method = &match method {
+        Method::Compat(_) => method.clone(),
+        Method::Robust(settings) => Method::Robust(Settings { draws: 0, ..settings.clone() }),
+    };
+    let honest = method.rank(ballots, None);
+    let winner = honest.first()?.0;
+    let mut by_voter: Vec<Vec<Ballot>> = vec![Vec::new(); ballots.voters.len()];
+    ballots.rows.iter().for_each(|row| by_voter[row.voter as usize].push(*row));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut kept, mut places) = (0, vec![Vec::with_capacity(resamples); ballots.cards.len()]);
+    for _ in 0..resamples {
+        let mut drawn = Ballots { rows: Vec::with_capacity(ballots.rows.len()), ..ballots.clone() };
+        for voter in 0..by_voter.len() as u32 {
+            let rows = &by_voter[rng.random_range(0..by_voter.len())];
+            drawn.rows.extend(rows.iter().map(|row| Ballot { voter, ..*row }));
+        }
+        let ranked = method.rank(&drawn, None);
+        kept += usize::from(ranked.first().is_some_and(|&(card, _)| card == winner));
+        let mut place = vec![ranked.len() + 1; ballots.cards.len()];
+        ranked.iter().enumerate().for_each(|(i, &(card, _))| place[card as usize] = i + 1);
+        places.iter_mut().zip(place).for_each(|(places, place)| places.push(place));
+    }
+    let interval = |&(card, _): &(u32, f64)| {
+        let places = &mut places[card as usize];
+        places.sort_unstable();
+        let at =
+            |share: f64| places.get((share * (resamples.max(1) - 1) as f64).round() as usize).copied().unwrap_or(0);
+        (card, [at(0.05), at(0.95)])
+    };
+    let places = honest.iter().map(interval).collect();
+    Some(Bootstrap { winner_kept: kept as f64 / resamples.max(1) as f64, places })
+}
