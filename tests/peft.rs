@@ -8,6 +8,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use probity::Error;
 use probity::engine::gguf::{GgmlType, GgufWriter, Value};
@@ -177,15 +178,26 @@ fn what_peft_saved_is_what_transformers_computes() {
         // Out again: what PEFT saved, tensor for tensor.
         let again = AdapterWeights::load(&model, &at("adapter.gguf")).unwrap();
         assert_eq!(again, weights);
-        peft::write(&again, model.shape(), "tiny", &at("peft")).unwrap();
-        let [ours, theirs] = [at("peft"), saved].map(|f| fs::read(f.join("adapter_model.safetensors")).unwrap());
+        peft::write(&again, model.shape(), "tiny", &at(name)).unwrap();
+        let [ours, theirs] = [at(name), saved].map(|f| fs::read(f.join("adapter_model.safetensors")).unwrap());
         let [ours, theirs] = [&ours, &theirs].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
         assert_eq!(ours.len(), theirs.len());
         for (tensor, t) in theirs.tensors() {
             let found = ours.tensor(&tensor).unwrap();
             assert!(found.shape() == t.shape() && found.data() == t.data(), "{name}: {tensor} differs");
         }
-        assert_eq!(peft::read(&at("peft"), model.shape()).unwrap(), weights);
+        assert_eq!(peft::read(&at(name), model.shape()).unwrap(), weights);
+        if let Some(python) = std::env::var_os("PYTHON") {
+            // An interpreter with torch, transformers and peft: what PEFT itself makes of the folder.
+            let script = common::root().join("tests/data/peft_adapter.py");
+            let run = Command::new(python).arg(script).arg(at(name)).output().unwrap();
+            assert!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+            close(
+                &serde_json::from_slice::<Vec<f64>>(&run.stdout).unwrap(),
+                &expected.adapted,
+                &format!("{name} in PEFT"),
+            );
+        }
 
         // In halves, and merged into the model, it is the same adapter.
         let mixed = mix(&[(weights.clone(), 0.25), (weights.clone(), 0.75)]).unwrap();
