@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::problem::{Place, Problem, stream};
+use super::problem::{Place, Problem, Slope, stream};
 use crate::values::Ballots;
 
 /// What is assumed before any vote, and how exactly the uncertainty is computed. The defaults were chosen on 60 simulated
@@ -77,13 +77,13 @@ pub struct Fit {
 
 /// Right-hand sides that are solved for at once.
 const LANES: usize = 8;
-/// Residuals of the systems that scores come from, and of those that only their uncertainty does.
-const EXACT: f64 = 1e-10;
-const ROUGH: f64 = 1e-4;
-/// A fit is done when no unknown moves by more.
-const STILL: f64 = 1e-10;
-/// Newton steps; each gains digits twice as fast as the one before, so that ten are many.
-const MOST_STEPS: usize = 100;
+/// The part of a system that is left unsolved: a step need not be exact, the next one mends it; of the uncertainty a
+/// thousandth is far less than its own.
+const UNSOLVED: f64 = 1e-3;
+/// A fit is done when no unknown moves by more, logits.
+const STILL: f64 = 1e-7;
+/// Newton steps, of which ten are many.
+const MOST_STEPS: usize = 200;
 
 impl Fit {
     /// Fits votes, and imported sums of votes.
@@ -91,7 +91,7 @@ impl Fit {
     pub fn new(ballots: &Ballots, settings: &Settings) -> Self {
         let problem = Problem::new(ballots, settings);
         let x = most_probable(&problem);
-        let (_, curvature) = problem.gradient(&x);
+        let curvature = problem.slope(&x).expected;
         let diagonal = problem.diagonal(&curvature);
         let count = problem.places.len();
         let mut deviations = vec![Vec::with_capacity(settings.draws); count];
@@ -100,7 +100,7 @@ impl Fit {
         let mut explained = vec![0.0; count];
         for batch in 0..settings.draws.div_ceil(LANES) {
             let right = problem.perturbations::<LANES>(&curvature, &mut stream(settings.seed, batch));
-            let solved = problem.solve(&curvature, &right, ROUGH);
+            let solved = problem.solve(&curvature, &right, UNSOLVED);
             for i in 0..count {
                 for l in 0..LANES {
                     let expected = solved[i][l] - right[i][l] / diagonal[i];
@@ -155,14 +155,14 @@ impl Fit {
     }
 }
 
-/// Newton's method, halving steps that overshoot.
+/// Newton's method, without the curvature that bends the wrong way; steps that overshoot are halved.
 fn most_probable(problem: &Problem) -> Vec<f64> {
     let mut x = vec![0.0; problem.len()];
     let mut height = problem.log_posterior(&x);
     for _ in 0..MOST_STEPS {
-        let (gradient, curvature) = problem.gradient(&x);
+        let Slope { gradient, observed, .. } = problem.slope(&x);
         let right: Vec<[f64; 1]> = gradient.iter().map(|&g| [g]).collect();
-        let step = problem.solve(&curvature, &right, EXACT);
+        let step = problem.solve(&observed, &right, UNSOLVED);
         let mut length = 1.0;
         let largest = step.iter().map(|[s]| s.abs()).fold(0.0, f64::max);
         loop {
@@ -220,15 +220,15 @@ mod tests {
         let settings = Settings { draws: 512, ..Settings::default() };
         let problem = Problem::new(&ballots, &settings);
         let x = most_probable(&problem);
-        let (gradient, curvature) = problem.gradient(&x);
-        assert!(gradient.iter().all(|g| g.abs() < 1e-7), "{gradient:?}");
+        let Slope { gradient, expected: curvature, .. } = problem.slope(&x);
+        assert!(gradient.iter().all(|g| g.abs() < 1e-5), "{gradient:?}");
         let n = problem.len();
         let columns: Vec<Vec<f64>> = (0..n)
             .map(|i| {
                 let mut unit = vec![[0.0]; n];
                 unit[i] = [1.0];
                 // The system solved for a unit vector is a column of the inverse.
-                problem.solve(&curvature, &unit, EXACT).into_iter().map(|[x]| x).collect()
+                problem.solve(&curvature, &unit, 1e-12).into_iter().map(|[x]| x).collect()
             })
             .collect();
         let covariance = inverse(inverse(columns.clone()));
@@ -256,7 +256,7 @@ mod tests {
         let ballots = Electorate { cards: 6, contexts: 2, voters: 20, ..Electorate::default() }.vote().ballots;
         let problem = Problem::new(&ballots, &Settings::default());
         let x: Vec<f64> = (0..problem.len()).map(|i| (i as f64 * 0.7).sin()).collect();
-        let (gradient, _) = problem.gradient(&x);
+        let gradient = problem.slope(&x).gradient;
         for i in 0..x.len() {
             let at = |step: f64| {
                 let mut y = x.clone();

@@ -36,6 +36,24 @@ pub(super) struct Problem {
     precision: [f64; 3],
 }
 
+/// The probability of a yes, and its derivatives by the score of the card that is gone to.
+struct Yes {
+    p: f64,
+    derivative: f64,
+    second: f64,
+}
+
+/// How the log posterior rises and bends somewhere.
+pub(super) struct Slope {
+    /// Its gradient.
+    pub gradient: Vec<f64>,
+    /// The weight of every question in the curvature, in expectation (Fisher's).
+    pub expected: Vec<f64>,
+    /// The same with the answers as they are, where that is not negative: an answer that nobody would expect has little to
+    /// say and bends it the other way.
+    pub observed: Vec<f64>,
+}
+
 /// Questions while they are collected, by context, from and to.
 #[derive(Default)]
 struct Collected {
@@ -103,11 +121,12 @@ impl Problem {
         self.places.len() + 1
     }
 
-    /// The probability of a yes, and its derivative by a score.
-    fn yes(&self, q: &Question, x: &[f64]) -> (f64, f64) {
+    fn yes(&self, q: &Question, x: &[f64]) -> Yes {
         let eta = x[q.to as usize] - x[q.from as usize] + x[self.places.len()];
         let sigma = 1.0 / (1.0 + (-eta).exp());
-        (self.lapse / 2.0 + (1.0 - self.lapse) * sigma, (1.0 - self.lapse) * sigma * (1.0 - sigma))
+        let derivative = (1.0 - self.lapse) * sigma * (1.0 - sigma);
+        let p = self.lapse / 2.0 + (1.0 - self.lapse) * sigma;
+        Yes { p, derivative, second: derivative * (1.0 - 2.0 * sigma) }
     }
 
     /// Logarithm of the posterior, up to a constant.
@@ -116,7 +135,7 @@ impl Problem {
             .questions
             .iter()
             .map(|q| {
-                let (p, _) = self.yes(q, x);
+                let Yes { p, .. } = self.yes(q, x);
                 q.yes * p.ln() + (q.all - q.yes) * (1.0 - p).ln()
             })
             .sum();
@@ -128,23 +147,22 @@ impl Problem {
         votes + prior
     }
 
-    /// Its gradient, and the weight that each question has in the curvature there: the expected one (Fisher's), which is
-    /// never negative.
-    pub fn gradient(&self, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    /// How it rises there, and how it bends.
+    pub fn slope(&self, x: &[f64]) -> Slope {
         let mut gradient = vec![0.0; self.len()];
+        let (mut expected, mut observed) = (Vec::new(), Vec::new());
         let delta = self.places.len();
-        let curvature = self
-            .questions
-            .iter()
-            .map(|q| {
-                let (p, derivative) = self.yes(q, x);
-                let slope = (q.yes - q.all * p) * derivative / (p * (1.0 - p));
-                gradient[q.to as usize] += slope;
-                gradient[q.from as usize] -= slope;
-                gradient[delta] += slope;
-                q.all * derivative * derivative / (p * (1.0 - p))
-            })
-            .collect();
+        for q in &self.questions {
+            let Yes { p, derivative, second } = self.yes(q, x);
+            let no = q.all - q.yes;
+            let pull = q.yes / p - no / (1.0 - p);
+            gradient[q.to as usize] += pull * derivative;
+            gradient[q.from as usize] -= pull * derivative;
+            gradient[delta] += pull * derivative;
+            let square = derivative * derivative;
+            expected.push(q.all * square / (p * (1.0 - p)));
+            observed.push(((q.yes / (p * p) + no / ((1.0 - p) * (1.0 - p))) * square - pull * second).max(0.0));
+        }
         self.each_prior(|i, parent, precision| {
             let pull = precision * (x[i] - parent.map_or(0.0, |p| x[p as usize]));
             gradient[i] -= pull;
@@ -152,7 +170,7 @@ impl Problem {
                 gradient[p as usize] += pull;
             }
         });
-        (gradient, curvature)
+        Slope { gradient, expected, observed }
     }
 
     /// Calls `each` with every unknown, the one it is drawn towards (`None` for 0), and how strongly.
