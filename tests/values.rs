@@ -58,6 +58,7 @@ fn later() -> Value {
             "summary": { "wiserLikelihood": 0.75, "entropy": 1.4056390622295665, "demographics": { "north": 3 } },
             "seen": true,
         }],
+        "seed_questions": ["How should I answer?"],
     })
 }
 
@@ -282,11 +283,14 @@ proptest! {
         let all = Thresholds { likelihood: f64::NEG_INFINITY, entropy: f64::INFINITY, wiser: 0 };
         let made = |log: &[Vote]| compat::edges(&Ballots::read(&cards, log, &[]).unwrap(), all);
         let edges = made(&log);
+        let unsorted = log.clone();
         // A cheap shuffle.
         log.sort_by_key(|v| seed.rotate_left(u32::from(v.voter.as_bytes()[6]) + v.context.len() as u32) ^ v.to.as_str().len() as u64);
         log.reverse();
         let again = made(&log);
         prop_assert_eq!(&edges, &again);
+        let [one, other] = [&unsorted, &log].map(|log| Method::Robust(Settings::default()).rank(&Ballots::read(&cards, log, &[]).unwrap(), None));
+        prop_assert_eq!(one, other);
         prop_assert_eq!(compat::rank(&edges), compat::rank(&again));
         let ranks: f64 = compat::rank(&edges).iter().map(|(_, score)| score).sum();
         prop_assert!(edges.is_empty() || (ranks > 0.1 && ranks < 1.0 + 1e-12));
@@ -386,6 +390,60 @@ fn the_fit_follows_the_votes() {
     assert!(apart(&both).abs() < 1e-9 && both.acquiescence > 1.0, "{} {}", apart(&both), both.acquiescence);
     let default = Fit::new(&Ballots::read(&ids(["a", "b"]), &yes(4, "a", "b"), &[]).unwrap(), &Settings::default());
     assert!(default.rank(None).is_empty(), "four voters are too few to be ranked by");
+}
+
+/// However many people voted, what only the priors hold stays as uncertain as these are.
+#[test]
+fn many_votes_leave_the_level_of_all_scores_unknown() {
+    let cards: Vec<CardId> = (0..20).map(|i| CardId::from(format!("card {i}").as_str())).collect();
+    let ring = |n: u32| {
+        let edge = |i: usize| Edge {
+            from: cards[i].clone(),
+            to: cards[(i + 1) % 20].clone(),
+            contexts: Vec::new(),
+            counts: Counts { wiser: n, not_wiser: n, less_wise: 0, unsure: 0, impressions: 2 * n },
+            extra: Default::default(),
+        };
+        let edges: Vec<Edge> = (0..20).map(edge).collect();
+        Fit::new(&Ballots::read(&cards, &[], &edges).unwrap(), &Settings::default()).standing(None, 3).unwrap().error
+    };
+    // The mean of twenty scores, each of which the prior lets deviate by 1.5.
+    let level = 1.5 / 20_f64.sqrt();
+    for n in [10_000, 1_000_000, 400_000_000] {
+        assert!((ring(n) / level - 1.0).abs() < 0.2, "{n}: {} is not {level}", ring(n));
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let bad = [
+        Settings { lapse: 0.0, ..Settings::default() },
+        Settings { spread: f64::NAN, ..Settings::default() },
+        Settings { cap: 2.0, ..Settings::default() },
+        Settings { draws: usize::MAX, ..Settings::default() },
+    ];
+    for settings in bad {
+        assert!(settings.check().is_err(), "{settings:?}");
+    }
+    let message = Settings { lapse: 1.5, ..Settings::default() }.check().unwrap_err().to_string();
+    assert_eq!(message, "lapse: 1.5, expected a number from 0.000001 to 0.9");
+}
+
+/// An imported edge is known from both sides: two false votes on the reversed pair do not make an edge of it.
+#[test]
+fn imported_edges_count_against_their_reverse() {
+    let edge = Edge {
+        from: "a".into(),
+        to: "b".into(),
+        contexts: vec!["When tired".into()],
+        counts: Counts { wiser: 27, impressions: 27, ..Counts::default() },
+        extra: Default::default(),
+    };
+    let cast =
+        votes(&[("ann", "b", "a", "When tired", Answer::Upgrade), ("bob", "b", "a", "When tired", Answer::Upgrade)]);
+    let edges = compat::edges(&Ballots::read(&ids(["a", "b"]), &cast, &[edge]).unwrap(), Thresholds::default());
+    let counts = Counts { wiser: 27, less_wise: 2, impressions: 29, ..Counts::default() };
+    assert_eq!((edges.len(), edges[0].counts), (1, counts));
 }
 
 /// Over the study's graph, whose votes are known by their sums only: the same attack as above moves the last card by three

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::card::check_text;
 use super::{Answer, CardId, Counts, Edge, ValuesError, Vote};
 
 /// A vote by the numbers of its voter, cards and context.
@@ -48,11 +49,11 @@ impl Tally {
 pub struct Ballots {
     /// The cards, in the order they were given in.
     pub cards: Vec<CardId>,
-    /// Contexts, in the order they first appear in.
+    /// Contexts, in the order of their names.
     pub contexts: Vec<String>,
-    /// Voters, in the order they first appear in.
+    /// Voters, in the order of their names.
     pub voters: Vec<String>,
-    /// One row a key, in the order the keys first appear in.
+    /// One row a key, by voter, context and cards.
     pub rows: Vec<Ballot>,
     /// What is known of votes by their sums only.
     pub tallies: Vec<Tally>,
@@ -62,8 +63,8 @@ impl Ballots {
     /// Reads a log of votes, of which the last answer to a question counts, and the edges of imported graphs.
     ///
     /// # Errors
-    /// [`ValuesError::Itself`], [`ValuesError::NoCard`], [`ValuesError::Twice`] for cards of one id, [`ValuesError::Edge`] for
-    /// an edge that is there twice or whose counts cannot be.
+    /// [`ValuesError::Itself`], [`ValuesError::NoCard`], [`ValuesError::Twice`] for cards of one id, [`ValuesError::Text`]
+    /// for a context or voter without a proper name, [`ValuesError::Edge`] for an edge that is there twice or whose counts cannot be.
     pub fn read<'a>(
         cards: impl IntoIterator<Item = &'a CardId>,
         votes: impl IntoIterator<Item = &'a Vote>,
@@ -83,6 +84,12 @@ impl Ballots {
             let place = || format!("vote {}", i + 1);
             if vote.from == vote.to {
                 return Err(ValuesError::Itself { place: place(), id: vote.from.to_string() });
+            }
+            if !contexts.contains_key(vote.context.as_str()) {
+                check_text(|| format!("{}: context", place()), &vote.context)?;
+            }
+            if !voters.contains_key(vote.voter.as_str()) {
+                check_text(|| format!("{}: voter", place()), &vote.voter)?;
             }
             let ballot = Ballot {
                 voter: number(&mut voters, &mut ballots.voters, &vote.voter),
@@ -112,7 +119,21 @@ impl Ballots {
             contexts.dedup();
             ballots.tallies.push(Tally { from, to, contexts, counts: edge.counts });
         }
+        ballots.sort();
         Ok(ballots)
+    }
+
+    /// Numbers voters and contexts in the order of their names: the order in which people voted must not matter.
+    fn sort(&mut self) {
+        let [contexts, voters] = [&mut self.contexts, &mut self.voters].map(renumbered);
+        for row in &mut self.rows {
+            (row.context, row.voter) = (contexts[row.context as usize], voters[row.voter as usize]);
+        }
+        self.rows.sort_unstable_by_key(|row| (row.voter, row.context, row.from, row.to));
+        for tally in &mut self.tallies {
+            tally.contexts.iter_mut().for_each(|c| *c = contexts[*c as usize]);
+            tally.contexts.sort_unstable();
+        }
     }
 
     /// The number of a context.
@@ -132,6 +153,16 @@ impl Ballots {
 
 fn find(known: &HashMap<&CardId, u32>, id: &CardId, place: impl Fn() -> String) -> Result<u32, ValuesError> {
     known.get(id).copied().ok_or_else(|| ValuesError::NoCard { place: place(), id: id.to_string() })
+}
+
+/// Sorts names, and returns the new number of each old one.
+fn renumbered(names: &mut Vec<String>) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_unstable_by(|&a, &b| names[a].cmp(&names[b]));
+    let mut numbers = vec![0; names.len()];
+    order.iter().enumerate().for_each(|(new, &old)| numbers[old] = new as u32);
+    *names = order.iter().map(|&old| std::mem::take(&mut names[old])).collect();
+    numbers
 }
 
 /// The number of a name, a new one where it has none.

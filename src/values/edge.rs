@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{CardId, ValuesError};
 
-/// Most votes on one pair, far from where sums of them would overflow.
+/// Most votes on one pair.
 const MAX_VOTES: u32 = 1_000_000_000;
 
 /// Votes on one ordered pair of cards, counted as the published process counts them: a vote on the reversed pair is an
@@ -27,11 +27,12 @@ pub struct Counts {
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        self.wiser += other.wiser;
-        self.not_wiser += other.not_wiser;
-        self.less_wise += other.less_wise;
-        self.unsure += other.unsure;
-        self.impressions += other.impressions;
+        let sum = |a: &mut u32, b: u32| *a = a.saturating_add(b);
+        sum(&mut self.wiser, other.wiser);
+        sum(&mut self.not_wiser, other.not_wiser);
+        sum(&mut self.less_wise, other.less_wise);
+        sum(&mut self.unsure, other.unsure);
+        sum(&mut self.impressions, other.impressions);
     }
 }
 

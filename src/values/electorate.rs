@@ -1,5 +1,7 @@
 //! Electorates whose true order of values is known, to try rankings on.
 
+use std::collections::HashSet;
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -64,7 +66,7 @@ impl Electorate {
     /// Asks every voter.
     ///
     /// # Panics
-    /// With fewer than two cards, or without a context: a caller's mistake.
+    /// With fewer than two cards, without a context, or with a probability outside of 0 to 1: a caller's mistake.
     #[must_use]
     pub fn vote(&self) -> Simulated {
         assert!(self.cards >= 2 && self.contexts >= 1, "two cards and a context at least");
@@ -73,7 +75,7 @@ impl Electorate {
         let truth: Vec<f64> = (0..self.cards).map(|_| self.spread * normal(rng)).collect();
         let here: Vec<Vec<f64>> =
             (0..self.contexts).map(|_| truth.iter().map(|s| s + self.context_spread * normal(rng)).collect()).collect();
-        let stories: Vec<[u32; 3]> = (0..self.cards * self.stories_a_card)
+        let mut stories: Vec<[u32; 3]> = (0..u64::from(self.cards) * u64::from(self.stories_a_card))
             .map(|_| {
                 let context = rng.random_range(0..self.contexts);
                 let a = rng.random_range(0..self.cards);
@@ -83,6 +85,8 @@ impl Electorate {
                 if rising == rng.random_bool(self.insight) { [context, a, b] } else { [context, b, a] }
             })
             .collect();
+        let mut told = HashSet::new();
+        stories.retain(|story| told.insert(*story));
         let name = |what: &str, n: u32| (0..n).map(|i| format!("{what} {}", i + 1)).collect::<Vec<_>>();
         let cards = name("card", self.cards).iter().map(|id| CardId::from(id.as_str())).collect();
         let (contexts, voters) = (name("context", self.contexts), name("voter", self.voters));

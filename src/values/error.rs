@@ -42,10 +42,20 @@ pub enum ValuesError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// A setting of the robust ranking that cannot be.
+    #[error("{name}: {given}, expected {expected}")]
+    Setting {
+        /// Which one.
+        name: &'static str,
+        /// The value given.
+        given: String,
+        /// What would be right.
+        expected: String,
+    },
     /// Text that is no document of the expected form.
     #[error("moral graph: {problem}")]
     Document {
-        /// The parser's complaint, with line and column.
+        /// The parser's complaint.
         problem: String,
     },
 }

@@ -1,5 +1,5 @@
 //! The JSON in which the authors of arXiv 2404.10636 publish moral graphs, as the study wrote it and as their later programs
-//! do. What is read is written back without loss.
+//! do. What is read is written back without loss; likelihoods and entropies are computed anew, and ids of digits are numbers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -16,12 +16,16 @@ pub struct MoralGraph {
     pub cards: Vec<ValuesCard>,
     /// The edges.
     pub edges: Vec<Edge>,
+    /// Fields that an imported document had beside these; an export gives them back.
+    pub extra: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Document {
     values: Vec<Value>,
     edges: Vec<WireEdge>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
 }
 
 /// A card as the study wrote it.
@@ -88,7 +92,7 @@ impl MoralGraph {
     pub fn from_json(text: &str) -> Result<Self, ValuesError> {
         let malformed = |e: serde_json::Error| ValuesError::Document { problem: e.to_string() };
         let document: Document = serde_json::from_str(text).map_err(malformed)?;
-        let mut graph = Self::default();
+        let mut graph = Self { extra: document.extra, ..Self::default() };
         for (i, value) in document.values.into_iter().enumerate() {
             let card =
                 read_card(value).map_err(|e| ValuesError::Document { problem: format!("value {}: {e}", i + 1) })?;
@@ -119,6 +123,7 @@ impl MoralGraph {
         let document = Document {
             values: self.cards.iter().map(write_card).collect(),
             edges: self.edges.iter().map(WireEdge::write).collect(),
+            extra: self.extra.clone(),
         };
         serde_json::to_string_pretty(&document).expect("plain data becomes JSON")
     }

@@ -67,14 +67,22 @@ pub fn attack(ballots: &Ballots, method: &Method, voters: usize) -> Option<Attac
     for tally in &ballots.tallies {
         tally.contexts.iter().for_each(|&c| votes[c as usize] += u64::from(tally.counts.impressions));
     }
-    let context = (0..votes.len()).max_by_key(|&c| (votes[c], std::cmp::Reverse(c)))? as u32;
     let mut led = ballots.clone();
+    let context = match (0..votes.len()).max_by_key(|&c| (votes[c], std::cmp::Reverse(c))) {
+        Some(context) => context as u32,
+        None => {
+            led.contexts.push("a false context".into());
+            0
+        }
+    };
     for i in 0..voters {
         let voter = led.voters.len() as u32;
         led.voters.push(format!("false voter {}", i + 1));
         led.rows.push(Ballot { voter, from: *first, to: *last, context, answer: Answer::Upgrade });
     }
-    let after = method.rank(&led, None).iter().position(|(card, _)| card == last)? + 1;
+    let ranked = method.rank(&led, None);
+    // A card that is no longer ranked comes after all that are.
+    let after = ranked.iter().position(|(card, _)| card == last).unwrap_or(ranked.len()) + 1;
     Some(Attack { before: honest.len(), after })
 }
 

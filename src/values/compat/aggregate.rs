@@ -1,6 +1,6 @@
 //! From votes to edges.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::values::{Answer, Ballots, Counts, Edge};
 
@@ -49,10 +49,18 @@ pub fn edges(ballots: &Ballots, thresholds: Thresholds) -> Vec<Edge> {
         counts.less_wise += u32::from(row.answer == Answer::Upgrade);
         contexts.insert(row.context);
     }
+    let pairs: HashSet<(u32, u32)> = ballots.tallies.iter().map(|tally| (tally.from, tally.to)).collect();
     for tally in &ballots.tallies {
         let (counts, contexts) = pooled.entry((tally.from, tally.to)).or_default();
         *counts += tally.counts;
         contexts.extend(&tally.contexts);
+        if !pairs.contains(&(tally.to, tally.from)) {
+            // A published graph leaves out the pairs that it does not keep: what they must have been, as far as it is known.
+            let Counts { wiser, less_wise, impressions, .. } = tally.counts;
+            let (counts, contexts) = pooled.entry((tally.to, tally.from)).or_default();
+            *counts += Counts { wiser: less_wise, less_wise: wiser, impressions, ..Counts::default() };
+            contexts.extend(&tally.contexts);
+        }
     }
     let mut kept: Vec<_> = pooled.into_iter().filter(|(_, (counts, _))| thresholds.keep(counts)).collect();
     kept.sort_unstable_by_key(|&(pair, _)| pair);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::problem::{Place, Problem, Slope, stream};
-use crate::values::Ballots;
+use crate::values::{Ballots, ValuesError};
 
 /// What is assumed before any vote, and how exactly the uncertainty is computed. The defaults were chosen on 60 simulated
 /// electorates, so that two false votes move no card by a twentieth of the ranks; narrower contexts and more lapses withstand
@@ -19,17 +19,50 @@ pub struct Settings {
     /// The share of answers that are given without looking, yes or no at even chances (Wichmann and Hill 2001 call it lapse
     /// rate). It bounds what an answer can do that nobody would expect: false votes are such answers.
     pub lapse: f64,
-    /// The largest share of a context's votes that one voter may have; one vote always counts.
+    /// The share of a context's votes, their own included, beyond which a voter's are scaled down; one vote a context always
+    /// counts.
     pub cap: f64,
     /// Fewest voters, anywhere, for a card to be ranked.
     pub fewest: u32,
     /// How many standard errors the lower bound lies below the score.
     pub caution: f64,
-    /// Random solutions from which the uncertainty is told, a multiple of 8.
+    /// Random solutions from which the uncertainty is told, rounded up to a multiple of 8; with 0 errors are infinite.
     pub draws: usize,
     /// Seed of these.
     pub seed: u64,
 }
+
+impl Settings {
+    /// Checks that all of them can be.
+    ///
+    /// # Errors
+    /// [`ValuesError::Setting`] naming the first that cannot.
+    pub fn check(&self) -> Result<(), ValuesError> {
+        let spread = 1e-3..=1e3;
+        let within = [
+            ("spread", self.spread, spread.clone()),
+            ("context_spread", self.context_spread, spread.clone()),
+            ("acquiescence_spread", self.acquiescence_spread, spread),
+            ("lapse", self.lapse, 1e-6..=0.9),
+            ("cap", self.cap, 0.0..=1.0),
+            ("caution", self.caution, 0.0..=10.0),
+        ];
+        for (name, given, range) in within {
+            if !range.contains(&given) {
+                let expected = format!("a number from {} to {}", range.start(), range.end());
+                return Err(ValuesError::Setting { name, given: given.to_string(), expected });
+            }
+        }
+        if self.draws > MAX_DRAWS {
+            let expected = format!("at most {MAX_DRAWS}");
+            return Err(ValuesError::Setting { name: "draws", given: self.draws.to_string(), expected });
+        }
+        Ok(())
+    }
+}
+
+/// Most random solutions.
+const MAX_DRAWS: usize = 65_536;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -77,9 +110,9 @@ pub struct Fit {
 
 /// Right-hand sides that are solved for at once.
 const LANES: usize = 8;
-/// The part of a system that is left unsolved: a step need not be exact, the next one mends it; of the uncertainty a
-/// thousandth is far less than its own.
-const UNSOLVED: f64 = 1e-3;
+/// The part of a system that is left unsolved. Small, because what only the priors hold, the level of all scores together,
+/// weighs next to nothing beside many votes and would be left.
+const UNSOLVED: f64 = 1e-8;
 /// A fit is done when no unknown moves by more, logits.
 const STILL: f64 = 1e-7;
 /// Newton steps, of which ten are many.
@@ -87,8 +120,12 @@ const MOST_STEPS: usize = 200;
 
 impl Fit {
     /// Fits votes, and imported sums of votes.
+    ///
+    /// # Panics
+    /// With settings that [`Settings::check`] refuses: a caller's mistake.
     #[must_use]
     pub fn new(ballots: &Ballots, settings: &Settings) -> Self {
+        settings.check().expect("the settings were checked");
         let problem = Problem::new(ballots, settings);
         let x = most_probable(&problem);
         let curvature = problem.slope(&x).expected;
@@ -111,7 +148,8 @@ impl Fit {
         }
         let draws = (settings.draws.div_ceil(LANES) * LANES).max(1) as f64;
         let standing = |i: usize| {
-            let error = (1.0 / diagonal[i] + explained[i] / draws).sqrt();
+            let known = settings.draws > 0;
+            let error = if known { (1.0 / diagonal[i] + explained[i] / draws).sqrt() } else { f64::INFINITY };
             let (card, score, voters) = (problem.places[i].1, x[i], problem.voters[i]);
             Standing { card, score, error, bound: score - settings.caution * error, voters }
         };
@@ -142,16 +180,21 @@ impl Fit {
         self.number.get(&(context, card)).map(|&i| self.standings[i])
     }
 
-    /// The probability that `to` is wiser than `from` in a context, or everywhere; `None` where one was not voted on there.
+    /// The probability that `to` is wiser than `from` in a context, or everywhere; `None` where one was not voted on there,
+    /// and without draws.
     #[must_use]
     pub fn wiser(&self, context: Option<u32>, from: u32, to: u32) -> Option<f64> {
         let [from, to] = [from, to].map(|card| self.number.get(&(context, card)).copied());
         let (from, to) = (from?, to?);
+        if self.deviations[to].is_empty() {
+            return None;
+        }
         let apart = self.standings[to].score - self.standings[from].score;
         let pairs = self.deviations[to].iter().zip(&self.deviations[from]);
         let square: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
         let error = (square / self.deviations[to].len() as f64).sqrt();
-        Some(normal_cdf(apart / error))
+        // Two that are tied for certain are as likely the one as the other.
+        Some(if apart == 0.0 { 0.5 } else { normal_cdf(apart / error) })
     }
 }
 
@@ -168,7 +211,8 @@ fn most_probable(problem: &Problem) -> Vec<f64> {
         loop {
             let next: Vec<f64> = x.iter().zip(&step).map(|(x, [s])| x + length * s).collect();
             let there = problem.log_posterior(&next);
-            if there >= height || length * largest <= STILL {
+            // Sums of many logarithms are only so exact.
+            if there >= height - 1e-12 * height.abs() || length * largest <= STILL {
                 (x, height) = (next, there);
                 break;
             }

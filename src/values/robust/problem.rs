@@ -106,7 +106,10 @@ impl Problem {
         collected.order.sort_unstable();
         let mut voters: Vec<u32> =
             places.iter().map(|place| collected.nameless.get(place).copied().unwrap_or(0)).collect();
-        collected.named.iter().for_each(|(_, place)| voters[number[place] as usize] += 1);
+        collected.named.iter().for_each(|(_, place)| {
+            let voters = &mut voters[number[place] as usize];
+            *voters = voters.saturating_add(1);
+        });
         let question = |key: &(Place, Place)| {
             let (yes, all) = collected.answers[key];
             Question { from: number[&key.0], to: number[&key.1], yes, all }
@@ -181,7 +184,7 @@ impl Problem {
         each(self.places.len(), None, self.precision[2]);
     }
 
-    /// Diagonal of the posterior's curvature (the negative Hessian).
+    /// Diagonal of the curvature that such weights of the questions make.
     pub fn diagonal(&self, curvature: &[f64]) -> Vec<f64> {
         let mut diagonal = vec![0.0; self.len()];
         for (q, w) in self.questions.iter().zip(curvature) {
@@ -317,9 +320,10 @@ fn collect_tallies(tallies: &[Tally], collected: &mut Collected) {
         let known = counts.wiser + counts.not_wiser + counts.unsure;
         let yes = f64::from(counts.wiser) + f64::from(counts.unsure) / 2.0;
         collected.add(context, *from, *to, yes, known.into());
-        let others = if pairs.contains(&(*to, *from)) { 0 } else { counts.impressions - known };
+        let others = if pairs.contains(&(*to, *from)) { 0 } else { counts.impressions.saturating_sub(known) };
         for place in Collected::spoken_of(context, [*from, *to]) {
-            *collected.nameless.entry(place).or_default() += known + others;
+            let nameless = collected.nameless.entry(place).or_default();
+            *nameless = nameless.saturating_add(known).saturating_add(others);
         }
         if others > 0 {
             // Of the votes on the reversed pair only the yes are told apart; the others are taken for no.
