@@ -42,7 +42,7 @@ impl Shards {
     }
 
     /// Forward, loss and backward of every pack. `loss` gets a pack's index and its tape, replaces the logits there by the
-    /// gradient of the loss, and returns what it wants kept. `grads` is overwritten.
+    /// gradient of the loss, and returns what it wants kept; it runs on rayon's threads. `grads` is overwritten.
     pub fn gradient<T: Send>(
         &mut self,
         decoder: &Decoder,
@@ -91,7 +91,7 @@ impl Shards {
         results
     }
 
-    /// Forward only: `read` gets a pack's index and its tape.
+    /// Forward only: `read` gets a pack's index and its tape, on rayon's threads.
     pub fn forward<T: Send>(
         &mut self,
         decoder: &Decoder,
