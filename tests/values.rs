@@ -414,6 +414,42 @@ fn many_votes_leave_the_level_of_all_scores_unknown() {
     }
 }
 
+/// Twenty people find `a` wiser than `b`. One person who says otherwise in three hundred contexts of their own, or along
+/// chains through many other cards, does not turn that round.
+#[test]
+fn one_voter_does_not_outvote_twenty() {
+    let cards: Vec<CardId> = ["a", "b"]
+        .map(String::from)
+        .into_iter()
+        .chain((0..58).map(|i| format!("card {i}")))
+        .map(|id| CardId::from(id.as_str()))
+        .collect();
+    let vote = |voter: &str, from: &CardId, to: &CardId, context: &str| Vote {
+        voter: voter.into(),
+        from: from.clone(),
+        to: to.clone(),
+        context: context.into(),
+        answer: Answer::Upgrade,
+    };
+    let honest: Vec<Vote> = (0..20).map(|i| vote(&format!("voter {i}"), &cards[1], &cards[0], "When tired")).collect();
+    let invented = (0..300).map(|i| vote("mallory", &cards[0], &cards[1], &format!("context {i}"))).collect();
+    let chained = cards[2..]
+        .iter()
+        .flat_map(|c| [vote("mallory", &cards[0], c, "When tired"), vote("mallory", c, &cards[1], "When tired")])
+        .collect();
+    let ahead = |false_votes: Vec<Vote>| {
+        let log = [honest.clone(), false_votes].concat();
+        let fit = Fit::new(&Ballots::read(&cards, &log, &[]).unwrap(), &Settings::default());
+        let score = |card| fit.standing(None, card).unwrap().score;
+        score(0) - score(1)
+    };
+    let alone = ahead(Vec::new());
+    for (what, led) in [("contexts", ahead(invented)), ("chains", ahead(chained))] {
+        eprintln!("{what}: {led:.2} of {alone:.2}");
+        assert!(led > 0.0, "{what}: {led} of {alone}");
+    }
+}
+
 #[test]
 fn settings_that_cannot_be_are_refused() {
     let bad = [

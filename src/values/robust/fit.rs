@@ -19,8 +19,8 @@ pub struct Settings {
     /// The share of answers that are given without looking, yes or no at even chances (Wichmann and Hill 2001 call it lapse
     /// rate). It bounds what an answer can do that nobody would expect: false votes are such answers.
     pub lapse: f64,
-    /// The share of a context's votes, their own included, beyond which a voter's are scaled down; one vote a context always
-    /// counts.
+    /// The share of the others' votes beyond which a voter's own are scaled down, in a context (where one vote always counts)
+    /// and over all of them (where five do).
     pub cap: f64,
     /// Fewest voters, anywhere, for a card to be ranked.
     pub fewest: u32,

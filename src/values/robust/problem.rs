@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Settings;
-use crate::values::{Ballots, Tally};
+use crate::values::{Ballot, Ballots, Tally};
 
 /// A score's context, `None` for everywhere, and its card.
 pub(super) type Place = (Option<u32>, u32);
@@ -297,7 +297,9 @@ pub(super) fn stream(seed: u64, batch: usize) -> ChaCha8Rng {
     rng
 }
 
-/// What every vote weighs: no voter has more than a share of a context's votes, or one vote where that is more.
+/// What every vote weighs: in a context a voter's votes together no more than a share of the others' there, or one vote where
+/// that is more; over all contexts, which anybody can think of more of, no more than that share of the others', or
+/// [`ALWAYS`] votes.
 fn weights(ballots: &Ballots, cap: f64) -> Vec<f64> {
     let mut within = vec![0_u32; ballots.contexts.len()];
     let mut own: HashMap<(u32, u32), u32> = HashMap::new();
@@ -305,12 +307,22 @@ fn weights(ballots: &Ballots, cap: f64) -> Vec<f64> {
         within[row.context as usize] += 1;
         *own.entry((row.voter, row.context)).or_default() += 1;
     }
-    let weight = |voter, context: u32| {
-        let most = (cap * f64::from(within[context as usize])).max(1.0);
-        (most / f64::from(own[&(voter, context)])).min(1.0)
+    let in_context = |row: &Ballot| {
+        let own = own[&(row.voter, row.context)];
+        let others = within[row.context as usize] - own;
+        ((cap * f64::from(others)).max(1.0) / f64::from(own)).min(1.0)
     };
-    ballots.rows.iter().map(|row| weight(row.voter, row.context)).collect()
+    let mut weights: Vec<f64> = ballots.rows.iter().map(in_context).collect();
+    let mut total = vec![0.0; ballots.voters.len()];
+    ballots.rows.iter().zip(&weights).for_each(|(row, weight)| total[row.voter as usize] += weight);
+    let all: f64 = total.iter().sum();
+    let share = |own: f64| ((cap * (all - own)).max(ALWAYS) / own).min(1.0);
+    weights.iter_mut().zip(&ballots.rows).for_each(|(weight, row)| *weight *= share(total[row.voter as usize]));
+    weights
 }
+
+/// Votes of one voter that always count. The published process asks each for 3 or 5.
+const ALWAYS: f64 = 5.0;
 
 /// Adds the questions that imported sums answer.
 fn collect_tallies(tallies: &[Tally], collected: &mut Collected) {
