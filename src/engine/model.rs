@@ -1,14 +1,17 @@
 //! A loaded model: the checked header, the weights in llama.cpp, the vocabulary.
 
+use std::ffi::{CString, c_void};
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock, RwLock};
 
+use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 
@@ -66,36 +69,25 @@ impl Model {
     /// # Errors
     /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Cancelled`], or [`Error::Engine`] with
     /// llama.cpp's own reason.
-    pub fn open(
-        path: &Path,
-        options: ModelOptions,
-        mut progress: impl FnMut(f32) -> bool + Send + 'static,
-    ) -> Result<Self> {
+    pub fn open(path: &Path, options: ModelOptions, mut progress: impl FnMut(f32) -> bool) -> Result<Self> {
         let backend = backend()?;
         let file = File::open(path).map_err(Error::io(path))?;
         let gguf = read_header(&file, path)?;
         let shape = check_model(&gguf)?;
         let fingerprint = fingerprint(&file, path, &gguf)?;
 
-        let cancelled = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let flag = Arc::clone(&cancelled);
-        let params = LlamaModelParams::default()
-            .with_n_gpu_layers(options.gpu_layers)
-            .with_use_mmap(options.mmap)
-            .with_vocab_only(options.vocab_only)
-            .with_progress_callback(move |share| {
+        let mut cancelled = false;
+        let loaded = with_reason("load the model", || {
+            load(backend, &same_file(&file, path), options, |share| {
                 // A panic must not cross into C++: it counts as a request to stop.
                 let go = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| progress(share))).unwrap_or(false);
-                flag.fetch_or(!go, std::sync::atomic::Ordering::Relaxed);
+                cancelled |= !go;
                 go
-            });
-        let loaded =
-            with_reason("load the model", || LlamaModel::load_from_file(backend, same_file(&file, path), &params).ok());
+            })
+        });
         let llama = match loaded {
             Ok(llama) => llama,
-            Err(_) if cancelled.load(std::sync::atomic::Ordering::Relaxed) => {
-                return Err(Error::Cancelled { what: "model load" });
-            }
+            Err(_) if cancelled => return Err(Error::Cancelled { what: "model load" }),
             Err(e) => return Err(e),
         };
         let template = chat::Template::of(&gguf)?;
@@ -218,6 +210,35 @@ impl Model {
 }
 
 const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
+
+/// Loads what the path leads to; `None` where llama.cpp does not, or where `progress` says no.
+fn load<P: FnMut(f32) -> bool>(
+    _: &LlamaBackend,
+    path: &Path,
+    options: ModelOptions,
+    mut progress: P,
+) -> Option<LlamaModel> {
+    unsafe extern "C" fn on_progress<P: FnMut(f32) -> bool>(share: f32, progress: *mut c_void) -> bool {
+        // SAFETY: llama.cpp passes on the pointer set below, from the thread that loads, while it loads.
+        unsafe { (*progress.cast::<P>())(share) }
+    }
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: fills a plain structure.
+    let mut params = unsafe { sys::llama_model_default_params() };
+    params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
+    params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
+    params.vocab_only = options.vocab_only;
+    params.progress_callback = Some(on_progress::<P>);
+    params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
+    // Of the extra buffers one is for Intel's AMX, whose kernels die of an illegal instruction where GCC 12 compiled them:
+    // it takes the stores into their tile configuration for dead (llama.cpp's pull request 26954, open). llama-cpp-2 has no
+    // way to turn it off. SAFETY: asks for a constant.
+    params.use_extra_bufts &= unsafe { sys::ggml_cpu_has_amx_int8() } == 0;
+    // SAFETY: the backend is initialised, the path ends in NUL, and what `params` points to outlives the call.
+    let model = NonNull::new(unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) })?;
+    // SAFETY: the layout that `Model::raw` relies on, the other way round; the model is owned by nobody else.
+    Some(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
+}
 
 /// Reads and checks the GGUF header of an open file.
 pub(crate) fn read_header(file: &File, path: &Path) -> Result<Gguf> {
