@@ -9,7 +9,7 @@ NATIVE := RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(s
 PREFIX ?= /usr/local
 LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib
 
-.PHONY: demo test bench bench-training lib lib-native install header models setup clean
+.PHONY: demo test bench bench-training bench-values lib lib-native install header models setup clean
 
 demo: setup  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
 	$(NATIVE) cargo run --quiet --release -- demo
@@ -35,6 +35,11 @@ bench-training: setup  ## Training steps: their cost as prompts share more, agai
 	@target/bench/venv-torch/bin/pip install --quiet --disable-pip-version-check torch==2.15.0 transformers==5.23.0 peft==0.21.2
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-torch/bin/python cargo bench --quiet --bench against_torch
 	$(NATIVE) cargo bench --quiet --bench sampled
+
+bench-values: setup  ## Rankings of a million votes, and PageRank against networkx (installed from PyPI first).
+	@test -x target/bench/venv-values/bin/python || python3 -m venv target/bench/venv-values
+	@target/bench/venv-values/bin/pip install --quiet --disable-pip-version-check networkx==3.6.1 scipy==1.17.1
+	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-values/bin/python cargo bench --quiet --bench values
 
 lib-native: setup  ## The shared and static library for the machine at hand, without the trainer.
 	$(NATIVE) $(LIBRARY)

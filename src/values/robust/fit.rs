@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::problem::{Place, Problem, Slope, stream};
+use super::problem::{Problem, Slope};
+use super::questions::{Place, Questions};
+use super::system::{System, stream};
 use crate::values::{Ballots, ValuesError};
 
 /// What is assumed before any vote, and how exactly the uncertainty is computed. The defaults were chosen on 60 simulated
@@ -102,17 +104,16 @@ pub struct Fit {
     pub acquiescence: f64,
     places: Vec<Place>,
     standings: Vec<Standing>,
-    number: HashMap<Place, usize>,
+    number: HashMap<Place, u32>,
     fewest: u32,
-    /// Deviations of all scores from the fit, a row a score.
-    deviations: Vec<Vec<f32>>,
+    /// Deviations of all scores from the fit, a row of draws a score.
+    deviations: Vec<f32>,
 }
 
 /// Right-hand sides that are solved for at once.
 const LANES: usize = 8;
-/// The part of a system that is left unsolved. Small, because what only the priors hold, the level of all scores together,
-/// weighs next to nothing beside many votes and would be left.
-const UNSOLVED: f64 = 1e-8;
+/// The part of a system that is left unsolved, far below what the draws leave open; Newton's steps correct each other.
+const UNSOLVED: f64 = 1e-4;
 /// A fit is done when no unknown moves by more, logits.
 const STILL: f64 = 1e-7;
 /// Newton steps, of which ten are many.
@@ -128,36 +129,37 @@ impl Fit {
         settings.check().expect("the settings were checked");
         let problem = Problem::new(ballots, settings);
         let x = most_probable(&problem);
-        let curvature = problem.slope(&x).expected;
-        let diagonal = problem.diagonal(&curvature);
-        let count = problem.places.len();
-        let mut deviations = vec![Vec::with_capacity(settings.draws); count];
+        let system = System::new(&problem, problem.slope(&x).expected);
+        let (count, batches) = (problem.scores(), settings.draws.div_ceil(LANES));
         // Of a score's variance one part is known: what is left of it once all other unknowns are. Only the rest, that of
         // its expectation given these, is averaged over the draws (Siden et al. 2018).
         let mut explained = vec![0.0; count];
-        for batch in 0..settings.draws.div_ceil(LANES) {
-            let right = problem.perturbations::<LANES>(&curvature, &mut stream(settings.seed, batch));
-            let solved = problem.solve(&curvature, &right, UNSOLVED);
+        let mut deviations = vec![0.0; count * batches * LANES];
+        for batch in 0..batches {
+            let right = system.perturbations::<LANES>(&mut stream(settings.seed, batch));
+            let solved = system.solve(&right, UNSOLVED);
             for i in 0..count {
+                let own = &mut deviations[(i * batches + batch) * LANES..][..LANES];
                 for l in 0..LANES {
-                    let expected = solved[i][l] - right[i][l] / diagonal[i];
+                    let expected = solved[i][l] - right[i][l] / system.diagonal[i];
                     explained[i] += expected * expected;
-                    deviations[i].push(solved[i][l] as f32);
+                    own[l] = solved[i][l] as f32;
                 }
             }
         }
-        let draws = (settings.draws.div_ceil(LANES) * LANES).max(1) as f64;
+        let draws = (batches * LANES).max(1) as f64;
+        let Questions { places, number, voters, .. } = &problem.questions;
         let standing = |i: usize| {
             let known = settings.draws > 0;
-            let error = if known { (1.0 / diagonal[i] + explained[i] / draws).sqrt() } else { f64::INFINITY };
-            let (card, score, voters) = (problem.places[i].1, x[i], problem.voters[i]);
-            Standing { card, score, error, bound: score - settings.caution * error, voters }
+            let error = if known { (1.0 / system.diagonal[i] + explained[i] / draws).sqrt() } else { f64::INFINITY };
+            let (card, score) = (places[i].1, x[i]);
+            Standing { card, score, error, bound: score - settings.caution * error, voters: voters[i] }
         };
         Self {
             acquiescence: x[count],
             standings: (0..count).map(standing).collect(),
-            number: problem.places.iter().enumerate().map(|(i, &place)| (place, i)).collect(),
-            places: problem.places,
+            number: number.clone(),
+            places: places.clone(),
             fewest: settings.fewest,
             deviations,
         }
@@ -177,22 +179,23 @@ impl Fit {
     /// Where a card stands; `None` where it was not voted on there.
     #[must_use]
     pub fn standing(&self, context: Option<u32>, card: u32) -> Option<Standing> {
-        self.number.get(&(context, card)).map(|&i| self.standings[i])
+        self.number.get(&(context, card)).map(|&i| self.standings[i as usize])
     }
 
     /// The probability that `to` is wiser than `from` in a context, or everywhere; `None` where one was not voted on there,
     /// and without draws.
     #[must_use]
     pub fn wiser(&self, context: Option<u32>, from: u32, to: u32) -> Option<f64> {
-        let [from, to] = [from, to].map(|card| self.number.get(&(context, card)).copied());
+        let [from, to] = [from, to].map(|card| self.number.get(&(context, card)).map(|&i| i as usize));
         let (from, to) = (from?, to?);
-        if self.deviations[to].is_empty() {
+        let draws = self.deviations.len() / self.places.len();
+        if draws == 0 {
             return None;
         }
         let apart = self.standings[to].score - self.standings[from].score;
-        let pairs = self.deviations[to].iter().zip(&self.deviations[from]);
-        let square: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
-        let error = (square / self.deviations[to].len() as f64).sqrt();
+        let [to, from] = [to, from].map(|i| &self.deviations[i * draws..][..draws]);
+        let square: f64 = to.iter().zip(from).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        let error = (square / draws as f64).sqrt();
         // Two that are tied for certain are as likely the one as the other.
         Some(if apart == 0.0 { 0.5 } else { normal_cdf(apart / error) })
     }
@@ -205,7 +208,7 @@ fn most_probable(problem: &Problem) -> Vec<f64> {
     for _ in 0..MOST_STEPS {
         let Slope { gradient, observed, .. } = problem.slope(&x);
         let right: Vec<[f64; 1]> = gradient.iter().map(|&g| [g]).collect();
-        let step = problem.solve(&observed, &right, UNSOLVED);
+        let step = System::new(problem, observed).solve(&right, UNSOLVED);
         let mut length = 1.0;
         let largest = step.iter().map(|[s]| s.abs()).fold(0.0, f64::max);
         loop {
@@ -264,7 +267,8 @@ mod tests {
         let settings = Settings { draws: 512, ..Settings::default() };
         let problem = Problem::new(&ballots, &settings);
         let x = most_probable(&problem);
-        let Slope { gradient, expected: curvature, .. } = problem.slope(&x);
+        let Slope { gradient, expected, .. } = problem.slope(&x);
+        let system = System::new(&problem, expected);
         assert!(gradient.iter().all(|g| g.abs() < 1e-5), "{gradient:?}");
         let n = problem.len();
         let columns: Vec<Vec<f64>> = (0..n)
@@ -272,12 +276,12 @@ mod tests {
                 let mut unit = vec![[0.0]; n];
                 unit[i] = [1.0];
                 // The system solved for a unit vector is a column of the inverse.
-                problem.solve(&curvature, &unit, 1e-12).into_iter().map(|[x]| x).collect()
+                system.solve(&unit, 1e-12).into_iter().map(|[x]| x).collect()
             })
             .collect();
         let covariance = inverse(inverse(columns.clone()));
         let fit = Fit::new(&ballots, &settings);
-        for (i, &(context, card)) in problem.places.iter().enumerate() {
+        for (i, &(context, card)) in problem.questions.places.iter().enumerate() {
             assert!((covariance[i][i] - columns[i][i]).abs() < 1e-9);
             let standing = fit.standing(context, card).unwrap();
             assert!((standing.score - x[i]).abs() < 1e-9);
@@ -285,7 +289,7 @@ mod tests {
             assert!((standing.error / exact - 1.0).abs() < 0.05, "{} is not {exact}", standing.error);
         }
         let (a, b) = (fit.standing(None, 3).unwrap(), fit.standing(None, 7).unwrap());
-        let at = |card| problem.places.iter().position(|&place| place == (None, card)).unwrap();
+        let at = |card| problem.questions.places.iter().position(|&place| place == (None, card)).unwrap();
         let (i, j) = (at(3), at(7));
         let apart = (columns[i][i] + columns[j][j] - 2.0 * columns[i][j]).sqrt();
         let exact = normal_cdf((b.score - a.score) / apart);

@@ -10,5 +10,7 @@
 
 mod fit;
 mod problem;
+mod questions;
+mod system;
 
 pub use fit::{Fit, Settings, Standing};

@@ -1,0 +1,163 @@
+//! Both rankings of simulated votes, as votes and cards grow up to a million votes over ten thousand cards; draws
+//! target/bench/values.svg. And, where `PYTHON` names an interpreter that has networkx and scipy, the published PageRank
+//! beside theirs on one graph; `make bench-values` makes one.
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Rounds, peak_memory, seconds};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use probity::values::compat::{Thresholds, page_rank};
+use probity::values::robust::Settings;
+use probity::values::{Ballots, Electorate, Method};
+use serde_json::Value;
+
+const VOTES: u32 = 1_000_000;
+const CARDS: u32 = 10_000;
+const VOTES_EACH: u32 = 5;
+/// Parts of the most votes, and of the most cards.
+const PARTS: [u32; 5] = [16, 8, 4, 2, 1];
+const ROUNDS: usize = 3;
+
+fn electorate(votes: u32, cards: u32) -> Ballots {
+    let (voters, votes_each) = (votes / VOTES_EACH, VOTES_EACH);
+    Electorate { voters, votes_each, cards, ..Electorate::default() }.vote().ballots
+}
+
+/// Median seconds of the published ranking and of the robust one, with its standard errors.
+fn rank(ballots: &Ballots) -> [f64; 2] {
+    let methods = [Method::Compat(Thresholds::default()), Method::Robust(Settings::default())];
+    methods.map(|method| {
+        let mut rounds = Rounds::new();
+        rounds.way("", || seconds(|| method.rank(ballots, None)));
+        rounds.medians(ROUNDS)[0].1
+    })
+}
+
+type Curve = Vec<(f64, [f64; 2])>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("Both rankings, everywhere, medians of {ROUNDS}:");
+    let measure = |votes: u32, cards: u32| {
+        let ballots = electorate(votes, cards);
+        let [compat, robust] = rank(&ballots);
+        println!("  {votes:>8} votes on {cards:>6} cards: compat {compat:6.3} s, robust {robust:6.2} s");
+        [compat, robust]
+    };
+    let by_votes: Curve = PARTS.iter().map(|part| (f64::from(VOTES / part), measure(VOTES / part, CARDS))).collect();
+    let by_cards: Curve = PARTS.iter().map(|part| (f64::from(CARDS / part), measure(VOTES, CARDS / part))).collect();
+    println!("  most memory of all this, the votes included: {:.0} MiB", peak_memory());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    std::fs::create_dir_all(&folder)?;
+    let picture = folder.join("values.svg");
+    let area = SVGBackend::new(&picture, (760, 300)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let (left, right) = area.split_horizontally(380);
+    draw(&left, "By votes, on 10 000 cards", "votes", &by_votes)?;
+    draw(&right, "By cards, a million votes", "cards", &by_cards)?;
+    area.present()?;
+    drop((left, right, area));
+    println!("  drawn: {}", picture.display());
+    match std::env::var("PYTHON") {
+        Ok(python) => against_networkx(&python)?,
+        Err(_) => println!("PYTHON names no interpreter: PageRank is not measured beside networkx"),
+    }
+    Ok(())
+}
+
+fn draw(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    caption: &str,
+    x: &str,
+    curve: &Curve,
+) -> Result<(), Box<dyn Error>> {
+    let most = curve.iter().fold((0.0_f64, 0.0_f64), |m, p| (m.0.max(p.0), m.1.max(p.1[1])));
+    let mut chart = ChartBuilder::on(area)
+        .caption(caption, ("sans-serif", 15))
+        .margin(10)
+        .x_label_area_size(34)
+        .y_label_area_size(44)
+        .build_cartesian_2d(0.0..1.05 * most.0, 0.0..1.1 * most.1)?;
+    chart.configure_mesh().light_line_style(WHITE).x_labels(5).x_desc(x).y_desc("seconds").draw()?;
+    for (way, (name, color)) in
+        [("compat", RGBColor(150, 150, 150)), ("robust", RGBColor(38, 110, 170))].into_iter().enumerate()
+    {
+        let points = || curve.iter().map(|(x, times)| (*x, times[way]));
+        chart.draw_series(LineSeries::new(points(), color.stroke_width(2)))?;
+        chart.draw_series(points().map(|p| Circle::new(p, 3, color.filled())))?;
+        let (x, y) = points().last().expect("there are points");
+        let style = ("sans-serif", 13).into_font().color(&color);
+        chart.draw_series([Text::new(name, (0.86 * x, y + 0.05 * most.1), style)])?;
+    }
+    Ok(())
+}
+
+/// A graph in which every node has an edge of its own: there the published ranks and those of networkx are the same.
+fn against_networkx(python: &str) -> Result<(), Box<dyn Error>> {
+    let ballots = electorate(VOTES, CARDS);
+    let mut edges: Vec<(u32, u32, f64)> = Vec::new();
+    for row in &ballots.rows {
+        edges.push((row.from, row.to, 1.0));
+    }
+    edges.extend((0..CARDS).map(|card| (card, (card + 1) % CARDS, 0.5)));
+    // A pair's votes add up, as they do in a moral graph.
+    edges.sort_unstable_by_key(|&(from, to, _)| (from, to));
+    edges.dedup_by(|next, kept| {
+        let same = (next.0, next.1) == (kept.0, kept.1);
+        if same {
+            kept.2 += next.2;
+        }
+        same
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/values.py");
+    let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (mut asks, mut says) =
+        (child.stdin.take().ok_or("no input")?, BufReader::new(child.stdout.take().ok_or("no output")?));
+    let mut text = format!("{CARDS}\n");
+    edges.iter().for_each(|(from, to, weight)| text += &format!("{from} {to} {weight}\n"));
+    asks.write_all((text + "\n").as_bytes())?;
+    let mut line = String::new();
+    says.read_line(&mut line)?;
+    println!("PageRank of {CARDS} cards over {} edges, networkx {} beside it:", edges.len(), line.trim());
+    let (mut theirs, mut ranks) = (Vec::new(), Vec::new());
+    let mut failed = None;
+    let mut rounds = Rounds::new();
+    rounds.way("ours", || seconds(|| page_rank(CARDS as usize, &edges)));
+    rounds.way("networkx", || {
+        let mut ask = || -> Result<f64, Box<dyn Error>> {
+            writeln!(asks)?;
+            let mut line = String::new();
+            says.read_line(&mut line)?;
+            let answer: Value = serde_json::from_str(&line)?;
+            theirs = serde_json::from_value::<Vec<f64>>(answer["ranks"].clone())?;
+            answer["seconds"].as_f64().ok_or_else(|| "no seconds".into())
+        };
+        ask().unwrap_or_else(|e| {
+            failed = Some(e);
+            f64::NAN
+        })
+    });
+    let medians = rounds.medians(9);
+    drop(rounds);
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    ranks.extend(page_rank(CARDS as usize, &edges));
+    let apart = ranks.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let [(_, ours), (_, networkx)] = medians[..] else { return Err("two ways were measured".into()) };
+    println!(
+        "  ours {:.2} ms, networkx {:.1} ms, {:.0} times as long; the largest difference of a rank is {apart:.1e}",
+        1e3 * ours,
+        1e3 * networkx,
+        networkx / ours
+    );
+    drop(asks);
+    child.wait()?;
+    Ok(())
+}
