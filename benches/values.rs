@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Rounds, peak_memory, seconds};
+use common::{Rounds, median, peak_memory, seconds};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use probity::values::compat::{Thresholds, page_rank};
@@ -91,70 +91,67 @@ fn draw(
         let points = || curve.iter().map(|(x, times)| (*x, times[way]));
         chart.draw_series(LineSeries::new(points(), color.stroke_width(2)))?;
         chart.draw_series(points().map(|p| Circle::new(p, 3, color.filled())))?;
-        let (x, y) = points().last().expect("there are points");
+        let (x, y) = points().next_back().expect("there are points");
         let style = ("sans-serif", 13).into_font().color(&color);
         chart.draw_series([Text::new(name, (0.86 * x, y + 0.05 * most.1), style)])?;
     }
     Ok(())
 }
 
-/// A graph in which every node has an edge of its own: there the published ranks and those of networkx are the same.
+/// From a list of edges to ranks, on graphs in which every node has an edge of its own: there the published ranks and those
+/// of networkx are the same.
 fn against_networkx(python: &str) -> Result<(), Box<dyn Error>> {
-    let ballots = electorate(VOTES, CARDS);
-    let mut edges: Vec<(u32, u32, f64)> = Vec::new();
-    for row in &ballots.rows {
-        edges.push((row.from, row.to, 1.0));
+    println!("PageRank, from a list of edges to ranks, networkx beside it, medians of 9 in turns:");
+    for cards in [60, 1_000, CARDS] {
+        let mut edges: Vec<(u32, u32, f64)> =
+            electorate(VOTES, cards).rows.iter().map(|row| (row.from, row.to, 1.0)).collect();
+        edges.extend((0..cards).map(|card| (card, (card + 1) % cards, 0.5)));
+        // A pair's votes add up, as they do in a moral graph.
+        edges.sort_unstable_by_key(|&(from, to, _)| (from, to));
+        edges.dedup_by(|next, kept| {
+            let same = (next.0, next.1) == (kept.0, kept.1);
+            if same {
+                kept.2 += next.2;
+            }
+            same
+        });
+        compare(python, cards as usize, &edges)?;
     }
-    edges.extend((0..CARDS).map(|card| (card, (card + 1) % CARDS, 0.5)));
-    // A pair's votes add up, as they do in a moral graph.
-    edges.sort_unstable_by_key(|&(from, to, _)| (from, to));
-    edges.dedup_by(|next, kept| {
-        let same = (next.0, next.1) == (kept.0, kept.1);
-        if same {
-            kept.2 += next.2;
-        }
-        same
-    });
+    Ok(())
+}
+
+fn compare(python: &str, cards: usize, edges: &[(u32, u32, f64)]) -> Result<(), Box<dyn Error>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/values.py");
     let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let (mut asks, mut says) =
-        (child.stdin.take().ok_or("no input")?, BufReader::new(child.stdout.take().ok_or("no output")?));
-    let mut text = format!("{CARDS}\n");
+    let mut asks = child.stdin.take().ok_or("no input")?;
+    let mut says = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let mut text = format!("{cards}\n");
     edges.iter().for_each(|(from, to, weight)| text += &format!("{from} {to} {weight}\n"));
     asks.write_all((text + "\n").as_bytes())?;
     let mut line = String::new();
     says.read_line(&mut line)?;
-    println!("PageRank of {CARDS} cards over {} edges, networkx {} beside it:", edges.len(), line.trim());
-    let (mut theirs, mut ranks) = (Vec::new(), Vec::new());
-    let mut failed = None;
-    let mut rounds = Rounds::new();
-    rounds.way("ours", || seconds(|| page_rank(CARDS as usize, &edges)));
-    rounds.way("networkx", || {
-        let mut ask = || -> Result<f64, Box<dyn Error>> {
-            writeln!(asks)?;
-            let mut line = String::new();
-            says.read_line(&mut line)?;
-            let answer: Value = serde_json::from_str(&line)?;
-            theirs = serde_json::from_value::<Vec<f64>>(answer["ranks"].clone())?;
-            answer["seconds"].as_f64().ok_or_else(|| "no seconds".into())
-        };
-        ask().unwrap_or_else(|e| {
-            failed = Some(e);
-            f64::NAN
-        })
-    });
-    let medians = rounds.medians(9);
-    drop(rounds);
-    if let Some(e) = failed {
-        return Err(e);
+    let version = line.trim().to_owned();
+    let (mut ours, mut networkx, mut made, mut apart) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
+    // In turns, so that a slow spell of the machine hits both.
+    for _ in 0..9 {
+        ours.push(seconds(|| page_rank(cards, edges)));
+        writeln!(asks)?;
+        line.clear();
+        says.read_line(&mut line)?;
+        let answer: Value = serde_json::from_str(&line)?;
+        networkx.push(answer["seconds"].as_f64().ok_or("no seconds")?);
+        made.push(answer["made"].as_f64().ok_or("no seconds")?);
+        let theirs: Vec<f64> = serde_json::from_value(answer["ranks"].clone())?;
+        apart = page_rank(cards, edges).iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(apart, f64::max);
     }
-    ranks.extend(page_rank(CARDS as usize, &edges));
-    let apart = ranks.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let [(_, ours), (_, networkx)] = medians[..] else { return Err("two ways were measured".into()) };
+    let [ours, networkx, made] = [&mut ours, &mut networkx, &mut made].map(|times| median(times));
     println!(
-        "  ours {:.2} ms, networkx {:.1} ms, {:.0} times as long; the largest difference of a rank is {apart:.1e}",
+        "  {cards:>6} cards, {:>6} edges: ours {:.3} ms, networkx {version} {:.1} ms (of which {:.1} to make its graph), \
+         {:.0} times as long; the largest difference of a rank is {apart:.1e}",
+        edges.len(),
         1e3 * ours,
         1e3 * networkx,
+        1e3 * made,
         networkx / ours
     );
     drop(asks);

@@ -9,10 +9,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use probity::values::compat::{self, Thresholds, page_rank};
-use probity::values::robust::{Fit, Settings};
+use probity::values::robust::{Fit, Settings, Verdict};
 use probity::values::{
     Answer, Ballots, CardId, Counts, Edge, Electorate, Method, MoralGraph, Policy, Simulated, ValuesError, Vote,
-    attack, bootstrap,
+    attack, bootstrap, bridging, cycles,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -491,4 +491,82 @@ fn the_study_is_not_led_under_the_robust_ranking() {
     let attacks = [2, 10].map(|n| attack(&ballots, &Method::Robust(Settings::default()), n).unwrap());
     eprintln!("{attacks:?}");
     assert!(attacks[0].before - attacks[0].after <= 3, "{attacks:?}");
+}
+
+/// `moral-graph.md` section 11, W5: the four cards that the study ranks first lead to each other, within five.
+#[test]
+fn the_published_ranking_rewards_a_cycle() {
+    assert_eq!(cycles([(0, 1), (1, 2), (2, 0), (2, 3), (4, 5), (5, 4)]), [vec![0, 1, 2], vec![4, 5]]);
+    assert!(cycles([(0, 1), (1, 2), (0, 2)]).is_empty());
+    let Some(text) = study(STUDY[0]) else { return };
+    let graph = MoralGraph::from_json(&text).unwrap();
+    let number = |id: &CardId| graph.cards.iter().position(|card| card.id == *id).unwrap() as u32;
+    let found = cycles(graph.edges.iter().map(|edge| (number(&edge.from), number(&edge.to))));
+    let top: Vec<u32> = compat::rank(&graph.edges)[..4].iter().map(|(id, _)| number(id)).collect();
+    assert!(found.iter().any(|cycle| cycle.len() == 5 && top.iter().all(|card| cycle.contains(card))), "{found:?}");
+    let fit = Fit::new(&graph.ballots().unwrap(), &Settings::default());
+    let count = |verdict| fit.upgrades(None).iter().filter(|u| u.verdict == verdict).count();
+    eprintln!("{:?}", [Verdict::Open, Verdict::Upheld, Verdict::Overruled, Verdict::Contested].map(count));
+}
+
+/// Each of three values was found wiser than the one before it, all around: nobody can say which is the wisest. One upgrade
+/// against an order that many other votes make clear is overruled instead.
+#[test]
+fn cycles_are_contested_or_resolved() {
+    // So many of 100 voters find the second wiser, and the first not where they are shown both the other way round.
+    let cast = |from: &str, to: &str, yes: usize, context: &str| {
+        let vote = |i: usize, from: &str, to: &str, yes: bool| Vote {
+            voter: format!("voter {i}"),
+            from: from.into(),
+            to: to.into(),
+            context: context.into(),
+            answer: if yes { Answer::Upgrade } else { Answer::NoUpgrade },
+        };
+        (0..100).flat_map(|i| [vote(i, from, to, i < yes), vote(i, to, from, i >= yes)]).collect::<Vec<_>>()
+    };
+    let verdicts = |log: &[Vote], context| {
+        let ballots = Ballots::read(&ids(["a", "b", "c", "d"]), log, &[]).unwrap();
+        let fit = Fit::new(&ballots, &Settings::default());
+        fit.upgrades(context).iter().map(|u| (u.from, u.to, u.verdict)).collect::<Vec<_>>()
+    };
+    use Verdict::{Contested, Open, Overruled, Upheld};
+    let round = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")].map(|(a, b)| cast(a, b, 80, "x")).concat();
+    let around = [(0, 1, Contested), (2, 0, Contested), (1, 2, Contested), (2, 3, Upheld)];
+    assert_eq!(verdicts(&round, Some(0)), around);
+    assert_eq!(verdicts(&round, None), around);
+    // Others see it otherwise, elsewhere.
+    let elsewhere = [round.clone(), cast("a", "c", 80, "y"), cast("b", "a", 50, "z")].concat();
+    assert_eq!(verdicts(&elsewhere, Some(1)), [(0, 2, Upheld)]);
+    assert_eq!(verdicts(&elsewhere, Some(2))[0].2, Open);
+    let rising = [("a", "b"), ("b", "c"), ("c", "d"), ("a", "d"), ("b", "d")].map(|(a, b)| cast(a, b, 85, "x"));
+    let clear = [rising.concat(), cast("c", "a", 60, "x")].concat();
+    let resolved = verdicts(&clear, Some(0));
+    assert!(resolved.contains(&(2, 0, Overruled)) && !resolved.iter().any(|u| u.2 == Contested), "{resolved:?}");
+}
+
+#[test]
+fn a_bridge_is_what_every_group_upholds() {
+    let cast = |to: &str, yes: [usize; 2]| {
+        let vote = |i: usize| Vote {
+            voter: format!("{} {}", ["north", "south"][i % 2], i / 2),
+            from: "a".into(),
+            to: to.into(),
+            context: "x".into(),
+            answer: if i / 2 < yes[i % 2] { Answer::Upgrade } else { Answer::NoUpgrade },
+        };
+        (0..20).map(vote).collect::<Vec<_>>()
+    };
+    // All of the north and none of the south; most of both.
+    let log = [cast("b", [10, 0]), cast("c", [7, 8])].concat();
+    let ballots = Ballots::read(&ids(["a", "b", "c"]), &log, &[]).unwrap();
+    let groups: Vec<Option<u32>> =
+        ballots.voters.iter().map(|name| Some(u32::from(name.starts_with("south")))).collect();
+    let bridges = bridging(&ballots, &groups, None);
+    assert_eq!(bridges.iter().map(|b| (b.from, b.to)).collect::<Vec<_>>(), [(0, 2), (0, 1)]);
+    // On paper: (7 + 2 * 15/20) / 12 and (0 + 2 * 1/2) / 12.
+    assert!((bridges[0].score - 8.5 / 12.0).abs() < 1e-12 && (bridges[1].score - 1.0 / 12.0).abs() < 1e-12);
+    assert_eq!(bridges[1].groups[0], (0, 10, 11.0 / 12.0));
+    let alone: Vec<Option<u32>> = groups.iter().map(|g| g.filter(|&g| g == 0)).collect();
+    assert!(bridging(&ballots, &alone, None).is_empty(), "one group bridges nothing");
+    assert_eq!(bridging(&ballots, &groups, ballots.context("x")), bridges);
 }

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod ballots;
+mod bridging;
 mod card;
 pub mod compat;
+mod cycles;
 mod edge;
 mod electorate;
 mod error;
@@ -17,7 +19,9 @@ mod stability;
 mod vote;
 
 pub use ballots::{Ballot, Ballots, Tally};
+pub use bridging::{Bridge, bridging};
 pub use card::{CardId, Policy, ValuesCard};
+pub use cycles::cycles;
 pub use edge::{Counts, Edge};
 pub use electorate::{Electorate, Simulated};
 pub use error::ValuesError;

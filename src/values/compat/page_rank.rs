@@ -14,19 +14,19 @@ pub const ITERATIONS: usize = 100;
 /// its own is lost, so that the ranks add up to less than 1. Edges of no weight above 0 carry nothing.
 #[must_use]
 pub fn page_rank(nodes: usize, edges: &[(u32, u32, f64)]) -> Vec<f64> {
-    let edges = || edges.iter().filter(|(_, _, weight)| *weight > 0.0);
     let mut leaving = vec![0.0; nodes];
-    edges().for_each(|&(from, _, weight)| leaving[from as usize] += weight);
-    // By target, so that a pass writes each rank once.
-    let mut shares: Vec<(u32, u32, f64)> =
-        edges().map(|&(from, to, weight)| (to, from, DAMPING * weight / leaving[from as usize])).collect();
-    shares.sort_unstable_by_key(|&(to, from, _)| (to, from));
+    let mut edges: Vec<(u32, u32, f64)> = edges.iter().filter(|(_, _, weight)| *weight > 0.0).copied().collect();
+    edges.iter().for_each(|&(from, _, weight)| leaving[from as usize] += weight);
+    // In an order of their own, so that sums do not depend on the edges'. By source, because writes that follow each other
+    // then go to different ranks and need not wait for one another.
+    edges.sort_unstable_by_key(|&(from, to, _)| (from, to));
+    edges.iter_mut().for_each(|(from, _, weight)| *weight *= DAMPING / leaving[*from as usize]);
     let teleport = (1.0 - DAMPING) / nodes as f64;
     let mut rank = vec![1.0 / nodes as f64; nodes];
     let mut next = vec![0.0; nodes];
     for _ in 0..ITERATIONS {
         next.fill(teleport);
-        shares.iter().for_each(|&(to, from, share)| next[to as usize] += share * rank[from as usize]);
+        edges.iter().for_each(|&(from, to, share)| next[to as usize] += share * rank[from as usize]);
         std::mem::swap(&mut rank, &mut next);
     }
     rank

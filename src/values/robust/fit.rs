@@ -1,9 +1,7 @@
 //! The most probable scores, and how uncertain they are.
 
-use std::collections::HashMap;
-
 use super::problem::{Problem, Slope};
-use super::questions::{Place, Questions};
+use super::questions::Questions;
 use super::system::{System, stream};
 use crate::values::{Ballots, ValuesError};
 
@@ -28,6 +26,10 @@ pub struct Settings {
     pub fewest: u32,
     /// How many standard errors the lower bound lies below the score.
     pub caution: f64,
+    /// How probable the votes on an upgrade must make it to uphold it.
+    pub upheld: f64,
+    /// How probable all votes together must make the reverse of an upgrade on a cycle to overrule it.
+    pub overruled: f64,
     /// Random solutions from which the uncertainty is told, rounded up to a multiple of 8; with 0 errors are infinite.
     pub draws: usize,
     /// Seed of these.
@@ -48,6 +50,8 @@ impl Settings {
             ("lapse", self.lapse, 1e-6..=0.9),
             ("cap", self.cap, 0.0..=1.0),
             ("caution", self.caution, 0.0..=10.0),
+            ("upheld", self.upheld, 0.5..=1.0),
+            ("overruled", self.overruled, 0.5..=1.0),
         ];
         for (name, given, range) in within {
             if !range.contains(&given) {
@@ -76,6 +80,8 @@ impl Default for Settings {
             cap: 0.05,
             fewest: 5,
             caution: 1.0,
+            upheld: 0.7,
+            overruled: 0.9,
             draws: 128,
             seed: 1,
         }
@@ -98,22 +104,21 @@ pub struct Standing {
 }
 
 /// A fit.
-#[derive(Debug, Clone)]
 pub struct Fit {
     /// How readily people say yes, logits.
     pub acquiescence: f64,
-    places: Vec<Place>,
+    pub(super) problem: Problem,
+    pub(super) settings: Settings,
     standings: Vec<Standing>,
-    number: HashMap<Place, u32>,
-    fewest: u32,
     /// Deviations of all scores from the fit, a row of draws a score.
     deviations: Vec<f32>,
 }
 
 /// Right-hand sides that are solved for at once.
 const LANES: usize = 8;
-/// The part of a system that is left unsolved, far below what the draws leave open; Newton's steps correct each other.
-const UNSOLVED: f64 = 1e-4;
+/// The part of a system that is left unsolved: Newton's steps correct each other, and of the draws' squares it is a
+/// ten-thousandth, where their number leaves a tenth open.
+const UNSOLVED: f64 = 1e-2;
 /// A fit is done when no unknown moves by more, logits.
 const STILL: f64 = 1e-7;
 /// Newton steps, of which ten are many.
@@ -148,29 +153,29 @@ impl Fit {
             }
         }
         let draws = (batches * LANES).max(1) as f64;
-        let Questions { places, number, voters, .. } = &problem.questions;
+        let Questions { places, voters, .. } = &problem.questions;
         let standing = |i: usize| {
             let known = settings.draws > 0;
             let error = if known { (1.0 / system.diagonal[i] + explained[i] / draws).sqrt() } else { f64::INFINITY };
             let (card, score) = (places[i].1, x[i]);
             Standing { card, score, error, bound: score - settings.caution * error, voters: voters[i] }
         };
-        Self {
-            acquiescence: x[count],
-            standings: (0..count).map(standing).collect(),
-            number: number.clone(),
-            places: places.clone(),
-            fewest: settings.fewest,
-            deviations,
-        }
+        let standings = (0..count).map(standing).collect();
+        Self { acquiescence: x[count], problem, settings: settings.clone(), standings, deviations }
     }
 
     /// The cards that were voted on in a context, or anywhere (`None`), by enough voters, the wisest first; equals in the order
     /// of the cards.
     #[must_use]
     pub fn rank(&self, context: Option<u32>) -> Vec<Standing> {
-        let known = |card: u32| self.standing(None, card).is_some_and(|s| s.voters >= self.fewest);
-        let here = self.places.iter().zip(&self.standings).filter(|((c, card), _)| *c == context && known(*card));
+        let known = |card: u32| self.standing(None, card).is_some_and(|s| s.voters >= self.settings.fewest);
+        let here = self
+            .problem
+            .questions
+            .places
+            .iter()
+            .zip(&self.standings)
+            .filter(|((c, card), _)| *c == context && known(*card));
         let mut ranked: Vec<Standing> = here.map(|(_, &standing)| standing).collect();
         ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.card.cmp(&b.card)));
         ranked
@@ -179,16 +184,20 @@ impl Fit {
     /// Where a card stands; `None` where it was not voted on there.
     #[must_use]
     pub fn standing(&self, context: Option<u32>, card: u32) -> Option<Standing> {
-        self.number.get(&(context, card)).map(|&i| self.standings[i as usize])
+        self.number(context, card).map(|i| self.standings[i])
+    }
+
+    /// The number of a card's score.
+    fn number(&self, context: Option<u32>, card: u32) -> Option<usize> {
+        self.problem.questions.number.get(&(context, card)).map(|&i| i as usize)
     }
 
     /// The probability that `to` is wiser than `from` in a context, or everywhere; `None` where one was not voted on there,
     /// and without draws.
     #[must_use]
     pub fn wiser(&self, context: Option<u32>, from: u32, to: u32) -> Option<f64> {
-        let [from, to] = [from, to].map(|card| self.number.get(&(context, card)).map(|&i| i as usize));
-        let (from, to) = (from?, to?);
-        let draws = self.deviations.len() / self.places.len();
+        let (from, to) = (self.number(context, from)?, self.number(context, to)?);
+        let draws = self.deviations.len() / self.standings.len();
         if draws == 0 {
             return None;
         }

@@ -12,5 +12,7 @@ mod fit;
 mod problem;
 mod questions;
 mod system;
+mod upgrades;
 
 pub use fit::{Fit, Settings, Standing};
+pub use upgrades::{Upgrade, Verdict};

@@ -48,8 +48,8 @@ impl Problem {
         self.scores() + 1
     }
 
-    fn yes(&self, q: &Question, x: &[f64]) -> Yes {
-        let eta = x[q.to as usize] - x[q.from as usize] + x[self.scores()];
+    /// By how far the second card stands above the first, the acquiescence on top, logits.
+    fn yes(&self, eta: f64) -> Yes {
         let sigma = 1.0 / (1.0 + (-eta).exp());
         let derivative = (1.0 - self.lapse) * sigma * (1.0 - sigma);
         let p = self.lapse / 2.0 + (1.0 - self.lapse) * sigma;
@@ -58,11 +58,8 @@ impl Problem {
 
     /// Logarithm of the posterior, up to a constant.
     pub fn log_posterior(&self, x: &[f64]) -> f64 {
-        let say = |q: &Question| {
-            let Yes { p, .. } = self.yes(q, x);
-            q.yes * p.ln() + (q.all - q.yes) * (1.0 - p).ln()
-        };
-        let votes: f64 = self.questions.asked.iter().map(say).sum();
+        let eta = |q: &Question| x[q.to as usize] - x[q.from as usize] + x[self.scores()];
+        let votes: f64 = self.questions.asked.iter().map(|q| self.log_likelihood(q.yes, q.all, eta(q))).sum();
         let mut prior = 0.0;
         self.each_prior(|i, parent, precision| {
             let from = x[i] - parent.map_or(0.0, |p| x[p as usize]);
@@ -71,13 +68,20 @@ impl Problem {
         votes + prior
     }
 
+    /// Logarithm of the probability of answers to one question, a part `yes` of `all`, where the second card stands so far
+    /// above the first, acquiescence included.
+    pub fn log_likelihood(&self, yes: f64, all: f64, eta: f64) -> f64 {
+        let Yes { p, .. } = self.yes(eta);
+        yes * p.ln() + (all - yes) * (1.0 - p).ln()
+    }
+
     /// How it rises there, and how it bends.
     pub fn slope(&self, x: &[f64]) -> Slope {
         let mut gradient = vec![0.0; self.len()];
         let (mut expected, mut observed) = (Vec::new(), Vec::new());
         let delta = self.scores();
         for q in &self.questions.asked {
-            let Yes { p, derivative, second } = self.yes(q, x);
+            let Yes { p, derivative, second } = self.yes(x[q.to as usize] - x[q.from as usize] + x[delta]);
             let no = q.all - q.yes;
             let pull = q.yes / p - no / (1.0 - p);
             gradient[q.to as usize] += pull * derivative;

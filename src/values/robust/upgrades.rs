@@ -1,0 +1,104 @@
+//! Which upgrades the votes on them uphold, and which of these contradict each other.
+
+use std::collections::BTreeMap;
+
+use super::Fit;
+use crate::values::cycles::components;
+
+/// What is to be made of an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The votes on it are too few, or too divided, to say.
+    Open,
+    /// The votes on it uphold it.
+    Upheld,
+    /// The votes on it uphold it and those on all the other pairs contradict it: on a cycle of upgrades it is the one that
+    /// runs against the order of the scores where that is clear.
+    Overruled,
+    /// The votes on it uphold it, and it is on a cycle of upgrades that no clear order resolves: a conflict between voters,
+    /// which a reward must keep out of.
+    Contested,
+}
+
+/// Two cards that were compared, in the direction that the votes on this pair speak for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Upgrade {
+    /// Number of the less wise card.
+    pub from: u32,
+    /// Of the wiser one.
+    pub to: u32,
+    /// The probability that it is the wiser one by the votes on this pair alone, from 0.5 to 1.
+    pub probability: f64,
+    /// What that makes of it.
+    pub verdict: Verdict,
+}
+
+/// Weights of the yes and of all answers about a pair of cards, from the first to the second and back.
+type Answers = [(f64, f64); 2];
+
+impl Fit {
+    /// Every pair of cards that was voted on in a context, or anywhere, in the order of the cards.
+    ///
+    /// Upgrades that are upheld make a graph, whose strongly connected components of more than one card are its cycles. On
+    /// these the upgrades are overruled whose reverse all votes together make probable enough; what is on a cycle after that
+    /// is contested.
+    #[must_use]
+    pub fn upgrades(&self, context: Option<u32>) -> Vec<Upgrade> {
+        let mut pairs: BTreeMap<(u32, u32), Answers> = BTreeMap::new();
+        for question in &self.problem.questions.asked {
+            let [(here, from), (_, to)] =
+                [question.from, question.to].map(|i| self.problem.questions.places[i as usize]);
+            if context.is_none() || here == context {
+                let answers = pairs.entry((from.min(to), from.max(to))).or_default();
+                let (yes, all) = &mut answers[usize::from(from > to)];
+                *yes += question.yes;
+                *all += question.all;
+            }
+        }
+        let mut upgrades: Vec<Upgrade> = pairs.into_iter().map(|(pair, answers)| self.judge(pair, answers)).collect();
+        for i in on_cycles(&upgrades) {
+            let Upgrade { from, to, .. } = upgrades[i];
+            if self.wiser(context, to, from).is_some_and(|p| p >= self.settings.overruled) {
+                upgrades[i].verdict = Verdict::Overruled;
+            }
+        }
+        for i in on_cycles(&upgrades) {
+            upgrades[i].verdict = Verdict::Contested;
+        }
+        upgrades
+    }
+
+    /// What the votes on one pair say, before any others are asked.
+    fn judge(&self, (first, second): (u32, u32), [there, back]: Answers) -> Upgrade {
+        // What is known before of the difference of two cards: twice the variance of one.
+        let precision = 0.5 * self.problem.precision[0];
+        let log_posterior = |apart: f64| {
+            let [there, back] = [(there, apart), (back, -apart)]
+                .map(|((yes, all), apart)| self.problem.log_likelihood(yes, all, apart + self.acquiescence));
+            there + back - precision * apart * apart / 2.0
+        };
+        let reach = GRID / precision.sqrt();
+        let at = |i: usize| reach * ((i as f64 + 0.5) / POINTS as f64 * 2.0 - 1.0);
+        let logs: Vec<f64> = (0..POINTS).map(|i| log_posterior(at(i))).collect();
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let [less, more] = [&logs[..POINTS / 2], &logs[POINTS / 2..]]
+            .map(|half| half.iter().map(|log| (log - most).exp()).sum::<f64>());
+        let probability = more / (less + more);
+        let (from, to, probability) =
+            if probability < 0.5 { (second, first, 1.0 - probability) } else { (first, second, probability) };
+        let verdict = if probability >= self.settings.upheld { Verdict::Upheld } else { Verdict::Open };
+        Upgrade { from, to, probability, verdict }
+    }
+}
+
+/// How far the integral over the difference of two cards reaches, prior standard deviations to both sides, and at how many
+/// points it is taken, an even number.
+const GRID: f64 = 4.0;
+const POINTS: usize = 160;
+
+/// The upheld upgrades within a strongly connected component.
+fn on_cycles(upgrades: &[Upgrade]) -> Vec<usize> {
+    let upheld: Vec<usize> = (0..upgrades.len()).filter(|&i| upgrades[i].verdict == Verdict::Upheld).collect();
+    let component = components(upheld.iter().map(|&i| (upgrades[i].from, upgrades[i].to)));
+    upheld.into_iter().filter(|&i| component[&upgrades[i].from] == component[&upgrades[i].to]).collect()
+}
