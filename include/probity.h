@@ -217,6 +217,12 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 // A model that the trainer does not have; never returned by this ABI.
 #define PROBITY_STATUS_UNTRAINABLE 69
 
+// A values card, vote or moral graph that is wrong.
+#define PROBITY_STATUS_VALUES 70
+
+// A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
+#define PROBITY_STATUS_STORE 71
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus

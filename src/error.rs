@@ -2,6 +2,7 @@
 
 use crate::game::GameError;
 use crate::moral::RewardError;
+use crate::values::ValuesError;
 
 /// Result of every fallible operation of the library.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -140,6 +141,17 @@ pub enum Error {
     /// A reward that is wrong.
     #[error(transparent)]
     Reward(#[from] RewardError),
+    /// A card, vote or graph that is wrong.
+    #[error(transparent)]
+    Values(#[from] ValuesError),
+    /// A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
+    #[error("{file}: {problem}")]
+    Store {
+        /// The file.
+        file: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A document (scenario, options, config) that does not parse.
     #[error("{what}: {problem}")]
     Document {
@@ -201,6 +213,7 @@ impl Error {
                 | Self::Cancelled { .. }
                 | Self::Busy { .. }
                 | Self::Training { .. }
+                | Self::Store { .. }
         )
     }
 

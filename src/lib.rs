@@ -13,6 +13,7 @@
 //! | 4 | `eval` (feature `train`) | what policies do, measured through the runtime |
 //! | 3 | [`agent`] | prompt, policy, decision, record, snapshot |
 //! | 2 | [`engine`] | GGUF validation, llama.cpp, trie scoring, chat templates |
+//! | 2 | [`store`] | cards, stories, votes and conversations in one SQLite file |
 //! | 1 | [`moral`] | rewards, regrets, accounts: pure |
 //! | 1 | [`values`] | values cards, votes, moral graphs and their rankings: pure |
 //! | 0 | [`game`] | matrix games, histories, strategies: pure |
@@ -26,6 +27,7 @@ pub mod eval;
 pub mod ffi;
 pub mod game;
 pub mod moral;
+pub mod store;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod values;

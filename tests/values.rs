@@ -403,6 +403,7 @@ fn many_votes_leave_the_level_of_all_scores_unknown() {
             contexts: Vec::new(),
             counts: Counts { wiser: n, not_wiser: n, less_wise: 0, unsure: 0, impressions: 2 * n },
             extra: Default::default(),
+            summary: Default::default(),
         };
         let edges: Vec<Edge> = (0..20).map(edge).collect();
         Fit::new(&Ballots::read(&cards, &[], &edges).unwrap(), &Settings::default()).standing(None, 3).unwrap().error
@@ -474,6 +475,7 @@ fn imported_edges_count_against_their_reverse() {
         contexts: vec!["When tired".into()],
         counts: Counts { wiser: 27, impressions: 27, ..Counts::default() },
         extra: Default::default(),
+        summary: Default::default(),
     };
     let cast =
         votes(&[("ann", "b", "a", "When tired", Answer::Upgrade), ("bob", "b", "a", "When tired", Answer::Upgrade)]);
@@ -491,6 +493,11 @@ fn the_study_is_not_led_under_the_robust_ranking() {
     let attacks = [2, 10].map(|n| attack(&ballots, &Method::Robust(Settings::default()), n).unwrap());
     eprintln!("{attacks:?}");
     assert!(attacks[0].before - attacks[0].after <= 3, "{attacks:?}");
+    for method in [Method::Compat(Thresholds::default()), Method::Robust(Settings::default())] {
+        let kept = bootstrap(&ballots, &method, 100, 1).unwrap();
+        eprintln!("{method:?}: winner kept {:.2}", kept.winner_kept);
+        assert!(kept.winner_kept > 0.0 && kept.winner_kept < 1.0);
+    }
 }
 
 /// `moral-graph.md` section 11, W5: the four cards that the study ranks first lead to each other, within five.

@@ -116,6 +116,10 @@ pub const PROBITY_STATUS_TRAINING: probity_status_t = 67;
 pub const PROBITY_STATUS_CHECKPOINT: probity_status_t = 68;
 /// A model that the trainer does not have; never returned by this ABI.
 pub const PROBITY_STATUS_UNTRAINABLE: probity_status_t = 69;
+/// A values card, vote or moral graph that is wrong.
+pub const PROBITY_STATUS_VALUES: probity_status_t = 70;
+/// A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
+pub const PROBITY_STATUS_STORE: probity_status_t = 71;
 
 /// The number of an error.
 pub(super) fn code_of(error: &Error) -> probity_status_t {
@@ -141,6 +145,8 @@ pub(super) fn code_of(error: &Error) -> probity_status_t {
         Error::Template { .. } => PROBITY_STATUS_TEMPLATE,
         Error::Game(game) => code_of_game(game),
         Error::Reward(_) => PROBITY_STATUS_REWARD,
+        Error::Values(_) => PROBITY_STATUS_VALUES,
+        Error::Store { .. } => PROBITY_STATUS_STORE,
         Error::Document { .. } => PROBITY_STATUS_DOCUMENT,
         Error::Option { .. } => PROBITY_STATUS_OPTION,
         Error::Snapshot { .. } => PROBITY_STATUS_SNAPSHOT,

@@ -74,7 +74,7 @@ impl Ballots {
         let mut ballots = Self::default();
         for card in cards {
             if known.insert(card, ballots.cards.len() as u32).is_some() {
-                return Err(ValuesError::Twice { id: card.to_string() });
+                return Err(ValuesError::Twice { what: "card", id: card.to_string() });
             }
             ballots.cards.push(card.clone());
         }

@@ -7,7 +7,7 @@ use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::ValuesError;
+use super::{Provenance, ValuesError};
 
 /// Longest text of a card's field, UTF-8 bytes.
 const MAX_TEXT: usize = 16 << 10;
@@ -116,6 +116,7 @@ impl From<&str> for Policy {
 
 /// A values card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ValuesCard {
     /// Which one.
     pub id: CardId,
@@ -128,6 +129,9 @@ pub struct ValuesCard {
     pub details: Option<String>,
     /// What it makes people attend to.
     pub policies: Vec<Policy>,
+    /// What wrote it; a person's own has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// Fields that an imported card had beside these; an export gives them back.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,

@@ -2,6 +2,7 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{CardId, ValuesError};
@@ -11,7 +12,8 @@ const MAX_VOTES: u32 = 1_000_000_000;
 
 /// Votes on one ordered pair of cards, counted as the published process counts them: a vote on the reversed pair is an
 /// impression here, too, and a mark against this one where it was a yes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Votes that the second card is wiser.
     pub wiser: u32,
@@ -74,7 +76,8 @@ fn entropy(counts: &[u32]) -> f64 {
 }
 
 /// An upgrade from one value to a wiser one, with the contexts it was voted on in, all counted together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Edge {
     /// The value that was left.
     pub from: CardId,
@@ -84,8 +87,12 @@ pub struct Edge {
     pub contexts: Vec<String>,
     /// What the votes add up to.
     pub counts: Counts,
-    /// Fields that an imported edge had beside these, and in its summary; an export gives them back.
-    pub extra: [Map<String, Value>; 2],
+    /// Fields that an imported edge had beside these; an export gives them back.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
+    /// Fields that it had in its summary.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub summary: Map<String, Value>,
 }
 
 impl Edge {

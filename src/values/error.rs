@@ -12,11 +12,27 @@ pub enum ValuesError {
         /// What is wrong and what would be right.
         problem: String,
     },
-    /// Two cards of one id.
-    #[error("card {id}: there are two of this id, expected one")]
+    /// Two of a kind with one id.
+    #[error("{what} {id}: there are two of this id, expected one")]
     Twice {
+        /// What there are two of.
+        what: &'static str,
         /// The id.
         id: String,
+    },
+    /// A card merged into one that cannot take it.
+    #[error("{place}: {problem}")]
+    Merge {
+        /// Which card.
+        place: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Two deliberations that say different things about one thing.
+    #[error("{place}: another one of this id is there already, expected the same or a new id")]
+    Contradiction {
+        /// What they differ in.
+        place: String,
     },
     /// A vote or an edge that names a card there is none of.
     #[error("{place}: card {id} does not exist")]
@@ -25,6 +41,12 @@ pub enum ValuesError {
         place: String,
         /// The id it names.
         id: String,
+    },
+    /// A context that nobody voted in.
+    #[error("context {text:?}: nobody voted in it, expected one of the graph's contexts")]
+    NoContext {
+        /// The context asked for.
+        text: String,
     },
     /// A vote or an edge from a card to itself.
     #[error("{place}: card {id} is on both sides, expected two cards")]

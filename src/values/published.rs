@@ -152,15 +152,23 @@ fn read_card(value: Value) -> serde_json::Result<ValuesCard> {
         let StudyCard { id, title, instructions_short, instructions_detailed, evaluation_criteria, extra } =
             serde_json::from_value(value)?;
         let (description, policies) = (instructions_short, evaluation_criteria);
-        return Ok(ValuesCard { id, title, description, details: Some(instructions_detailed), policies, extra });
+        return Ok(ValuesCard {
+            id,
+            title,
+            description,
+            details: Some(instructions_detailed),
+            policies,
+            provenance: None,
+            extra,
+        });
     }
     let LaterCard { id, title, description, policies, extra } = serde_json::from_value(value)?;
-    Ok(ValuesCard { id, title, description, details: None, policies, extra })
+    Ok(ValuesCard { id, title, description, details: None, policies, provenance: None, extra })
 }
 
 /// A card with details is one of the study's.
 fn write_card(card: &ValuesCard) -> Value {
-    let ValuesCard { id, title, description, details, policies, extra } = card.clone();
+    let ValuesCard { id, title, description, details, policies, extra, .. } = card.clone();
     let written = match details {
         Some(instructions_detailed) => serde_json::to_value(StudyCard {
             id,
@@ -190,14 +198,15 @@ impl WireEdge {
             to: self.wiser_value_id,
             contexts: self.contexts,
             counts,
-            extra: [self.extra, self.summary.extra],
+            extra: self.extra,
+            summary: self.summary.extra,
         };
         (edge, [self.summary.wiser_likelihood, self.summary.entropy])
     }
 
     fn write(edge: &Edge) -> Self {
         let Counts { wiser, not_wiser, less_wise, unsure, impressions } = edge.counts;
-        let [extra, summary] = edge.extra.clone();
+        let Edge { extra, summary, .. } = edge.clone();
         Self {
             source_value_id: edge.from.clone(),
             wiser_value_id: edge.to.clone(),

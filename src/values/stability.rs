@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::compat::{self, Thresholds};
 use super::robust::{Fit, Settings};
-use super::{Answer, Ballot, Ballots};
+use super::{Answer, Ballot, Ballots, Counts};
 
 /// A way to rank.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,8 +96,9 @@ pub struct Bootstrap {
     pub places: Vec<(u32, [usize; 2])>,
 }
 
-/// Draws as many voters as there are from those there are, with replacement, and ranks again, `resamples` times. Votes that
-/// are known by their sums only stay as they are: who gave them together is not known. `None` where nothing is ranked.
+/// Draws as many voters as there are from those there are, with replacement, and ranks again, `resamples` times. Who gave the
+/// votes that are known by their sums only is not known: each is drawn as if its voter had given no other. `None` where
+/// nothing is ranked.
 #[must_use]
 pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64) -> Option<Bootstrap> {
     // The places need no standard errors of their own.
@@ -117,6 +118,7 @@ pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64
             let rows = &by_voter[rng.random_range(0..by_voter.len())];
             drawn.rows.extend(rows.iter().map(|row| Ballot { voter, ..*row }));
         }
+        drawn.tallies.iter_mut().for_each(|tally| tally.counts = redrawn(tally.counts, &mut rng));
         let ranked = method.rank(&drawn, None);
         kept += usize::from(ranked.first().is_some_and(|&(card, _)| card == winner));
         let mut place = vec![ranked.len() + 1; ballots.cards.len()];
@@ -132,4 +134,28 @@ pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64
     };
     let places = honest.iter().map(interval).collect();
     Some(Bootstrap { winner_kept: kept as f64 / resamples.max(1) as f64, places })
+}
+
+/// As many votes on a pair, drawn from those with replacement.
+fn redrawn(counts: Counts, rng: &mut ChaCha8Rng) -> Counts {
+    let Counts { wiser, not_wiser, less_wise, unsure, impressions } = counts;
+    let mut drawn = Counts { impressions, ..Counts::default() };
+    for _ in 0..impressions {
+        let mut vote = rng.random_range(0..impressions);
+        // What is left are votes on the reversed pair that are no yes.
+        let kinds = [
+            (wiser, &mut drawn.wiser),
+            (not_wiser, &mut drawn.not_wiser),
+            (less_wise, &mut drawn.less_wise),
+            (unsure, &mut drawn.unsure),
+        ];
+        for (count, drawn) in kinds {
+            if vote < count {
+                *drawn += 1;
+                break;
+            }
+            vote -= count;
+        }
+    }
+    drawn
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CardId;
+use super::card::check_text;
+use super::{CardId, ValuesError};
 
 /// What somebody answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ impl Answer {
 
 /// One person's answer about one upgrade. The key is who, from where, to where and in which context: an answer to the same
 /// question counts in place of the one before it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vote {
     /// Who, by a pseudonym.
@@ -43,4 +44,19 @@ pub struct Vote {
     pub context: String,
     /// The answer.
     pub answer: Answer,
+}
+
+impl Vote {
+    /// Checks its texts, and that it is about two cards.
+    ///
+    /// # Errors
+    /// [`ValuesError::Text`] and [`ValuesError::Itself`].
+    pub fn check(&self) -> Result<(), ValuesError> {
+        check_text(|| "vote: voter".into(), &self.voter)?;
+        check_text(|| "vote: context".into(), &self.context)?;
+        if self.from == self.to {
+            return Err(ValuesError::Itself { place: "vote".into(), id: self.from.to_string() });
+        }
+        Ok(())
+    }
 }

@@ -12,6 +12,7 @@ mod merge;
 mod output;
 mod pretrain;
 mod train;
+mod values;
 mod verify;
 
 use std::io::{self, ErrorKind};
@@ -46,6 +47,7 @@ enum Command {
     Export(export::Args),
     Merge(merge::Args),
     Compare(compare::Args),
+    Values(values::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Values(args) => values::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

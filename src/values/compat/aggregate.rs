@@ -31,9 +31,10 @@ impl Thresholds {
     }
 }
 
-/// The edges that votes add up to, pooled over contexts and kept by the thresholds, in the order of their cards.
+/// What the votes on every ordered pair of cards add up to, pooled over contexts, and which these are. A pair is there in both
+/// directions.
 #[must_use]
-pub fn edges(ballots: &Ballots, thresholds: Thresholds) -> Vec<Edge> {
+pub fn count(ballots: &Ballots) -> HashMap<(u32, u32), (Counts, BTreeSet<u32>)> {
     let mut pooled: HashMap<(u32, u32), (Counts, BTreeSet<u32>)> = HashMap::new();
     for row in &ballots.rows {
         let (counts, contexts) = pooled.entry((row.from, row.to)).or_default();
@@ -62,6 +63,13 @@ pub fn edges(ballots: &Ballots, thresholds: Thresholds) -> Vec<Edge> {
             contexts.extend(&tally.contexts);
         }
     }
+    pooled
+}
+
+/// The edges that votes add up to, pooled over contexts and kept by the thresholds, in the order of their cards.
+#[must_use]
+pub fn edges(ballots: &Ballots, thresholds: Thresholds) -> Vec<Edge> {
+    let pooled = count(ballots);
     let mut kept: Vec<_> = pooled.into_iter().filter(|(_, (counts, _))| thresholds.keep(counts)).collect();
     kept.sort_unstable_by_key(|&(pair, _)| pair);
     let edge = |((from, to), (counts, contexts)): ((u32, u32), (Counts, BTreeSet<u32>))| {
@@ -69,7 +77,7 @@ pub fn edges(ballots: &Ballots, thresholds: Thresholds) -> Vec<Edge> {
         let mut contexts: Vec<String> = contexts.into_iter().map(|c| ballots.contexts[c as usize].clone()).collect();
         // By name: which context was voted in first must not matter.
         contexts.sort_unstable();
-        Edge { from, to, contexts, counts, extra: Default::default() }
+        Edge { from, to, contexts, counts, extra: Default::default(), summary: Default::default() }
     };
     kept.into_iter().map(edge).collect()
 }

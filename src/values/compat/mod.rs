@@ -5,5 +5,5 @@
 mod aggregate;
 mod page_rank;
 
-pub use aggregate::{Thresholds, edges};
+pub use aggregate::{Thresholds, count, edges};
 pub use page_rank::{DAMPING, ITERATIONS, page_rank, rank};

@@ -1,0 +1,87 @@
+//! `probity values explain`: why a card stands where it stands.
+
+use probity::values::robust::Verdict;
+use probity::values::{Account, CardId};
+
+use super::{StoreArgs, named};
+use crate::output::{self, say};
+
+/// Explain where a value stands: its card, its places, the votes for and against it, and what is wiser.
+#[derive(clap::Args)]
+#[command(after_help = "Example: probity values explain 12 --store values.db")]
+pub struct Args {
+    /// The card's id.
+    card: String,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Tell of the votes of one context; where not given, of all.
+    #[arg(long)]
+    context: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let graph = args.store.graph()?;
+    let context = args.context.as_deref().map(|text| graph.context(text)).transpose().map_err(probity::Error::from)?;
+    let number = graph.number(&CardId::from(args.card.as_str())).map_err(probity::Error::from)?;
+    let explained = graph.explain(number, context);
+    if args.json {
+        return output::json(&explained);
+    }
+    let card = &explained.card;
+    say!("{}\n\n  {}\n", named(card), card.description);
+    for policy in &card.policies {
+        say!("  - {}", policy.as_str());
+    }
+    say!("");
+    for standing in &explained.standings {
+        let place = match standing.place {
+            Some(place) => format!("place {place} of {}", standing.of),
+            None => "judged by too few to be ranked".into(),
+        };
+        say!(
+            "{}: {place}, score {:.2} ± {:.2}, {} voters{}",
+            standing.context.as_deref().unwrap_or("Everywhere"),
+            standing.score,
+            standing.trust.error,
+            standing.trust.voters,
+            if standing.trust.contested { ", contested" } else { "" }
+        );
+    }
+    if let Some([place, of]) = explained.published {
+        say!("In the published ranking: place {place} of {of}");
+    }
+    let title = |id: &CardId| graph.number(id).map_or_else(|_| id.to_string(), |number| named(graph.card(number)));
+    let tell = |account: &Account, other: &CardId| {
+        let counts = account.counts;
+        let verdict = match account.verdict {
+            Verdict::Open => "open",
+            Verdict::Upheld => "upheld",
+            Verdict::Overruled => "overruled by all other votes",
+            Verdict::Contested => "contested: on a cycle",
+        };
+        say!(
+            "  {}: {} wiser, {} not, {} unsure, {} the other way round; {verdict}",
+            title(other),
+            counts.wiser,
+            counts.not_wiser,
+            counts.unsure,
+            counts.less_wise
+        );
+    };
+    if !explained.wiser.is_empty() {
+        say!("\nFound wiser than it:");
+        explained.wiser.iter().for_each(|account| tell(account, &account.to));
+    }
+    if !explained.less_wise.is_empty() {
+        say!("\nFound less wise than it:");
+        explained.less_wise.iter().for_each(|account| tell(account, &account.from));
+    }
+    if explained.path.len() > 1 {
+        let way: Vec<String> = explained.path.iter().map(title).collect();
+        say!("\nThe way up from it: {}", way.join(" -> "));
+    }
+    Ok(())
+}

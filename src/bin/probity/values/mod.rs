@@ -1,0 +1,78 @@
+//! `probity values`: what people value, which value they found wiser where, and what follows from it.
+
+mod card;
+mod explain;
+mod graph;
+mod rank;
+mod transfer;
+mod vote;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use probity::store::Store;
+use probity::values::robust::Settings;
+use probity::values::{Graph, ValuesCard};
+
+/// Gather values in a store, vote on which are wiser where, and rank them.
+///
+/// A store is one file, made by the first command that adds to it. Several programs may use it at once; it stays on this
+/// device. The process is that of "What are human values, and how do we align AI to them?" (arXiv 2404.10636).
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values import graph.json --store values.db\n         probity values rank --store values.db --method robust\n         probity values explain 12 --store values.db"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Import(transfer::ImportArgs),
+    Export(transfer::ExportArgs),
+    Card(card::Args),
+    Vote(vote::Args),
+    Graph(graph::Args),
+    Rank(rank::Args),
+    Explain(explain::Args),
+}
+
+/// Where the values are.
+#[derive(clap::Args)]
+struct StoreArgs {
+    /// The store: one file.
+    #[arg(long, value_name = "FILE")]
+    store: PathBuf,
+}
+
+impl StoreArgs {
+    fn open(&self) -> probity::Result<Store> {
+        Store::open(&self.store)
+    }
+
+    fn open_or_create(&self) -> probity::Result<Store> {
+        Store::open_or_create(&self.store)
+    }
+
+    fn graph(&self) -> probity::Result<Graph> {
+        Ok(Graph::new(self.open()?.read()?, &Settings::default())?)
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Import(args) => transfer::import(args),
+        Command::Export(args) => transfer::export(args),
+        Command::Card(args) => card::run(args),
+        Command::Vote(args) => vote::run(args),
+        Command::Graph(args) => graph::run(args),
+        Command::Rank(args) => rank::run(args),
+        Command::Explain(args) => explain::run(args),
+    }
+}
+
+/// A card in a line: its title and its id.
+fn named(card: &ValuesCard) -> String {
+    format!("{} ({})", card.title, card.id)
+}

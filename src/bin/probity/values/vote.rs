@@ -1,0 +1,141 @@
+//! `probity values vote`: a voter's answers, asked for or given.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal, stdin};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use probity::values::{Answer, CardId, Deliberation, Vote, draw};
+
+use super::StoreArgs;
+use crate::output::{Usage, say};
+
+/// Vote: did somebody become wiser by going from one value to another?
+///
+/// Asks about upgrades that this voter has not judged yet, or records one answer given by --from, --to, --context and
+/// --answer. Every answer is kept as soon as it is given; a later one to the same question counts in its place.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values vote --store values.db --voter ann\n         probity values vote --store values.db --voter ann --from 3 --to 7 --context \"When parenting\" --answer yes"
+)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Who votes: a name or a pseudonym.
+    #[arg(long)]
+    voter: String,
+    /// The group this voter belongs to, for bridging scores.
+    #[arg(long)]
+    group: Option<String>,
+    /// Ask so many questions.
+    #[arg(long, default_value_t = 5)]
+    count: usize,
+    /// Read the answers from this file, one a line, in place of the keyboard.
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// Record one answer: the value that was left.
+    #[arg(long, requires_all = ["to", "context", "answer"])]
+    from: Option<String>,
+    /// The value that was gone to.
+    #[arg(long, requires = "from")]
+    to: Option<String>,
+    /// Where.
+    #[arg(long, requires = "from")]
+    context: Option<String>,
+    /// What is answered.
+    #[arg(long, value_enum, requires = "from")]
+    answer: Option<Given>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Given {
+    Yes,
+    No,
+    Unsure,
+}
+
+impl Given {
+    fn answer(self) -> Answer {
+        match self {
+            Self::Yes => Answer::Upgrade,
+            Self::No => Answer::NoUpgrade,
+            Self::Unsure => Answer::NotSure,
+        }
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut store = args.store.open()?;
+    if let Some(group) = &args.group {
+        store.change(|held| {
+            held.groups.insert(args.voter.clone(), group.clone());
+            Ok(())
+        })?;
+    }
+    let vote = |from: &CardId, to: &CardId, context: &str, answer| Vote {
+        voter: args.voter.clone(),
+        from: from.clone(),
+        to: to.clone(),
+        context: context.into(),
+        answer,
+    };
+    if let (Some(from), Some(to), Some(context), Some(answer)) = (&args.from, &args.to, &args.context, args.answer) {
+        store.vote(&vote(&from.as_str().into(), &to.as_str().into(), context, answer.answer()))?;
+        say!("recorded");
+        return Ok(());
+    }
+    let held = store.read()?;
+    // As many votes as there are: another draw each time, and the same one after a crash.
+    let asked = draw(&held, &args.voter, args.count, held.votes.len() as u64).map_err(probity::Error::from)?;
+    if asked.is_empty() {
+        say!("there is nothing to vote on that {} has not judged yet", args.voter);
+        return Ok(());
+    }
+    let lines: Box<dyn BufRead> = match &args.answers {
+        Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)),
+        None => Box::new(stdin().lock()),
+    };
+    let patient = args.answers.is_none() && stdin().is_terminal();
+    let mut lines = lines.lines();
+    let mut recorded = 0;
+    'questions: for (i, question) in asked.iter().enumerate() {
+        say!("\n{} of {}. {}\n", i + 1, asked.len(), question.context);
+        show(&held, &question.from, "Somebody used to live by this");
+        show(&held, &question.to, "and now lives by that");
+        if let Some(story) = held.stories.iter().find(|story| Some(&story.id) == question.story.as_ref()) {
+            say!("  {}\n", story.text);
+        }
+        loop {
+            say!("Did they become wiser? [y]es, [n]o, not [s]ure, [k]eep for later, [q]uit");
+            let Some(line) = lines.next() else { break 'questions };
+            let line = line.context("the answer")?;
+            let answer = match line.trim().to_lowercase().as_str() {
+                "y" | "yes" => Answer::Upgrade,
+                "n" | "no" => Answer::NoUpgrade,
+                "s" | "unsure" | "not sure" => Answer::NotSure,
+                "k" | "skip" | "keep" => break,
+                "q" | "quit" => break 'questions,
+                _ if patient => continue,
+                other => {
+                    return Err(
+                        Usage(format!("answer {}: {other:?}, expected yes, no, unsure, skip or quit", i + 1)).into()
+                    );
+                }
+            };
+            store.vote(&vote(&question.from, &question.to, &question.context, answer))?;
+            recorded += 1;
+            break;
+        }
+    }
+    say!("{recorded} votes recorded");
+    Ok(())
+}
+
+fn show(held: &Deliberation, id: &CardId, lead: &str) {
+    for card in held.cards.iter().filter(|card| card.id == *id) {
+        say!("  {lead}: {}. {}", card.title, card.description);
+        card.policies.iter().for_each(|policy| say!("    - {}", policy.as_str()));
+        say!("");
+    }
+}

@@ -1,0 +1,130 @@
+//! Opening a store: its version, its soundness, and what is derived in it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{Store, explain};
+use crate::{Error, Result};
+
+/// How long to wait for another program to finish.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// Marks the file as a store, in SQLite's header: "Prob".
+const APPLICATION: i32 = 0x5072_6f62;
+/// What leads from each version to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+/// The version that this program writes.
+const VERSION: u32 = MIGRATIONS.len() as u32;
+
+impl Store {
+    /// Opens a store that exists.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where there is no file; [`Error::Store`] for one that is no store, damaged, of a newer version, or locked.
+    pub fn open(path: &Path) -> Result<Self> {
+        // SQLite would say no more than that it cannot.
+        std::fs::metadata(path).map_err(Error::io(path))?;
+        Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// Opens a store, a new one where there is none.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_or_create(path: &Path) -> Result<Self> {
+        Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
+        let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|e| explain(path, &e))?;
+        let mut store = Self { db, path: path.to_owned() };
+        store.prepare().map_err(|e| match e {
+            Problem::Sqlite(e) => store.error(e),
+            Problem::Said(problem) => Error::Store { file: path.display().to_string(), problem },
+        })?;
+        Ok(store)
+    }
+
+    fn prepare(&mut self) -> std::result::Result<(), Problem> {
+        self.db.busy_timeout(PATIENCE)?;
+        let version: u32 = self.db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let application: i32 = self.db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let tables: u32 = self.db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if application != APPLICATION && tables > 0 {
+            return Err(Problem::Said("is another program's database, expected a store of `probity values`".into()));
+        }
+        if version > VERSION {
+            let problem = format!("of version {version}, this program knows versions up to {VERSION}");
+            return Err(Problem::Said(problem));
+        }
+        self.db.pragma_update(None, "foreign_keys", true)?;
+        self.db.pragma_update(None, "secure_delete", true)?;
+        // What was said to be kept is on the disk.
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        if version < VERSION {
+            // Returns the mode it is in then; a file system without shared memory keeps the old one, which serves as well.
+            let _: String = self.db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+            self.migrate()?;
+        }
+        let sound: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if sound != "ok" {
+            return Err(Problem::Said(format!("is damaged ({sound}), expected an intact store: go back to a copy")));
+        }
+        if self.db.prepare("PRAGMA foreign_key_check")?.exists([])? {
+            return Err(Problem::Said("is damaged (names what is not there): go back to a copy".into()));
+        }
+        if !self.derived()? {
+            self.rebuild_answers()?;
+        }
+        Ok(())
+    }
+
+    fn migrate(&mut self) -> rusqlite::Result<()> {
+        let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another program may have been faster.
+        let version: u32 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for migration in &MIGRATIONS[version.min(VERSION) as usize..] {
+            change.execute_batch(migration)?;
+        }
+        change.pragma_update(None, "application_id", APPLICATION)?;
+        change.pragma_update(None, "user_version", VERSION)?;
+        change.commit()
+    }
+
+    /// Whether what is derived from the log goes as far as the log.
+    fn derived(&self) -> rusqlite::Result<bool> {
+        let newest = "SELECT (SELECT coalesce(max(id), 0) FROM votes) = (SELECT coalesce(max(vote), 0) FROM answers)";
+        self.db.query_row(newest, [], |row| row.get(0))
+    }
+
+    /// Derives anew, from the log, what is derived from it.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where it cannot be written to.
+    pub fn rebuild(&mut self) -> Result<()> {
+        self.rebuild_answers().map_err(|e| self.error(e))
+    }
+
+    fn rebuild_answers(&mut self) -> rusqlite::Result<()> {
+        let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change.execute_batch(
+            "DELETE FROM answers;
+             INSERT INTO answers SELECT voter, source, wiser, context, max(id) FROM votes GROUP BY 1, 2, 3, 4;",
+        )?;
+        change.commit()
+    }
+}
+
+/// What SQLite says, or what is said in its place.
+enum Problem {
+    Sqlite(rusqlite::Error),
+    Said(String),
+}
+
+impl From<rusqlite::Error> for Problem {
+    fn from(e: rusqlite::Error) -> Self {
+        Self::Sqlite(e)
+    }
+}

@@ -1,0 +1,89 @@
+//! What a store holds.
+
+use rusqlite::{OptionalExtension, Row};
+use serde::de::DeserializeOwned;
+
+use super::Store;
+use crate::values::{Answer, CardId, Deliberation, Vote};
+use crate::{Error, Result};
+
+impl Store {
+    /// Everything but the transcripts.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where it cannot be read.
+    pub fn read(&self) -> Result<Deliberation> {
+        let mut read = Deliberation {
+            cards: self.bodies("SELECT body FROM cards ORDER BY id")?,
+            contexts: self.rows("SELECT name FROM contexts ORDER BY id", |row| row.get(0))?,
+            stories: self.bodies("SELECT body FROM stories ORDER BY id")?,
+            edges: self.bodies("SELECT body FROM edges ORDER BY id")?,
+            ..Deliberation::default()
+        };
+        let merged = "SELECT a.name, b.name FROM cards a JOIN cards b ON a.merged_into = b.id";
+        read.merged = self.rows(merged, |row| Ok((card(row, 0)?, card(row, 1)?)))?.into_iter().collect();
+        let groups = "SELECT name, crowd FROM voters WHERE crowd IS NOT NULL";
+        read.groups = self.rows(groups, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect();
+        let votes = "SELECT voters.name, a.name, b.name, contexts.name, answer FROM votes
+             JOIN voters ON voters.id = voter JOIN cards a ON a.id = source JOIN cards b ON b.id = wiser
+             JOIN contexts ON contexts.id = context ORDER BY votes.id";
+        read.votes = self.rows(votes, |row| {
+            let (voter, context) = (row.get(0)?, row.get(3)?);
+            Ok(Vote { voter, from: card(row, 1)?, to: card(row, 2)?, context, answer: answer(row, 4)? })
+        })?;
+        for (name, body) in
+            self.rows("SELECT name, body FROM extra", |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+        {
+            read.extra.insert(name, self.parse(&body)?);
+        }
+        Ok(read)
+    }
+
+    /// Rows of a query.
+    pub(super) fn rows<T>(&self, query: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
+        let rows = || -> rusqlite::Result<Vec<T>> { self.db.prepare(query)?.query_map([], read)?.collect() };
+        rows().map_err(|e| self.error(e))
+    }
+
+    /// JSON that a query returns.
+    fn bodies<T: DeserializeOwned>(&self, query: &str) -> Result<Vec<T>> {
+        self.rows(query, |row| row.get::<_, String>(0))?.iter().map(|body| self.parse(body)).collect()
+    }
+
+    fn parse<T: DeserializeOwned>(&self, body: &str) -> Result<T> {
+        serde_json::from_str(body).map_err(|e| Error::Store {
+            file: self.path.display().to_string(),
+            problem: format!("is damaged ({e}), expected an intact store: go back to a copy"),
+        })
+    }
+
+    /// The names of the conversations that are kept.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where it cannot be read.
+    pub fn transcripts(&self) -> Result<Vec<String>> {
+        self.rows("SELECT name FROM transcripts ORDER BY name", |row| row.get(0))
+    }
+
+    /// A conversation; `None` where there is none of this name.
+    ///
+    /// # Errors
+    /// As [`Store::transcripts`].
+    pub fn transcript(&self, name: &str) -> Result<Option<String>> {
+        let found = self.db.query_row("SELECT body FROM transcripts WHERE name = ?", [name], |row| row.get(0));
+        found.optional().map_err(|e| self.error(e))
+    }
+}
+
+fn card(row: &Row<'_>, column: usize) -> rusqlite::Result<CardId> {
+    Ok(CardId::from(row.get_ref(column)?.as_str()?))
+}
+
+fn answer(row: &Row<'_>, column: usize) -> rusqlite::Result<Answer> {
+    Ok(match row.get(column)? {
+        0 => Answer::NoUpgrade,
+        1 => Answer::Upgrade,
+        // The table allows no other.
+        _ => Answer::NotSure,
+    })
+}

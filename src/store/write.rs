@@ -1,0 +1,169 @@
+//! Changes to a store: each is there as a whole or not at all.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+
+use super::Store;
+use crate::values::{Answer, CardId, Deliberation, ValuesError, Vote};
+use crate::{Error, Result};
+
+impl Store {
+    /// Changes everything but transcripts as `change` does, which sees what is there. Cards and stories may be added and
+    /// changed, votes only be added after those there are; nothing is taken away.
+    ///
+    /// # Errors
+    /// What `change` returns and [`Deliberation::check`] finds, and then nothing is changed; [`Error::Store`] and
+    /// [`Error::Io`] where it cannot be written.
+    ///
+    /// # Panics
+    /// Where earlier votes are not what they were: a caller's mistake.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Deliberation) -> Result<T>) -> Result<T> {
+        // Taken before reading, so that nobody else changes what is read.
+        let whole = self.begin()?;
+        let before = self.read()?;
+        let mut after = before.clone();
+        let returned = change(&mut after)?;
+        after.check()?;
+        assert!(after.votes.starts_with(&before.votes), "votes are only ever added");
+        write(&whole, &before, &after).and_then(|()| whole.commit()).map_err(|e| self.error(e))?;
+        Ok(returned)
+    }
+
+    /// Adds a vote to the log; it is kept when this returns. A context and a voter that are new are added with it.
+    ///
+    /// # Errors
+    /// [`Error::Values`] for a vote that cannot be, [`Error::Store`] and [`Error::Io`] where it cannot be written.
+    pub fn vote(&mut self, vote: &Vote) -> Result<()> {
+        vote.check()?;
+        let whole = self.begin()?;
+        for id in [&vote.from, &vote.to] {
+            if find(&whole, "cards", id.as_str()).map_err(|e| self.error(e))?.is_none() {
+                return Err(ValuesError::NoCard { place: "vote".into(), id: id.to_string() }.into());
+            }
+        }
+        add_vote(&whole, vote).and_then(|()| whole.commit()).map_err(|e| self.error(e))
+    }
+
+    /// Keeps a conversation, in place of an earlier one of its name.
+    ///
+    /// # Errors
+    /// [`Error::Store`] and [`Error::Io`] where it cannot be written.
+    pub fn put_transcript(&mut self, name: &str, body: &str) -> Result<()> {
+        let put = "INSERT INTO transcripts VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET body = ?2";
+        self.db.execute(put, [name, body]).map(drop).map_err(|e| self.error(e))
+    }
+
+    /// Deletes a conversation for good: its bytes are overwritten in the file and gone from SQLite's log beside it. `false`
+    /// where there is none of this name.
+    ///
+    /// # Errors
+    /// [`Error::Store`] and [`Error::Io`] where it cannot be written, or where another program has the store open, so that it
+    /// is deleted and its bytes may still be in the log until that program is done.
+    pub fn forget(&mut self, name: &str) -> Result<bool> {
+        let forget = || {
+            let deleted = self.db.execute("DELETE FROM transcripts WHERE name = ?", [name])?;
+            let busy: bool = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            Ok((deleted > 0, busy))
+        };
+        match forget().map_err(|e: rusqlite::Error| self.error(e))? {
+            (true, true) => Err(Error::Store {
+                file: self.path.display().to_string(),
+                problem: format!(
+                    "{name} is deleted, but another program keeps the log that still holds it: close that and repeat"
+                ),
+            }),
+            (deleted, _) => Ok(deleted),
+        }
+    }
+
+    fn begin(&self) -> Result<Transaction<'_>> {
+        Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate).map_err(|e| self.error(e))
+    }
+}
+
+/// Writes what is not as it was.
+fn write(db: &Connection, before: &Deliberation, after: &Deliberation) -> rusqlite::Result<()> {
+    put(db, "cards", &before.cards, &after.cards, |card| card.id.as_str())?;
+    put(db, "stories", &before.stories, &after.stories, |story| &story.id)?;
+    for context in &after.contexts[before.contexts.len().min(after.contexts.len())..] {
+        number(db, "contexts", context)?;
+    }
+    for edge in &after.edges {
+        if !before.edges.contains(edge) {
+            let (from, to) = (number_of_card(db, &edge.from)?, number_of_card(db, &edge.to)?);
+            let put = "INSERT INTO edges (source, wiser, body) VALUES (?, ?, ?)";
+            db.prepare_cached(put)?.execute(params![from, to, json(edge)])?;
+        }
+    }
+    for (card, into) in &after.merged {
+        if before.merged.get(card) != Some(into) {
+            let into = number_of_card(db, into)?;
+            db.execute("UPDATE cards SET merged_into = ? WHERE name = ?", params![into, card.as_str()])?;
+        }
+    }
+    for card in before.merged.keys().filter(|card| !after.merged.contains_key(card)) {
+        db.execute("UPDATE cards SET merged_into = NULL WHERE name = ?", [card.as_str()])?;
+    }
+    for (voter, group) in &after.groups {
+        let voter = number(db, "voters", voter)?;
+        db.prepare_cached("UPDATE voters SET crowd = ? WHERE id = ?")?.execute(params![group, voter])?;
+    }
+    for (name, value) in &after.extra {
+        db.execute("INSERT OR REPLACE INTO extra VALUES (?, ?)", params![name, json(value)])?;
+    }
+    after.votes[before.votes.len()..].iter().try_for_each(|vote| add_vote(db, vote))
+}
+
+/// Adds and changes what has a name and a body.
+fn put<T: PartialEq + Serialize>(
+    db: &Connection,
+    table: &str,
+    before: &[T],
+    after: &[T],
+    name: impl Fn(&T) -> &str,
+) -> rusqlite::Result<()> {
+    let known: HashMap<&str, &T> = before.iter().map(|item| (name(item), item)).collect();
+    let put = format!("INSERT INTO {table} (name, body) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET body = ?2");
+    let mut put = db.prepare(&put)?;
+    for item in after.iter().filter(|item| known.get(name(item)) != Some(item)) {
+        put.execute([name(item), &json(item)])?;
+    }
+    Ok(())
+}
+
+fn add_vote(db: &Connection, vote: &Vote) -> rusqlite::Result<()> {
+    let (voter, context) = (number(db, "voters", &vote.voter)?, number(db, "contexts", &vote.context)?);
+    let (from, to) = (number_of_card(db, &vote.from)?, number_of_card(db, &vote.to)?);
+    let answer = match vote.answer {
+        Answer::NoUpgrade => 0,
+        Answer::Upgrade => 1,
+        Answer::NotSure => 2,
+    };
+    let add = "INSERT INTO votes (voter, source, wiser, context, answer) VALUES (?, ?, ?, ?, ?)";
+    db.prepare_cached(add)?.execute(params![voter, from, to, context, answer]).map(drop)
+}
+
+/// The number of a name, where it has one.
+fn find(db: &Connection, table: &str, name: &str) -> rusqlite::Result<Option<i64>> {
+    let find = format!("SELECT id FROM {table} WHERE name = ?");
+    db.prepare_cached(&find)?.query_row([name], |row| row.get(0)).optional()
+}
+
+/// The number of a card that is known to be there.
+fn number_of_card(db: &Connection, id: &CardId) -> rusqlite::Result<i64> {
+    find(db, "cards", id.as_str())?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// The number of a name, a new one where it has none.
+fn number(db: &Connection, table: &str, name: &str) -> rusqlite::Result<i64> {
+    if let Some(number) = find(db, table, name)? {
+        return Ok(number);
+    }
+    db.prepare_cached(&format!("INSERT INTO {table} (name) VALUES (?)"))?.insert([name])
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data becomes JSON")
+}

@@ -1,0 +1,334 @@
+//! A deliberation: everything that people brought to a question, as one versioned JSON document
+//! (`docs/schema/deliberation.json`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::card::check_text;
+use super::compat::{self, Thresholds};
+use super::{Ballots, CardId, Edge, MoralGraph, Story, ValuesCard, ValuesError, Vote};
+
+/// The version of the document that this library writes, and the only one it reads.
+pub const VERSION: u32 = 1;
+
+/// Cards, contexts, stories and votes. Nothing in it is derived: graphs and ranks are computed from it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Deliberation {
+    /// The cards, in the order they were added in.
+    pub cards: Vec<ValuesCard>,
+    /// Cards that mean the same as another, and that one: a vote for the first counts for the second.
+    pub merged: BTreeMap<CardId, CardId>,
+    /// Contexts, in the order they were added in; those of stories, votes and edges need not be named.
+    pub contexts: Vec<String>,
+    /// Stories to vote on.
+    pub stories: Vec<Story>,
+    /// Groups that voters say they belong to, by voter.
+    pub groups: BTreeMap<String, String>,
+    /// All votes ever given, the oldest first: of two answers to one question the later one counts.
+    pub votes: Vec<Vote>,
+    /// Edges of imported graphs, whose voters are not known.
+    pub edges: Vec<Edge>,
+    /// Fields that an imported graph had beside its cards and edges.
+    pub extra: Map<String, Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    cards: Vec<ValuesCard>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    merged: Vec<Merged>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    contexts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stories: Vec<Story>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    voters: Vec<Voter>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    votes: Vec<Vote>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    imported_edges: Vec<Edge>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    extra: Map<String, Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Merged {
+    card: CardId,
+    into: CardId,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Voter {
+    voter: String,
+    group: String,
+}
+
+impl Deliberation {
+    /// Reads a deliberation, or a published graph as one that only has imported edges.
+    ///
+    /// # Errors
+    /// [`ValuesError::Document`] for what is neither or of another version; what [`Deliberation::check`] finds.
+    pub fn from_json(text: &str) -> Result<Self, ValuesError> {
+        let malformed = |e: serde_json::Error| ValuesError::Document { problem: e.to_string() };
+        /// The field by which the two documents are told apart.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: Option<Value>,
+        }
+        let Versioned { version } = serde_json::from_str(text).map_err(malformed)?;
+        let Some(version) = version else { return MoralGraph::from_json(text).map(Self::from) };
+        if version != VERSION {
+            let problem = format!("version {version}, this program reads version {VERSION}");
+            return Err(ValuesError::Document { problem });
+        }
+        let document: Document = serde_json::from_str(text).map_err(malformed)?;
+        let mut read = Self {
+            cards: document.cards,
+            contexts: document.contexts,
+            stories: document.stories,
+            votes: document.votes,
+            edges: document.imported_edges,
+            extra: document.extra,
+            ..Self::default()
+        };
+        for Merged { card, into } in document.merged {
+            let id = card.to_string();
+            if read.merged.insert(card, into).is_some() {
+                return Err(ValuesError::Twice { what: "merged card", id });
+            }
+        }
+        for Voter { voter, group } in document.voters {
+            let id = voter.clone();
+            if read.groups.insert(voter, group).is_some() {
+                return Err(ValuesError::Twice { what: "voter", id });
+            }
+        }
+        read.check()?;
+        Ok(read)
+    }
+
+    /// Writes it, indented by two spaces.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let document = Document {
+            version: VERSION,
+            cards: self.cards.clone(),
+            merged: self.merged.iter().map(|(card, into)| Merged { card: card.clone(), into: into.clone() }).collect(),
+            contexts: self.contexts.clone(),
+            stories: self.stories.clone(),
+            voters: self.groups.iter().map(|(v, g)| Voter { voter: v.clone(), group: g.clone() }).collect(),
+            votes: self.votes.clone(),
+            imported_edges: self.edges.clone(),
+            extra: self.extra.clone(),
+        };
+        serde_json::to_string_pretty(&document).expect("plain data becomes JSON")
+    }
+
+    /// Checks every card, story, vote and edge, that ids are not given twice, and that what they name exists.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), ValuesError> {
+        self.cards.iter().try_for_each(ValuesCard::check)?;
+        let known: HashSet<&CardId> = self.cards.iter().map(|card| &card.id).collect();
+        let exists = |place: &dyn Fn() -> String, id: &CardId| match known.contains(id) {
+            true => Ok(()),
+            false => Err(ValuesError::NoCard { place: place(), id: id.to_string() }),
+        };
+        for (card, into) in &self.merged {
+            let place = || format!("merged card {card}");
+            exists(&place, card)?;
+            exists(&place, into)?;
+            if card == into || self.merged.contains_key(into) {
+                let problem = format!("it goes into {into}, expected another card that is merged into none");
+                return Err(ValuesError::Merge { place: place(), problem });
+            }
+        }
+        let mut contexts = HashSet::new();
+        for context in &self.contexts {
+            check_text(|| "context".into(), context)?;
+            if !contexts.insert(context) {
+                return Err(ValuesError::Twice { what: "context", id: context.clone() });
+            }
+        }
+        let mut stories = HashSet::new();
+        for story in &self.stories {
+            story.check()?;
+            let place = || format!("story {:?}", story.id);
+            exists(&place, &story.from)?;
+            exists(&place, &story.to)?;
+            if !stories.insert(&story.id) {
+                return Err(ValuesError::Twice { what: "story", id: story.id.clone() });
+            }
+        }
+        for (voter, group) in &self.groups {
+            check_text(|| "voter".into(), voter)?;
+            check_text(|| format!("voter {voter:?}: group"), group)?;
+        }
+        Ballots::read(self.cards.iter().map(|card| &card.id), &self.votes, &self.edges).map(drop)
+    }
+
+    /// The card that a card's votes count for: itself, or the one it is merged into.
+    #[must_use]
+    pub fn canonical<'a>(&'a self, id: &'a CardId) -> &'a CardId {
+        self.merged.get(id).unwrap_or(id)
+    }
+
+    /// The cards that stand for themselves.
+    pub fn canonical_cards(&self) -> impl Iterator<Item = &ValuesCard> {
+        self.cards.iter().filter(|card| !self.merged.contains_key(&card.id))
+    }
+
+    /// Every context that anything names, in the order of their names.
+    #[must_use]
+    pub fn all_contexts(&self) -> Vec<&str> {
+        let named = self.contexts.iter().map(String::as_str);
+        let told = self.stories.iter().map(|story| story.context.as_str());
+        let voted = self.votes.iter().map(|vote| vote.context.as_str());
+        let imported = self.edges.iter().flat_map(|edge| edge.contexts.iter().map(String::as_str));
+        named.chain(told).chain(voted).chain(imported).collect::<BTreeSet<&str>>().into_iter().collect()
+    }
+
+    /// What rankings work on: the votes that count, for the cards they count for. Where both cards of a vote are the same by
+    /// now it says nothing any more.
+    ///
+    /// # Errors
+    /// As [`Ballots::read`].
+    pub fn ballots(&self) -> Result<Ballots, ValuesError> {
+        let cards: Vec<&CardId> = self.canonical_cards().map(|card| &card.id).collect();
+        if self.merged.is_empty() {
+            return Ballots::read(cards, &self.votes, &self.edges);
+        }
+        let votes: Vec<Vote> = self
+            .votes
+            .iter()
+            .map(|vote| Vote {
+                from: self.canonical(&vote.from).clone(),
+                to: self.canonical(&vote.to).clone(),
+                ..vote.clone()
+            })
+            .filter(|vote| vote.from != vote.to)
+            .collect();
+        let mut pairs: HashMap<(CardId, CardId), usize> = HashMap::new();
+        let mut edges: Vec<Edge> = Vec::new();
+        for edge in &self.edges {
+            let (from, to) = (self.canonical(&edge.from).clone(), self.canonical(&edge.to).clone());
+            if from == to {
+                continue;
+            }
+            match pairs.get(&(from.clone(), to.clone())) {
+                Some(&i) => {
+                    edges[i].counts += edge.counts;
+                    edges[i].contexts.extend(edge.contexts.iter().cloned());
+                }
+                None => {
+                    pairs.insert((from.clone(), to.clone()), edges.len());
+                    edges.push(Edge { from, to, ..edge.clone() });
+                }
+            }
+        }
+        Ballots::read(cards, &votes, &edges)
+    }
+
+    /// The published graph of it: its cards, and the edges that the thresholds keep. An imported edge on whose cards nobody
+    /// voted since is given back as it came, whatever the thresholds.
+    ///
+    /// # Errors
+    /// As [`Ballots::read`].
+    pub fn published(&self, thresholds: Thresholds) -> Result<MoralGraph, ValuesError> {
+        let ballots = self.ballots()?;
+        let pair = |from: u32, to: u32| {
+            let [from, to] = [from, to].map(|card| ballots.cards[card as usize].clone());
+            if from < to { (from, to) } else { (to, from) }
+        };
+        let voted: HashSet<(CardId, CardId)> = ballots.rows.iter().map(|row| pair(row.from, row.to)).collect();
+        let touched = |edge: &Edge| {
+            let (from, to) = (edge.from.clone(), edge.to.clone());
+            let merged = self.merged.contains_key(&from) || self.merged.contains_key(&to);
+            merged || voted.contains(&if from < to { (from, to) } else { (to, from) })
+        };
+        let mut edges: Vec<Edge> = self.edges.iter().filter(|edge| !touched(edge)).cloned().collect();
+        let kept: HashSet<(CardId, CardId)> = edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
+        // The reverse of an edge that is as it came was not kept when that was made.
+        let as_it_came = |edge: &Edge| {
+            let (from, to) = (edge.from.clone(), edge.to.clone());
+            kept.contains(&(from.clone(), to.clone())) || kept.contains(&(to, from))
+        };
+        edges.extend(compat::edges(&ballots, thresholds).into_iter().filter(|edge| !as_it_came(edge)));
+        let cards = self.canonical_cards().cloned().collect();
+        Ok(MoralGraph { cards, edges, extra: self.extra.clone() })
+    }
+
+    /// Adds what another deliberation holds. What both hold must be the same in both; the other's votes come after.
+    ///
+    /// # Errors
+    /// [`ValuesError::Contradiction`] naming the first that is not the same, and then nothing is added; what
+    /// [`Deliberation::check`] finds.
+    pub fn add(&mut self, other: Self) -> Result<(), ValuesError> {
+        let mut sum = self.clone();
+        sum.cards = union(&self.cards, other.cards, |card| card.id.clone(), |id| format!("card {id}"))?;
+        sum.stories = union(&self.stories, other.stories, |s| s.id.clone(), |id| format!("story {id:?}"))?;
+        let pair = |edge: &Edge| (edge.from.clone(), edge.to.clone());
+        sum.edges = union(&self.edges, other.edges, pair, |(from, to)| format!("edge {from} to {to}"))?;
+        sum.contexts.extend(other.contexts.into_iter().filter(|context| !self.contexts.contains(context)));
+        for (card, into) in other.merged {
+            let place = format!("merged card {card}");
+            if sum.merged.insert(card, into.clone()).is_some_and(|own| own != into) {
+                return Err(ValuesError::Contradiction { place });
+            }
+        }
+        for (voter, group) in other.groups {
+            let place = format!("group of voter {voter:?}");
+            if sum.groups.insert(voter, group.clone()).is_some_and(|own| own != group) {
+                return Err(ValuesError::Contradiction { place });
+            }
+        }
+        for (name, value) in other.extra {
+            let place = format!("field {name:?}");
+            if sum.extra.insert(name, value.clone()).is_some_and(|own| own != value) {
+                return Err(ValuesError::Contradiction { place });
+            }
+        }
+        // What is in both logs is there once.
+        let own: HashSet<&Vote> = self.votes.iter().collect();
+        sum.votes.extend(other.votes.into_iter().filter(|vote| !own.contains(vote)));
+        sum.check()?;
+        *self = sum;
+        Ok(())
+    }
+}
+
+/// Two lists in one; what has the same key must be the same.
+fn union<T: Clone + PartialEq, K: Eq + std::hash::Hash>(
+    own: &[T],
+    others: Vec<T>,
+    key: impl Fn(&T) -> K,
+    place: impl Fn(&K) -> String,
+) -> Result<Vec<T>, ValuesError> {
+    let mut all = own.to_vec();
+    let mut known: HashMap<K, usize> = own.iter().enumerate().map(|(i, item)| (key(item), i)).collect();
+    for item in others {
+        let id = key(&item);
+        match known.get(&id) {
+            Some(&i) if all[i] == item => {}
+            Some(_) => return Err(ValuesError::Contradiction { place: place(&id) }),
+            None => {
+                known.insert(id, all.len());
+                all.push(item);
+            }
+        }
+    }
+    Ok(all)
+}
+
+impl From<MoralGraph> for Deliberation {
+    fn from(MoralGraph { cards, edges, extra }: MoralGraph) -> Self {
+        Self { cards, edges, extra, ..Self::default() }
+    }
+}

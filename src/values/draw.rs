@@ -1,0 +1,91 @@
+//! Which upgrades a voter is asked about.
+
+use std::collections::{HashMap, HashSet};
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{CardId, Deliberation, ValuesError, compat};
+
+/// A question to a voter: did somebody become wiser by going from one card to the other in this context?
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// The card that is left.
+    pub from: CardId,
+    /// The card that is gone to.
+    pub to: CardId,
+    /// Where.
+    pub context: String,
+    /// The id of a story of it, where there is one.
+    pub story: Option<String>,
+}
+
+/// Draws up to `count` questions for a voter, each from one of three lists: with probability 0.3 those that most found an
+/// upgrade, with 0.3 those that fall most behind another upgrade to the same card, with 0.4 those with the fewest votes
+/// (`moral-graph.md` section 5, as moral-graph-elicitation draws). There are questions from stories, and from imported edges
+/// that no story tells of. Unlike there, nobody is asked twice, nor in one draw about a pair in both directions; and the same
+/// seed draws the same.
+///
+/// # Errors
+/// As [`super::Ballots::read`].
+pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result<Vec<Asked>, ValuesError> {
+    let ballots = held.ballots()?;
+    let counted = compat::count(&ballots);
+    let number: HashMap<&CardId, u32> = ballots.cards.iter().enumerate().map(|(i, id)| (id, i as u32)).collect();
+    let asked = |from: &CardId, to: &CardId, context: &str, story: Option<&str>| Asked {
+        from: held.canonical(from).clone(),
+        to: held.canonical(to).clone(),
+        context: context.to_owned(),
+        story: story.map(str::to_owned),
+    };
+    let told = held.stories.iter().map(|s| asked(&s.from, &s.to, &s.context, Some(&s.id)));
+    let imported =
+        held.edges.iter().flat_map(|e| e.contexts.iter().map(|context| asked(&e.from, &e.to, context, None)));
+    let key = |asked: &Asked| (asked.from.clone(), asked.to.clone(), asked.context.clone());
+    let answered = held.votes.iter().filter(|vote| vote.voter == voter);
+    let mut seen: HashSet<(CardId, CardId, String)> = answered
+        .map(|vote| (held.canonical(&vote.from).clone(), held.canonical(&vote.to).clone(), vote.context.clone()))
+        .collect();
+    let mut rest: Vec<Asked> =
+        told.chain(imported).filter(|asked| asked.from != asked.to && seen.insert(key(asked))).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // Ties are broken by chance.
+    rest.shuffle(&mut rng);
+    let counts = |asked: &Asked| {
+        counted.get(&(number[&asked.from], number[&asked.to])).map(|(counts, _)| *counts).unwrap_or_default()
+    };
+    let mut most: HashMap<&CardId, u32> = HashMap::new();
+    for &(from, to) in counted.keys() {
+        let wiser = counted[&(from, to)].0.wiser;
+        let most = most.entry(&ballots.cards[to as usize]).or_default();
+        *most = wiser.max(*most);
+    }
+    let mut drawn: Vec<Asked> = Vec::new();
+    while drawn.len() < count && !rest.is_empty() {
+        let list = rng.random::<f64>();
+        let urgency = |asked: &Asked| {
+            let counts = counts(asked);
+            if list < 0.3 {
+                f64::from(counts.wiser)
+            } else if list < 0.6 {
+                match most.get(&asked.to).copied().unwrap_or(0) {
+                    0 => 0.0,
+                    most => f64::from(most - counts.wiser) / f64::from(most),
+                }
+            } else {
+                -f64::from(counts.wiser + counts.not_wiser + counts.unsure)
+            }
+        };
+        let mut best = 0;
+        for i in 1..rest.len() {
+            if urgency(&rest[i]) > urgency(&rest[best]) {
+                best = i;
+            }
+        }
+        let next = rest.swap_remove(best);
+        rest.retain(|other| (&other.from, &other.to) != (&next.to, &next.from));
+        drawn.push(next);
+    }
+    Ok(drawn)
+}

@@ -1,0 +1,487 @@
+//! The store of values: what it keeps, and what becomes of it when programs die, disks fill up and files are no stores. And
+//! `probity values` on top of it.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use jsonschema::Validator;
+use probity::Error;
+use probity::store::Store;
+use probity::values::compat::Thresholds;
+use probity::values::{Answer, CardId, Deliberation, Electorate, Graph, MoralGraph, Story, ValuesCard, Vote, draw};
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
+
+fn values(args: &[&str]) -> Output {
+    Command::new(PROGRAM).arg("values").args(args).output().expect("it runs")
+}
+
+fn ok(args: &[&str]) -> String {
+    let output = values(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Exit code and complaint of a command that fails.
+fn refused(args: &[&str]) -> (i32, String) {
+    let output = values(args);
+    assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+}
+
+fn card(id: &str, title: &str) -> ValuesCard {
+    serde_json::from_value(json!({
+        "id": id, "title": title, "description": format!("Living by {title}."), "policies": [format!("MOMENTS of {title}")],
+    }))
+    .unwrap()
+}
+
+fn vote(voter: &str, from: &str, to: &str, answer: Answer) -> Vote {
+    Vote { voter: voter.into(), from: from.into(), to: to.into(), context: "When tired".into(), answer }
+}
+
+/// Three cards, two stories, a group, some votes, one of them changed later, and a merge.
+fn deliberation() -> Deliberation {
+    let story = |id: &str, from: &str, to: &str| Story {
+        id: id.into(),
+        from: from.into(),
+        to: to.into(),
+        context: "When tired".into(),
+        text: "Somebody slept on it.".into(),
+        provenance: None,
+    };
+    let mut held = Deliberation {
+        cards: vec![card("calm", "Calm"), card("7", "Care"), card("rest", "Rest"), card("sleep", "Sleep")],
+        contexts: vec!["When alone".into(), "When tired".into()],
+        stories: vec![story("a", "calm", "7"), story("b", "7", "rest")],
+        ..Deliberation::default()
+    };
+    held.merged.insert("sleep".into(), "rest".into());
+    held.groups.insert("voter 1".into(), "north".into());
+    for i in 0..8 {
+        held.votes.push(vote(&format!("voter {i}"), "calm", "7", Answer::Upgrade));
+        held.votes.push(vote(&format!("voter {i}"), "7", "sleep", Answer::NoUpgrade));
+    }
+    held.votes.push(vote("voter 1", "calm", "7", Answer::NotSure));
+    held
+}
+
+fn filled(folder: &Path) -> String {
+    let path = folder.join("values.db");
+    Store::open_or_create(&path)
+        .unwrap()
+        .change(|held| {
+            *held = deliberation();
+            Ok(())
+        })
+        .unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+fn schema() -> Validator {
+    let text = fs::read_to_string(common::root().join("docs/schema/deliberation.json")).unwrap();
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    jsonschema::draft202012::meta::validate(&schema).unwrap_or_else(|e| panic!("{e}"));
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[test]
+fn a_store_keeps_what_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let mut store = Store::open(Path::new(&path)).unwrap();
+    assert_eq!(store.read().unwrap(), deliberation());
+    // What is derived is built anew where it is gone.
+    store.rebuild().unwrap();
+    store.put_transcript("talk", "I slept on it").unwrap();
+    assert_eq!(store.transcript("talk").unwrap().as_deref(), Some("I slept on it"));
+    store.vote(&vote("ann", "calm", "rest", Answer::Upgrade)).unwrap();
+    let again = Store::open(Path::new(&path)).unwrap().read().unwrap();
+    assert_eq!(again.votes.last().unwrap().voter, "ann");
+    assert_eq!(again.votes.len(), deliberation().votes.len() + 1);
+    let gone = store.vote(&vote("ann", "calm", "nowhere", Answer::Upgrade)).unwrap_err();
+    assert_eq!(gone.to_string(), "vote: card nowhere does not exist");
+    let itself = store.vote(&vote("ann", "calm", "calm", Answer::Upgrade)).unwrap_err();
+    assert_eq!(itself.to_string(), "vote: card calm is on both sides, expected two cards");
+    // A change that fails leaves nothing.
+    let before = store.read().unwrap();
+    let failed = store.change(|held| {
+        held.cards.push(card("new", "New"));
+        held.votes.push(vote("ann", "new", "gone", Answer::Upgrade));
+        Ok(())
+    });
+    assert!(matches!(failed, Err(Error::Values(_))), "{failed:?}");
+    assert_eq!(store.read().unwrap(), before);
+}
+
+/// The log's votes can neither be changed nor deleted, and the derived table follows it.
+#[test]
+fn votes_are_only_ever_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let db = rusqlite::Connection::open(&path).unwrap();
+    for change in ["DELETE FROM votes", "UPDATE votes SET answer = 1"] {
+        assert!(db.execute(change, []).unwrap_err().to_string().contains("votes are only ever added"));
+    }
+    let answers = || db.query_row("SELECT count(*), max(vote) FROM answers", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let full: (i64, i64) = answers().unwrap();
+    assert_eq!(full, (16, 17), "the changed answer counts once");
+    db.execute("DELETE FROM answers WHERE vote > 3", []).unwrap();
+    Store::open(Path::new(&path)).unwrap();
+    assert_eq!(answers().unwrap(), full);
+}
+
+#[test]
+fn the_document_is_what_the_schema_says() {
+    let schema = schema();
+    let text = deliberation().to_json();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let problems: Vec<String> = schema.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert_eq!(Deliberation::from_json(&text).unwrap(), deliberation());
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let bad: [(Change<'_>, &str); 9] = [
+        (&|d| d["version"] = json!(2), "moral graph: version 2, this program reads version 1"),
+        (&|d| d["cards"][0]["color"] = json!("red"), "moral graph: unknown field `color`"),
+        (&|d| d["cards"][0]["title"] = json!(""), "card calm: title: blank, expected some text"),
+        (&|d| d["votes"][0]["answer"] = json!("maybe"), "moral graph: unknown variant `maybe`"),
+        (&|d| d["votes"][0]["to"] = json!(8), "vote 1: card 8 does not exist"),
+        (&|d| d["stories"][0]["from"] = json!(7), "story \"a\": card 7 is on both sides, expected two cards"),
+        (&|d| d["stories"][1]["id"] = json!("a"), "story a: there are two of this id, expected one"),
+        (
+            &|d| d["merged"][0]["into"] = json!("sleep"),
+            "merged card sleep: it goes into sleep, expected another card that is merged into none",
+        ),
+        (&|d| d["contexts"] = json!(["x", "x"]), "context x: there are two of this id, expected one"),
+    ];
+    for (change, message) in bad {
+        let mut document = document.clone();
+        change(&mut document);
+        let refused = Deliberation::from_json(&document.to_string()).unwrap_err().to_string();
+        assert!(refused.starts_with(message), "{refused} is not {message}");
+    }
+}
+
+#[test]
+fn a_merged_card_counts_for_another_and_can_be_taken_apart() {
+    let mut held = deliberation();
+    let ballots = held.ballots().unwrap();
+    assert_eq!(ballots.cards, ["calm", "7", "rest"].map(CardId::from));
+    assert!(ballots.rows.iter().any(|row| (row.from, row.to) == (1, 2)), "votes for sleep count for rest");
+    held.merged.clear();
+    assert!(held.ballots().unwrap().rows.iter().all(|row| row.to != 2));
+    // Both cards of a vote the same by now: it says nothing.
+    held.merged.insert("7".into(), "calm".into());
+    assert!(held.ballots().unwrap().rows.iter().all(|row| row.from != row.to));
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    ok(&["card", "7", "--merge-into", "sleep", "--store", &path]);
+    let merged = Store::open(Path::new(&path)).unwrap().read().unwrap().merged;
+    assert_eq!(merged[&CardId::from("7")], CardId::from("rest"), "into what that is merged into");
+    ok(&["card", "7", "--split", "--store", &path]);
+    ok(&["card", "sleep", "--split", "--store", &path]);
+    assert!(Store::open(Path::new(&path)).unwrap().read().unwrap().merged.is_empty());
+}
+
+/// What the study publishes goes through a store and comes back as it was; votes given since are added up with it.
+#[test]
+fn a_published_graph_goes_through_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("values.db").to_string_lossy().into_owned();
+    let graph = json!({
+        "values": [
+            { "id": 1, "title": "Calm", "description": "Staying.", "policies": ["BREATHS"], "pageRank": 0.25 },
+            { "id": 2, "title": "Care", "description": "Being there.", "policies": ["PEOPLE"] },
+        ],
+        "edges": [{
+            "sourceValueId": 1, "wiserValueId": 2, "contexts": ["When tired"],
+            "counts": { "markedWiser": 8, "markedNotWiser": 1, "markedLessWise": 0, "markedUnsure": 0, "impressions": 9 },
+            "summary": { "wiserLikelihood": 0.8888888888888888, "entropy": 1.2516291673878228, "demographics": { "north": 3 } },
+        }],
+        "seed_questions": ["How should I answer?"],
+    });
+    let file = folder.path().join("graph.json");
+    fs::write(&file, graph.to_string()).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    ok(&["import", &file, "--store", &store]);
+    assert!(ok(&["import", &file, "--store", &store]).starts_with("added 0 cards"), "the same again adds nothing");
+    let exported =
+        || serde_json::from_str::<Value>(&ok(&["export", "--store", &store, "--format", "published"])).unwrap();
+    assert_eq!(exported(), graph);
+    for method in ["compat", "robust"] {
+        let ranked: Value =
+            serde_json::from_str(&ok(&["rank", "--store", &store, "--method", method, "--json"])).unwrap();
+        let titles: Vec<&str> =
+            ranked["ranking"].as_array().unwrap().iter().map(|c| c["title"].as_str().unwrap()).collect();
+        assert_eq!(titles, ["Care", "Calm"], "{method}");
+        assert!(ranked["ranking"][0]["id"] == 2 && ranked["ranking"][0]["score"].is_f64());
+    }
+    let here = ok(&["rank", "--store", &store, "--method", "compat", "--context", "When tired", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&here).unwrap()["ranking"][0]["title"], "Care");
+    let (code, nowhere) = refused(&["rank", "--store", &store, "--context", "When lost"]);
+    assert_eq!(
+        (code, nowhere.trim()),
+        (2, "probity: context \"When lost\": nobody voted in it, expected one of the graph's contexts")
+    );
+    // Eleven people answer since.
+    for i in 0..11 {
+        let voter = format!("voter {i}");
+        ok(&[
+            "vote",
+            "--store",
+            &store,
+            "--voter",
+            &voter,
+            "--from",
+            "1",
+            "--to",
+            "2",
+            "--context",
+            "When tired",
+            "--answer",
+            "yes",
+        ]);
+    }
+    let counts = exported()["edges"][0]["counts"].clone();
+    assert_eq!((counts["markedWiser"].clone(), counts["impressions"].clone()), (json!(19), json!(20)));
+    // Another graph that says otherwise of a card is refused, and nothing of it is added.
+    let mut other = graph.clone();
+    other["values"][0]["title"] = json!("Something else");
+    other["values"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "id": 3, "title": "New", "description": "New.", "policies": ["NEW"] }));
+    fs::write(&file, other.to_string()).unwrap();
+    let (code, contradiction) = refused(&["import", &file, "--store", &store]);
+    assert_eq!(code, 2);
+    assert!(contradiction.contains("card 1: another one of this id is there already"), "{contradiction}");
+    assert_eq!(Store::open(Path::new(&store)).unwrap().read().unwrap().cards.len(), 2);
+    for name in ["moral-graph-all-participants.json", "moral-graph-prolific-run.json"] {
+        let path = common::root().join("../shared/data/moral-graph").join(name);
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let held = Deliberation::from_json(&text).unwrap();
+        assert_eq!(held.published(Thresholds::default()).unwrap(), MoralGraph::from_json(&text).unwrap());
+        let store = folder.path().join(format!("{name}.db"));
+        ok(&["import", &path.to_string_lossy(), "--store", &store.to_string_lossy()]);
+        let back = ok(&["export", "--store", &store.to_string_lossy(), "--format", "published"]);
+        assert_eq!(serde_json::from_str::<Value>(&back).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
+    }
+}
+
+#[test]
+fn a_voter_is_asked_what_they_have_not_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path());
+    let answers = folder.path().join("answers");
+    fs::write(&answers, "yes\nskip\n").unwrap();
+    let ask = |voter: &str| ok(&["vote", "--store", &store, "--voter", voter, "--answers", &answers.to_string_lossy()]);
+    let first = ask("ann");
+    assert!(
+        first.contains("1 of 2") && first.contains("Somebody slept on it.") && first.ends_with("1 votes recorded\n"),
+        "{first}"
+    );
+    let second = ask("ann");
+    assert!(second.contains("1 of 1"), "{second}");
+    assert!(ask("ann").contains("nothing to vote on"));
+    fs::write(&answers, "perhaps\n").unwrap();
+    let (code, complaint) =
+        refused(&["vote", "--store", &store, "--voter", "bob", "--answers", &answers.to_string_lossy()]);
+    assert_eq!((code, complaint.trim()), (2, "probity: answer 1: \"perhaps\", expected yes, no, unsure, skip or quit"));
+    let held = Store::open(Path::new(&store)).unwrap().read().unwrap();
+    assert_eq!(draw(&held, "eve", 5, 3).unwrap(), draw(&held, "eve", 5, 3).unwrap());
+}
+
+#[test]
+fn what_a_card_is_worth_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path());
+    let told = ok(&["explain", "calm", "--store", &store]);
+    assert!(told.contains("Found wiser than it:\n  Care (7): 7 wiser, 0 not, 1 unsure"), "{told}");
+    let told: Value = serde_json::from_str(&ok(&["explain", "calm", "--store", &store, "--json"])).unwrap();
+    assert_eq!(told["standings"][1]["context"], "When tired");
+    let (code, complaint) = refused(&["explain", "9", "--store", &store]);
+    assert_eq!((code, complaint.trim()), (2, "probity: graph: card 9 does not exist"));
+    let graph: Value = serde_json::from_str(&ok(&["graph", "--store", &store, "--json"])).unwrap();
+    assert_eq!(graph["upgrades"].as_array().unwrap().len(), 2);
+    assert!(ok(&["graph", "--store", &store]).contains("2 pairs"));
+    let stability: Value =
+        serde_json::from_str(&ok(&["rank", "--store", &store, "--stability", "20", "--json"])).unwrap();
+    assert_eq!(stability["stability"][0]["method"], "robust");
+}
+
+/// Every vote that was said to be recorded is there after the program was killed, and the store is sound.
+#[test]
+fn a_kill_loses_no_vote() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    for round in 0..3 {
+        let before = Store::open(Path::new(&path)).unwrap().read().unwrap().votes.len();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "votes_forever", "--ignored", "--nocapture"])
+            .env("PROBITY_TEST_STORE", &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = 0;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            said += usize::from(line.unwrap().ends_with("recorded"));
+            if said == 20 + 7 * round {
+                child.kill().unwrap();
+                break;
+            }
+        }
+        child.wait().unwrap();
+        let after = Store::open(Path::new(&path)).unwrap().read().unwrap().votes.len();
+        assert!(after >= before + said && said > 0, "{before} votes, {said} said, {after} after");
+    }
+}
+
+/// No test of its own: what the test above kills.
+#[test]
+#[ignore = "votes until it is killed"]
+fn votes_forever() {
+    let mut store = Store::open(Path::new(&std::env::var_os("PROBITY_TEST_STORE").unwrap())).unwrap();
+    for i in 0.. {
+        store.vote(&vote(&format!("voter {i}"), "calm", "7", Answer::Upgrade)).unwrap();
+        println!("recorded");
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+#[test]
+fn two_programs_vote_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let before = deliberation().votes.len();
+    std::thread::scope(|scope| {
+        for name in ["ann", "bob"] {
+            let path = &path;
+            scope.spawn(move || {
+                for i in 0..10 {
+                    let voter = format!("{name} {i}");
+                    ok(&[
+                        "vote",
+                        "--store",
+                        path,
+                        "--voter",
+                        &voter,
+                        "--from",
+                        "calm",
+                        "--to",
+                        "7",
+                        "--context",
+                        "x",
+                        "--answer",
+                        "no",
+                    ]);
+                }
+            });
+        }
+    });
+    assert_eq!(Store::open(Path::new(&path)).unwrap().read().unwrap().votes.len(), before + 20);
+}
+
+/// A conversation that was forgotten is in no byte of the store's files.
+#[test]
+fn what_is_forgotten_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let mut store = Store::open(Path::new(&path)).unwrap();
+    let secret = "the secret of the lighthouse keeper";
+    store.put_transcript("talk", &secret.repeat(500)).unwrap();
+    store.put_transcript("other", "harmless").unwrap();
+    let traces = || {
+        fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+            .filter(|bytes| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()))
+            .count()
+    };
+    assert!(traces() > 0);
+    assert!(store.forget("talk").unwrap());
+    assert_eq!(traces(), 0);
+    assert!(!store.forget("talk").unwrap());
+    assert_eq!(store.transcripts().unwrap(), ["other"]);
+}
+
+#[test]
+fn files_that_are_no_stores_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let problem = |path: &Path| Store::open(path).unwrap_err().to_string();
+    assert!(matches!(Store::open(&path("missing")), Err(Error::Io { .. })));
+    fs::write(path("text"), "no database at all, whatever its length may be, and some more").unwrap();
+    assert!(problem(&path("text")).ends_with("is no store, expected a file that `probity values` made"));
+    let other = rusqlite::Connection::open(path("other")).unwrap();
+    other.execute_batch("CREATE TABLE t (x)").unwrap();
+    assert!(problem(&path("other")).ends_with("is another program's database, expected a store of `probity values`"));
+    let newer = filled(folder.path());
+    rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    assert!(problem(Path::new(&newer)).ends_with("of version 9, this program knows versions up to 1"));
+    // Damaged in the middle.
+    let damaged = tempfile::tempdir().unwrap();
+    let file = filled(damaged.path());
+    let mut bytes = fs::read(&file).unwrap();
+    let length = bytes.len();
+    bytes[4096..length - 4096].iter_mut().step_by(3).for_each(|b| *b ^= 0x5a);
+    fs::write(&file, &bytes).unwrap();
+    assert!(problem(Path::new(&file)).contains("is damaged"), "{}", problem(Path::new(&file)));
+    fs::write(&file, &bytes[..length / 2]).unwrap();
+    assert!(Store::open(Path::new(&file)).is_err());
+}
+
+#[test]
+fn a_locked_store_is_waited_for_and_then_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut store = Store::open(Path::new(&path)).unwrap();
+    let refused = store.vote(&vote("ann", "calm", "7", Answer::Upgrade)).unwrap_err().to_string();
+    assert!(refused.ends_with("locked by another program for 5 s, try again"), "{refused}");
+    other.execute_batch("ROLLBACK").unwrap();
+    store.vote(&vote("ann", "calm", "7", Answer::Upgrade)).unwrap();
+}
+
+/// A million votes fill a store and are ranked from it.
+#[test]
+#[ignore = "takes half a minute"]
+fn a_million_votes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("values.db");
+    let ballots = Electorate { voters: 200_000, cards: 10_000, ..Electorate::default() }.vote().ballots;
+    let start = std::time::Instant::now();
+    Store::open_or_create(&path)
+        .unwrap()
+        .change(|held| {
+            held.cards = ballots.cards.iter().map(|id| card(id.as_str(), id.as_str())).collect();
+            held.votes = ballots
+                .rows
+                .iter()
+                .map(|row| Vote {
+                    voter: ballots.voters[row.voter as usize].clone(),
+                    from: ballots.cards[row.from as usize].clone(),
+                    to: ballots.cards[row.to as usize].clone(),
+                    context: ballots.contexts[row.context as usize].clone(),
+                    answer: row.answer,
+                })
+                .collect();
+            Ok(())
+        })
+        .unwrap();
+    eprintln!("filled in {:.1?}, {} MiB", start.elapsed(), fs::metadata(&path).unwrap().len() >> 20);
+    let start = std::time::Instant::now();
+    let store = Store::open(&path).unwrap();
+    eprintln!("opened in {:.1?}", start.elapsed());
+    let held = store.read().unwrap();
+    eprintln!("read in {:.1?}", start.elapsed());
+    let graph = Graph::new(held, &Default::default()).unwrap();
+    eprintln!("fitted in {:.1?}: {} ranked", start.elapsed(), graph.wisest(None).len());
+}
