@@ -18,7 +18,7 @@ test: setup lib-native  ## Everything: formatting, lints, docs, tests, C and C++
 	cargo fmt --check
 	$(NATIVE) cargo clippy --quiet --release --all-targets -- -D warnings
 	$(NATIVE) RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps
-	$(NATIVE) cargo test --release
+	$(NATIVE) ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$$(scripts/runtime.sh)}" cargo test --release
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 		else echo "cargo-deny is not installed: licences and sources are not checked"; fi
 

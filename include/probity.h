@@ -223,6 +223,9 @@ typedef bool (*probity_progress_t)(void *user_data, float share);
 // A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
 #define PROBITY_STATUS_STORE 71
 
+// No ONNX Runtime, or a graph or tokenizer that it cannot use.
+#define PROBITY_STATUS_EMBEDDER 72
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus

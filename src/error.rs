@@ -152,6 +152,12 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// No ONNX Runtime, or a graph or tokenizer that it cannot use.
+    #[error("{problem}")]
+    Embedder {
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A document (scenario, options, config) that does not parse.
     #[error("{what}: {problem}")]
     Document {
@@ -214,6 +220,7 @@ impl Error {
                 | Self::Busy { .. }
                 | Self::Training { .. }
                 | Self::Store { .. }
+                | Self::Embedder { .. }
         )
     }
 

@@ -13,6 +13,7 @@
 //! | 4 | `eval` (feature `train`) | what policies do, measured through the runtime |
 //! | 3 | [`agent`] | prompt, policy, decision, record, snapshot |
 //! | 2 | [`engine`] | GGUF validation, llama.cpp, trie scoring, chat templates |
+//! | 2 | `embed` (feature `embed`) | texts as vectors, by ONNX Runtime |
 //! | 2 | [`store`] | cards, stories, votes and conversations in one SQLite file |
 //! | 1 | [`moral`] | rewards, regrets, accounts: pure |
 //! | 1 | [`values`] | values cards, votes, moral graphs and their rankings: pure |
@@ -20,6 +21,8 @@
 #![warn(missing_docs)]
 
 pub mod agent;
+#[cfg(feature = "embed")]
+pub mod embed;
 pub mod engine;
 mod error;
 #[cfg(feature = "train")]

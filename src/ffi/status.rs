@@ -120,6 +120,8 @@ pub const PROBITY_STATUS_UNTRAINABLE: probity_status_t = 69;
 pub const PROBITY_STATUS_VALUES: probity_status_t = 70;
 /// A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
 pub const PROBITY_STATUS_STORE: probity_status_t = 71;
+/// No ONNX Runtime, or a graph or tokenizer that it cannot use.
+pub const PROBITY_STATUS_EMBEDDER: probity_status_t = 72;
 
 /// The number of an error.
 pub(super) fn code_of(error: &Error) -> probity_status_t {
@@ -147,6 +149,7 @@ pub(super) fn code_of(error: &Error) -> probity_status_t {
         Error::Reward(_) => PROBITY_STATUS_REWARD,
         Error::Values(_) => PROBITY_STATUS_VALUES,
         Error::Store { .. } => PROBITY_STATUS_STORE,
+        Error::Embedder { .. } => PROBITY_STATUS_EMBEDDER,
         Error::Document { .. } => PROBITY_STATUS_DOCUMENT,
         Error::Option { .. } => PROBITY_STATUS_OPTION,
         Error::Snapshot { .. } => PROBITY_STATUS_SNAPSHOT,
