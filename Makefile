@@ -7,7 +7,8 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Whoever names a processor in RUSTFLAGS keeps it.
 NATIVE := RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
 PREFIX ?= /usr/local
-LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib
+# What the library itself computes is small beside what llama.cpp computes: small, too, in bytes.
+LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib -- -C opt-level=s -C codegen-units=1
 
 .PHONY: demo test bench bench-training bench-values lib lib-native install header models setup clean
 

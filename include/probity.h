@@ -67,6 +67,12 @@ typedef struct probity_game_t {
   uint64_t id;
 } probity_game_t;
 
+// A moral graph. Shareable between threads.
+typedef struct probity_graph_t {
+  // Opaque.
+  uint64_t id;
+} probity_graph_t;
+
 // Importance of a log line: 0 debug, 1 information, 2 warning, 3 error.
 typedef uint32_t probity_log_level_t;
 
@@ -425,6 +431,63 @@ probity_status_t probity_game_account(struct probity_game_t game,
 // # Safety
 // `error` is NULL or valid.
 probity_status_t probity_game_free(struct probity_game_t game, struct probity_error_t *error);
+
+// Opens a store of values, one file, as `probity values` makes it; `probity_graph_vote` adds to it. Other programs may use it
+// at the same time. Free the graph with `probity_graph_free`.
+//
+// # Safety
+// Pointers are NULL or valid as their types say.
+probity_status_t probity_graph_open(const char *path,
+                                    struct probity_graph_t *graph,
+                                    struct probity_error_t *error);
+
+// Reads a graph from JSON: a deliberation (`docs/schema/deliberation.json`) or a published graph. It lives in memory only
+// and takes no votes.
+//
+// # Safety
+// Pointers are NULL or valid as their types say.
+probity_status_t probity_graph_parse(const char *json,
+                                     struct probity_graph_t *graph,
+                                     struct probity_error_t *error);
+
+// Ranks the values, the wisest first, as JSON: `{"method", "context", "ranked", "ranking": [{"id", "title", "score", ...}]}`.
+// `method` is "robust" (where NULL) or "compat"; `context` is one that somebody voted in, NULL for all of them. Free the JSON
+// with `probity_string_free`.
+//
+// # Safety
+// Pointers are NULL or valid as their types say.
+probity_status_t probity_graph_rank(struct probity_graph_t graph,
+                                    const char *method,
+                                    const char *context,
+                                    char **json,
+                                    struct probity_error_t *error);
+
+// Explains where a card stands, as JSON: the card, its places everywhere and in each context, its votes to and from other
+// cards, and `path`, the ids on the way up from it to the wisest card that upheld upgrades lead to. `context` limits the votes
+// and the path; NULL for all of them. Free the JSON with `probity_string_free`.
+//
+// # Safety
+// Pointers are NULL or valid as their types say.
+probity_status_t probity_graph_explain(struct probity_graph_t graph,
+                                       const char *card,
+                                       const char *context,
+                                       char **json,
+                                       struct probity_error_t *error);
+
+// Adds a vote to the graph's store, `{"voter", "from", "to", "context", "answer"}` with an answer of "upgrade", "no_upgrade" or
+// "not_sure". It is on the disk when this returns, and what is asked after that counts it.
+//
+// # Safety
+// Pointers are NULL or valid as their types say.
+probity_status_t probity_graph_vote(struct probity_graph_t graph,
+                                    const char *vote,
+                                    struct probity_error_t *error);
+
+// Frees a graph. Calls under way end as if it lived.
+//
+// # Safety
+// Pointers are NULL or valid as their types say.
+probity_status_t probity_graph_free(struct probity_graph_t graph, struct probity_error_t *error);
 
 // Sends log lines of at least `minimum` importance to `callback`; NULL drops them, as at the start. Process-wide.
 //

@@ -118,6 +118,39 @@ class Adapter : public detail::Owned<probity_adapter_t, probity_adapter_free> {
     }
 };
 
+/* A moral graph: a store of values, or one read from JSON. Shareable between threads. */
+class Graph : public detail::Owned<probity_graph_t, probity_graph_free> {
+  public:
+    explicit Graph(const std::string &path) {
+        detail::check([&](auto *e) { return probity_graph_open(path.c_str(), &handle_, e); });
+    }
+
+    static Graph parse(const std::string &json) {
+        Graph graph;
+        detail::check([&](auto *e) { return probity_graph_parse(json.c_str(), &graph.handle_, e); });
+        return graph;
+    }
+
+    std::string rank(const char *method = nullptr, const char *context = nullptr) const {
+        char *json = nullptr;
+        detail::check([&](auto *e) { return probity_graph_rank(handle_, method, context, &json, e); });
+        return detail::take(json);
+    }
+
+    std::string explain(const std::string &card, const char *context = nullptr) const {
+        char *json = nullptr;
+        detail::check([&](auto *e) { return probity_graph_explain(handle_, card.c_str(), context, &json, e); });
+        return detail::take(json);
+    }
+
+    void vote(const std::string &json) {
+        detail::check([&](auto *e) { return probity_graph_vote(handle_, json.c_str(), e); });
+    }
+
+  private:
+    Graph() = default;
+};
+
 /* A game on paper. */
 class Game : public detail::Owned<probity_game_t, probity_game_free> {
   public:

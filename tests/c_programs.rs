@@ -7,7 +7,10 @@ use std::process::Command;
 use common::c::{compile, library, run};
 use common::{root, shipped, tiny_config, write_random};
 use probity::engine::gguf::GgmlType;
+use probity::store::Store;
 use probity::train::pretrain::PretrainConfig;
+use probity::values::Deliberation;
+use serde_json::Value;
 
 const SANITIZE: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"];
 
@@ -26,6 +29,32 @@ fn the_c_example() {
     assert!(text.contains("deontological"), "{text}");
     let again = run(&program, &[&shipped("default"), &shipped("deontological")]);
     assert_eq!(text, String::from_utf8(again.stdout).unwrap(), "same seed, same bytes");
+}
+
+#[test]
+fn the_c_example_of_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("values");
+    compile("examples/c/values.c", &program, "cc", &sanitized("-std=c99"));
+    let store = folder.path().join("values.db");
+    let held = Deliberation::from_json(
+        r#"{"version": 1, "cards": [
+            {"id": "calm", "title": "Calm", "description": "Staying.", "policies": ["BREATHS that slow down"]},
+            {"id": 7, "title": "Care", "description": "Being there.", "policies": ["PEOPLE who are left alone"]}],
+            "imported_edges": [{"from": "calm", "to": 7, "contexts": ["When tired"],
+                "counts": {"wiser": 8, "not_wiser": 1, "less_wise": 0, "unsure": 0, "impressions": 9}}]}"#,
+    )
+    .unwrap();
+    Store::open_or_create(&store).unwrap().change(|store| Ok(store.add(held)?)).unwrap();
+    let output = run(&program, &[&store]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line.split_once(": ").unwrap().1).unwrap()).collect();
+    assert_eq!(lines[0]["ranking"][0]["id"], 7, "{text}");
+    assert_eq!(lines[0]["ranking"][0]["voters"], 9);
+    assert_eq!(lines[1]["ranking"][0]["voters"], 10, "the vote counts: {text}");
+    assert_eq!(lines[2]["path"], serde_json::json!(["calm", 7]));
+    assert_eq!(Store::open(&store).unwrap().read().unwrap().votes.len(), 1);
 }
 
 #[test]

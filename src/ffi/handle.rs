@@ -11,6 +11,7 @@ use super::adapter::ADAPTERS;
 use super::agent::AGENTS;
 use super::boundary::{Failure, Outcome};
 use super::game::GAMES;
+use super::graph::GRAPHS;
 use super::model::MODELS;
 use super::status::{
     PROBITY_STATUS_DOUBLE_FREE, PROBITY_STATUS_FOREIGN_HANDLE, PROBITY_STATUS_INVALID_HANDLE, PROBITY_STATUS_LIMIT,
@@ -100,6 +101,7 @@ fn kind_of(handle: u64) -> Option<&'static str> {
         (ADAPTERS.knows(handle), "adapter"),
         (GAMES.knows(handle), "game"),
         (AGENTS.knows(handle), "agent"),
+        (GRAPHS.knows(handle), "graph"),
     ]
     .into_iter()
     .find_map(|(known, kind)| known.then_some(kind))

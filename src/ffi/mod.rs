@@ -9,6 +9,7 @@ pub mod adapter;
 pub mod agent;
 mod boundary;
 pub mod game;
+pub mod graph;
 mod handle;
 pub mod log;
 pub mod model;

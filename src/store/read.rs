@@ -39,6 +39,14 @@ impl Store {
         Ok(read)
     }
 
+    /// Changes whenever another program changes the store; not by this one's own changes.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn version(&self) -> Result<i64> {
+        self.db.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(|e| self.error(e))
+    }
+
     /// Rows of a query.
     pub(super) fn rows<T>(&self, query: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
         let rows = || -> rusqlite::Result<Vec<T>> { self.db.prepare(query)?.query_map([], read)?.collect() };

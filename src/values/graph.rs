@@ -22,6 +22,19 @@ pub struct Graph {
     upgrades: Vec<OnceLock<Vec<Upgrade>>>,
 }
 
+/// A ranking: the document that `probity values rank --json` prints and the C boundary gives.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranking {
+    /// Which one: `robust` or `compat`.
+    pub method: &'static str,
+    /// Where; none for everywhere.
+    pub context: Option<String>,
+    /// How many cards are ranked.
+    pub ranked: usize,
+    /// The cards, the wisest first.
+    pub ranking: Vec<Ranked>,
+}
+
 /// A card in a ranking.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranked {
@@ -164,21 +177,23 @@ impl Graph {
 
     /// All cards that are ranked, the wisest first.
     #[must_use]
-    pub fn ranking(&self, method: &Method, context: Option<u32>) -> Vec<Ranked> {
-        match method {
+    pub fn ranking(&self, method: &Method, context: Option<u32>) -> Ranking {
+        let ranking: Vec<Ranked> = match method {
             Method::Robust(settings) if *settings == self.settings => {
-                let ranked = self.fit.rank(context);
                 let contested = self.contested(context);
-                ranked.iter().map(|standing| self.ranked(standing, contested[standing.card as usize])).collect()
+                let ranked = self.fit.rank(context);
+                ranked
+                    .iter()
+                    .map(|s| self.ranked(s.card, s.score, Some(trust(s, contested[s.card as usize]))))
+                    .collect()
             }
             other => {
-                let ranked = |(card, score): (u32, f64)| {
-                    let ValuesCard { id, title, .. } = self.card(card);
-                    Ranked { id: id.clone(), title: title.clone(), score, standing: None }
-                };
-                other.rank(&self.ballots, context).into_iter().map(ranked).collect()
+                let ranked = other.rank(&self.ballots, context);
+                ranked.into_iter().map(|(card, score)| self.ranked(card, score, None)).collect()
             }
-        }
+        };
+        let context = context.map(|context| self.ballots.contexts[context as usize].clone());
+        Ranking { method: method.name(), context, ranked: ranking.len(), ranking }
     }
 
     /// The cards that a reward may count on in a context, or anywhere: ranked by the lower bounds of their scores, without
@@ -299,10 +314,9 @@ impl Graph {
         contested
     }
 
-    fn ranked(&self, standing: &Standing, contested: bool) -> Ranked {
-        let ValuesCard { id, title, .. } = self.card(standing.card);
-        let standing_of = Some(trust(standing, contested));
-        Ranked { id: id.clone(), title: title.clone(), score: standing.score, standing: standing_of }
+    fn ranked(&self, card: u32, score: f64, standing: Option<Trust>) -> Ranked {
+        let ValuesCard { id, title, .. } = self.card(card);
+        Ranked { id: id.clone(), title: title.clone(), score, standing }
     }
 }
 

@@ -31,7 +31,7 @@ pub use draw::{Asked, draw};
 pub use edge::{Counts, Edge};
 pub use electorate::{Electorate, Simulated};
 pub use error::ValuesError;
-pub use graph::{Account, Explanation, Graph, Placed, Ranked, Trust};
+pub use graph::{Account, Explanation, Graph, Placed, Ranked, Ranking, Trust};
 pub use published::MoralGraph;
 pub use stability::{Attack, Bootstrap, Method, attack, bootstrap};
 pub use story::{Provenance, Story};

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::compat::{self, Thresholds};
 use super::robust::{Fit, Settings};
-use super::{Answer, Ballot, Ballots, Counts};
+use super::{Answer, Ballot, Ballots, Counts, ValuesError};
 
 /// A way to rank.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,29 @@ pub enum Method {
 }
 
 impl Method {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Compat(_) => "compat",
+            Self::Robust(_) => "robust",
+        }
+    }
+
+    /// The method of a name, as it is by default.
+    ///
+    /// # Errors
+    /// [`ValuesError::Setting`] for any other name.
+    pub fn named(name: &str) -> Result<Self, ValuesError> {
+        match name {
+            "compat" => Ok(Self::Compat(Thresholds::default())),
+            "robust" => Ok(Self::Robust(Settings::default())),
+            other => {
+                Err(ValuesError::Setting { name: "method", given: other.into(), expected: "robust or compat".into() })
+            }
+        }
+    }
+
     /// The cards with their scores, the wisest first, everywhere or in one context.
     #[must_use]
     pub fn rank(&self, ballots: &Ballots, context: Option<u32>) -> Vec<(u32, f64)> {

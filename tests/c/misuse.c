@@ -137,12 +137,42 @@ static void games(void) {
     }
 }
 
+static void graphs(void) {
+    const char *json = "{\"version\": 1, \"cards\": ["
+                       "{\"id\": 1, \"title\": \"Calm\", \"description\": \"x\", \"policies\": [\"y\"]},"
+                       "{\"id\": 2, \"title\": \"Care\", \"description\": \"x\", \"policies\": [\"y\"]}]}";
+    const char *vote = "{\"voter\": \"a\", \"from\": 1, \"to\": 2, \"context\": \"x\", \"answer\": \"upgrade\"}";
+    probity_graph_t graph;
+    probity_game_t game;
+    char *text;
+    EXPECT(PROBITY_STATUS_IO, probity_graph_open("/nowhere/values.db", &graph, &error));
+    EXPECT(PROBITY_STATUS_STORE, probity_graph_open("/proc/self/exe", &graph, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_parse(json, NULL, &error));
+    EXPECT(PROBITY_STATUS_INVALID_UTF8, probity_graph_parse("\xff", &graph, &error));
+    EXPECT(PROBITY_STATUS_VALUES, probity_graph_parse("{", &graph, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_graph_parse(json, &graph, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_graph_rank(graph, NULL, NULL, &text, &error));
+    probity_string_free(text);
+    EXPECT(PROBITY_STATUS_VALUES, probity_graph_rank(graph, "best", NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_VALUES, probity_graph_rank(graph, "compat", "nowhere", &text, &error));
+    EXPECT(PROBITY_STATUS_VALUES, probity_graph_explain(graph, "3", NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_explain(graph, NULL, NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_DOCUMENT, probity_graph_vote(graph, "[]", &error));
+    EXPECT(PROBITY_STATUS_STORE, probity_graph_vote(graph, vote, &error));
+    game.id = graph.id;
+    EXPECT(PROBITY_STATUS_WRONG_TYPE, probity_game_free(game, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_graph_free(graph, &error));
+    EXPECT(PROBITY_STATUS_DOUBLE_FREE, probity_graph_free(graph, &error));
+    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_graph_rank(graph, NULL, NULL, &text, &error));
+}
+
 int main(int argc, char **argv) {
     if (argc != 6) return 2;
     int lines = 0;
     EXPECT(PROBITY_STATUS_OK, probity_log_set(count_lines, &lines, 0, &error));
     if (probity_abi_version() != PROBITY_ABI_VERSION || probity_version()[0] == '\0') failures++;
     games();
+    graphs();
 
     probity_model_t model, none = {0}, made_up = {0x123456789abcdefULL};
     int calls = 0;

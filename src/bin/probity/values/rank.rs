@@ -53,25 +53,17 @@ impl Name {
             Self::Compat => Method::Compat(Thresholds::default()),
         }
     }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Robust => "robust",
-            Self::Compat => "compat",
-        }
-    }
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let graph = args.store.graph()?;
     let context = args.context.as_deref().map(|text| graph.context(text)).transpose().map_err(probity::Error::from)?;
-    let mut ranking = graph.ranking(&args.method.method(), context);
-    let ranked = ranking.len();
-    ranking.truncate(args.top.unwrap_or(ranked));
+    let mut document = graph.ranking(&args.method.method(), context);
+    let ranked = document.ranked;
+    document.ranking.truncate(args.top.unwrap_or(ranked));
     let stability = args.stability.map(|resamples| stability(&graph, resamples));
     if args.json {
-        let mut document =
-            json!({ "method": args.method.text(), "context": args.context, "ranked": ranked, "ranking": ranking });
+        let mut document = json!(document);
         if let Some(stability) = stability {
             document["stability"] = json!(stability);
         }
@@ -81,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Name::Robust => output::table(&["", "score", "± error", "voters", "card"]),
         Name::Compat => output::table(&["", "score", "card"]),
     };
-    for (i, card) in ranking.iter().enumerate() {
+    for (i, card) in document.ranking.iter().enumerate() {
         let name = format!("{} ({})", card.title, card.id);
         let (place, score) = (format!("{}", i + 1), format!("{:.3}", card.score));
         match card.standing {
@@ -104,8 +96,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 Name::Compat => "no edge has enough votes",
             }
         );
-    } else if ranking.len() < ranked {
-        say!("{} of {ranked}", ranking.len());
+    } else if document.ranking.len() < ranked {
+        say!("{} of {ranked}", document.ranking.len());
     }
     for found in stability.into_iter().flatten() {
         let places = |n: usize| found["attacks"][n]["after"].to_string();
@@ -138,7 +130,7 @@ fn stability(graph: &Graph, resamples: usize) -> Vec<serde_json::Value> {
         let places: Vec<_> =
             kept.places.iter().map(|(card, places)| json!({ "id": graph.card(*card).id, "places": places })).collect();
         Some(json!({
-            "method": name.text(),
+            "method": method.name(),
             "ranked": ranked,
             "attacks": attacks.into_iter().map(|(_, told)| told).collect::<Vec<_>>(),
             "winner_kept": kept.winner_kept,
