@@ -84,7 +84,14 @@ fn draw(
         .x_label_area_size(34)
         .y_label_area_size(44)
         .build_cartesian_2d(0.0..1.05 * most.0, 0.0..1.1 * most.1)?;
-    chart.configure_mesh().light_line_style(WHITE).x_labels(5).x_desc(x).y_desc("seconds").draw()?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_labels(5)
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .x_desc(x)
+        .y_desc("seconds")
+        .draw()?;
     for (way, (name, color)) in
         [("compat", RGBColor(150, 150, 150)), ("robust", RGBColor(38, 110, 170))].into_iter().enumerate()
     {

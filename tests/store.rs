@@ -147,7 +147,11 @@ fn the_document_is_what_the_schema_says() {
     assert!(problems.is_empty(), "{problems:#?}");
     assert_eq!(Deliberation::from_json(&text).unwrap(), deliberation());
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let bad: [(Change<'_>, &str); 9] = [
+    let bad: [(Change<'_>, &str); 10] = [
+        (
+            &|d| d["cards"][0]["extra"] = json!({ "policies": [] }),
+            "card calm: extra: holds \"policies\", expected names that a card or edge does not have itself",
+        ),
         (&|d| d["version"] = json!(2), "moral graph: version 2, this program reads version 1"),
         (&|d| d["cards"][0]["color"] = json!("red"), "moral graph: unknown field `color`"),
         (&|d| d["cards"][0]["title"] = json!(""), "card calm: title: blank, expected some text"),

@@ -1,12 +1,12 @@
 //! Changes to a store: each is there as a whole or not at all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::Store;
-use crate::values::{Answer, CardId, Deliberation, ValuesError, Vote};
+use crate::values::{Answer, CardId, Deliberation, Edge, ValuesError, Vote};
 use crate::{Error, Result};
 
 impl Store {
@@ -87,13 +87,16 @@ impl Store {
 fn write(db: &Connection, before: &Deliberation, after: &Deliberation) -> rusqlite::Result<()> {
     put(db, "cards", &before.cards, &after.cards, |card| card.id.as_str())?;
     put(db, "stories", &before.stories, &after.stories, |story| &story.id)?;
-    for context in &after.contexts[before.contexts.len().min(after.contexts.len())..] {
+    let known: HashSet<&String> = before.contexts.iter().collect();
+    for context in after.contexts.iter().filter(|context| !known.contains(context)) {
         number(db, "contexts", context)?;
     }
+    let known: HashMap<_, &Edge> = before.edges.iter().map(|edge| ((&edge.from, &edge.to), edge)).collect();
     for edge in &after.edges {
-        if !before.edges.contains(edge) {
+        if known.get(&(&edge.from, &edge.to)) != Some(&edge) {
             let (from, to) = (number_of_card(db, &edge.from)?, number_of_card(db, &edge.to)?);
-            let put = "INSERT INTO edges (source, wiser, body) VALUES (?, ?, ?)";
+            let put = "INSERT INTO edges (source, wiser, body) VALUES (?1, ?2, ?3)
+                ON CONFLICT (source, wiser) DO UPDATE SET body = ?3";
             db.prepare_cached(put)?.execute(params![from, to, json(edge)])?;
         }
     }
@@ -106,7 +109,7 @@ fn write(db: &Connection, before: &Deliberation, after: &Deliberation) -> rusqli
     for card in before.merged.keys().filter(|card| !after.merged.contains_key(card)) {
         db.execute("UPDATE cards SET merged_into = NULL WHERE name = ?", [card.as_str()])?;
     }
-    for (voter, group) in &after.groups {
+    for (voter, group) in after.groups.iter().filter(|(voter, group)| before.groups.get(*voter) != Some(group)) {
         let voter = number(db, "voters", voter)?;
         db.prepare_cached("UPDATE voters SET crowd = ? WHERE id = ?")?.execute(params![group, voter])?;
     }

@@ -153,7 +153,31 @@ impl ValuesCard {
         if self.policies.is_empty() || self.policies.len() > MAX_POLICIES {
             return bad("policies", format!("{}, expected 1 to {MAX_POLICIES}", self.policies.len()));
         }
+        let own = if self.details.is_some() { STUDY } else { LATER };
+        check_extra(|| place("extra"), &self.extra, &own)?;
         self.policies.iter().enumerate().try_for_each(|(i, p)| check_text(|| place(&format!("policy {}", i + 1)), &p.0))
+    }
+}
+
+/// The fields of a published card, as the study wrote it and as later programs do, and what tells the two apart.
+const STUDY: [&str; 5] = ["id", "title", "instructionsShort", "instructionsDetailed", "evaluationCriteria"];
+const LATER: [&str; 5] = ["id", "title", "description", "policies", "instructionsDetailed"];
+
+/// Checks that fields beside the known ones are none of these: an export would have them twice.
+///
+/// # Errors
+/// [`ValuesError::Text`] naming the first that is.
+pub(super) fn check_extra(
+    place: impl Fn() -> String,
+    extra: &Map<String, Value>,
+    known: &[&str],
+) -> Result<(), ValuesError> {
+    match known.iter().find(|name| extra.contains_key(**name)) {
+        Some(name) => Err(ValuesError::Text {
+            place: place(),
+            problem: format!("holds {name:?}, expected names that a card or edge does not have itself"),
+        }),
+        None => Ok(()),
     }
 }
 

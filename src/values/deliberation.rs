@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::card::check_text;
+use super::card::{check_extra, check_text};
 use super::compat::{self, Thresholds};
 use super::{Ballots, CardId, Edge, MoralGraph, Story, ValuesCard, ValuesError, Vote};
 
@@ -136,6 +136,7 @@ impl Deliberation {
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), ValuesError> {
         self.cards.iter().try_for_each(ValuesCard::check)?;
+        check_extra(|| "extra".into(), &self.extra, &["values", "edges"])?;
         let known: HashSet<&CardId> = self.cards.iter().map(|card| &card.id).collect();
         let exists = |place: &dyn Fn() -> String, id: &CardId| match known.contains(id) {
             true => Ok(()),

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::card::check_extra;
 use super::{CardId, ValuesError};
 
 /// Most votes on one pair.
@@ -95,6 +96,9 @@ pub struct Edge {
     pub summary: Map<String, Value>,
 }
 
+/// The fields of a published edge.
+const PUBLISHED: [&str; 5] = ["sourceValueId", "wiserValueId", "contexts", "counts", "summary"];
+
 impl Edge {
     /// Checks that it is between two cards and that its counts can be.
     pub(super) fn check(&self, place: impl Fn() -> String) -> Result<(), ValuesError> {
@@ -112,6 +116,9 @@ impl Edge {
                 format!("{answers} answers in {impressions} impressions, expected no more answers than these");
             return Err(ValuesError::Edge { place: place(), problem });
         }
+        let place_of = |what: &str| format!("{}: {what}", place());
+        check_extra(|| place_of("extra"), &self.extra, &PUBLISHED)?;
+        check_extra(|| place_of("summary"), &self.summary, &["wiserLikelihood", "entropy"])?;
         self.contexts.iter().try_for_each(|c| super::card::check_text(|| format!("{}: context", place()), c))
     }
 }
