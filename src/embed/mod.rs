@@ -1,7 +1,6 @@
 //! Floor 2: what texts mean, as vectors. Called by whatever looks for cards or contexts that are alike.
 //!
-//! Two kinds of the same trait: a folder as sentence-transformers writes it, run by an ONNX Runtime that the application
-//! brings ([`OnnxEmbedder`]), and a model that llama.cpp runs.
+//! A folder as sentence-transformers writes it is run by an ONNX Runtime that the application brings ([`OnnxEmbedder`]).
 #![forbid(unsafe_code)]
 
 mod onnx;

@@ -47,6 +47,13 @@ impl Live {
     }
 }
 
+/// The graph of a handle as it is now, and the number of the context it is asked about.
+fn asked(graph: probity_graph_t, context: Option<&str>) -> Outcome<(Arc<Graph>, Option<u32>)> {
+    let graph = GRAPHS.get(graph.id)?.graph()?;
+    let context = context.map(|text| graph.context(text)).transpose().map_err(Error::from)?;
+    Ok((graph, context))
+}
+
 /// Opens a store of values, one file, as `probity values` makes it; `probity_graph_vote` adds to it. Other programs may use it
 /// at the same time. Free the graph with `probity_graph_free`.
 ///
@@ -118,8 +125,7 @@ pub unsafe extern "C" fn probity_graph_rank(
         // SAFETY: the caller's promise about the strings.
         let (method, context) = unsafe { (optional(method, "method")?, optional(context, "context")?) };
         let method = Method::named(method.unwrap_or("robust")).map_err(Error::from)?;
-        let graph = GRAPHS.get(graph.id)?.graph()?;
-        let context = context.map(|text| graph.context(text)).transpose().map_err(Error::from)?;
+        let (graph, context) = asked(graph, context)?;
         let ranking = serde_json::to_string(&graph.ranking(&method, context)).expect("plain data becomes JSON");
         // SAFETY: not NULL, checked above.
         unsafe { json.write(give(ranking)) };
@@ -147,8 +153,7 @@ pub unsafe extern "C" fn probity_graph_explain(
         require(json, "json")?;
         // SAFETY: the caller's promise about the strings.
         let (card, context) = unsafe { (text(card, "card")?, optional(context, "context")?) };
-        let graph = GRAPHS.get(graph.id)?.graph()?;
-        let context = context.map(|text| graph.context(text)).transpose().map_err(Error::from)?;
+        let (graph, context) = asked(graph, context)?;
         let number = graph.number(&CardId::from(card)).map_err(Error::from)?;
         let explained = serde_json::to_string(&graph.explain(number, context)).expect("plain data becomes JSON");
         // SAFETY: not NULL, checked above.

@@ -24,7 +24,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let graph = args.store.graph()?;
-    let context = args.context.as_deref().map(|text| graph.context(text)).transpose().map_err(probity::Error::from)?;
+    let context = super::context(&graph, args.context.as_deref())?;
     let number = graph.number(&CardId::from(args.card.as_str())).map_err(probity::Error::from)?;
     let explained = graph.explain(number, context);
     if args.json {

@@ -27,7 +27,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let graph = args.store.graph()?;
-    let context = args.context.as_deref().map(|text| graph.context(text)).transpose().map_err(probity::Error::from)?;
+    let context = super::context(&graph, args.context.as_deref())?;
     let accounts = graph.accounts(context);
     let groups = &graph.deliberation().groups;
     let names: Vec<&String> = groups.values().collect::<BTreeSet<_>>().into_iter().collect();

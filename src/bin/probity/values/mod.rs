@@ -72,6 +72,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
+/// The number of the context that was asked for, where one was.
+fn context(graph: &Graph, text: Option<&str>) -> probity::Result<Option<u32>> {
+    Ok(text.map(|text| graph.context(text)).transpose()?)
+}
+
 /// A card in a line: its title and its id.
 fn named(card: &ValuesCard) -> String {
     format!("{} ({})", card.title, card.id)

@@ -57,7 +57,7 @@ impl Name {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let graph = args.store.graph()?;
-    let context = args.context.as_deref().map(|text| graph.context(text)).transpose().map_err(probity::Error::from)?;
+    let context = super::context(&graph, args.context.as_deref())?;
     let mut document = graph.ranking(&args.method.method(), context);
     let ranked = document.ranked;
     document.ranking.truncate(args.top.unwrap_or(ranked));
