@@ -12,8 +12,9 @@
 //! | 4 | `train` (feature `train`) | exact moral fine-tuning and pretraining on a CPU |
 //! | 4 | `eval` (feature `train`) | what policies do, measured through the runtime |
 //! | 3 | [`agent`] | prompt, policy, decision, record, snapshot |
+//! | 3 | [`elicit`] | interviews, duplicates, stories: what models do for values |
 //! | 2 | [`engine`] | GGUF validation, llama.cpp, trie scoring, chat templates |
-//! | 2 | `embed` (feature `embed`) | texts as vectors, by ONNX Runtime |
+//! | 2 | [`embed`] | texts as vectors, by the engine or (feature `embed`) by ONNX Runtime |
 //! | 2 | [`store`] | cards, stories, votes and conversations in one SQLite file |
 //! | 1 | [`moral`] | rewards, regrets, accounts: pure |
 //! | 1 | [`values`] | values cards, votes, moral graphs and their rankings: pure |
@@ -21,7 +22,7 @@
 #![warn(missing_docs)]
 
 pub mod agent;
-#[cfg(feature = "embed")]
+pub mod elicit;
 pub mod embed;
 pub mod engine;
 mod error;

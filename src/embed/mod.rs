@@ -1,11 +1,18 @@
 //! Floor 2: what texts mean, as vectors. Called by whatever looks for cards or contexts that are alike.
 //!
-//! A folder as sentence-transformers writes it is run by an ONNX Runtime that the application brings ([`OnnxEmbedder`]).
+//! A folder as sentence-transformers writes it is run by an ONNX Runtime that the application brings (`OnnxEmbedder`, feature
+//! `embed`); any GGUF model that the engine runs is an embedder, too ([`LlamaEmbedder`]), if a worse one where it was not made
+//! for that.
 #![forbid(unsafe_code)]
 
+mod llama;
+#[cfg(feature = "embed")]
 mod onnx;
+#[cfg(feature = "embed")]
 mod runtime;
 
+pub use llama::LlamaEmbedder;
+#[cfg(feature = "embed")]
 pub use onnx::OnnxEmbedder;
 
 use crate::Result;
@@ -29,7 +36,7 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Scales a vector to length 1; one without a direction stays.
-fn normalise(vector: &mut [f32]) {
+pub(crate) fn normalise(vector: &mut [f32]) {
     let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);

@@ -84,6 +84,18 @@ impl Context {
     /// # Errors
     /// [`Error::Option`] for a context longer than the model was trained for, [`Error::Engine`] with the reason.
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
+        Self::make(model, options, false)
+    }
+
+    /// A context of one sequence that gives every token's last hidden state; each of them is an output.
+    ///
+    /// # Errors
+    /// As [`Context::new`].
+    pub(super) fn of_states(model: &Model, options: ContextOptions) -> Result<Self> {
+        Self::make(model, options, true)
+    }
+
+    fn make(model: &Model, options: ContextOptions, states: bool) -> Result<Self> {
         if model.is_vocab_only() {
             return Err(Error::Option {
                 name: "model",
@@ -107,7 +119,7 @@ impl Context {
         params.n_ctx = capacity.max(BATCH) as u32;
         params.n_batch = BATCH as u32;
         params.n_ubatch = BATCH as u32;
-        params.n_seq_max = SEQUENCES as u32;
+        params.n_seq_max = if states { 1 } else { SEQUENCES as u32 };
         params.n_outputs_max = OUTPUTS as u32;
         params.n_threads = threads as i32;
         params.n_threads_batch = threads as i32;
@@ -117,6 +129,8 @@ impl Context {
         // Over the few hundred tokens of a decision plain attention is the faster one on a processor: a warm decision of
         // `make bench` took 359 ms with it and 375 ms with flash attention.
         params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        params.embeddings = states;
+        params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
         if options.exact_cache {
             params.type_k = sys::GGML_TYPE_F32;
             params.type_v = sys::GGML_TYPE_F32;
@@ -272,6 +286,20 @@ impl Context {
         })?;
         // SAFETY: a row has one float a vocabulary entry and stays until the next decode, which needs `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts(row.as_ptr(), n) })
+    }
+
+    /// The last hidden state of entry `i` of the last decode, of a context [of states](Context::of_states).
+    pub(super) fn state(&self, i: usize) -> Result<&[f32]> {
+        let row = with_reason("read hidden states", || {
+            // SAFETY: the context is alive; an index without output, or a context without states, gives null.
+            NonNull::new(unsafe { sys::llama_get_embeddings_ith(self.raw.as_ptr(), i as i32) })
+        })?;
+        // SAFETY: the model is alive; the row has as many floats as it says and stays until the next decode, which needs
+        // `&mut self`.
+        Ok(unsafe {
+            let width = sys::llama_model_n_embd_out(self.model.raw()) as usize;
+            std::slice::from_raw_parts(row.as_ptr(), width)
+        })
     }
 
     /// Forgets everything.

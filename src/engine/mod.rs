@@ -10,18 +10,23 @@ pub mod chat;
 mod context;
 pub mod files;
 pub mod gguf;
+mod grammar;
+mod hidden;
 mod model;
 pub mod numeric;
 pub mod preflight;
 pub mod score;
 pub mod trie;
+mod write;
 
 pub use adapter::Adapter;
 pub use backend::{LogLevel, check_processor, set_log};
 pub use context::{CancelToken, Context, ContextOptions};
+pub use hidden::HiddenStates;
 #[cfg(feature = "train")]
 pub(crate) use model::read_header;
 pub use model::{Model, ModelOptions};
+pub use write::{Sampling, Writer};
 
 /// A token of some model's vocabulary.
 pub type Token = i32;

@@ -184,6 +184,12 @@ impl Model {
         [vocab.eot(), vocab.eos()].into_iter().map(|t| t.0).find(|&t| t >= 0)
     }
 
+    /// The token that ends a text, where the model has one.
+    #[must_use]
+    pub fn end_of_text(&self) -> Option<Token> {
+        Some(self.inner.llama.vocab().eos().0).filter(|&token| token >= 0)
+    }
+
     /// The token that starts every text, where the model wants one.
     #[must_use]
     pub fn start_of_text(&self) -> Option<Token> {

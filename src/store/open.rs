@@ -13,7 +13,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Marks the file as a store, in SQLite's header: "Prob".
 const APPLICATION: i32 = 0x5072_6f62;
 /// What leads from each version to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// The version that this program writes.
 const VERSION: u32 = MIGRATIONS.len() as u32;
 

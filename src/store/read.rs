@@ -22,6 +22,8 @@ impl Store {
         };
         let merged = "SELECT a.name, b.name FROM cards a JOIN cards b ON a.merged_into = b.id";
         read.merged = self.rows(merged, |row| Ok((card(row, 0)?, card(row, 1)?)))?.into_iter().collect();
+        let apart = "SELECT a.name, b.name FROM apart JOIN cards a ON a.id = one JOIN cards b ON b.id = other";
+        read.apart = self.rows(apart, |row| Ok((card(row, 0)?, card(row, 1)?)))?.into_iter().collect();
         let groups = "SELECT name, crowd FROM voters WHERE crowd IS NOT NULL";
         read.groups = self.rows(groups, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect();
         let votes = "SELECT voters.name, a.name, b.name, contexts.name, answer FROM votes
@@ -63,6 +65,15 @@ impl Store {
             file: self.path.display().to_string(),
             problem: format!("is damaged ({e}), expected an intact store: go back to a copy"),
         })
+    }
+
+    /// What was measured for a model; `None` where nothing was.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where it cannot be read.
+    pub fn calibration(&self, name: &str) -> Result<Option<String>> {
+        let found = self.db.query_row("SELECT body FROM calibrations WHERE name = ?", [name], |row| row.get(0));
+        found.optional().map_err(|e| self.error(e))
     }
 
     /// The names of the conversations that are kept.

@@ -46,6 +46,15 @@ impl Store {
         add_vote(&whole, vote).and_then(|()| whole.commit()).map_err(|e| self.error(e))
     }
 
+    /// Keeps what was measured for a model, in place of what was there.
+    ///
+    /// # Errors
+    /// [`Error::Store`] and [`Error::Io`] where it cannot be written.
+    pub fn put_calibration(&mut self, name: &str, body: &str) -> Result<()> {
+        let put = "INSERT OR REPLACE INTO calibrations VALUES (?, ?)";
+        self.db.execute(put, [name, body]).map(drop).map_err(|e| self.error(e))
+    }
+
     /// Keeps a conversation, in place of an earlier one of its name.
     ///
     /// # Errors
@@ -108,6 +117,14 @@ fn write(db: &Connection, before: &Deliberation, after: &Deliberation) -> rusqli
     }
     for card in before.merged.keys().filter(|card| !after.merged.contains_key(card)) {
         db.execute("UPDATE cards SET merged_into = NULL WHERE name = ?", [card.as_str()])?;
+    }
+    for (one, other) in after.apart.difference(&before.apart) {
+        let (one, other) = (number_of_card(db, one)?, number_of_card(db, other)?);
+        db.execute("INSERT INTO apart VALUES (?, ?)", [one, other])?;
+    }
+    for (one, other) in before.apart.difference(&after.apart) {
+        let (one, other) = (number_of_card(db, one)?, number_of_card(db, other)?);
+        db.execute("DELETE FROM apart WHERE one = ? AND other = ?", [one, other])?;
     }
     for (voter, group) in after.groups.iter().filter(|(voter, group)| before.groups.get(*voter) != Some(group)) {
         let voter = number(db, "voters", voter)?;

@@ -13,6 +13,8 @@ use super::{Provenance, ValuesError};
 const MAX_TEXT: usize = 16 << 10;
 /// Most policies of one card. The published process asks for 3 to 7.
 const MAX_POLICIES: usize = 64;
+/// Most contexts of one card.
+const MAX_CONTEXTS: usize = 64;
 /// Longest id, UTF-8 bytes.
 const MAX_ID: usize = 128;
 
@@ -129,6 +131,9 @@ pub struct ValuesCard {
     pub details: Option<String>,
     /// What it makes people attend to.
     pub policies: Vec<Policy>,
+    /// Where it was found to be wise to live by, as its author told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<String>,
     /// What wrote it; a person's own has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
@@ -138,6 +143,21 @@ pub struct ValuesCard {
 }
 
 impl ValuesCard {
+    /// A card of which no more is known.
+    #[must_use]
+    pub fn new(id: CardId, title: &str, description: &str, policies: Vec<Policy>) -> Self {
+        Self {
+            id,
+            title: title.into(),
+            description: description.into(),
+            details: None,
+            policies,
+            contexts: Vec::new(),
+            provenance: None,
+            extra: Map::new(),
+        }
+    }
+
     /// Checks that every text is there, of bearable length, and without control characters other than line ends and tabs.
     ///
     /// # Errors
@@ -153,6 +173,10 @@ impl ValuesCard {
         if self.policies.is_empty() || self.policies.len() > MAX_POLICIES {
             return bad("policies", format!("{}, expected 1 to {MAX_POLICIES}", self.policies.len()));
         }
+        if self.contexts.len() > MAX_CONTEXTS {
+            return bad("contexts", format!("{}, expected at most {MAX_CONTEXTS}", self.contexts.len()));
+        }
+        self.contexts.iter().try_for_each(|context| check_text(|| place("context"), context))?;
         let own = if self.details.is_some() { STUDY } else { LATER };
         check_extra(|| place("extra"), &self.extra, &own)?;
         self.policies.iter().enumerate().try_for_each(|(i, p)| check_text(|| place(&format!("policy {}", i + 1)), &p.0))

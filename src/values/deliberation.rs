@@ -20,6 +20,8 @@ pub struct Deliberation {
     pub cards: Vec<ValuesCard>,
     /// Cards that mean the same as another, and that one: a vote for the first counts for the second.
     pub merged: BTreeMap<CardId, CardId>,
+    /// Pairs of cards that do not mean the same, whatever a program finds: the lesser id first.
+    pub apart: BTreeSet<(CardId, CardId)>,
     /// Contexts, in the order they were added in; those of stories, votes and edges need not be named.
     pub contexts: Vec<String>,
     /// Stories to vote on.
@@ -41,6 +43,8 @@ struct Document {
     cards: Vec<ValuesCard>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     merged: Vec<Merged>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    apart: BTreeSet<(CardId, CardId)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     contexts: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -90,6 +94,7 @@ impl Deliberation {
         let document: Document = serde_json::from_str(text).map_err(malformed)?;
         let mut read = Self {
             cards: document.cards,
+            apart: document.apart,
             contexts: document.contexts,
             stories: document.stories,
             votes: document.votes,
@@ -120,6 +125,7 @@ impl Deliberation {
             version: VERSION,
             cards: self.cards.clone(),
             merged: self.merged.iter().map(|(card, into)| Merged { card: card.clone(), into: into.clone() }).collect(),
+            apart: self.apart.clone(),
             contexts: self.contexts.clone(),
             stories: self.stories.clone(),
             voters: self.groups.iter().map(|(v, g)| Voter { voter: v.clone(), group: g.clone() }).collect(),
@@ -148,6 +154,15 @@ impl Deliberation {
             exists(&place, into)?;
             if card == into || self.merged.contains_key(into) {
                 let problem = format!("it goes into {into}, expected another card that is merged into none");
+                return Err(ValuesError::Merge { place: place(), problem });
+            }
+        }
+        for (one, other) in &self.apart {
+            let place = || format!("cards {one} and {other}, which are apart");
+            exists(&place, one)?;
+            exists(&place, other)?;
+            if one >= other || self.canonical(one) == self.canonical(other) {
+                let problem = "expected two cards, the lesser id first, that are not merged".into();
                 return Err(ValuesError::Merge { place: place(), problem });
             }
         }
@@ -181,6 +196,65 @@ impl Deliberation {
         self.merged.get(id).unwrap_or(id)
     }
 
+    /// Merges a card, and what was merged into it, into another one or the one that stands for that. They are not kept apart any
+    /// more.
+    ///
+    /// # Errors
+    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] where they are one already.
+    pub fn merge(&mut self, card: &CardId, into: &CardId) -> Result<(), ValuesError> {
+        self.exists(card)?;
+        self.exists(into)?;
+        let into = self.canonical(into).clone();
+        if *card == into {
+            let problem = format!("it goes into {into}, expected another card that is merged into none");
+            return Err(ValuesError::Merge { place: format!("merged card {card}"), problem });
+        }
+        self.merged.values_mut().filter(|other| *other == card).for_each(|other| *other = into.clone());
+        self.merged.insert(card.clone(), into.clone());
+        let of = |id: &CardId| self.merged.get(id).unwrap_or(id).clone();
+        self.apart = self.apart.iter().filter(|(a, b)| of(a) != of(b)).cloned().collect();
+        Ok(())
+    }
+
+    /// Undoes a merge, and keeps the two cards apart from then on. Returns the one that it was merged into, where it was.
+    ///
+    /// # Errors
+    /// [`ValuesError::NoCard`].
+    pub fn split(&mut self, card: &CardId) -> Result<Option<CardId>, ValuesError> {
+        self.exists(card)?;
+        let was = self.merged.remove(card);
+        if let Some(into) = &was {
+            let (one, other) = if card < into { (card, into) } else { (into, card) };
+            self.apart.insert((one.clone(), other.clone()));
+        }
+        Ok(was)
+    }
+
+    /// Whether somebody said that two cards do not mean the same, or two that are merged into them.
+    #[must_use]
+    pub fn are_apart(&self, one: &CardId, other: &CardId) -> bool {
+        let [one, other] = [self.canonical(one), self.canonical(other)];
+        self.apart.iter().any(|(a, b)| {
+            let [a, b] = [self.canonical(a), self.canonical(b)];
+            (a, b) == (one, other) || (b, a) == (one, other)
+        })
+    }
+
+    fn exists(&self, id: &CardId) -> Result<(), ValuesError> {
+        match self.cards.iter().any(|card| card.id == *id) {
+            true => Ok(()),
+            false => Err(ValuesError::NoCard { place: "deliberation".into(), id: id.to_string() }),
+        }
+    }
+
+    /// An id that no card has: the least number above all those that are numbers.
+    #[must_use]
+    pub fn new_id(&self) -> CardId {
+        let numbers = self.cards.iter().filter_map(|card| card.id.as_str().parse::<u64>().ok());
+        let most = numbers.filter(|&number| number < u64::MAX).max().unwrap_or(0);
+        CardId::from((most + 1).to_string().as_str())
+    }
+
     /// The cards that stand for themselves.
     pub fn canonical_cards(&self) -> impl Iterator<Item = &ValuesCard> {
         self.cards.iter().filter(|card| !self.merged.contains_key(&card.id))
@@ -193,7 +267,8 @@ impl Deliberation {
         let told = self.stories.iter().map(|story| story.context.as_str());
         let voted = self.votes.iter().map(|vote| vote.context.as_str());
         let imported = self.edges.iter().flat_map(|edge| edge.contexts.iter().map(String::as_str));
-        named.chain(told).chain(voted).chain(imported).collect::<BTreeSet<&str>>().into_iter().collect()
+        let lived = self.cards.iter().flat_map(|card| card.contexts.iter().map(String::as_str));
+        named.chain(lived).chain(told).chain(voted).chain(imported).collect::<BTreeSet<&str>>().into_iter().collect()
     }
 
     /// What rankings work on: the votes that count, for the cards they count for. Where both cards of a vote are the same by
@@ -284,6 +359,7 @@ impl Deliberation {
                 return Err(ValuesError::Contradiction { place });
             }
         }
+        sum.apart.extend(other.apart);
         for (voter, group) in other.groups {
             let place = format!("group of voter {voter:?}");
             if sum.groups.insert(voter, group.clone()).is_some_and(|own| own != group) {

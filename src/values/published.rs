@@ -151,19 +151,11 @@ fn read_card(value: Value) -> serde_json::Result<ValuesCard> {
     if value.get("instructionsDetailed").is_some() {
         let StudyCard { id, title, instructions_short, instructions_detailed, evaluation_criteria, extra } =
             serde_json::from_value(value)?;
-        let (description, policies) = (instructions_short, evaluation_criteria);
-        return Ok(ValuesCard {
-            id,
-            title,
-            description,
-            details: Some(instructions_detailed),
-            policies,
-            provenance: None,
-            extra,
-        });
+        let card = ValuesCard::new(id, &title, &instructions_short, evaluation_criteria);
+        return Ok(ValuesCard { details: Some(instructions_detailed), extra, ..card });
     }
     let LaterCard { id, title, description, policies, extra } = serde_json::from_value(value)?;
-    Ok(ValuesCard { id, title, description, details: None, policies, provenance: None, extra })
+    Ok(ValuesCard { extra, ..ValuesCard::new(id, &title, &description, policies) })
 }
 
 /// A card with details is one of the study's.

@@ -25,7 +25,7 @@ pub struct Args {
     /// Count votes for this card for another one, which means the same.
     #[arg(long, value_name = "ID", requires = "card")]
     merge_into: Option<String>,
-    /// Undo a merge: its owner disagrees.
+    /// Undo a merge: its owner disagrees. The two are not merged again by `dedupe`.
     #[arg(long, requires = "card", conflicts_with = "merge_into")]
     split: bool,
     /// Print JSON.
@@ -71,23 +71,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         false => Err(ValuesError::NoCard { place: "store".into(), id: id.to_string() }),
     };
     if let Some(into) = args.merge_into.as_deref().map(CardId::from) {
-        args.store.open()?.change(|held| {
-            known(held, &id)?;
-            known(held, &into)?;
-            let into = held.canonical(&into).clone();
-            // What was merged into it goes along.
-            held.merged.values_mut().filter(|other| **other == id).for_each(|other| *other = into.clone());
-            held.merged.insert(id.clone(), into);
-            Ok(())
-        })?;
+        args.store.open()?.change(|held| Ok(held.merge(&id, &into)?))?;
         say!("votes for {id} count for {into}");
         return Ok(());
     }
     if args.split {
-        let was = args.store.open()?.change(|held| {
-            known(held, &id)?;
-            Ok(held.merged.remove(&id))
-        })?;
+        let was = args.store.open()?.change(|held| Ok(held.split(&id)?))?;
         match was {
             Some(into) => say!("votes for {id} count for itself, no longer for {into}"),
             None => say!("{id} was merged into no other"),
