@@ -164,7 +164,6 @@ impl Calibration {
 /// All pairs of labelled cards, and whether they are the same.
 fn labelled_pairs() -> impl Iterator<Item = (usize, usize, bool)> {
     let cards = labelled_cards();
-    (0..cards.len()).flat_map(move |a| {
-        (0..a).map(move |b| (a, b, cards[a].same.is_some() && cards[a].same == cards[b].same))
-    })
+    (0..cards.len())
+        .flat_map(move |a| (0..a).map(move |b| (a, b, cards[a].same.is_some() && cards[a].same == cards[b].same)))
 }

@@ -1,5 +1,7 @@
 //! Cards that mean the same: neighbours by their vectors, then a model's verdict (`moral-graph.md` section 4).
 
+use serde::Serialize;
+
 use super::interview::shown;
 use super::likeness::Likeness;
 use super::{Calibration, Judge, Progress, Question};
@@ -8,7 +10,7 @@ use crate::values::{CardId, Deliberation, ValuesCard};
 use crate::{Error, Result};
 
 /// A card that means the same as another.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Duplicate {
     /// The card.
     pub card: CardId,

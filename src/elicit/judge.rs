@@ -31,9 +31,8 @@ impl Judge {
     /// yes and no.
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
         let end = model.template().terminator(model);
-        let answer = |text: &str| -> Vec<Token> {
-            model.tokenize(text, false).into_iter().chain(end.iter().copied()).collect()
-        };
+        let answer =
+            |text: &str| -> Vec<Token> { model.tokenize(text, false).into_iter().chain(end.iter().copied()).collect() };
         let answers = vec![answer("Yes"), answer("No")];
         if answers.iter().any(|tokens| tokens.len() <= end.len()) || answers[0] == answers[1] {
             return Err(Error::UnsupportedModel {

@@ -72,8 +72,7 @@ impl HiddenStates {
         let mut sum: Vec<f64> = Vec::new();
         let mut last: Vec<f32> = Vec::new();
         for (i, chunk) in tokens.chunks(OUTPUTS).enumerate() {
-            let entry =
-                |(j, &token)| Entry { token, position: i * OUTPUTS + j, sequences: 0..1, output: true };
+            let entry = |(j, &token)| Entry { token, position: i * OUTPUTS + j, sequences: 0..1, output: true };
             self.context.decode(&chunk.iter().enumerate().map(entry).collect::<Vec<_>>())?;
             for j in 0..chunk.len() {
                 let state = self.context.state(j)?;

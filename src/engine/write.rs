@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// noise.
 const LEAST: f32 = 0.05;
 
+/// So many tokens in a row are not written twice: small models fall into saying the same for ever.
+const REPEATED: usize = 6;
+
 /// How to draw.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
@@ -62,7 +65,9 @@ impl Writer {
         self.context.cancel_token()
     }
 
-    /// Writes what follows the prompt, up to the first place where the grammar lets it end. The prompt must not be empty.
+    /// Writes what follows the prompt, up to the first place where the grammar lets it end. The prompt must not be empty. After
+    /// three quarters of `most` tokens every text, list and object of JSON is closed where the grammar lets it: what a model
+    /// cannot bring to an end is cut short rather than lost.
     ///
     /// # Errors
     /// [`Error::PromptTooLong`] where the prompt leaves no room for `most` tokens; [`Error::Engine`] for a grammar that is none,
@@ -114,9 +119,13 @@ impl Writer {
     fn draw(&mut self, start: usize, mut row: usize, grammar: &mut Grammar, sampling: Sampling) -> Result<String> {
         let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
         let mut bytes = Vec::new();
+        let mut tokens: Vec<Token> = Vec::new();
         for written in 0..sampling.most {
-            let token = choose(self.context.model(), self.context.logits(row)?, grammar, sampling, &mut rng)?;
+            let hurry = written >= sampling.most / 4 * 3;
+            let drawing = Drawing { model: self.context.model(), grammar, sampling, hurry, written: &tokens };
+            let token = drawing.choose(self.context.logits(row)?, &mut rng)?;
             grammar.accept(token);
+            tokens.push(token);
             bytes.extend(spelling(self.context.model(), token));
             if grammar.may_end() {
                 return String::from_utf8(bytes).map_err(|_| {
@@ -133,26 +142,54 @@ impl Writer {
     }
 }
 
-/// Draws the next token. One is drawn from all; only where the grammar does not allow it, the others are looked at: the result
-/// has the distribution of the allowed ones.
-fn choose(
-    model: &Model,
-    logits: &[f32],
-    grammar: &Grammar,
+/// What the next token is drawn by.
+struct Drawing<'a> {
+    model: &'a Model,
+    grammar: &'a Grammar,
     sampling: Sampling,
-    rng: &mut ChaCha8Rng,
-) -> Result<Token> {
-    let damaged = |reason: &str| Error::Engine { action: "write", reason: reason.into() };
-    let candidate = |(id, &logit): (usize, &f32)| sys::llama_token_data { id: id as Token, logit, p: 0.0 };
-    let mut candidates: Vec<sys::llama_token_data> = logits.iter().enumerate().map(candidate).collect();
-    // Names of control tokens are no text.
-    candidates.retain(|c| c.logit.is_finite() && !is_control(model, c.id));
-    let first = pick(&candidates, sampling, rng).ok_or_else(|| damaged("no logit is a number; the model is damaged"))?;
-    if grammar.allows(first) {
-        return Ok(first);
+    hurry: bool,
+    written: &'a [Token],
+}
+
+impl Drawing<'_> {
+    /// Draws the next token. One is drawn from all; only where the grammar does not allow it, the others are looked at: the
+    /// result has the distribution of the allowed ones.
+    fn choose(&self, logits: &[f32], rng: &mut ChaCha8Rng) -> Result<Token> {
+        let damaged = |reason: &str| Error::Engine { action: "write", reason: reason.into() };
+        let candidate = |(id, &logit): (usize, &f32)| sys::llama_token_data { id: id as Token, logit, p: 0.0 };
+        let mut candidates: Vec<sys::llama_token_data> = logits.iter().enumerate().map(candidate).collect();
+        // Names of control tokens are no text.
+        candidates.retain(|c| c.logit.is_finite() && !is_control(self.model, c.id));
+        if !self.hurry {
+            let first = pick(&candidates, self.sampling, rng);
+            let first = first.ok_or_else(|| damaged("no logit is a number; the model is damaged"))?;
+            if self.grammar.allows(first) && !self.repeats(first) {
+                return Ok(first);
+            }
+        }
+        self.grammar.retain(&mut candidates);
+        let closes = |c: &sys::llama_token_data| matches!(spelling(self.model, c.id).first(), Some(b'"' | b']' | b'}'));
+        prefer(&mut candidates, |c| !self.repeats(c.id));
+        if self.hurry {
+            prefer(&mut candidates, closes);
+        }
+        pick(&candidates, self.sampling, rng)
+            .ok_or_else(|| damaged("its vocabulary cannot spell what the grammar asks for"))
     }
-    grammar.retain(&mut candidates);
-    pick(&candidates, sampling, rng).ok_or_else(|| damaged("its vocabulary cannot spell what the grammar asks for"))
+
+    /// Whether a token would end a row of tokens that was written before.
+    fn repeats(&self, token: Token) -> bool {
+        let Some(start) = self.written.len().checked_sub(REPEATED - 1) else { return false };
+        let row = &self.written[start..];
+        self.written.windows(REPEATED).any(|before| before[..REPEATED - 1] == *row && before[REPEATED - 1] == token)
+    }
+}
+
+/// Keeps those that are wanted, or all where none is.
+fn prefer(candidates: &mut Vec<sys::llama_token_data>, wanted: impl Fn(&sys::llama_token_data) -> bool) {
+    if candidates.iter().any(&wanted) {
+        candidates.retain(wanted);
+    }
 }
 
 fn pick(candidates: &[sys::llama_token_data], sampling: Sampling, rng: &mut ChaCha8Rng) -> Option<Token> {

@@ -1,9 +1,14 @@
 //! `probity values`: what people value, which value they found wiser where, and what follows from it.
 
 mod card;
+mod dedupe;
 mod explain;
 mod graph;
+mod interview;
+mod models;
+mod propose;
 mod rank;
+mod transcript;
 mod transfer;
 mod vote;
 
@@ -31,7 +36,11 @@ pub struct Args {
 enum Command {
     Import(transfer::ImportArgs),
     Export(transfer::ExportArgs),
+    Interview(interview::Args),
+    Transcript(transcript::Args),
     Card(card::Args),
+    Dedupe(dedupe::Args),
+    Propose(propose::Args),
     Vote(vote::Args),
     Graph(graph::Args),
     Rank(rank::Args),
@@ -64,7 +73,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Import(args) => transfer::import(args),
         Command::Export(args) => transfer::export(args),
+        Command::Interview(args) => interview::run(args),
+        Command::Transcript(args) => transcript::run(args),
         Command::Card(args) => card::run(args),
+        Command::Dedupe(args) => dedupe::run(args),
+        Command::Propose(args) => propose::run(args),
         Command::Vote(args) => vote::run(args),
         Command::Graph(args) => graph::run(args),
         Command::Rank(args) => rank::run(args),

@@ -1,0 +1,183 @@
+//! `probity values interview`: a conversation that ends in a values card.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, stdin};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use probity::elicit::{Interview, MAX_ANSWER, Scribe, Stage, contexts};
+use probity::embed::cosine;
+use probity::store::Store;
+use probity::values::{CardId, ValuesCard};
+
+use super::models::{EmbedderArgs, ModelArgs, calibration, waiting};
+use super::{StoreArgs, named};
+use crate::output::{Usage, say};
+
+/// Be interviewed: a story of yours, what it is about, what you pay attention to, and a card that says it.
+///
+/// The conversation is kept in the store after every answer, until `transcript --forget` deletes it for good; with --name an
+/// interview that was broken off goes on where it stopped. When you agree with the card it is added to the store, with the
+/// contexts that you spoke of; `propose` then writes stories for others to vote on.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values interview --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --topic \"How should children and screens go together?\"\n\nA file of answers has one a line; of the same file, model and seed comes the same card."
+)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+    /// What the interview is about.
+    #[arg(long, default_value = "How do you want to live?")]
+    topic: String,
+    /// The name that the conversation is kept by; where there is one of this name, it goes on.
+    #[arg(long)]
+    name: Option<String>,
+    /// Read the answers from this file, one a line, in place of the keyboard.
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    // Nothing is made where the model or the file of answers is not there.
+    let mut answers = Answers::open(args.answers.as_ref())?;
+    let model = args.model.open()?;
+    let mut scribe = Scribe::new(&model)?;
+    let started = Interview::new(&args.topic, args.seed)?;
+    let mut store = args.store.open_or_create()?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => fresh_name(&store)?,
+    };
+    let mut interview = match store.transcript(&name)? {
+        Some(kept) => Interview::from_json(&kept).with_context(|| format!("the conversation {name:?}"))?,
+        None => started,
+    };
+    if !interview.exchanges.is_empty() {
+        say!("Going on with {name:?}, which has {} answers.", answered(&interview));
+    }
+    loop {
+        let bar = waiting("thinking");
+        let asked = interview.ask(&mut scribe).map(|asked| asked.cloned());
+        bar.finish_and_clear();
+        let Some(exchange) = asked? else { break };
+        if let (Stage::Card, Some(draft)) = (exchange.stage, &interview.draft) {
+            say!("\n  {}\n\n  {}\n", draft.title, draft.description);
+            draft.policies.iter().for_each(|policy| say!("  - {}", policy.as_str()));
+        }
+        say!("\n{}", exchange.question);
+        store.put_transcript(&name, &interview.to_json())?;
+        let Some(answer) = answers.next()? else {
+            say!(
+                "\nThe interview is kept as {name:?}: `probity values interview --store {} --name {name}` goes on with it.",
+                args.store.store.display()
+            );
+            return Ok(());
+        };
+        interview.answer(&answer)?;
+        store.put_transcript(&name, &interview.to_json())?;
+    }
+    finish(args, &mut store, &interview, &mut scribe, &name)
+}
+
+/// Adds the card, with its contexts.
+fn finish(
+    args: &Args,
+    store: &mut Store,
+    interview: &Interview,
+    scribe: &mut Scribe,
+    name: &str,
+) -> anyhow::Result<()> {
+    let bar = waiting("looking for contexts");
+    let (mut found, _) = contexts(interview, scribe)?;
+    let known: Vec<String> = store.read()?.all_contexts().into_iter().map(str::to_owned).collect();
+    if !known.is_empty() {
+        // The words of those who came before, where they mean the same.
+        let mut embedder = args.embedder.open(|| Ok(scribe.model().clone()))?;
+        let threshold = calibration(store, &mut *embedder, None)?.contexts;
+        let texts: Vec<&str> = found.iter().chain(&known).map(String::as_str).collect();
+        let vectors = embedder.embed(&texts)?;
+        let (own, others) = vectors.split_at(found.len());
+        for (context, vector) in found.iter_mut().zip(own) {
+            let near = others.iter().zip(&known).map(|(other, text)| (cosine(vector, other), text));
+            if let Some((_, text)) = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(near, _)| *near >= threshold) {
+                context.clone_from(text);
+            }
+        }
+        found.dedup();
+    }
+    bar.finish_and_clear();
+    let card = store.change(|held| {
+        let id: CardId = held.new_id();
+        let card = interview.card(id).map(|card| ValuesCard { contexts: found, ..card });
+        if let Some(card) = &card {
+            // Said twice, as after a crash, it is one card.
+            let same = |other: &&ValuesCard| {
+                (&other.title, &other.description, &other.policies) == (&card.title, &card.description, &card.policies)
+            };
+            if let Some(other) = held.cards.iter().find(same) {
+                return Ok(Some(other.clone()));
+            }
+            held.cards.push(card.clone());
+        }
+        Ok(card)
+    })?;
+    let Some(card) = card else { return Err(Usage("the interview has no card that was agreed to".into()).into()) };
+    say!("\nAdded {}.", named(&card));
+    card.contexts.iter().for_each(|context| say!("  {context}"));
+    let store = args.store.store.display();
+    say!(
+        "\nChange it: probity values card {0} --json --store {store} > card.json, edit, probity values card --put card.json --store {store}\n\
+         Delete the conversation: probity values transcript {name} --forget --store {store}",
+        card.id
+    );
+    Ok(())
+}
+
+fn answered(interview: &Interview) -> usize {
+    interview.exchanges.iter().filter(|exchange| exchange.answer.is_some()).count()
+}
+
+/// `interview-1` and so on, the first that is free.
+fn fresh_name(store: &Store) -> anyhow::Result<String> {
+    let taken = store.transcripts()?;
+    let mut names = (1..).map(|n| format!("interview-{n}"));
+    Ok(names.find(|name| !taken.contains(name)).unwrap_or_default())
+}
+
+/// Answers as they come: from a file, or from the keyboard, where each is a line.
+struct Answers(Box<dyn BufRead>);
+
+impl Answers {
+    fn open(path: Option<&PathBuf>) -> anyhow::Result<Self> {
+        Ok(Self(match path {
+            Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)),
+            None => Box::new(BufReader::new(stdin())),
+        }))
+    }
+
+    /// The next that is not blank. No more is read of a line than an answer may have.
+    fn next(&mut self) -> anyhow::Result<Option<String>> {
+        loop {
+            let mut line = Vec::new();
+            let most = MAX_ANSWER as u64 + 2;
+            (&mut self.0).take(most).read_until(b'\n', &mut line).context("the answer")?;
+            if line.is_empty() {
+                return Ok(None);
+            }
+            let text = String::from_utf8(line).map_err(|_| Usage("the answer is no UTF-8 text".into()))?;
+            if text.trim_end().len() > MAX_ANSWER {
+                return Err(Usage(format!("the answer is longer than {MAX_ANSWER} bytes; say it shorter")).into());
+            }
+            if !text.trim().is_empty() {
+                return Ok(Some(text.trim().to_owned()));
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `probity values propose`: stories for voters to judge.
+
+use probity::elicit::{Pair, Scribe, pairs, story};
+use probity::values::{CardId, Story};
+
+use super::StoreArgs;
+use super::models::{EmbedderArgs, ModelArgs};
+use crate::output::{self, say};
+
+/// Write stories to vote on: of each pair of values one in either direction.
+///
+/// Pairs are values that are near each other, in the contexts that their authors named; or the one given by --from, --to and
+/// --context. Each story is kept as soon as it is written.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values propose --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --pairs 5"
+)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+    /// Tell of so many pairs.
+    #[arg(long, default_value_t = 3)]
+    pairs: usize,
+    /// One value of a pair.
+    #[arg(long, requires_all = ["to", "context"])]
+    from: Option<String>,
+    /// The other one.
+    #[arg(long, requires = "from")]
+    to: Option<String>,
+    /// Where.
+    #[arg(long, requires = "from")]
+    context: Option<String>,
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut store = args.store.open()?;
+    let held = store.read()?;
+    let model = args.model.open()?;
+    let chosen = match (&args.from, &args.to, &args.context) {
+        (Some(from), Some(to), Some(context)) => {
+            let [one, other] = [from, to].map(|id| CardId::from(id.as_str()));
+            vec![Pair { one, other, context: context.clone() }]
+        }
+        _ => pairs(&held, &mut *args.embedder.open(|| Ok(model.clone()))?, args.pairs)?,
+    };
+    if chosen.is_empty() {
+        say!(
+            "there is no pair without a story: cards need contexts, as an interview gives them; or name one by --from"
+        );
+        return Ok(());
+    }
+    let mut scribe = Scribe::new(&model)?;
+    let bar = output::bar(2 * chosen.len() as u64, "writing");
+    for (i, Pair { one, other, context }) in chosen.iter().enumerate() {
+        for (j, ends) in [[one, other], [other, one]].into_iter().enumerate() {
+            let seed = args.seed.wrapping_add(((2 * i + j) as u64) << 8);
+            let written = story(&held, ends, context, &mut scribe, seed)?;
+            let Story { text, .. } = written.clone();
+            store.change(|held| {
+                if !held.stories.iter().any(|known| known.id == written.id) {
+                    held.stories.push(written);
+                }
+                Ok(())
+            })?;
+            bar.suspend(|| say!("{} -> {}, {context}\n  {text}\n", ends[0], ends[1]));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    say!("{} stories to vote on", 2 * chosen.len());
+    Ok(())
+}
