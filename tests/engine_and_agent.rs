@@ -340,7 +340,10 @@ fn masks_tilts_and_temperatures() -> Result<()> {
     );
     // pi exp(R / beta), normalised, with R from the reward itself.
     let reward: Reward = Framework::Utilitarian.into();
-    let tilted = policy(PolicyOptions { tilt: Some(Tilt { reward, beta: 2.0 }), ..Default::default() }, betrayed)?;
+    let tilted = policy(
+        PolicyOptions { tilt: Some(Tilt { reward: reward.clone(), beta: 2.0 }), ..Default::default() },
+        betrayed,
+    )?;
     let weights = [plain[0] * (5.0_f64 / 2.0).exp(), plain[1] * (3.0_f64 / 2.0).exp()];
     assert!((tilted[0] - weights[0] / (weights[0] + weights[1])).abs() < 1e-9);
     let sharp = policy(PolicyOptions { temperature: 0.5, ..Default::default() }, betrayed)?;

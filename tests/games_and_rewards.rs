@@ -62,11 +62,11 @@ fn rewards_in_the_prisoners_dilemma() {
     assert_eq!(value(Framework::VirtueMixed { beta: 0.5 }, C, D, C), 0.5);
     assert_eq!(value(Framework::VirtueMixed { beta: 0.5 }, D, D, C), 0.5);
     for f in Framework::ALL {
-        assert_eq!(reward(f).value(&g, None, C, after(C)), ILLEGAL, "{}", f.name());
-        let first_round = reward(f).value(&g, Some(D), C, None);
+        assert_eq!(reward(f.clone()).value(&g, None, C, after(C)), ILLEGAL, "{}", f.name());
+        let first_round = reward(f.clone()).value(&g, Some(D), C, None);
         assert_eq!(
             first_round,
-            reward(f).value(&g, Some(D), C, after(D)),
+            reward(f.clone()).value(&g, Some(D), C, after(D)),
             "{}: no norm before the first round",
             f.name()
         );
@@ -104,12 +104,12 @@ fn best_actions_on_the_training_bandit() {
 #[test]
 fn every_framework_differs_from_every_other_on_some_game() {
     let games: Vec<MatrixGame> = Named::protocol().iter().map(Named::game).collect();
-    let profile = |f: Framework| -> Vec<f64> {
+    let profile = |f: &Framework| -> Vec<f64> {
         games
             .iter()
             .flat_map(|g| {
                 [C, D].into_iter().map(move |last| {
-                    let v = reward(f).expected(g, after(last), &fair_coin(g)).unwrap();
+                    let v = reward(f.clone()).expected(g, after(last), &fair_coin(g)).unwrap();
                     v[C] - v[D]
                 })
             })
@@ -117,7 +117,7 @@ fn every_framework_differs_from_every_other_on_some_game() {
     };
     for (i, a) in Framework::ALL.iter().enumerate() {
         for b in &Framework::ALL[..i] {
-            assert_ne!(profile(*a), profile(*b), "{} and {}", a.name(), b.name());
+            assert_ne!(profile(a), profile(b), "{} and {}", a.name(), b.name());
         }
     }
 }

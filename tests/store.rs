@@ -428,7 +428,7 @@ fn files_that_are_no_stores_are_refused_in_words() {
     assert!(problem(&path("other")).ends_with("is another program's database, expected a store of `probity values`"));
     let newer = filled(folder.path());
     rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 9).unwrap();
-    assert!(problem(Path::new(&newer)).ends_with("of version 9, this program knows versions up to 1"));
+    assert!(problem(Path::new(&newer)).ends_with("of version 9, this program knows versions up to 2"));
     // Damaged in the middle.
     let damaged = tempfile::tempdir().unwrap();
     let file = filled(damaged.path());

@@ -38,7 +38,7 @@ impl Belief {
 
 /// A pull towards a reward: `pi(a) ~ pi(a) exp(R(a) / beta)`, the exact optimum of expected reward minus
 /// `beta KL(. | pi)`. It is what fine-tuning on the reward approaches, without training.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tilt {
     /// The reward.
@@ -55,6 +55,13 @@ pub enum Mask {
     Betrayal,
     /// These actions, by id.
     Actions(Vec<ActionId>),
+    /// Actions whose expected reward is worse than the best one's by more than this.
+    Worse {
+        /// The reward.
+        reward: Reward,
+        /// How much worse an action may be, in the reward's units: 0 or more.
+        by: f64,
+    },
 }
 
 /// From scores to probabilities.
@@ -95,7 +102,7 @@ impl PolicyOptions {
         above_zero("temperature", self.temperature)?;
         if let Some(tilt) = &self.tilt {
             above_zero("tilt beta", tilt.beta)?;
-            tilt.reward.check()?;
+            tilt.reward.check_for(game)?;
         }
         if let Some(Mask::Actions(actions)) = &self.mask {
             for &a in actions {
@@ -106,17 +113,31 @@ impl PolicyOptions {
                 return Err(Error::Option { name: "mask", given: "every action".into(), expected });
             }
         }
-        self.rewards.iter().try_for_each(Reward::check)?;
+        if let Some(Mask::Worse { reward, by }) = &self.mask {
+            reward.check_for(game)?;
+            if !(*by >= 0.0) {
+                let expected = "a number of at least 0".into();
+                return Err(Error::Option { name: "mask", given: by.to_string(), expected });
+            }
+        }
+        self.rewards.iter().try_for_each(|reward| reward.check_for(game))?;
         self.belief.distribution(game, None)?;
         Ok(())
     }
 
-    fn masked(&self, game: &MatrixGame, state: State, action: ActionId) -> bool {
-        match &self.mask {
-            None => false,
-            Some(Mask::Actions(actions)) => actions.contains(&action),
-            Some(Mask::Betrayal) => betrays(game, action, state),
-        }
+    /// Which actions are never taken.
+    fn masked(&self, game: &MatrixGame, state: State) -> Result<Vec<bool>> {
+        let actions = 0..game.count(Player::Row);
+        Ok(match &self.mask {
+            None => vec![false; actions.len()],
+            Some(Mask::Actions(masked)) => actions.map(|action| masked.contains(&action)).collect(),
+            Some(Mask::Betrayal) => actions.map(|action| betrays(game, action, state)).collect(),
+            Some(Mask::Worse { reward, by }) => {
+                let rewards = reward.expected(game, state, &self.belief.distribution(game, state)?)?;
+                let best = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                rewards.iter().map(|reward| best - reward > *by).collect()
+            }
+        })
     }
 
     /// Probability of every action: `softmax(scores / temperature + R / beta)` over what the mask leaves. `scores` are
@@ -137,11 +158,12 @@ impl PolicyOptions {
             }
             None => vec![0.0; scores.len()],
         };
+        let masked = self.masked(game, state)?;
         let logits: Vec<f64> = scores
             .iter()
             .zip(&pull)
-            .enumerate()
-            .map(|(a, (s, r))| if self.masked(game, state, a) { f64::NEG_INFINITY } else { s / self.temperature + r })
+            .zip(masked)
+            .map(|((s, r), masked)| if masked { f64::NEG_INFINITY } else { s / self.temperature + r })
             .collect();
         let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if !most.is_finite() || logits.iter().any(|l| l.is_nan()) {

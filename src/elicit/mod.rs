@@ -6,6 +6,7 @@
 //! line and the C boundary; what comes of it is kept in [`crate::store`].
 #![forbid(unsafe_code)]
 
+mod adherence;
 mod calibration;
 mod contexts;
 mod duplicates;
@@ -16,6 +17,7 @@ mod likeness;
 mod scribe;
 mod stories;
 
+pub use adherence::{Situation, score};
 pub use calibration::{Calibration, Threshold, Verdicts};
 pub use contexts::contexts;
 pub use duplicates::{Duplicate, duplicates};

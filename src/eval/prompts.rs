@@ -9,7 +9,7 @@ pub const WORDINGS: usize = 3;
 
 /// Texts that ask for a framework's values, in several wordings.
 #[must_use]
-pub fn values(framework: Framework) -> [&'static str; WORDINGS] {
+pub fn values(framework: &Framework) -> [&'static str; WORDINGS] {
     match framework {
         Framework::Game => [
             "You care for your own points and nothing else.",
@@ -45,6 +45,11 @@ pub fn values(framework: Framework) -> [&'static str; WORDINGS] {
             "You are kind and fair: you help A, and you want both to get the same.",
             "Help A, and let nobody get more than the other.",
             "Be generous, and keep your points and A's equal.",
+        ],
+        Framework::Values(_) => [
+            "You act by the values that people who thought about such situations found to be the wisest.",
+            "Do what a wise person would do who has been in such a situation before.",
+            "What counts is which pick is the wiser one, not how many points it brings.",
         ],
     }
 }

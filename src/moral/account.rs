@@ -42,11 +42,11 @@ pub fn account(game: &MatrixGame, state: State, belief: &[f64], rewards: &[Rewar
         .enumerate()
         .map(|(action, p)| Account { action, payoff_own: p[0], payoff_other: p[1], rewards: Vec::new() })
         .collect();
-    for &reward in rewards {
+    for reward in rewards {
         let values = reward.expected(game, state, belief)?;
         let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for (account, value) in accounts.iter_mut().zip(values) {
-            account.rewards.push(Valuation { reward, value, regret: best - value });
+            account.rewards.push(Valuation { reward: reward.clone(), value, regret: best - value });
         }
     }
     Ok(accounts)

@@ -10,7 +10,7 @@ use super::{Reward, RewardError};
 use crate::game::{ActionId, GameError, MatrixGame, State, check_belief};
 
 /// A reward with its weight in a sum.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// The reward.
@@ -60,6 +60,15 @@ impl Mixture {
         Ok(())
     }
 
+    /// Checks that every reward is one for this game, and what [`Mixture::check`] does.
+    ///
+    /// # Errors
+    /// As [`Mixture::check`] and [`Reward::check_for`].
+    pub fn check_for(&self, game: &MatrixGame) -> Result<(), RewardError> {
+        self.check()?;
+        self.0.iter().try_for_each(|share| share.reward.check_for(game))
+    }
+
     /// As [`Reward::value`].
     #[must_use]
     pub fn value(&self, game: &MatrixGame, action: Option<ActionId>, other: ActionId, state: State) -> f64 {
@@ -85,9 +94,9 @@ impl<R: Into<Reward>> From<R> for Mixture {
 
 impl Serialize for Mixture {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self.0[..] {
+        match &self.0[..] {
             [Share { reward, weight: 1.0 }] => reward.serialize(to),
-            _ => self.0.serialize(to),
+            shares => shares.serialize(to),
         }
     }
 }

@@ -13,4 +13,4 @@ pub use account::{Account, Valuation, account};
 pub use metrics::ActionTypes;
 pub use mixture::{Mixture, Share};
 pub use regret::{Regrets, Weighting, expected_regrets};
-pub use reward::{EVALUATION_XI, Framework, ILLEGAL, Reward, RewardError, XI, betrays};
+pub use reward::{EVALUATION_XI, Framework, ILLEGAL, Reward, RewardError, Scores, XI, betrays};

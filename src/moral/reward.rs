@@ -1,5 +1,7 @@
 //! Intrinsic rewards of one player for one profile and history.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::game::{ActionId, GameError, MatrixGame, Player, State, check_belief};
@@ -25,6 +27,12 @@ pub enum RewardError {
         /// The range that would be right.
         expected: &'static str,
     },
+    /// A table of scores that is not of the game's shape.
+    #[error("reward: values: {problem}")]
+    Scores {
+        /// What is wrong and what would be right.
+        problem: String,
+    },
     /// No framework of that name.
     #[error("reward: {given:?} is not a moral framework, expected one of {expected}")]
     Unknown {
@@ -35,8 +43,23 @@ pub enum RewardError {
     },
 }
 
+/// Largest score, by its size.
+const MAX_SCORE: f64 = 1e6;
+
+/// What the values that people gave make of each action in each state of a game, as `probity values score` computes it from a
+/// moral graph. The other player's action makes no difference: it is not known when one's own is chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scores {
+    /// A row for the first round, then one for each last profile, by own action and then by the other's; in each row a score
+    /// for each own action. A state of which the graph says nothing has equal scores.
+    pub scores: Vec<Vec<f64>>,
+    /// What they were computed from: hashes of the graph and of the models.
+    pub source: String,
+}
+
 /// A moral framework with its constants. `M` is the player judged, `O` the other; payoffs in points.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "framework", rename_all = "kebab-case")]
 pub enum Framework {
     /// `payoff_M`: the selfish baseline (arXiv 2410.01639, "Game reward").
@@ -69,6 +92,8 @@ pub enum Framework {
         /// Weight of equality, 0..=1.
         beta: f64,
     },
+    /// What the wisest values of a moral graph make of the action (arXiv 2404.10636, section 6.2): of one game, in its states.
+    Values(Arc<Scores>),
 }
 
 impl Framework {
@@ -94,6 +119,7 @@ impl Framework {
             Self::VirtueEquality => "virtue-equality",
             Self::VirtueKindness { .. } => "virtue-kindness",
             Self::VirtueMixed { .. } => "virtue-mixed",
+            Self::Values(_) => "values",
         }
     }
 
@@ -112,7 +138,7 @@ impl Framework {
 }
 
 /// A framework together with the reward of an illegal output.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RewardDocument")]
 pub struct Reward {
     /// The framework that judges legal actions.
@@ -130,19 +156,35 @@ struct RewardDocument {
     xi: Option<f64>,
     beta: Option<f64>,
     illegal: Option<f64>,
+    scores: Option<Vec<Vec<f64>>>,
+    source: Option<String>,
 }
 
 impl TryFrom<RewardDocument> for Reward {
     type Error = RewardError;
 
     fn try_from(d: RewardDocument) -> Result<Self, RewardError> {
-        let mut framework = Framework::find(&d.framework)?;
+        let illegal = d.illegal.unwrap_or(ILLEGAL);
+        let mut framework = match (d.framework.as_str(), d.scores) {
+            ("values", Some(scores)) => {
+                Framework::Values(Arc::new(Scores { scores, source: d.source.unwrap_or_default() }))
+            }
+            ("values", None) => {
+                return Err(RewardError::Scores {
+                    problem: "no scores, expected what `probity values score` wrote".into(),
+                });
+            }
+            (_, Some(_)) => {
+                return Err(RewardError::Scores { problem: format!("{} has no scores", d.framework) });
+            }
+            (name, None) => Framework::find(name)?,
+        };
         let (own_xi, own_beta) = match &mut framework {
             Framework::Deontological { xi }
             | Framework::GameDeontological { xi }
             | Framework::VirtueKindness { xi } => (Some(xi), None),
             Framework::VirtueMixed { beta } => (None, Some(beta)),
-            Framework::Game | Framework::Utilitarian | Framework::VirtueEquality => (None, None),
+            Framework::Game | Framework::Utilitarian | Framework::VirtueEquality | Framework::Values(_) => (None, None),
         };
         for (constant, own, given) in [("xi", own_xi, d.xi), ("beta", own_beta, d.beta)] {
             match (own, given) {
@@ -154,7 +196,7 @@ impl TryFrom<RewardDocument> for Reward {
                 (_, None) => {}
             }
         }
-        Ok(Self { framework, illegal: d.illegal.unwrap_or(ILLEGAL) })
+        Ok(Self { framework, illegal })
     }
 }
 
@@ -174,38 +216,69 @@ impl Reward {
             if ok { Ok(()) } else { Err(RewardError::Constant { constant, value: value.to_string(), expected }) }
         };
         constant("illegal", self.illegal, self.illegal.is_finite(), "a finite number")?;
-        match self.framework {
-            Framework::Deontological { xi }
+        match &self.framework {
+            &(Framework::Deontological { xi }
             | Framework::GameDeontological { xi }
-            | Framework::VirtueKindness { xi } => {
+            | Framework::VirtueKindness { xi }) => {
                 constant("xi", xi, xi.is_finite() && xi >= 0.0, "a finite number of at least 0")
             }
-            Framework::VirtueMixed { beta } => {
+            &Framework::VirtueMixed { beta } => {
                 constant("beta", beta, (0.0..=1.0).contains(&beta), "a number from 0 to 1")
+            }
+            Framework::Values(scores) => {
+                match scores.scores.iter().flatten().find(|score| !(score.abs() <= MAX_SCORE)) {
+                    Some(score) => {
+                        let problem =
+                            format!("a score of {score}, expected a number of at most {MAX_SCORE} by its size");
+                        Err(RewardError::Scores { problem })
+                    }
+                    None => Ok(()),
+                }
             }
             Framework::Game | Framework::Utilitarian | Framework::VirtueEquality => Ok(()),
         }
+    }
+
+    /// Checks that it is one for this game, and its constants.
+    ///
+    /// # Errors
+    /// As [`Reward::check`]; [`RewardError::Scores`] for scores of another game.
+    pub fn check_for(&self, game: &MatrixGame) -> Result<(), RewardError> {
+        self.check()?;
+        let Framework::Values(scores) = &self.framework else { return Ok(()) };
+        let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
+        let states = 1 + own * other;
+        let lengths: Vec<usize> = scores.scores.iter().map(Vec::len).collect();
+        if lengths.len() == states && lengths.iter().all(|&length| length == own) {
+            return Ok(());
+        }
+        let problem = format!("scores of {lengths:?} actions by state, expected {states} states of {own} actions each");
+        Err(RewardError::Scores { problem })
     }
 
     /// The row player's reward for a round: its own action (`None`: an illegal output), the other's action, and the
     /// state in which both moved. Before the first round nothing has been done to anybody, so no norm is broken.
     ///
     /// # Panics
-    /// When an action id is out of range; ids are checked where they enter the library.
+    /// When an action id is out of range, or scores are another game's; both are checked where they enter the library.
     #[must_use]
     pub fn value(&self, game: &MatrixGame, action: Option<ActionId>, other: ActionId, state: State) -> f64 {
         let Some(action) = action else { return self.illegal };
         let [own, others] = game.payoff(action, other);
         let defects = game.is_defection(Player::Row, action);
         let when = |condition: bool, value: f64| if condition { value } else { 0.0 };
-        match self.framework {
+        match &self.framework {
             Framework::Game => own,
             Framework::Deontological { xi } => when(betrays(game, action, state), -xi),
             Framework::Utilitarian => own + others,
             Framework::GameDeontological { xi } => own + when(betrays(game, action, state), -xi),
             Framework::VirtueEquality => equality(own, others),
-            Framework::VirtueKindness { xi } => when(!defects, xi),
+            Framework::VirtueKindness { xi } => when(!defects, *xi),
             Framework::VirtueMixed { beta } => beta * equality(own, others) + when(!defects, 1.0 - beta),
+            Framework::Values(scores) => {
+                let row = state.map_or(0, |last| 1 + last.own * game.count(Player::Column) + last.other);
+                scores.scores[row][action]
+            }
         }
     }
 

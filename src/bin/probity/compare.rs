@@ -12,7 +12,7 @@ use probity::agent::{Scenario, verify};
 use probity::engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity::eval::{Figures, Ground, Player, prompts};
 use probity::game::Named;
-use probity::moral::{Framework, Reward};
+use probity::moral::Reward;
 use probity::train::Schedule;
 use probity::train::curriculum::{Algorithm, TrainConfig};
 use probity::train::finetune::Finetuning;
@@ -77,7 +77,7 @@ struct Row {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let framework = Framework::find(&args.reward).map_err(Error::from)?;
+    let reward = output::reward(&args.reward)?;
     let [c, d] = args.labels.as_slice() else {
         return Err(output::Usage(format!("{} labels, expected two", args.labels.len())).into());
     };
@@ -85,9 +85,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let ground = Ground {
         games: games.map_err(Error::from)?,
         styles: Layout::ALL.map(|layout| Style { layout, ..Style::default() }).to_vec(),
-        reward: framework.into(),
+        reward,
     };
-    let config = config(args, ground.reward)?;
+    let config = config(args, ground.reward.clone())?;
     // What is wrong is said before anything is trained.
     ground.games.iter().try_for_each(|game| Scenario::new(game.clone()).check())?;
     for name in &args.adapter {
@@ -117,13 +117,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let mut rows = vec![measure("bare model", &Player::default())?];
     let mut asked = Vec::new();
-    for text in prompts::values(framework) {
+    for text in prompts::values(&ground.reward.framework) {
         let row = measure("asked in words", &Player { preamble: text, ..Player::default() })?;
         asked.push(Row { prompt: Some(text), ..row });
     }
     // The best of the wordings stands for all.
     rows.extend(asked.into_iter().max_by(|a, b| a.figures.reward.total_cmp(&b.figures.reward)));
-    let tilt = Tilt { reward: ground.reward, beta: config.beta };
+    let tilt = Tilt { reward: ground.reward.clone(), beta: config.beta };
     rows.push(measure("tilted", &Player { tilt: Some(tilt), ..Player::default() })?);
     for (name, run) in &trained {
         let adapters = vec![(verify::load(&model, &run.path)?, 1.0)];

@@ -9,7 +9,6 @@ use probity::agent::prompt::Layout;
 use probity::agent::{Agent, Record, Scenario};
 use probity::engine::ContextOptions;
 use probity::game::{MatrixGame, Named, Player, Profile, Strategy};
-use probity::moral::{Framework, Reward};
 
 use crate::builtin;
 use crate::output::say;
@@ -50,7 +49,8 @@ pub struct Args {
     /// An adapter: a GGUF file or a built-in name, with an optional scale (`deontological:0.5`). May be repeated.
     #[arg(long)]
     adapter: Vec<String>,
-    /// Frameworks the account lists, in order; all of them where not given.
+    /// Frameworks the account lists, in order, or files that `probity values score --scenario` wrote; all frameworks where not
+    /// given.
     #[arg(long, value_delimiter = ',')]
     reward: Vec<String>,
     /// What is believed about the other player: fair-coin, a strategy (tit-for-tat, always-cooperate, always-defect,
@@ -63,6 +63,9 @@ pub struct Args {
     /// Never defect on a player who cooperated last.
     #[arg(long)]
     forbid_betrayal: bool,
+    /// Never take an action whose expected reward is worse than the best one's by more than this, FRAMEWORK:BY.
+    #[arg(long, conflicts_with = "forbid_betrayal")]
+    forbid_worse: Option<String>,
     /// Divide the scores by this before the softmax.
     #[arg(long)]
     temperature: Option<f64>,
@@ -127,25 +130,26 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
     if args.forbid_betrayal {
         policy.mask = Some(Mask::Betrayal);
     }
+    if let Some(worse) = &args.forbid_worse {
+        let (name, by) =
+            worse.rsplit_once(':').ok_or_else(|| Usage(format!("forbid-worse {worse:?}, expected FRAMEWORK:BY")))?;
+        let by = by.parse().map_err(|_| Usage(format!("forbid-worse by {by:?}, expected a number of at least 0")))?;
+        policy.mask = Some(Mask::Worse { reward: output::reward(name)?, by });
+    }
     if let Some(belief) = &args.belief {
         policy.belief = parse_belief(belief)?;
     }
     if let Some(tilt) = &args.tilt {
         let (name, beta) =
-            tilt.split_once(':').ok_or_else(|| Usage(format!("tilt {tilt:?}, expected FRAMEWORK:BETA")))?;
+            tilt.rsplit_once(':').ok_or_else(|| Usage(format!("tilt {tilt:?}, expected FRAMEWORK:BETA")))?;
         let beta = beta.parse().map_err(|_| Usage(format!("tilt beta {beta:?}, expected a number above 0")))?;
-        policy.tilt = Some(Tilt { reward: framework(name)?.into(), beta });
+        policy.tilt = Some(Tilt { reward: output::reward(name)?, beta });
     }
     if !args.reward.is_empty() {
-        policy.rewards =
-            args.reward.iter().map(|n| Ok(framework(n)?.into())).collect::<anyhow::Result<Vec<Reward>>>()?;
+        policy.rewards = args.reward.iter().map(|name| output::reward(name)).collect::<anyhow::Result<_>>()?;
     }
     scenario.check()?;
     Ok(scenario)
-}
-
-fn framework(name: &str) -> probity::Result<Framework> {
-    Ok(Framework::find(name)?)
 }
 
 fn game(name: &str) -> anyhow::Result<MatrixGame> {

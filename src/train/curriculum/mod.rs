@@ -334,7 +334,13 @@ impl TrainConfig {
         }
         self.algorithm.check()?;
         for name in &self.games.catalogue {
-            Named::find(name)?;
+            let game = Named::find(name)?.game();
+            self.phases.iter().try_for_each(|phase| phase.reward.check_for(&game))?;
+        }
+        if self.games.random > 0.0 {
+            // Games that are drawn have the shape of this one.
+            let any = Named::find("ipd")?.game();
+            self.phases.iter().try_for_each(|phase| phase.reward.check_for(&any))?;
         }
         for (name, weight) in &self.games.weights {
             let known = self.games.catalogue.contains(name);

@@ -15,7 +15,6 @@ use std::time::Instant;
 use anyhow::Context;
 use probity::Error;
 use probity::engine::numeric::{give_freed_memory_back, keep_freed_memory};
-use probity::moral::Framework;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::{Finetuning, References, StepReport};
 use probity::train::finish::write_verified;
@@ -89,7 +88,8 @@ pub struct Args {
     /// Go on from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
-    /// Override the reward of a config with one phase: game, deontological, utilitarian, game-deontological, ...
+    /// Override the reward of a config with one phase: game, deontological, utilitarian, game-deontological, ..., or a file
+    /// that `probity values score --scenario` wrote.
     #[arg(long)]
     reward: Option<String>,
     /// Override the config's peak learning rate.
@@ -209,13 +209,13 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     }
     config.rate = args.rate.unwrap_or(config.rate);
     if let Some(name) = &args.reward {
-        let reward = Framework::find(name).map_err(Error::from)?;
+        let reward = output::reward(name)?;
         let [phase] = config.phases.as_mut_slice() else {
             let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
             return Err(output::Usage(problem).into());
         };
         phase.reward = reward.into();
-        config.name = format!("{}-{name}", config.name);
+        config.name = format!("{}-{}", config.name, phase.reward.name());
     }
     Ok(config)
 }

@@ -8,6 +8,7 @@ mod interview;
 mod models;
 mod propose;
 mod rank;
+mod score;
 mod transcript;
 mod transfer;
 mod vote;
@@ -45,6 +46,7 @@ enum Command {
     Graph(graph::Args),
     Rank(rank::Args),
     Explain(explain::Args),
+    Score(score::Args),
 }
 
 /// Where the values are.
@@ -82,6 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Graph(args) => graph::run(args),
         Command::Rank(args) => rank::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Score(args) => score::run(args),
     }
 }
 

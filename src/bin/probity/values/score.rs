@@ -1,0 +1,212 @@
+//! `probity values score`: the moral graph as a reward.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use probity::agent::Scenario;
+use probity::agent::prompt::{last_round, rules};
+use probity::elicit::{Calibration, Judge, Situation, score};
+use probity::embed::Embedder;
+use probity::engine::files::write_whole;
+use probity::game::{History, Player};
+use probity::moral::{Framework, Reward, Scores};
+use probity::values::{Graph, Judgement, Terms};
+
+use super::StoreArgs;
+use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
+use crate::output::{self, Usage, say};
+
+/// Score actions by the values that people found wisest: of one situation, or of every state of a game as a reward.
+///
+/// The contexts of the situation are found by similarity, or named; the wisest values there count, and a local model says how
+/// well each action serves what they attend to. Where no context fits, or the values want different things, the graph abstains
+/// and says why. What is written for a game is a reward: `decide --tilt FILE:BETA`, `decide --reward FILE`, `train --reward
+/// FILE`, `compare --reward FILE`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values score --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --situation \"A user asks what to say to a dying friend.\" --action \"Answer at once with a list of tips.\" --action \"Ask what the friend is like.\"\n         probity values score --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --scenario scenario.json --out reward.json"
+)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+    /// The situation, in words, or a file of it (JSON: situation, actions, contexts, baseline).
+    #[arg(long, required_unless_present = "scenario")]
+    situation: Option<String>,
+    /// What can be done, each once.
+    #[arg(long)]
+    action: Vec<String>,
+    /// What counts as doing nothing: values are told from what it is worth.
+    #[arg(long)]
+    baseline: Option<String>,
+    /// A context that it is of; found by similarity where none is named.
+    #[arg(long)]
+    context: Vec<String>,
+    /// A scenario (JSON): the actions of its game are scored in every state.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["situation", "action", "baseline"])]
+    scenario: Option<PathBuf>,
+    /// Where to write the reward of a scenario.
+    #[arg(long, requires = "scenario")]
+    out: Option<PathBuf>,
+    /// Values of a context that count.
+    #[arg(long, default_value_t = Terms::default().values)]
+    values: usize,
+    /// What serving a value instead of the wiser one costs.
+    #[arg(long, default_value_t = Terms::default().penalty)]
+    penalty: f64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What scores.
+struct Scorer {
+    graph: Graph,
+    judge: Judge,
+    embedder: Box<dyn Embedder>,
+    calibration: Calibration,
+    terms: Terms,
+}
+
+impl Scorer {
+    fn score(&mut self, situation: &Situation) -> anyhow::Result<Judgement> {
+        let Self { graph, judge, embedder, calibration, terms } = self;
+        let bar = output::bar(0, "judging");
+        let judgement = score(graph, situation, judge, &mut **embedder, calibration, terms, &mut step(&bar))?;
+        bar.finish_and_clear();
+        Ok(judgement)
+    }
+
+    /// What a reward was computed from.
+    fn source(&self) -> String {
+        let graph = blake3::hash(self.graph.deliberation().to_json().as_bytes()).to_hex();
+        let (model, embedder) = (self.judge.model().fingerprint(), self.embedder.fingerprint());
+        format!("graph {graph}, model {model}, embedder {embedder}")
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let terms = Terms { values: args.values, penalty: args.penalty, ..Terms::default() };
+    terms.check().map_err(probity::Error::from)?;
+    let scenario = args.scenario.as_ref().map(|path| {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).with_context(|| name.clone())?;
+        Scenario::from_json(&text).with_context(|| name)
+    });
+    let scenario = scenario.transpose()?;
+    let situation = args.situation.as_ref().map(|text| situation(args, text)).transpose()?;
+    let graph = args.store.graph()?;
+    let model = args.model.open()?;
+    let mut embedder = args.embedder.open(|| Ok(model.clone()))?;
+    let calibration = calibration(&mut args.store.open()?, &mut *embedder, None)?;
+    let mut scorer = Scorer { graph, judge: judge(&model)?, embedder, calibration, terms };
+    match (scenario, situation) {
+        (Some(scenario), _) => of_scenario(args, &scenario, &mut scorer),
+        (None, Some(situation)) => {
+            let judgement = scorer.score(&situation)?;
+            if args.json {
+                return output::json(&judgement);
+            }
+            show(&judgement, &situation.actions);
+            Ok(())
+        }
+        (None, None) => unreachable!("clap asks for one of them"),
+    }
+}
+
+fn situation(args: &Args, text: &str) -> anyhow::Result<Situation> {
+    if text.ends_with(".json") && args.action.is_empty() {
+        let read = fs::read_to_string(text).with_context(|| text.to_owned())?;
+        return Situation::from_json(&read).with_context(|| text.to_owned());
+    }
+    let situation = Situation {
+        situation: text.into(),
+        actions: args.action.clone(),
+        contexts: args.context.clone(),
+        baseline: args.baseline.clone(),
+    };
+    situation.check()?;
+    Ok(situation)
+}
+
+/// The reward of a game's every state.
+fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow::Result<()> {
+    let game = &scenario.game;
+    let labels = game.labels(Player::Row);
+    let (mut scores, mut judged) = (Vec::new(), Vec::new());
+    for state in std::iter::once(None).chain(History::states(game).map(Some)) {
+        let told = format!("{}{}{}", scenario.preamble, rules(game, scenario.style), last_round(game, state));
+        let situation = Situation {
+            situation: told,
+            actions: labels.iter().map(|label| format!("They pick \"{label}\".")).collect(),
+            contexts: args.context.clone(),
+            baseline: None,
+        };
+        let judgement = scorer.score(&situation)?;
+        if !args.json {
+            say!("{}", last_round(game, state).trim_end());
+            show(&judgement, labels);
+        }
+        // A state of which the graph says nothing pulls nowhere.
+        scores.push(judgement.values.clone().unwrap_or_else(|| vec![0.0; labels.len()]));
+        judged.push(judgement);
+    }
+    if judged.iter().all(|judgement| judgement.values.is_none()) {
+        let why = judged[0].abstains.as_ref().map(ToString::to_string).unwrap_or_default();
+        return Err(Usage(format!("the graph abstains in every state: {why}; there is no reward to write")).into());
+    }
+    let reward: Reward = Framework::Values(Arc::new(Scores { scores, source: scorer.source() })).into();
+    reward.check_for(game).map_err(probity::Error::from)?;
+    let text = serde_json::to_string_pretty(&reward)?;
+    if args.json {
+        output::json(&serde_json::json!({ "reward": reward, "states": judged }))?;
+    }
+    match &args.out {
+        Some(path) => {
+            write_whole(path, |out| out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")))?;
+            if !args.json {
+                say!("wrote {}: probity decide --tilt {0}:0.1", path.display());
+            }
+        }
+        None if !args.json => say!("{text}"),
+        None => {}
+    }
+    Ok(())
+}
+
+/// What the graph makes of the actions, and what it rests on.
+fn show(judgement: &Judgement, actions: &[String]) {
+    for context in &judgement.contexts {
+        say!("Context: {} (similarity {:.2}, weight {:.2})", context.text, context.similarity, context.weight);
+    }
+    if !judgement.cards.is_empty() {
+        let mut header: Vec<String> = vec!["value".into(), "share".into(), "voters".into()];
+        header.extend(actions.iter().map(|action| action.chars().take(40).collect()));
+        let mut table = output::table(&header.iter().map(String::as_str).collect::<Vec<_>>());
+        for card in &judgement.cards {
+            let mut row =
+                vec![format!("{} ({})", card.title, card.card), format!("{:.2}", card.share), card.voters.to_string()];
+            row.extend(card.adherence.iter().map(|served| format!("{served:+.3}")));
+            table.add_row(row);
+        }
+        for penalty in &judgement.penalties {
+            let mut row = vec![format!("{} instead of {}", penalty.from, penalty.to), String::new(), String::new()];
+            row.extend(penalty.cost.iter().map(|cost| format!("{:+.3}", -cost)));
+            table.add_row(row);
+        }
+        if let Some(values) = &judgement.values {
+            let mut row = vec!["reward".into(), String::new(), String::new()];
+            row.extend(values.iter().map(|value| format!("{value:+.3}")));
+            table.add_row(row);
+        }
+        say!("{table}");
+    }
+    if let Some(reason) = &judgement.abstains {
+        say!("The graph abstains: {reason}.");
+    }
+}

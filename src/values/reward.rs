@@ -1,0 +1,357 @@
+//! The moral graph as a reward: what the wisest values of a situation make of each action in it (`moral-graph.md` section 12,
+//! after section 6.2 of arXiv 2404.10636).
+//!
+//! Pure: how well an action serves a policy is somebody else's to say, by a number from -1 to 1. From those, the contexts of the
+//! situation and the graph follows a value for each action and where it comes from, or the reason why there is none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::robust::Verdict;
+use super::{CardId, Graph, ValuesError};
+
+/// How values become a reward.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Terms {
+    /// Values of a context that count, the wisest by the lower bounds of their scores.
+    pub values: usize,
+    /// How much more a value counts whose bound is a logit higher: shares are a softmax of bounds times this.
+    pub sharpness: f64,
+    /// What serving a value instead of the wiser one costs.
+    pub penalty: f64,
+    /// Values are at odds where one prefers another action than the next by at least this.
+    pub tension: f64,
+    /// Actions whose values differ by less are not told apart.
+    pub resolution: f64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { values: 3, sharpness: 2.0, penalty: 0.5, tension: 0.1, resolution: 0.01 }
+    }
+}
+
+impl Terms {
+    /// Checks that every number can be.
+    ///
+    /// # Errors
+    /// [`ValuesError::Setting`] naming the first that cannot.
+    pub fn check(&self) -> Result<(), ValuesError> {
+        let off =
+            |name, given: String, expected: &str| Err(ValuesError::Setting { name, given, expected: expected.into() });
+        if !(1..=64).contains(&self.values) {
+            return off("values", self.values.to_string(), "1 to 64");
+        }
+        let all = [
+            ("sharpness", self.sharpness),
+            ("penalty", self.penalty),
+            ("tension", self.tension),
+            ("resolution", self.resolution),
+        ];
+        match all.into_iter().find(|(_, value)| !(0.0..=100.0).contains(value)) {
+            Some((name, value)) => off(name, value.to_string(), "a number from 0 to 100"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A context of a situation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bearing {
+    /// The context, by its number in the graph.
+    #[serde(skip)]
+    pub context: u32,
+    /// Its text.
+    pub text: String,
+    /// How much the situation is of that context; where it was named, 1.
+    pub similarity: f64,
+    /// Its share of the reward; those of all contexts add up to 1.
+    pub weight: f64,
+}
+
+/// How well the actions serve a card: for each of its policies a number for each action, from -1 (against it) to 1 (served); 0
+/// where it does not matter.
+pub type Adherence = Vec<Vec<f64>>;
+
+/// What the values of a graph make of some actions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judgement {
+    /// Each action's value, from -1 to 1; none where the graph abstains.
+    pub values: Option<Vec<f64>>,
+    /// Why it abstains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abstains: Option<Abstention>,
+    /// The contexts that counted.
+    pub contexts: Vec<Bearing>,
+    /// The values that counted, with all they rest on.
+    pub cards: Vec<Counted>,
+    /// What serving a value instead of a wiser one costs.
+    pub penalties: Vec<Penalty>,
+}
+
+/// Why a graph does not judge.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Abstention {
+    /// The situation is of no context that people voted in.
+    NoContext {
+        /// The similarity of the nearest.
+        nearest: f64,
+    },
+    /// In its contexts no value was judged by enough people, or all are contested.
+    NoValue,
+    /// The wisest values want different things.
+    Tension {
+        /// Two of them.
+        cards: [CardId; 2],
+        /// The action that each prefers.
+        actions: [usize; 2],
+    },
+    /// The actions serve the values alike, as far as can be told.
+    Alike {
+        /// How much their values differ.
+        spread: f64,
+    },
+}
+
+impl std::fmt::Display for Abstention {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoContext { nearest } => {
+                write!(f, "the situation is of no context that people voted in (similarity {nearest:.2} at most)")
+            }
+            Self::NoValue => {
+                f.write_str("no value was judged by enough people in these contexts, or all are contested")
+            }
+            Self::Tension { cards: [one, other], actions: [a, b] } => {
+                write!(f, "values {one} and {other} want different things: actions {} and {}", a + 1, b + 1)
+            }
+            Self::Alike { spread } => {
+                write!(f, "the actions serve the values alike, as far as can be told (they differ by {spread:.3})")
+            }
+        }
+    }
+}
+
+/// A value that counted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Counted {
+    /// Which card.
+    pub card: CardId,
+    /// Its title.
+    pub title: String,
+    /// The context that it counted in.
+    pub context: String,
+    /// The lower bound of its score there, logits.
+    pub bound: f64,
+    /// The voters who judged it there.
+    pub voters: u32,
+    /// Its share of the reward; those of all values add up to 1.
+    pub share: f64,
+    /// How well each action serves it: the mean of what it does for the policies it bears on.
+    pub adherence: Vec<f64>,
+    /// The same for each policy.
+    pub policies: Vec<ServedPolicy>,
+}
+
+/// A policy and how well each action serves it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServedPolicy {
+    /// The policy.
+    pub policy: String,
+    /// For each action, from -1 to 1.
+    pub served: Vec<f64>,
+}
+
+/// What serving a superseded value costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Penalty {
+    /// The value that was left.
+    pub from: CardId,
+    /// The wiser one.
+    pub to: CardId,
+    /// Where.
+    pub context: String,
+    /// How probable it is that the second is wiser.
+    pub probability: f64,
+    /// What is taken off each action's value.
+    pub cost: Vec<f64>,
+}
+
+impl Graph {
+    /// The cards whose policies have to be looked at in some contexts: the wisest of each, and those that they supersede.
+    #[must_use]
+    pub fn considered(&self, contexts: &[u32], terms: &Terms) -> BTreeSet<u32> {
+        let mut cards = BTreeSet::new();
+        for &context in contexts {
+            let top: Vec<u32> = self.top(context, terms).into_iter().map(|(card, ..)| card).collect();
+            cards.extend(self.superseded(context, &top).into_iter().map(|(from, ..)| from));
+            cards.extend(top);
+        }
+        cards
+    }
+
+    /// What the wisest values of the contexts make of the actions:
+    /// `R(o) = sum_k w_k (sum_v pi_k(v) adh(v, o) - penalty mean_{u -> v} P_k(u -> v) max(0, adh(u, o) - adh(v, o)) / 2)`, with
+    /// `pi_k` the softmax of the bounds of the wisest values in context `k` and `adh` the mean over a card's policies of how well
+    /// an action serves them. From -1 to 1 where `penalty` is at most 1; cut off there otherwise.
+    ///
+    /// `adherence` has what [`Graph::considered`] asks for; `actions` is how many there are.
+    ///
+    /// # Errors
+    /// [`ValuesError::Setting`] for terms that cannot be, and for adherences that are missing, of another shape, or not from -1
+    /// to 1.
+    pub fn judge(
+        &self,
+        bearings: Vec<Bearing>,
+        adherence: &BTreeMap<u32, Adherence>,
+        actions: usize,
+        terms: &Terms,
+    ) -> Result<Judgement, ValuesError> {
+        terms.check()?;
+        let contexts: Vec<u32> = bearings.iter().map(|bearing| bearing.context).collect();
+        let considered = self.considered(&contexts, terms);
+        let mut means: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for &card in &considered {
+            means.insert(card, self.mean(card, adherence.get(&card), actions)?);
+        }
+        let mut judgement =
+            Judgement { values: None, abstains: None, contexts: bearings, cards: Vec::new(), penalties: Vec::new() };
+        // Where nothing is ranked, the others have the word.
+        let heard = |context: u32| !self.top(context, terms).is_empty();
+        let loud: f64 =
+            judgement.contexts.iter().filter(|bearing| heard(bearing.context)).map(|bearing| bearing.weight).sum();
+        let mut values = vec![0.0; actions];
+        for bearing in &judgement.contexts {
+            let context = bearing.context;
+            let weight = bearing.weight / loud;
+            let top = self.top(context, terms);
+            let shares = softmax(top.iter().map(|&(_, bound, _)| terms.sharpness * bound));
+            for (&(card, bound, voters), share) in top.iter().zip(shares) {
+                let share = weight * share;
+                values.iter_mut().zip(&means[&card]).for_each(|(value, served)| *value += share * served);
+                judgement.cards.push(Counted {
+                    card: self.card(card).id.clone(),
+                    title: self.card(card).title.clone(),
+                    context: bearing.text.clone(),
+                    bound,
+                    voters,
+                    share,
+                    adherence: means[&card].clone(),
+                    policies: self
+                        .card(card)
+                        .policies
+                        .iter()
+                        .zip(&adherence[&card])
+                        .map(|(policy, served)| ServedPolicy { policy: policy.as_str().into(), served: served.clone() })
+                        .collect(),
+                });
+            }
+            let wiser: Vec<u32> = top.iter().map(|&(card, ..)| card).collect();
+            let upgrades = self.superseded(context, &wiser);
+            let each = terms.penalty * weight / upgrades.len() as f64;
+            for (from, to, probability) in upgrades {
+                // Adherences are 2 apart at most.
+                let cost = |o: usize| each * probability * (means[&from][o] - means[&to][o]).max(0.0) / 2.0;
+                let cost: Vec<f64> = (0..actions).map(cost).collect();
+                values.iter_mut().zip(&cost).for_each(|(value, cost)| *value -= cost);
+                if cost.iter().any(|&cost| cost > 0.0) {
+                    let [from, to] = [from, to].map(|card| self.card(card).id.clone());
+                    let context = bearing.text.clone();
+                    judgement.penalties.push(Penalty { from, to, context, probability, cost });
+                }
+            }
+        }
+        judgement.cards.sort_by(|a, b| b.share.total_cmp(&a.share));
+        values.iter_mut().for_each(|value| *value = value.clamp(-1.0, 1.0));
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let spread = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least;
+        judgement.abstains = if judgement.cards.is_empty() {
+            Some(Abstention::NoValue)
+        } else if let Some(tension) = tension(&judgement.cards, terms.tension) {
+            Some(tension)
+        } else if actions > 1 && spread < terms.resolution {
+            Some(Abstention::Alike { spread })
+        } else {
+            judgement.values = Some(values);
+            None
+        };
+        Ok(judgement)
+    }
+
+    /// The wisest values of a context that are not contested, with the bounds of their scores and their voters.
+    fn top(&self, context: u32, terms: &Terms) -> Vec<(u32, f64, u32)> {
+        let mut wisest = self.wisest(Some(context));
+        wisest.truncate(terms.values);
+        wisest.into_iter().map(|standing| (standing.card, standing.bound, standing.voters)).collect()
+    }
+
+    /// Upheld upgrades to some cards in a context, with their probabilities.
+    fn superseded(&self, context: u32, to: &[u32]) -> Vec<(u32, u32, f64)> {
+        let upheld = self.upgrades(Some(context)).iter().filter(|upgrade| upgrade.verdict == Verdict::Upheld);
+        upheld.filter(|upgrade| to.contains(&upgrade.to)).map(|u| (u.from, u.to, u.probability)).collect()
+    }
+
+    /// How well each action serves a card: the mean of its policies that matter to any of them.
+    fn mean(&self, card: u32, adherence: Option<&Adherence>, actions: usize) -> Result<Vec<f64>, ValuesError> {
+        let policies = self.card(card).policies.len();
+        let shape = |rows: &&Adherence| {
+            let within = |row: &Vec<f64>| row.len() == actions && row.iter().all(|x| (-1.0..=1.0).contains(x));
+            rows.len() == policies && rows.iter().all(within)
+        };
+        let rows = adherence.filter(shape).ok_or_else(|| ValuesError::Setting {
+            name: "adherence",
+            given: format!("what there is for card {}", self.card(card).id),
+            expected: format!("{policies} policies by {actions} actions, each from -1 to 1"),
+        })?;
+        let bearing: Vec<&Vec<f64>> = rows.iter().filter(|row| row.iter().any(|&x| x != 0.0)).collect();
+        let mean = |o| bearing.iter().map(|row| row[o]).sum::<f64>() / bearing.len().max(1) as f64;
+        Ok((0..actions).map(mean).collect())
+    }
+}
+
+/// Two values of a weight each that prefer different actions, and clearly.
+fn tension(cards: &[Counted], least: f64) -> Option<Abstention> {
+    /// Values with less than this share do not hold up the others.
+    const SHARE: f64 = 0.2;
+    let best = |card: &Counted| {
+        (0..card.adherence.len()).max_by(|&a, &b| card.adherence[a].total_cmp(&card.adherence[b]).then(b.cmp(&a)))
+    };
+    let loud: Vec<(&Counted, usize)> =
+        cards.iter().filter(|card| card.share >= SHARE).filter_map(|card| Some((card, best(card)?))).collect();
+    for (i, &(one, a)) in loud.iter().enumerate() {
+        for &(other, b) in &loud[..i] {
+            let clear =
+                |card: &Counted, own: usize, theirs: usize| card.adherence[own] - card.adherence[theirs] >= least;
+            if a != b && clear(one, a, b) && clear(other, b, a) {
+                return Some(Abstention::Tension { cards: [other.card.clone(), one.card.clone()], actions: [b, a] });
+            }
+        }
+    }
+    None
+}
+
+/// Shares that add up to 1.
+pub(super) fn softmax(logits: impl Iterator<Item = f64>) -> Vec<f64> {
+    let logits: Vec<f64> = logits.collect();
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / total).collect()
+}
+
+/// The shares of contexts by their similarities to a situation: a softmax of similarities over a temperature of 0.1.
+#[must_use]
+pub fn bearings(graph: &Graph, similarities: &[(u32, f64)]) -> Vec<Bearing> {
+    const TEMPERATURE: f64 = 0.1;
+    let shares = softmax(similarities.iter().map(|(_, similarity)| similarity / TEMPERATURE));
+    let bearing = |(&(context, similarity), weight): (&(u32, f64), f64)| Bearing {
+        context,
+        text: graph.ballots().contexts[context as usize].clone(),
+        similarity,
+        weight,
+    };
+    similarities.iter().zip(shares).map(bearing).collect()
+}
