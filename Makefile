@@ -19,7 +19,7 @@ test: setup lib-native  ## Everything: formatting, lints, docs, tests, C and C++
 	cargo fmt --check
 	$(NATIVE) cargo clippy --quiet --release --all-targets -- -D warnings
 	$(NATIVE) RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps
-	$(NATIVE) ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$$(scripts/runtime.sh)}" cargo test --release
+	$(NATIVE) ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$$(scripts/runtime.sh)}" PROBITY_BROWSER="$${PROBITY_BROWSER-$$(scripts/browser.sh)}" cargo test --release
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 		else echo "cargo-deny is not installed: licences and sources are not checked"; fi
 

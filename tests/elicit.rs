@@ -446,8 +446,11 @@ fn the_command_line_elicits() {
     assert_eq!(values(&["import", &graph, "--store", &scored_store]).0, 0);
     std::fs::write(at("scenario.json"), r#"{"version": 1, "game": "ipd", "labels": ["share", "keep"]}"#).unwrap();
     let scored = ["score", "--store", &scored_store, "--embedder", "model", "--context", "When somebody is grieving"];
-    let (code, said, complaint) =
-        values(&[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward, "--json"]].concat());
+    let (code, _, complaint) = values(&[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward]].concat());
+    assert!(code == 2 && complaint.contains("abstains in every state") && !Path::new(&reward).exists(), "{complaint}");
+    let (code, said, complaint) = values(
+        &[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward, "--json", "--resolution", "0"]].concat(),
+    );
     assert_eq!(code, 0, "{complaint}");
     let printed: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(printed["states"].as_array().unwrap().len(), 5);

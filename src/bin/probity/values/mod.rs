@@ -3,6 +3,7 @@
 mod card;
 mod dedupe;
 mod explain;
+mod explore;
 mod graph;
 mod interview;
 mod models;
@@ -46,6 +47,7 @@ enum Command {
     Graph(graph::Args),
     Rank(rank::Args),
     Explain(explain::Args),
+    Explore(explore::Args),
     Score(score::Args),
 }
 
@@ -84,6 +86,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Graph(args) => graph::run(args),
         Command::Rank(args) => rank::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Explore(args) => explore::run(args),
         Command::Score(args) => score::run(args),
     }
 }

@@ -59,6 +59,9 @@ pub struct Args {
     /// What serving a value instead of the wiser one costs.
     #[arg(long, default_value_t = Terms::default().penalty)]
     penalty: f64,
+    /// Actions whose values differ by less are not told apart, and the graph abstains.
+    #[arg(long, default_value_t = Terms::default().resolution)]
+    resolution: f64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -91,7 +94,8 @@ impl Scorer {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let terms = Terms { values: args.values, penalty: args.penalty, ..Terms::default() };
+    let Args { values, penalty, resolution, .. } = *args;
+    let terms = Terms { values, penalty, resolution, ..Terms::default() };
     terms.check().map_err(probity::Error::from)?;
     let scenario = args.scenario.as_ref().map(|path| {
         let name = path.display().to_string();
