@@ -5,7 +5,9 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 # Whoever names a processor in RUSTFLAGS keeps it.
-NATIVE := RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
+# Not with Intel's AMX, whose kernels GCC 12 compiles wrong (see src/engine/model.rs).
+AMX := $(shell $(or $(CXX),c++) -mno-amx-tile -mno-amx-int8 -mno-amx-bf16 -E -x c++ /dev/null >/dev/null 2>&1 && echo -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+NATIVE := CXXFLAGS="$(strip $(CXXFLAGS) $(AMX))" RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
 PREFIX ?= /usr/local
 # What the library itself computes is small beside what llama.cpp computes: small, too, in bytes.
 LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib -- -C opt-level=s -C codegen-units=1

@@ -73,14 +73,14 @@ typedef struct probity_graph_t {
   uint64_t id;
 } probity_graph_t;
 
+// Told the share done, 0 to 1; returning `false` stops the work.
+typedef bool (*probity_progress_t)(void *user_data, float share);
+
 // Importance of a log line: 0 debug, 1 information, 2 warning, 3 error.
 typedef uint32_t probity_log_level_t;
 
 // Receives log lines, on any thread. Must not call back into the library.
 typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t level, const char *line);
-
-// Told the share done, 0 to 1; returning `false` stops the work.
-typedef bool (*probity_progress_t)(void *user_data, float share);
 
 // Done.
 #define PROBITY_STATUS_OK 0
@@ -482,6 +482,38 @@ probity_status_t probity_graph_explain(struct probity_graph_t graph,
 probity_status_t probity_graph_vote(struct probity_graph_t graph,
                                     const char *vote,
                                     struct probity_error_t *error);
+
+// Finds the contexts that a situation, told in words, is of, and the wisest values there, as JSON: `{"contexts": [{"text",
+// "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters", "contested"}]}]}`, at most three contexts
+// with ten values each; or none, with `"abstains"` and its reason. The model's hidden states tell what is near what; from where on,
+// is measured when a graph is first asked with this model. `probity_graph_rank` gives the wisest of a context that is known. Free
+// the JSON with `probity_string_free`.
+//
+// # Safety
+// Pointers are NULL or valid as their types say.
+probity_status_t probity_graph_situate(struct probity_graph_t graph,
+                                       struct probity_model_t model,
+                                       const char *situation,
+                                       char **json,
+                                       struct probity_error_t *error);
+
+// Scores actions in a situation by the values that people found wisest there, as JSON. `situation` is JSON as well:
+// `{"situation", "actions": [...]}`, and at will `"contexts": [...]` that it is of (found as `probity_graph_situate` finds them where
+// none is named) and `"baseline"`, the action that counts as doing nothing. The answer has `"values"`, one for each action from -1 to
+// 1, with the contexts, cards, policies and penalties that they add up from; or `null`, and `"abstains"` with its reason. The model
+// judges how well each action serves each policy: two questions each. `progress` (may be NULL) runs on the calling thread and
+// stops the work by returning `false`. One call at a time works for a graph, others wait. Free the JSON with
+// `probity_string_free`.
+//
+// # Safety
+// Pointers are NULL or valid as their types say; `progress` may be called with `user_data` during this call.
+probity_status_t probity_graph_score(struct probity_graph_t graph,
+                                     struct probity_model_t model,
+                                     const char *situation,
+                                     probity_progress_t progress,
+                                     void *user_data,
+                                     char **json,
+                                     struct probity_error_t *error);
 
 // Frees a graph. Calls under way end as if it lived.
 //

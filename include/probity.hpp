@@ -147,6 +147,22 @@ class Graph : public detail::Owned<probity_graph_t, probity_graph_free> {
         detail::check([&](auto *e) { return probity_graph_vote(handle_, json.c_str(), e); });
     }
 
+    /* The contexts of a situation told in words, with the wisest values there, as JSON. */
+    std::string situate(const Model &model, const std::string &situation) const {
+        char *json = nullptr;
+        detail::check([&](auto *e) { return probity_graph_situate(handle_, model.get(), situation.c_str(), &json, e); });
+        return detail::take(json);
+    }
+
+    /* What the wisest values make of each action of a situation (JSON), and why. */
+    std::string score(const Model &model, const std::string &situation) const {
+        char *json = nullptr;
+        detail::check([&](auto *e) {
+            return probity_graph_score(handle_, model.get(), situation.c_str(), nullptr, nullptr, &json, e);
+        });
+        return detail::take(json);
+    }
+
   private:
     Graph() = default;
 };

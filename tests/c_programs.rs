@@ -46,7 +46,7 @@ fn the_c_example_of_values() {
     )
     .unwrap();
     Store::open_or_create(&store).unwrap().change(|store| Ok(store.add(held)?)).unwrap();
-    let output = run(&program, &[&store]);
+    let output = run(&program, &[&store, &shipped("default")]);
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line.split_once(": ").unwrap().1).unwrap()).collect();
@@ -54,6 +54,12 @@ fn the_c_example_of_values() {
     assert_eq!(lines[0]["ranking"][0]["voters"], 9);
     assert_eq!(lines[1]["ranking"][0]["voters"], 10, "the vote counts: {text}");
     assert_eq!(lines[2]["path"], serde_json::json!(["calm", 7]));
+    assert!(lines[3]["contexts"].is_array(), "{text}");
+    // Whether a model that only knows games can tell the actions apart is its own affair; the account is whole.
+    let scored = &lines[4];
+    assert!(scored["values"].is_array() != scored["abstains"]["reason"].is_string(), "{text}");
+    assert_eq!(scored["cards"][0]["card"], 7, "{text}");
+    assert_eq!(scored["cards"][0]["policies"][0]["served"].as_array().unwrap().len(), 2);
     assert_eq!(Store::open(&store).unwrap().read().unwrap().votes.len(), 1);
 }
 

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use probity::Error;
 use probity::elicit::{
-    Calibration, Duplicate, Interview, Judge, Question, Scribe, Situation, Stage, Threshold, contexts, duplicates,
-    pairs, score, story,
+    Calibration, Duplicate, Interview, Judge, Nearness, Question, Scribe, Situation, Stage, Threshold, contexts,
+    duplicates, pairs, score, story,
 };
 use probity::embed::{Embedder, LlamaEmbedder, OnnxEmbedder, cosine};
 use probity::engine::{ContextOptions, Model, ModelOptions};
@@ -340,7 +340,8 @@ fn actions_are_scored_by_a_model() {
             asked += usize::from(done < all);
             true
         };
-        score(&graph, situation, &mut judge, &mut embedder, calibration, &Terms::default(), &mut progress)
+        let nearness = Nearness { embedder: &mut embedder, threshold: calibration.situations };
+        score(&graph, situation, &mut judge, Some(nearness), &Terms::default(), &mut progress)
     };
     let judgement = scored(&situation, &calibration).unwrap();
     assert!(judgement.cards.iter().all(|card| card.policies.len() == 2 && card.adherence.len() == 2), "{judgement:?}");
@@ -372,10 +373,9 @@ fn actions_are_scored_by_a_model() {
     }
     let nowhere = Situation { contexts: vec!["When nobody voted".into()], ..situation.clone() };
     let mut never = |_: usize, _: usize| false;
-    let mut ask = |situation: &Situation| {
-        score(&graph, situation, &mut judge, &mut embedder, &calibration, &Terms::default(), &mut never)
-    };
+    let mut ask = |situation: &Situation| score(&graph, situation, &mut judge, None, &Terms::default(), &mut never);
     assert!(matches!(ask(&nowhere), Err(Error::Values(_))));
+    assert!(matches!(ask(&found), Err(Error::Option { name: "contexts", .. })));
     assert!(matches!(ask(&situation), Err(Error::Cancelled { .. })));
     assert!(Situation::from_json("{}").is_err() && Situation::from_json("[1").is_err());
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calibration, Judge, Progress, Question};
+use super::{Judge, Progress, Question, Threshold};
 use crate::embed::{Embedder, cosine};
 use crate::values::{Abstention, Adherence, Bearing, Graph, Judgement, Terms, bearings};
 use crate::{Error, Result};
@@ -71,58 +71,65 @@ impl Situation {
     }
 }
 
-/// Finds which contexts of the graph a situation is of: those it names, or else the nearest that are as near as a situation is to
-/// its own contexts. `Err` of the inner result is the abstention where there is none.
+/// What tells which contexts a situation is of.
+pub struct Nearness<'a> {
+    /// What makes vectors of texts.
+    pub embedder: &'a mut dyn Embedder,
+    /// From which cosine on a situation is of a context, for this embedder: [`Calibration::situations`].
+    pub threshold: Threshold,
+}
+
+/// The contexts of a graph that a situation is of: the nearest of those that are as near as a situation is to its own contexts; or
+/// the abstention where there is none.
 ///
 /// # Errors
-/// [`Error::Values`] for a context that nobody voted in; [`Error::Option`] for another embedder's calibration;
-/// [`Error::Embedder`].
-fn situated(
+/// [`Error::Embedder`] and [`Error::Engine`].
+pub fn situate(
     graph: &Graph,
-    situation: &Situation,
-    embedder: &mut dyn Embedder,
-    calibration: &Calibration,
+    situation: &str,
+    nearness: &mut Nearness<'_>,
 ) -> Result<std::result::Result<Vec<Bearing>, Abstention>> {
-    if !situation.contexts.is_empty() {
-        let named: Vec<(u32, f64)> =
-            situation.contexts.iter().map(|text| Ok((graph.context(text)?, 1.0))).collect::<Result<_>>()?;
-        return Ok(Ok(bearings(graph, &named)));
-    }
-    calibration.check(embedder)?;
     let contexts = &graph.ballots().contexts;
-    let texts: Vec<&str> = std::iter::once(&situation.situation).chain(contexts).map(String::as_str).collect();
-    let vectors = embedder.embed(&texts)?;
+    let texts: Vec<&str> = std::iter::once(situation).chain(contexts.iter().map(String::as_str)).collect();
+    let vectors = nearness.embedder.embed(&texts)?;
     let mut near: Vec<(u32, f64)> =
         vectors[1..].iter().enumerate().map(|(i, vector)| (i as u32, cosine(&vectors[0], vector))).collect();
     near.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let nearest = near.first().map_or(0.0, |&(_, similarity)| similarity);
-    near.retain(|&(_, similarity)| similarity >= calibration.situations.at);
+    near.retain(|&(_, similarity)| similarity >= nearness.threshold.at);
     near.truncate(CONTEXTS);
     Ok(if near.is_empty() { Err(Abstention::NoContext { nearest }) } else { Ok(bearings(graph, &near)) })
 }
 
-/// What the graph's wisest values make of each action in a situation, and why; or why they make nothing of it.
+/// What the graph's wisest values make of each action in a situation, and why; or why they make nothing of it. `nearness` is asked
+/// where the situation names no contexts.
 ///
 /// # Errors
-/// What [`Situation::check`] finds; [`Error::Values`], [`Error::Option`], [`Error::Embedder`] where contexts cannot be found;
-/// [`Error::Cancelled`] where `progress` says no; what the judge says.
+/// What [`Situation::check`] finds; [`Error::Values`] for a context that nobody voted in; [`Error::Option`] where there is neither a
+/// context nor nearness; [`Error::Cancelled`] where `progress` says no; what embedder and judge say.
 pub fn score(
     graph: &Graph,
     situation: &Situation,
     judge: &mut Judge,
-    embedder: &mut dyn Embedder,
-    calibration: &Calibration,
+    nearness: Option<Nearness<'_>>,
     terms: &Terms,
     progress: &mut Progress<'_>,
 ) -> Result<Judgement> {
     situation.check()?;
     terms.check()?;
-    let bearings = match situated(graph, situation, embedder, calibration)? {
-        Ok(bearings) => bearings,
-        Err(reason) => {
-            let abstains = Some(reason);
-            return Ok(Judgement { values: None, abstains, contexts: vec![], cards: vec![], penalties: vec![] });
+    let bearings = if let (true, Some(mut nearness)) = (situation.contexts.is_empty(), nearness) {
+        match situate(graph, &situation.situation, &mut nearness)? {
+            Ok(bearings) => bearings,
+            Err(reason) => return Ok(Judgement::abstention(reason)),
         }
+    } else {
+        let named: Vec<(u32, f64)> =
+            situation.contexts.iter().map(|text| Ok((graph.context(text)?, 1.0))).collect::<Result<_>>()?;
+        if named.is_empty() {
+            let expected = "at least one, or an embedder to find them by".into();
+            return Err(Error::Option { name: "contexts", given: "none".into(), expected });
+        }
+        bearings(graph, &named)
     };
     let contexts: Vec<u32> = bearings.iter().map(|bearing| bearing.context).collect();
     let cards = graph.considered(&contexts, terms);

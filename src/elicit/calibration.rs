@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::duplicates::ask;
-use super::labelled::{labelled_cards, labelled_contexts};
+use super::labelled::{LabelledContext, labelled_cards, labelled_contexts};
 use super::likeness::Likeness;
 use super::{Judge, Progress};
 use crate::embed::{Embedder, cosine};
@@ -90,25 +90,14 @@ impl Calibration {
         for (a, b, is_same) in labelled_pairs() {
             if is_same { &mut same } else { &mut different }.push(likeness.between(a, b));
         }
-        let labelled = labelled_contexts();
-        let of = |texts: fn(&super::labelled::LabelledContext) -> &[String]| -> Vec<(usize, &str)> {
-            labelled.iter().enumerate().flat_map(|(i, l)| texts(l).iter().map(move |t| (i, t.as_str()))).collect()
-        };
-        let (contexts, situations) = (of(|l| &l.contexts), of(|l| &l.situations));
-        let mut embed = |texts: &[(usize, &str)]| embedder.embed(&texts.iter().map(|(_, t)| *t).collect::<Vec<_>>());
-        let (context_vectors, situation_vectors) = (embed(&contexts)?, embed(&situations)?);
+        let contexts = labelled_texts(|labelled| &labelled.contexts);
+        let vectors = embedder.embed(&contexts.iter().map(|(_, text)| *text).collect::<Vec<_>>())?;
         let mut most = -1.0_f64;
         for (i, a) in contexts.iter().enumerate() {
             for (j, b) in contexts.iter().enumerate().take(i) {
                 if a.0 != b.0 {
-                    most = most.max(cosine(&context_vectors[i], &context_vectors[j]));
+                    most = most.max(cosine(&vectors[i], &vectors[j]));
                 }
-            }
-        }
-        let (mut own, mut others) = (Vec::new(), Vec::new());
-        for (s, vector) in situations.iter().zip(&situation_vectors) {
-            for (c, context) in contexts.iter().zip(&context_vectors) {
-                if s.0 == c.0 { &mut own } else { &mut others }.push(cosine(vector, context));
             }
         }
         Ok(Self {
@@ -116,9 +105,28 @@ impl Calibration {
             cards: Threshold::between(&same, &different),
             // A synonym that is missed costs little, two contexts in one cost what people said.
             contexts: f64::midpoint(most, 1.0),
-            situations: Threshold::between(&own, &others),
+            situations: Self::situations_of(embedder)?,
             verdicts: None,
         })
+    }
+
+    /// Measures [`Calibration::situations`] alone.
+    ///
+    /// # Errors
+    /// [`Error::Embedder`].
+    pub fn situations_of(embedder: &mut dyn Embedder) -> Result<Threshold> {
+        let contexts = labelled_texts(|labelled| &labelled.contexts);
+        let situations = labelled_texts(|labelled| &labelled.situations);
+        let texts: Vec<&str> = situations.iter().chain(&contexts).map(|(_, text)| *text).collect();
+        let vectors = embedder.embed(&texts)?;
+        let (of_situations, of_contexts) = vectors.split_at(situations.len());
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for (s, vector) in situations.iter().zip(of_situations) {
+            for (c, context) in contexts.iter().zip(of_contexts) {
+                if s.0 == c.0 { &mut own } else { &mut others }.push(cosine(vector, context));
+            }
+        }
+        Ok(Threshold::between(&own, &others))
     }
 
     /// Measures a model's verdicts, too: on the pairs that are the same, and as many of those that are not, the most alike.
@@ -159,6 +167,12 @@ impl Calibration {
             expected: format!("one of {}", embedder.fingerprint()),
         })
     }
+}
+
+/// Labelled texts of a kind, each with the number of what it is about.
+fn labelled_texts(kind: fn(&LabelledContext) -> &[String]) -> Vec<(usize, &'static str)> {
+    let labelled = labelled_contexts().iter().enumerate();
+    labelled.flat_map(|(i, labelled)| kind(labelled).iter().map(move |text| (i, text.as_str()))).collect()
 }
 
 /// All pairs of labelled cards, and whether they are the same.

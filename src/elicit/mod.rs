@@ -17,7 +17,7 @@ mod likeness;
 mod scribe;
 mod stories;
 
-pub use adherence::{Situation, score};
+pub use adherence::{Nearness, Situation, score, situate};
 pub use calibration::{Calibration, Threshold, Verdicts};
 pub use contexts::contexts;
 pub use duplicates::{Duplicate, duplicates};

@@ -1,18 +1,24 @@
 //! Moral graphs: opened, asked, voted on.
 #![allow(non_camel_case_types, reason = "these are the names C sees")]
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
+
 use super::boundary::{Failure, Outcome, boundary, require};
 use super::handle::Objects;
+use super::model::{MODELS, probity_model_t, probity_progress_t};
 use super::status::{PROBITY_STATUS_STORE, probity_error_t, probity_status_t};
 use super::strings::{give, optional, text};
 use crate::Error;
+use crate::elicit::{Calibration, Judge, Nearness, Situation, Threshold, score, situate};
+use crate::embed::LlamaEmbedder;
+use crate::engine::{ContextOptions, Model};
 use crate::store::Store;
 use crate::values::robust::Settings;
-use crate::values::{CardId, Deliberation, Graph, Method, Vote};
+use crate::values::{Abstention, Bearing, CardId, Deliberation, Graph, Judgement, Method, Ranked, Terms, Vote};
 
 pub(super) static GRAPHS: Objects<Live> = Objects::new("graph");
 
@@ -30,6 +36,53 @@ pub(super) struct Live {
     /// Fitted when it is first asked for, and anew when somebody, this program or another, changed the store: the version of
     /// what it was fitted to.
     fitted: Mutex<Option<(i64, Arc<Graph>)>>,
+    /// What judges for this graph, kept from call to call; of the model that was asked last.
+    judging: Mutex<Option<Judging>>,
+}
+
+/// A model as a judge and, where contexts have to be found, as an embedder with its threshold.
+struct Judging {
+    judge: Judge,
+    nearness: Option<(LlamaEmbedder, Threshold)>,
+}
+
+impl Judging {
+    /// That of a model: what is kept, or a new one in its place.
+    fn of<'a>(kept: &'a mut Option<Self>, model: &Model) -> crate::Result<&'a mut Self> {
+        let other = |judging: &Self| judging.judge.model().fingerprint() != model.fingerprint();
+        if kept.as_ref().is_none_or(other) {
+            *kept = Some(Self { judge: Judge::new(model, ContextOptions::default())?, nearness: None });
+        }
+        Ok(kept.as_mut().expect("just made"))
+    }
+
+    /// How it finds contexts, measured when it is first needed.
+    fn nearness(&mut self) -> crate::Result<Nearness<'_>> {
+        if self.nearness.is_none() {
+            let mut embedder = LlamaEmbedder::new(self.judge.model())?;
+            let threshold = Calibration::situations_of(&mut embedder)?;
+            self.nearness = Some((embedder, threshold));
+        }
+        let (embedder, threshold) = self.nearness.as_mut().expect("just made");
+        Ok(Nearness { embedder, threshold: *threshold })
+    }
+}
+
+/// The contexts of a situation with their wisest values: the document that `probity_graph_situate` gives.
+#[derive(Serialize)]
+struct Situated {
+    contexts: Vec<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abstains: Option<Abstention>,
+}
+
+/// A context of a situation.
+#[derive(Serialize)]
+struct Place {
+    #[serde(flatten)]
+    bearing: Bearing,
+    /// By the lower bounds of their scores, without the contested ones.
+    wisest: Vec<Ranked>,
 }
 
 impl Live {
@@ -69,7 +122,7 @@ pub unsafe extern "C" fn probity_graph_open(
         require(graph, "graph")?;
         // SAFETY: the caller's promise about the string.
         let store = Store::open(Path::new(unsafe { text(path, "path")? }))?;
-        let live = Live { store: Some(Mutex::new(store)), fitted: Mutex::new(None) };
+        let live = Live { store: Some(Mutex::new(store)), fitted: Mutex::new(None), judging: Mutex::new(None) };
         // What cannot be fitted is refused here, not when it is first asked.
         live.graph()?;
         let id = GRAPHS.insert(live)?;
@@ -97,7 +150,8 @@ pub unsafe extern "C" fn probity_graph_parse(
         // SAFETY: the caller's promise about the string.
         let held = Deliberation::from_json(unsafe { text(json, "json")? }).map_err(Error::from)?;
         let fitted = Graph::new(held, &Settings::default()).map_err(Error::from)?;
-        let id = GRAPHS.insert(Live { store: None, fitted: Mutex::new(Some((0, Arc::new(fitted)))) })?;
+        let fitted = Mutex::new(Some((0, Arc::new(fitted))));
+        let id = GRAPHS.insert(Live { store: None, fitted, judging: Mutex::new(None) })?;
         // SAFETY: not NULL, checked above.
         unsafe { graph.write(probity_graph_t { id }) };
         Ok(())
@@ -187,6 +241,94 @@ pub unsafe extern "C" fn probity_graph_vote(
         };
         store.lock().unwrap_or_else(PoisonError::into_inner).vote(&vote)?;
         *live.fitted.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
+    };
+    // SAFETY: the caller's promise about `error`.
+    unsafe { boundary(error, body) }
+}
+
+/// Finds the contexts that a situation, told in words, is of, and the wisest values there, as JSON: `{"contexts": [{"text",
+/// "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters", "contested"}]}]}`, at most three contexts
+/// with ten values each; or none, with `"abstains"` and its reason. The model's hidden states tell what is near what; from where on,
+/// is measured when a graph is first asked with this model. `probity_graph_rank` gives the wisest of a context that is known. Free
+/// the JSON with `probity_string_free`.
+///
+/// # Safety
+/// Pointers are NULL or valid as their types say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_graph_situate(
+    graph: probity_graph_t,
+    model: probity_model_t,
+    situation: *const c_char,
+    json: *mut *mut c_char,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    /// Values of a context that are told.
+    const WISEST: usize = 10;
+    let body = || {
+        require(json, "json")?;
+        // SAFETY: the caller's promise about the string.
+        let situation = unsafe { text(situation, "situation")? };
+        let (live, model) = (GRAPHS.get(graph.id)?, MODELS.get(model.id)?);
+        let graph = live.graph()?;
+        let mut kept = live.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bearings, abstains) = match situate(&graph, situation, &mut Judging::of(&mut kept, &model)?.nearness()?)? {
+            Ok(bearings) => (bearings, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        let place = |bearing: Bearing| Place { wisest: graph.wisest_cards(Some(bearing.context), WISEST), bearing };
+        let situated = Situated { contexts: bearings.into_iter().map(place).collect(), abstains };
+        let situated = serde_json::to_string(&situated).expect("plain data becomes JSON");
+        // SAFETY: not NULL, checked above.
+        unsafe { json.write(give(situated)) };
+        Ok(())
+    };
+    // SAFETY: the caller's promise about `error`.
+    unsafe { boundary(error, body) }
+}
+
+/// Scores actions in a situation by the values that people found wisest there, as JSON. `situation` is JSON as well:
+/// `{"situation", "actions": [...]}`, and at will `"contexts": [...]` that it is of (found as `probity_graph_situate` finds them where
+/// none is named) and `"baseline"`, the action that counts as doing nothing. The answer has `"values"`, one for each action from -1 to
+/// 1, with the contexts, cards, policies and penalties that they add up from; or `null`, and `"abstains"` with its reason. The model
+/// judges how well each action serves each policy: two questions each. `progress` (may be NULL) runs on the calling thread and
+/// stops the work by returning `false`. One call at a time works for a graph, others wait. Free the JSON with
+/// `probity_string_free`.
+///
+/// # Safety
+/// Pointers are NULL or valid as their types say; `progress` may be called with `user_data` during this call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_graph_score(
+    graph: probity_graph_t,
+    model: probity_model_t,
+    situation: *const c_char,
+    progress: probity_progress_t,
+    user_data: *mut c_void,
+    json: *mut *mut c_char,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        require(json, "json")?;
+        // SAFETY: the caller's promise about the string.
+        let situation = Situation::from_json(unsafe { text(situation, "situation")? })?;
+        let (live, model) = (GRAPHS.get(graph.id)?, MODELS.get(model.id)?);
+        let graph = live.graph()?;
+        let mut kept = live.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        let judging = Judging::of(&mut kept, &model)?;
+        if situation.contexts.is_empty() {
+            judging.nearness()?;
+        }
+        let Judging { judge, nearness } = judging;
+        let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
+        let mut tell = |done: usize, all: usize| match progress {
+            // SAFETY: the caller's promise about the callback.
+            Some(callback) => unsafe { callback(user_data, done as f32 / all as f32) },
+            None => true,
+        };
+        let judgement: Judgement = score(&graph, &situation, judge, nearness, &Terms::default(), &mut tell)?;
+        let judgement = serde_json::to_string(&judgement).expect("plain data becomes JSON");
+        // SAFETY: not NULL, checked above.
+        unsafe { json.write(give(judgement)) };
         Ok(())
     };
     // SAFETY: the caller's promise about `error`.

@@ -207,6 +207,13 @@ impl Graph {
         wisest
     }
 
+    /// The first of [`Graph::wisest`], with their titles.
+    #[must_use]
+    pub fn wisest_cards(&self, context: Option<u32>, most: usize) -> Vec<Ranked> {
+        let wisest = self.wisest(context);
+        wisest.iter().take(most).map(|s| self.ranked(s.card, s.score, Some(trust(s, false)))).collect()
+    }
+
     /// Every pair of cards that was voted on in a context, or anywhere, judged.
     #[must_use]
     pub fn upgrades(&self, context: Option<u32>) -> &[Upgrade] {

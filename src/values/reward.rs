@@ -91,6 +91,14 @@ pub struct Judgement {
     pub penalties: Vec<Penalty>,
 }
 
+impl Judgement {
+    /// Nothing, for a reason.
+    #[must_use]
+    pub fn abstention(reason: Abstention) -> Self {
+        Self { values: None, abstains: Some(reason), contexts: vec![], cards: vec![], penalties: vec![] }
+    }
+}
+
 /// Why a graph does not judge.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]

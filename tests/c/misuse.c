@@ -166,6 +166,48 @@ static void graphs(void) {
     EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_graph_rank(graph, NULL, NULL, &text, &error));
 }
 
+static const char *VOTED =
+    "{\"version\": 1, \"cards\": ["
+    "{\"id\": 1, \"title\": \"Calm\", \"description\": \"x\", \"policies\": [\"BREATHS that slow down\"]},"
+    "{\"id\": 2, \"title\": \"Care\", \"description\": \"x\", \"policies\": [\"FACES\"]}],"
+    "\"imported_edges\": [{\"from\": 1, \"to\": 2, \"contexts\": [\"When tired\"], \"counts\": {\"wiser\": 9, "
+    "\"not_wiser\": 1, \"less_wise\": 0, \"unsure\": 0, \"impressions\": 10}}]}";
+
+static void scores(probity_model_t model, probity_model_t small) {
+    const char *named = "{\"situation\": \"A child cries.\", \"actions\": [\"Sing.\", \"Leave.\"], "
+                        "\"contexts\": [\"When tired\"]}";
+    probity_graph_t graph;
+    probity_model_t none = {0};
+    int calls = 0;
+    char *text = NULL;
+    EXPECT(PROBITY_STATUS_OK, probity_graph_parse(VOTED, &graph, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_graph_score(graph, model, named, NULL, NULL, &text, &error));
+    if (!text || !strstr(text, "\"served\"")) failures++;
+    probity_string_free(text);
+    text = NULL;
+    EXPECT(PROBITY_STATUS_CANCELLED, probity_graph_score(graph, model, named, stop_at_once, &calls, &text, &error));
+    if (text || calls == 0) failures++;
+    EXPECT(PROBITY_STATUS_OK, probity_graph_situate(graph, model, "A child <|im_end|> cries.", &text, &error));
+    if (!text || !strstr(text, "\"contexts\"")) failures++;
+    probity_string_free(text);
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_score(graph, model, NULL, NULL, NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_score(graph, model, named, NULL, NULL, NULL, &error));
+    EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_situate(graph, model, NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_INVALID_HANDLE, probity_graph_score(graph, none, named, NULL, NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_DOCUMENT, probity_graph_score(graph, model, "{}", NULL, NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_OPTION,
+           probity_graph_score(graph, model, "{\"situation\": \"x\", \"actions\": []}", NULL, NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_VALUES,
+           probity_graph_score(graph, model, "{\"situation\": \"x\", \"actions\": [\"y\"], \"contexts\": [\"z\"]}",
+                               NULL, NULL, &text, &error));
+    /* A model that knows 64 tokens at a time. */
+    EXPECT(PROBITY_STATUS_PROMPT_TOO_LONG, probity_graph_score(graph, small, named, NULL, NULL, &text, &error));
+    EXPECT(PROBITY_STATUS_OK, probity_graph_score(graph, model, named, NULL, NULL, &text, &error));
+    probity_string_free(text);
+    EXPECT(PROBITY_STATUS_OK, probity_graph_free(graph, &error));
+    EXPECT(PROBITY_STATUS_STALE_HANDLE, probity_graph_situate(graph, model, "x", &text, &error));
+}
+
 int main(int argc, char **argv) {
     if (argc != 6) return 2;
     int lines = 0;
@@ -221,6 +263,7 @@ int main(int argc, char **argv) {
     EXPECT(PROBITY_STATUS_PROMPT_TOO_LONG, probity_agent_decide(agent, &none_taken, NULL, 0, &error));
     if (none_taken != 99) failures++;
     EXPECT(PROBITY_STATUS_OK, probity_agent_free(agent, &error));
+    scores(model, small);
     EXPECT(PROBITY_STATUS_OK, probity_model_free(small, &error));
 
     EXPECT(PROBITY_STATUS_LABEL_PREFIX,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use probity::agent::Scenario;
 use probity::agent::prompt::{last_round, rules};
-use probity::elicit::{Calibration, Judge, Situation, score};
+use probity::elicit::{Calibration, Judge, Nearness, Situation, score};
 use probity::embed::Embedder;
 use probity::engine::files::write_whole;
 use probity::game::{History, Player};
@@ -80,7 +80,8 @@ impl Scorer {
     fn score(&mut self, situation: &Situation) -> anyhow::Result<Judgement> {
         let Self { graph, judge, embedder, calibration, terms } = self;
         let bar = output::bar(0, "judging");
-        let judgement = score(graph, situation, judge, &mut **embedder, calibration, terms, &mut step(&bar))?;
+        let nearness = Nearness { embedder: &mut **embedder, threshold: calibration.situations };
+        let judgement = score(graph, situation, judge, Some(nearness), terms, &mut step(&bar))?;
         bar.finish_and_clear();
         Ok(judgement)
     }
