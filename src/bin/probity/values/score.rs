@@ -1,7 +1,7 @@
 //! `probity values score`: the moral graph as a reward.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,9 +10,10 @@ use probity::agent::prompt::{last_round, rules};
 use probity::elicit::{Calibration, Judge, Nearness, Situation, score};
 use probity::embed::Embedder;
 use probity::engine::files::write_whole;
-use probity::game::{History, Player};
+use probity::game::{History, MatrixGame, Player, State};
 use probity::moral::{Framework, Reward, Scores};
 use probity::values::{Graph, Judgement, Terms};
+use serde::Deserialize;
 
 use super::StoreArgs;
 use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
@@ -50,6 +51,10 @@ pub struct Args {
     /// A scenario (JSON): the actions of its game are scored in every state.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["situation", "action", "baseline"])]
     scenario: Option<PathBuf>,
+    /// What the game is about, in words (JSON: situation, actions, own_last, other_last): models judge people's doings better than
+    /// picks and points.
+    #[arg(long, value_name = "FILE", requires = "scenario")]
+    telling: Option<PathBuf>,
     /// Where to write the reward of a scenario.
     #[arg(long, requires = "scenario")]
     out: Option<PathBuf>,
@@ -65,6 +70,67 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// A game told in words.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Telling {
+    /// What goes on.
+    situation: String,
+    /// What each own action is, in order of action id.
+    actions: Vec<String>,
+    /// What each own action was in the round before.
+    #[serde(default)]
+    own_last: Vec<String>,
+    /// What each of the other's actions was.
+    #[serde(default)]
+    other_last: Vec<String>,
+}
+
+impl Telling {
+    fn read(path: &Path, game: &MatrixGame) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).with_context(|| name.clone())?;
+        let problem = |problem| probity::Error::Document { what: "telling", problem };
+        let telling: Self =
+            serde_json::from_str(&text).map_err(|e| problem(e.to_string())).with_context(|| name.clone())?;
+        let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
+        for (what, texts, expected) in [
+            ("actions", &telling.actions, own),
+            ("own_last", &telling.own_last, own),
+            ("other_last", &telling.other_last, other),
+        ] {
+            if texts.len() != expected {
+                let wrong = format!("{what}: {} texts, expected one an action: {expected}", texts.len());
+                return Err(problem(wrong)).with_context(|| name);
+            }
+        }
+        Ok(telling)
+    }
+
+    /// As the game's rules tell it.
+    fn of_rules(scenario: &Scenario) -> Self {
+        let picked = |player, who: &str| -> Vec<String> {
+            scenario.game.labels(player).iter().map(|label| format!("{who} picked \"{label}\" last.")).collect()
+        };
+        Self {
+            situation: format!("{}{}", scenario.preamble, rules(&scenario.game, scenario.style)),
+            actions: scenario.game.labels(Player::Row).iter().map(|l| format!("They pick \"{l}\".")).collect(),
+            own_last: picked(Player::Row, "They"),
+            other_last: picked(Player::Column, "A"),
+        }
+    }
+
+    fn situation(&self, state: State, contexts: &[String]) -> Situation {
+        let last = state.map(|last| format!(" {} {}", self.own_last[last.own], self.other_last[last.other]));
+        Situation {
+            situation: format!("{}{}", self.situation.trim_end(), last.unwrap_or_default()),
+            actions: self.actions.clone(),
+            contexts: contexts.to_vec(),
+            baseline: None,
+        }
+    }
 }
 
 /// What scores.
@@ -143,16 +209,13 @@ fn situation(args: &Args, text: &str) -> anyhow::Result<Situation> {
 fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow::Result<()> {
     let game = &scenario.game;
     let labels = game.labels(Player::Row);
+    let telling = match &args.telling {
+        Some(path) => Telling::read(path, game)?,
+        None => Telling::of_rules(scenario),
+    };
     let (mut scores, mut judged) = (Vec::new(), Vec::new());
     for state in std::iter::once(None).chain(History::states(game).map(Some)) {
-        let told = format!("{}{}{}", scenario.preamble, rules(game, scenario.style), last_round(game, state));
-        let situation = Situation {
-            situation: told,
-            actions: labels.iter().map(|label| format!("They pick \"{label}\".")).collect(),
-            contexts: args.context.clone(),
-            baseline: None,
-        };
-        let judgement = scorer.score(&situation)?;
+        let judgement = scorer.score(&telling.situation(state, &args.context))?;
         if !args.json {
             say!("{}", last_round(game, state).trim_end());
             show(&judgement, labels);
