@@ -223,7 +223,7 @@ fn scores_are_a_reward() {
     let last = |own, other| Some(Profile { own, other });
     for (state, row) in [(None, [0.4, -0.2]), (last(0, 1), [0.1, 0.0]), (last(1, 1), [-0.1, 0.3])] {
         assert_eq!(reward.expected(&game, state, &fair_coin(&game)).unwrap(), row);
-        let accounts = account(&game, state, &fair_coin(&game), &[reward.clone()]).unwrap();
+        let accounts = account(&game, state, &fair_coin(&game), std::slice::from_ref(&reward)).unwrap();
         assert!(accounts.iter().zip(row).all(|(account, value)| account.rewards[0].value == value));
     }
     let text = serde_json::to_string(&reward).unwrap();

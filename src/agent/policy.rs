@@ -115,7 +115,7 @@ impl PolicyOptions {
         }
         if let Some(Mask::Worse { reward, by }) = &self.mask {
             reward.check_for(game)?;
-            if !(*by >= 0.0) {
+            if by.is_nan() || *by < 0.0 {
                 let expected = "a number of at least 0".into();
                 return Err(Error::Option { name: "mask", given: by.to_string(), expected });
             }

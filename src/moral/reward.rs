@@ -226,7 +226,7 @@ impl Reward {
                 constant("beta", beta, (0.0..=1.0).contains(&beta), "a number from 0 to 1")
             }
             Framework::Values(scores) => {
-                match scores.scores.iter().flatten().find(|score| !(score.abs() <= MAX_SCORE)) {
+                match scores.scores.iter().flatten().find(|score| score.is_nan() || score.abs() > MAX_SCORE) {
                     Some(score) => {
                         let problem =
                             format!("a score of {score}, expected a number of at most {MAX_SCORE} by its size");

@@ -211,8 +211,8 @@ impl Deliberation {
         }
         self.merged.values_mut().filter(|other| *other == card).for_each(|other| *other = into.clone());
         self.merged.insert(card.clone(), into.clone());
-        let of = |id: &CardId| self.merged.get(id).unwrap_or(id).clone();
-        self.apart = self.apart.iter().filter(|(a, b)| of(a) != of(b)).cloned().collect();
+        let merged = &self.merged;
+        self.apart.retain(|(a, b)| merged.get(a).unwrap_or(a) != merged.get(b).unwrap_or(b));
         Ok(())
     }
 
