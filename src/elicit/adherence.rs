@@ -75,7 +75,7 @@ impl Situation {
 pub struct Nearness<'a> {
     /// What makes vectors of texts.
     pub embedder: &'a mut dyn Embedder,
-    /// From which cosine on a situation is of a context, for this embedder: [`Calibration::situations`].
+    /// From which cosine on a situation is of a context, for this embedder: [`super::Calibration::situations`].
     pub threshold: Threshold,
 }
 
