@@ -462,9 +462,26 @@ fn the_command_line_elicits() {
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     let plain = decided(&[]);
-    assert_eq!(plain["decision"]["actions"][0]["account"]["rewards"][0]["framework"], "values", "{plain}");
-    assert_ne!(decided(&["--tilt", &format!("{reward}:0.001")])["decision"], plain["decision"]);
+    assert_eq!(plain["actions"][0]["rewards"][0]["framework"], "values", "{plain}");
+    let tilted = decided(&["--tilt", &format!("{reward}:0.0001")]);
+    assert_ne!(tilted["actions"][0]["probability"], plain["actions"][0]["probability"]);
     decided(&["--forbid-worse", &format!("{reward}:0")]);
+    // Told in words it is another reward; a telling of another game is refused.
+    let telling = at("telling.json");
+    let words = serde_json::json!({
+        "situation": "Two neighbours live by what they catch.", "actions": ["They share.", "They hide it."],
+        "own_last": ["They shared.", "They hid it."], "other_last": ["The other shared.", "The other hid it."],
+    });
+    std::fs::write(&telling, words.to_string()).unwrap();
+    let told = ["--scenario", &at("scenario.json"), "--telling", &telling, "--json", "--resolution", "0"];
+    let (code, said, complaint) = values(&[&scored[..], &told].concat());
+    assert_eq!(code, 0, "{complaint}");
+    let in_words: Value = serde_json::from_str(&said).unwrap();
+    assert_ne!(in_words["reward"]["scores"], printed["reward"]["scores"]);
+    std::fs::write(&telling, words.to_string().replace("\"They hide it.\"", "\"They hide it.\", \"They fight.\""))
+        .unwrap();
+    let (code, _, complaint) = values(&[&scored[..], &told].concat());
+    assert!(code == 2 && complaint.contains("actions: 3 texts, expected one an action: 2"), "{complaint}");
     // Of other games there are no scores.
     let other = ["decide", "--game", "crowd.json", "--reward", &reward];
     assert!(!Command::new(env!("CARGO_BIN_EXE_probity")).args(other).output().unwrap().status.success());
