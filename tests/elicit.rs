@@ -477,6 +477,13 @@ fn the_command_line_elicits() {
     let (code, said, complaint) = values(&[&scored[..], &told].concat());
     assert_eq!(code, 0, "{complaint}");
     let in_words: Value = serde_json::from_str(&said).unwrap();
+    let (_, said, _) = values(&[&scored[..], &told, &["--points", "3"]].concat());
+    let spread = |states: &Value| -> f64 {
+        let row = |row: &Value| (row[0].as_f64().unwrap() - row[1].as_f64().unwrap()).abs();
+        states.as_array().unwrap().iter().map(row).fold(0.0, f64::max)
+    };
+    let in_points: Value = serde_json::from_str(&said).unwrap();
+    assert!((spread(&in_points["reward"]["scores"]) - 3.0).abs() < 1e-9, "{in_points}");
     assert_ne!(in_words["reward"]["scores"], printed["reward"]["scores"]);
     std::fs::write(&telling, words.to_string().replace("\"They hide it.\"", "\"They hide it.\", \"They fight.\""))
         .unwrap();

@@ -55,6 +55,10 @@ pub struct Args {
     /// picks and points.
     #[arg(long, value_name = "FILE", requires = "scenario")]
     telling: Option<PathBuf>,
+    /// Scale the reward of a scenario so that the largest difference between two actions in a state is so many points, as
+    /// payoffs are: training and tilts are set for those.
+    #[arg(long, requires = "scenario", value_parser = points)]
+    points: Option<f64>,
     /// Where to write the reward of a scenario.
     #[arg(long, requires = "scenario")]
     out: Option<PathBuf>,
@@ -70,6 +74,12 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Reads a number of points.
+fn points(given: &str) -> Result<f64, String> {
+    let points = given.parse().ok().filter(|points: &f64| (1e-6..=1e3).contains(points));
+    points.ok_or_else(|| "expected a number of points, at most 1000".into())
 }
 
 /// A game told in words.
@@ -227,6 +237,14 @@ fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow:
     if judged.iter().all(|judgement| judgement.values.is_none()) {
         let why = judged[0].abstains.as_ref().map(ToString::to_string).unwrap_or_default();
         return Err(Usage(format!("the graph abstains in every state: {why}; there is no reward to write")).into());
+    }
+    if let Some(points) = args.points {
+        let spread = |row: &Vec<f64>| {
+            let least = row.iter().copied().fold(f64::INFINITY, f64::min);
+            row.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least
+        };
+        let scale = points / scores.iter().map(spread).fold(f64::MIN_POSITIVE, f64::max);
+        scores.iter_mut().flatten().for_each(|score| *score *= scale);
     }
     let reward: Reward = Framework::Values(Arc::new(Scores { scores, source: scorer.source() })).into();
     reward.check_for(game).map_err(probity::Error::from)?;
