@@ -387,6 +387,12 @@ fn values(arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
+/// Writes what a store holds to a file; returns its name.
+fn exported(store: &str, file: &str) -> String {
+    assert_eq!(values(&["export", "--store", store, "--out", file]).0, 0);
+    file.to_owned()
+}
+
 /// Interviewed, broken off, taken up, merged, told of, voted on, forgotten: as a person would, with answers from files.
 #[test]
 fn the_command_line_elicits() {
@@ -423,6 +429,16 @@ fn the_command_line_elicits() {
     // Taken up again when it is over, nothing is added twice.
     let (code, _, _) = interview("yes", &["--name", "interview-1"]);
     assert_eq!((code, values(&["card", "--store", &store]).1.lines().count()), (0, 1));
+
+    // Somebody else says much the same, is shown the first card, and says that it is another.
+    let hidden = folder.path().join("alike.db").display().to_string();
+    assert_eq!(values(&["import", &exported(&other, &at("other.json")), "--store", &hidden]).0, 0);
+    std::fs::write(&file, format!("{first}\n{rest}no\n")).unwrap();
+    let again = ["interview", "--store", &hidden, "--embedder", "model", "--answers", &file, "--topic", "Strangers?"];
+    let (code, said, complaint) = values(&[&again[..], &["--seed", "5"]].concat());
+    assert_eq!(code, 0, "{said} {complaint}");
+    let shown = said.contains("Somebody before you said something like it");
+    assert_eq!(said.contains("They stay apart."), shown, "{said}");
 
     for (id, title, about) in [("b", "Warm hands", "hands"), ("c", "Swift rivers", "rivers")] {
         let card = card(id, title, &format!("I care for {about}."), &[&format!("MOMENTS with {about}")]);

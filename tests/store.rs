@@ -489,3 +489,61 @@ fn a_million_votes() {
     let graph = Graph::new(held, &Default::default()).unwrap();
     eprintln!("fitted in {:.1?}: {} ranked", start.elapsed(), graph.wisest(None).len());
 }
+
+/// A disk of 256 kB, where the system lets this process make one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(options: &str, at: &Path) -> bool {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output();
+        mount.is_ok_and(|output| output.status.success())
+    }
+
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Self::mount("size=256k", folder.path());
+        if !mounted {
+            eprintln!("no disk can be mounted here: what a full one does is not tried");
+        }
+        mounted.then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).output();
+    }
+}
+
+/// Votes until there is no room: what was acknowledged is there, what was not is not, and with room it goes on.
+#[test]
+fn a_full_disk_loses_nothing() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let file = disk.0.path().join("values.db");
+    let mut store = Store::open_or_create(&file).unwrap();
+    store
+        .change(|held| {
+            held.cards.extend([card("a", "Calm"), card("b", "Care")]);
+            Ok(())
+        })
+        .unwrap();
+    let mut kept = 0;
+    let refused = loop {
+        assert!(kept < 100_000, "the disk does not fill");
+        match store.vote(&vote(&format!("voter {kept}"), "a", "b", Answer::Upgrade)) {
+            Ok(()) => kept += 1,
+            Err(e) => break e,
+        }
+    };
+    let full = matches!(&refused, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+    assert!(full && kept > 0, "{refused} after {kept}");
+    assert_eq!(store.read().unwrap().votes.len(), kept);
+    assert!(store.put_transcript("talk", &"word ".repeat(100_000)).is_err());
+    assert!(store.transcripts().unwrap().is_empty(), "nothing half-written");
+    drop(store);
+    assert!(SmallDisk::mount("remount,size=8m", disk.0.path()), "more room");
+    let mut store = Store::open(&file).unwrap();
+    assert_eq!(store.read().unwrap().votes.len(), kept);
+    store.vote(&vote("late", "a", "b", Answer::NoUpgrade)).unwrap();
+    assert_eq!(store.read().unwrap().votes.len(), kept + 1);
+}

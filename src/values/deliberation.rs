@@ -224,10 +224,25 @@ impl Deliberation {
         self.exists(card)?;
         let was = self.merged.remove(card);
         if let Some(into) = &was {
-            let (one, other) = if card < into { (card, into) } else { (into, card) };
-            self.apart.insert((one.clone(), other.clone()));
+            self.keep_apart(card, into)?;
         }
         Ok(was)
+    }
+
+    /// Notes that two cards do not mean the same, whatever a program finds.
+    ///
+    /// # Errors
+    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] where they are merged or one.
+    pub fn keep_apart(&mut self, one: &CardId, other: &CardId) -> Result<(), ValuesError> {
+        self.exists(one)?;
+        self.exists(other)?;
+        if self.canonical(one) == self.canonical(other) {
+            let problem = "they are one, expected two cards that are not merged".into();
+            return Err(ValuesError::Merge { place: format!("cards {one} and {other}"), problem });
+        }
+        let (one, other) = if one < other { (one, other) } else { (other, one) };
+        self.apart.insert((one.clone(), other.clone()));
+        Ok(())
     }
 
     /// Whether somebody said that two cards do not mean the same, or two that are merged into them.

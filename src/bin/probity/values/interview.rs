@@ -1,11 +1,12 @@
 //! `probity values interview`: a conversation that ends in a values card.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use probity::elicit::{Interview, MAX_ANSWER, Scribe, Stage, contexts};
+use probity::elicit::{Interview, MAX_ANSWER, Scribe, Stage, contexts, duplicates};
 use probity::embed::cosine;
 use probity::store::Store;
 use probity::values::{CardId, ValuesCard};
@@ -83,17 +84,54 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         interview.answer(&answer)?;
         store.put_transcript(&name, &interview.to_json())?;
     }
-    finish(args, &mut store, &interview, &mut scribe, &name)
+    let Some(card) = finish(args, &mut store, &interview, &mut scribe, &name)? else { return Ok(()) };
+    same_as_another(args, &mut store, &card, &scribe, &mut answers)
 }
 
-/// Adds the card, with its contexts.
+/// Where a card is like one that is there already, its author says whether that says it as well.
+fn same_as_another(
+    args: &Args,
+    store: &mut Store,
+    card: &ValuesCard,
+    scribe: &Scribe,
+    answers: &mut Answers,
+) -> anyhow::Result<()> {
+    let held = store.read()?;
+    if held.canonical_cards().count() < 2 {
+        return Ok(());
+    }
+    let mut embedder = args.embedder.open(|| Ok(scribe.model().clone()))?;
+    let measured = calibration(store, &mut *embedder, None)?;
+    let found = duplicates(&held, &mut *embedder, None, &measured, &mut |_, _| true)?;
+    let pair = found.into_iter().find(|duplicate| duplicate.card == card.id || duplicate.into == card.id);
+    let Some(other) = pair.map(|d| if d.card == card.id { d.into } else { d.card }) else { return Ok(()) };
+    for other in held.cards.iter().filter(|known| known.id == other) {
+        say!("\nSomebody before you said something like it:\n\n  {}\n\n  {}\n", named(other), other.description);
+        other.policies.iter().for_each(|policy| say!("  - {}", policy.as_str()));
+        say!("\nDoes that card say what you mean as well, so that votes on either count for both? yes or no");
+        match answers.next()?.map(|answer| answer.to_lowercase()).as_deref() {
+            Some("y" | "yes") => {
+                store.change(|held| Ok(held.merge(&card.id, &other.id)?))?;
+                say!("They are one now; card {} --split takes yours out again.", card.id);
+            }
+            Some(_) => {
+                store.change(|held| Ok(held.keep_apart(&card.id, &other.id)?))?;
+                say!("They stay apart.");
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Adds the card, with its contexts; `None` where it was added before.
 fn finish(
     args: &Args,
     store: &mut Store,
     interview: &Interview,
     scribe: &mut Scribe,
     name: &str,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<ValuesCard>> {
     let bar = waiting("looking for contexts");
     let (mut found, _) = contexts(interview, scribe)?;
     let known: Vec<String> = store.read()?.all_contexts().into_iter().map(str::to_owned).collect();
@@ -110,7 +148,8 @@ fn finish(
                 context.clone_from(text);
             }
         }
-        found.dedup();
+        let mut seen = HashSet::new();
+        found.retain(|context| seen.insert(context.clone()));
     }
     bar.finish_and_clear();
     let card = store.change(|held| {
@@ -122,14 +161,16 @@ fn finish(
                 (&other.title, &other.description, &other.policies) == (&card.title, &card.description, &card.policies)
             };
             if let Some(other) = held.cards.iter().find(same) {
-                return Ok(Some(other.clone()));
+                return Ok((Some(other.clone()), false));
             }
             held.cards.push(card.clone());
         }
-        Ok(card)
+        Ok((card, true))
     })?;
-    let Some(card) = card else { return Err(Usage("the interview has no card that was agreed to".into()).into()) };
-    say!("\nAdded {}.", named(&card));
+    let (Some(card), new) = card else {
+        return Err(Usage("the interview has no card that was agreed to".into()).into());
+    };
+    say!("\n{} {}.", if new { "Added" } else { "There is already" }, named(&card));
     card.contexts.iter().for_each(|context| say!("  {context}"));
     let store = args.store.store.display();
     say!(
@@ -137,7 +178,7 @@ fn finish(
          Delete the conversation: probity values transcript {name} --forget --store {store}",
         card.id
     );
-    Ok(())
+    Ok(new.then_some(card))
 }
 
 fn answered(interview: &Interview) -> usize {
