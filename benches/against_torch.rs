@@ -11,11 +11,12 @@
 mod common;
 #[path = "common/random.rs"]
 mod random;
+#[path = "common/rival.rs"]
+mod rival;
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use common::{median, peak_memory, seconds};
 use probity::agent::prompt::{Style, encode, options, prompt};
@@ -25,6 +26,7 @@ use probity::game::{History, Named, fair_coin};
 use probity::moral::{Framework, Reward};
 use probity::train::objective::{Aim, Decision, Group, Question, Terms, objective, push};
 use probity::train::{Adam, Decoder, LINEARS, Pack, Schedule, Shards};
+use rival::Rival;
 use serde_json::{Value, json};
 
 const RANK: usize = 16;
@@ -93,7 +95,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "decisions": asked.iter().map(decision).collect::<Vec<_>>(),
         })
     };
-    let mut torch = Torch::start(&job("float32", &asked[..asked.len() / PARTS], AT_A_TIME))?;
+    let mut torch = Rival::start("against_torch.py", &job("float32", &asked[..asked.len() / PARTS], AT_A_TIME))?;
     // Each with buffers of its own, as in training, where batches are alike.
     let [mut whole, mut parts] = [Ours::new(&model, Schedule::Wide)?, Ours::new(&model, Schedule::Wide)?];
     let (trie, sequences) = ([packed(&asked)], unpacked(&asked));
@@ -102,7 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let now = [
             seconds(|| whole.take(&trie)),
             PARTS as f64 * seconds(|| parts.take(&sequences[..sequences.len() / PARTS])),
-            PARTS as f64 * torch.ask("step")?["seconds"].as_f64().ok_or("a step without a time")?,
+            PARTS as f64 * torch.time("step")?,
         ];
         eprintln!("round {round}: packed {:.1} s, unpacked {:.1} s, PyTorch {:.1} s", now[0], now[1], now[2]);
         if round > 0 {
@@ -144,7 +146,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(torch);
     // In bfloat16 for its memory, as frugal as it can be: one decision at a time, each block computed twice, as ours. More
     // decisions would take no more memory; where a processor has no such arithmetic even one takes a quarter of an hour.
-    let mut frugal = Torch::start(&job("bfloat16", &asked[..1], 1))?;
+    let mut frugal = Rival::start("against_torch.py", &job("bfloat16", &asked[..1], 1))?;
     let frugal_step = frugal.ask("step")?;
     drop(frugal);
     let of = |v: &Value, key: &str| v[key].as_f64().unwrap_or(f64::NAN);
@@ -265,44 +267,4 @@ fn products_a_second(threads: usize) -> f64 {
     };
     let best = (0..30).map(|_| once()).fold(f64::INFINITY, f64::min);
     SIZE.iter().product::<usize>() as f64 / best
-}
-
-/// The other process.
-struct Torch {
-    child: Child,
-    input: BufWriter<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Torch {
-    fn start(job: &Value) -> Result<Self, Box<dyn Error>> {
-        let python = std::env::var_os("PYTHON")
-            .ok_or("set PYTHON to an interpreter with torch, transformers and peft, or run make bench-training")?;
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/against_torch.py");
-        // glibc gives freed memory back and asks for it again at every step otherwise.
-        let tuned =
-            [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "100000000000"), ("MALLOC_TOP_PAD_", "268435456")];
-        let mut child =
-            Command::new(python).arg(script).envs(tuned).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut input = BufWriter::new(child.stdin.take().ok_or("no standard input")?);
-        let output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
-        writeln!(input, "{job}")?;
-        Ok(Self { child, input, output })
-    }
-
-    fn ask(&mut self, command: &str) -> Result<Value, Box<dyn Error>> {
-        writeln!(self.input, "{command}")?;
-        self.input.flush()?;
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        serde_json::from_str(&line).map_err(|_| format!("PyTorch gave no answer to {command:?}: {line:?}").into())
-    }
-}
-
-impl Drop for Torch {
-    fn drop(&mut self) {
-        // Killing can fail only when it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

