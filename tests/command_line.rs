@@ -366,6 +366,28 @@ fn a_run_is_planned_before_it_starts() {
     assert_eq!(bad.status.code(), Some(2), "{}", err(&bad));
 }
 
+/// A reward from a moral graph is of one game: training plays that one, or says how to.
+#[test]
+fn a_graphs_reward_is_of_one_game() {
+    let folder = tempfile::tempdir().unwrap();
+    let reward = folder.path().join("reward.json");
+    let scores = vec![vec![0.1, -0.2]; 5];
+    let document = serde_json::json!({ "framework": "values", "game": "ipd", "scores": scores, "source": "by hand" });
+    fs::write(&reward, document.to_string()).unwrap();
+    let reward = reward.to_str().unwrap();
+    let config = common::root().join("docs/example/training.toml");
+    json(&["train", "--plan", "--json", "--config", config.to_str().unwrap(), "--reward", reward]);
+    json(&["train", "--plan", "--json", "--recipe", "deontological", "--game", "ipd", "--reward", reward]);
+    for (args, says) in [(["--reward", reward], "--game ipd plays it alone"), (["--game", "chess"], "\"chess\"")] {
+        let bad = probity(&[&["train", "--plan", "--recipe", "deontological"], args.as_slice()].concat());
+        assert_eq!(bad.status.code(), Some(2));
+        assert!(err(&bad).contains(says), "{}", err(&bad));
+    }
+    let other = probity(&["decide", "--game", "ish", "--labels", "a,b", "--reward", reward]);
+    assert_eq!(other.status.code(), Some(2), "{}", err(&other));
+    assert!(err(&other).contains("scores of the game \"ipd\", expected of \"ish\""), "{}", err(&other));
+}
+
 #[test]
 fn two_learners_write_two_adapters() {
     let folder = tempfile::tempdir().unwrap();

@@ -211,7 +211,7 @@ proptest! {
 /// Scores of the prisoner's dilemma: cooperate, unless both defected.
 fn scores() -> Reward {
     let scores = vec![vec![0.4, -0.2], vec![0.6, -0.6], vec![0.1, 0.0], vec![0.6, -0.6], vec![-0.1, 0.3]];
-    Framework::Values(Arc::new(Scores { scores, source: "by hand".into() })).into()
+    Framework::Values(Arc::new(Scores { game: "ipd".into(), scores, source: "by hand".into() })).into()
 }
 
 /// A reward like any other: in accounts, tilts, masks, documents, mixtures and training.
@@ -256,8 +256,14 @@ fn scores_are_a_reward() {
 #[test]
 fn scores_of_another_game_are_refused() {
     let game = Named::find("ipd").unwrap().game();
-    let with =
-        |scores: Vec<Vec<f64>>| Reward::from(Framework::Values(Arc::new(Scores { scores, source: String::new() })));
+    let of = |game: &str, scores: Vec<Vec<f64>>| {
+        Reward::from(Framework::Values(Arc::new(Scores { game: game.into(), scores, source: String::new() })))
+    };
+    let with = |scores| of("ipd", scores);
+    // Of the same shape, but its actions are others.
+    let stag_hunt = of("ish", vec![vec![0.0; 2]; 5]);
+    assert!(stag_hunt.check_for(&game).unwrap_err().to_string().contains(r#"game "ish", expected of "ipd""#));
+    stag_hunt.check_for(&Named::find("ish").unwrap().labelled(["hunt", "gather"]).unwrap()).unwrap();
     for bad in [vec![], vec![vec![0.0; 2]; 4], vec![vec![0.0; 3]; 5], vec![vec![f64::NAN; 2]; 5], vec![vec![1e9; 2]; 5]]
     {
         let reward = with(bad);
@@ -275,8 +281,10 @@ fn scores_of_another_game_are_refused() {
     for document in [
         r#"{"framework": "values"}"#,
         r#"{"framework": "game", "scores": [[1, 2]]}"#,
-        r#"{"framework": "values", "scores": [[1]], "xi": 3}"#,
-        r#"{"framework": "values", "scores": "all"}"#,
+        r#"{"framework": "game", "game": "ipd"}"#,
+        r#"{"framework": "values", "scores": [[1]]}"#,
+        r#"{"framework": "values", "game": "ipd", "scores": [[1]], "xi": 3}"#,
+        r#"{"framework": "values", "game": "ipd", "scores": "all"}"#,
     ] {
         assert!(serde_json::from_str::<Reward>(document).is_err(), "{document}");
     }

@@ -10,7 +10,7 @@ use probity::train::Pack;
 use probity::train::init::normal;
 use probity::train::objective::repeated::Repeated;
 use probity::train::objective::{
-    Aim, Group, Judged, Parts, Question, Terms, objective, optimum, push, push_all, softmax,
+    Aim, Group, Judged, Parts, Question, Terms, all_scores, objective, optimum, push, push_all, softmax,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -72,6 +72,63 @@ fn the_gradient_of_one_round() {
     let decisions = push(&mut pack, prompts.into_iter().zip([0.3, 0.7]).map(question).collect(), &options);
     let groups = [Group { decisions, repeated: None }];
     check_gradient(&groups, &logs(&[vec![0.4, 0.6], vec![0.9, 0.1]]), &pack);
+}
+
+/// `-beta KL(optimum || pi)`: its gradient against finite differences; the objective's own nearly where both are 0, and far
+/// from nothing where a policy is certain of too much.
+#[test]
+fn the_optimum_from_its_other_side() {
+    let (beta, legality) = (0.5, 0.2);
+    let mut pack = Pack::default();
+    let options = [vec![4, 0], vec![5, 0], vec![6, 0]];
+    let (rewards, reference) = (vec![1.0, 0.7, -0.4], vec![0.2, 0.5, 0.3]);
+    let question = Question { prompt: vec![1, 2, 3], rewards: rewards.clone(), weight: 0.8 };
+    let groups = [Group { decisions: push(&mut pack, vec![question], &options), repeated: None }];
+    let references = logs(std::slice::from_ref(&reference));
+    let best = optimum(&reference, &rewards, beta);
+    let gradient = |aim, legality, logits: &[f32]| {
+        let mut gradient = logits.to_vec();
+        objective(&groups, &references, Terms { aim, beta, legality }, 1.0, &pack, &mut gradient);
+        gradient
+    };
+    let value = |logits: &[f32]| {
+        let scores = all_scores(&groups[0].decisions, &mut logits.to_vec(), &pack).remove(0);
+        let mass: f64 = scores.iter().map(|s| s.exp()).sum();
+        let kl: f64 = best.iter().zip(softmax(&scores)).map(|(b, p)| b * (b / p).ln()).sum();
+        0.8 * (legality * mass.ln() - beta * kl)
+    };
+    let logits = random(pack.outputs.len() * WIDTH, 1);
+    for (i, g) in gradient(Aim::Optimum, legality, &logits).into_iter().enumerate() {
+        let at = |step: f32| {
+            let mut l = logits.clone();
+            l[i] += step;
+            value(&l)
+        };
+        let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
+        assert!((difference + f64::from(g)).abs() < 2e-3, "logit {i}: {difference} and {}", -g);
+    }
+
+    // Logits that read off as a policy: the label, then its end for certain.
+    let reads = &groups[0].decisions[0].reads;
+    let policy = |scores: &[f64]| {
+        let mut logits = vec![-60.0; pack.outputs.len() * WIDTH];
+        for (reads, score) in reads.iter().zip(scores) {
+            let [(first, label), (second, end)] = reads[..] else { unreachable!("two tokens") };
+            logits[first * WIDTH + label as usize] = *score as f32;
+            logits[second * WIDTH + end as usize] = 0.0;
+        }
+        logits
+    };
+    let pulls = |aim, scores: &[f64]| {
+        let gradient = gradient(aim, 0.0, &policy(scores));
+        reads.iter().map(|reads| f64::from(gradient[reads[0].0 * WIDTH + reads[0].1 as usize])).collect::<Vec<_>>()
+    };
+    let near: Vec<f64> = best.iter().zip([0.01, -0.02, 0.0]).map(|(p, step)| p.ln() + step).collect();
+    let [from, to] = [pulls(Aim::Objective, &near), pulls(Aim::Optimum, &near)];
+    assert!(from.iter().zip(&to).all(|(a, b)| (a - b).abs() < 2e-5) && to[0] > 2e-3, "{from:?} and {to:?}");
+    let certain = [0.0, -25.0, -25.0];
+    let [from, to] = [pulls(Aim::Objective, &certain), pulls(Aim::Optimum, &certain)];
+    assert!(from.iter().all(|g| g.abs() < 1e-6) && to.iter().all(|g| g.abs() > 1e-2), "{from:?} and {to:?}");
 }
 
 #[test]

@@ -328,6 +328,34 @@ fn labels_of_the_best_actions_are_learnt() {
     assert!(parts[19].miss < parts[0].miss && parts[19].legality > parts[0].legality, "{parts:?}");
 }
 
+/// A reward from a moral graph, whose differences may be small: trained to the probabilities that its tilt would give.
+#[test]
+fn a_graph_is_trained_on() {
+    let (_folder, path) = common::tiny(GgmlType::F32);
+    let model = common::open(&path);
+    let scores = "[[0.2, 0.0], [0.05, 0.0], [0.4, 0.0], [0.1, 0.0], [0.0, 0.5]]";
+    let reward = format!("{{ framework = \"values\", game = \"ipd\", source = \"here\", scores = {scores} }}");
+    let text = CONFIG.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
+    let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "").replace(", \"icd\"", "");
+    let text =
+        text.replace("seed = 3", "seed = 3\nalgorithm = { name = \"optimum\" }").replace("= 4\nrew", "= 60\nrew");
+    let end = text.find("[[phases]]\nsteps = 60\nreward = { framework = \"utilitarian\" }").unwrap();
+    let text = text[..end].replace("legality = 0.1", "legality = 0.0").replace("{ framework = \"game\" }", &reward);
+    let config = TrainConfig::from_toml(&text).unwrap();
+    assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
+    let mut run = Finetuning::new(&model, config, Schedule::Wide).unwrap();
+    let parts: Vec<Parts> = (0..60).map(|_| run.step().unwrap().parts.unwrap()).collect();
+    let (first, last) = (parts[0].distance, parts[59].distance);
+    assert!(first > 0.1 && last < 0.1 * first, "from {first} to {last}");
+
+    let elsewhere = text.replace("catalogue = [\"ipd\"]", "catalogue = [\"ipd\", \"ish\"]");
+    let refused = TrainConfig::from_toml(&elsewhere).unwrap_err().to_string();
+    assert!(refused.contains(r#"scores of the game "ipd", expected of "ish""#), "{refused}");
+    let drawn = text.replace("catalogue = [\"ipd\"]", "catalogue = [\"ipd\"]\nrandom = 0.1");
+    let refused = TrainConfig::from_toml(&drawn).unwrap_err().to_string();
+    assert!(refused.contains(r#"expected of "random""#), "{refused}");
+}
+
 #[test]
 fn a_run_that_goes_astray_stops() {
     let (_folder, path) = common::tiny(GgmlType::F32);

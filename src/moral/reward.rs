@@ -51,6 +51,8 @@ const MAX_SCORE: f64 = 1e6;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
+    /// The name of the game whose actions they judge: in another one the same place holds another action.
+    pub game: String,
     /// A row for the first round, then one for each last profile, by own action and then by the other's; in each row a score
     /// for each own action. A state of which the graph says nothing has equal scores.
     pub scores: Vec<Vec<f64>>,
@@ -156,6 +158,7 @@ struct RewardDocument {
     xi: Option<f64>,
     beta: Option<f64>,
     illegal: Option<f64>,
+    game: Option<String>,
     scores: Option<Vec<Vec<f64>>>,
     source: Option<String>,
 }
@@ -165,19 +168,19 @@ impl TryFrom<RewardDocument> for Reward {
 
     fn try_from(d: RewardDocument) -> Result<Self, RewardError> {
         let illegal = d.illegal.unwrap_or(ILLEGAL);
-        let mut framework = match (d.framework.as_str(), d.scores) {
-            ("values", Some(scores)) => {
-                Framework::Values(Arc::new(Scores { scores, source: d.source.unwrap_or_default() }))
+        let mut framework = match (d.framework.as_str(), d.game, d.scores) {
+            ("values", Some(game), Some(scores)) => {
+                Framework::Values(Arc::new(Scores { game, scores, source: d.source.unwrap_or_default() }))
             }
-            ("values", None) => {
+            ("values", _, _) => {
                 return Err(RewardError::Scores {
-                    problem: "no scores, expected what `probity values score` wrote".into(),
+                    problem: "no game or no scores, expected what `probity values score` wrote".into(),
                 });
             }
-            (_, Some(_)) => {
-                return Err(RewardError::Scores { problem: format!("{} has no scores", d.framework) });
+            (name, None, None) => Framework::find(name)?,
+            (name, _, _) => {
+                return Err(RewardError::Scores { problem: format!("{name} is of every game and has no scores") });
             }
-            (name, None) => Framework::find(name)?,
         };
         let (own_xi, own_beta) = match &mut framework {
             Framework::Deontological { xi }
@@ -246,6 +249,10 @@ impl Reward {
     pub fn check_for(&self, game: &MatrixGame) -> Result<(), RewardError> {
         self.check()?;
         let Framework::Values(scores) = &self.framework else { return Ok(()) };
+        if scores.game != game.name() {
+            let problem = format!("scores of the game {:?}, expected of {:?}", scores.game, game.name());
+            return Err(RewardError::Scores { problem });
+        }
         let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
         let states = 1 + own * other;
         let lengths: Vec<usize> = scores.scores.iter().map(Vec::len).collect();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::train::objective::Aim;
 use crate::{Error, Result};
 
 /// How the gradient of a step is found.
@@ -15,6 +16,9 @@ use crate::{Error, Result};
 pub enum Algorithm {
     /// The objective's own gradient, over all states and actions.
     Exact {},
+    /// Towards the objective's optimum, which is known: cross-entropy to it, over all states and actions, and the legality
+    /// term. Ends nearer to it than `exact` where rewards differ by little.
+    Optimum {},
     /// Cross-entropy to the actions that are best: supervised fine-tuning on the optimal policy's labels. What the config
     /// says of divergence and legality is reported, not trained on.
     Supervised {},
@@ -82,9 +86,19 @@ impl Algorithm {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Exact {} => "exact",
+            Self::Optimum {} => "optimum",
             Self::Supervised {} => "supervised",
             Self::Reinforce(_) => "reinforce",
             Self::Ppo(_) => "ppo",
+        }
+    }
+
+    /// What the gradient is of, where nothing is sampled.
+    pub(in crate::train) fn aim(&self) -> Aim {
+        match self {
+            Self::Optimum {} => Aim::Optimum,
+            Self::Supervised {} => Aim::Labels,
+            Self::Exact {} | Self::Reinforce(_) | Self::Ppo(_) => Aim::Objective,
         }
     }
 
@@ -92,7 +106,7 @@ impl Algorithm {
     #[must_use]
     pub fn rounds(&self) -> Option<usize> {
         match self {
-            Self::Exact {} | Self::Supervised {} => None,
+            Self::Exact {} | Self::Optimum {} | Self::Supervised {} => None,
             Self::Reinforce(r) => Some(r.rounds),
             Self::Ppo(p) => Some(p.rounds),
         }

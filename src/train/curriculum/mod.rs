@@ -338,8 +338,8 @@ impl TrainConfig {
             self.phases.iter().try_for_each(|phase| phase.reward.check_for(&game))?;
         }
         if self.games.random > 0.0 {
-            // Games that are drawn have the shape of this one.
-            let any = Named::find("ipd")?.game();
+            // Games that are drawn have the shape of the catalogue's.
+            let any = Named { name: RANDOM, ..*Named::find("ipd")? }.game();
             self.phases.iter().try_for_each(|phase| phase.reward.check_for(&any))?;
         }
         for (name, weight) in &self.games.weights {

@@ -6,7 +6,7 @@ use super::{Batch, Finetuning, Gradient, StateParts, packs, seats, state_name, w
 use crate::game::play::{self, Policy};
 use crate::train::curriculum::Algorithm;
 use crate::train::decoder::Pack;
-use crate::train::objective::{Aim, Group, Judged, Parts, Terms, all_scores, objective, softmax};
+use crate::train::objective::{Group, Judged, Parts, Terms, all_scores, objective, softmax};
 use crate::{Error, Result};
 
 /// Steps in a row that may be worse than the bare model, and than where the phase began, before a run counts as diverging.
@@ -93,8 +93,7 @@ impl Finetuning {
         let groups = self.groups(seats, phase)?;
         let (n, width) = (self.decoder.n_params(), width(&self.config, &self.decoder));
         let c = &self.config;
-        let aim = if c.algorithm == (Algorithm::Supervised {}) { Aim::Labels } else { Aim::Objective };
-        let terms = Terms { aim, beta: self.state.steering.beta, legality: c.legality };
+        let terms = Terms { aim: c.algorithm.aim(), beta: self.state.steering.beta, legality: c.legality };
         let mut found = Vec::new();
         for (i, (batches, groups)) in seats.iter().zip(&groups).enumerate() {
             let references = self.references(batches)?;

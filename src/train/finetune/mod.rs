@@ -242,7 +242,7 @@ impl Finetuning {
         let before = (self.config.algorithm.epochs() > 1).then(|| self.state.clone());
         let steering = self.state.steering;
         let found = match self.config.algorithm {
-            Algorithm::Exact {} | Algorithm::Supervised {} => self.exact(phase, rate),
+            Algorithm::Exact {} | Algorithm::Optimum {} | Algorithm::Supervised {} => self.exact(phase, rate),
             Algorithm::Reinforce(_) | Algorithm::Ppo(_) => self.sampled(phase, rate),
         };
         let gradient = found.inspect_err(|_| {

@@ -47,6 +47,10 @@ pub enum Aim {
     /// The objective.
     #[default]
     Objective,
+    /// The same optimum from its other side. What the objective (of one round, legality aside) lacks to its largest value is
+    /// `beta KL(pi || optimum)`, which is flat where `pi` is nearly certain: whoever is certain of too much stays so. This
+    /// is `-beta KL(optimum || pi)`, which is flat nowhere else than at the optimum, and bends there as much.
+    Optimum,
     /// The log-probability of the best actions, each of several alike as much as the others: supervised learning of the
     /// optimal policy's labels. Reports stay those of the objective.
     Labels,
@@ -253,6 +257,7 @@ pub fn objective(
                         let advantage = stake.values[a] - terms.beta * ratio[a] - (value - terms.beta * kl);
                         pi[a] * (stake.weight * advantage + w * terms.legality)
                     }
+                    Aim::Optimum => w * (terms.beta * (stake.optimum[a] - pi[a]) + terms.legality * pi[a]),
                     Aim::Labels => w * labels[a],
                 };
                 reads.iter().for_each(|&read| rows.pull(read, -scale * pull));

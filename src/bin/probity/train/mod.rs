@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::Context;
 use probity::Error;
 use probity::engine::numeric::{give_freed_memory_back, keep_freed_memory};
+use probity::moral::Framework;
 use probity::train::curriculum::TrainConfig;
 use probity::train::finetune::{Finetuning, References, StepReport};
 use probity::train::finish::write_verified;
@@ -54,7 +55,7 @@ pub const RECIPES: [(&str, &str); 13] = [
 /// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe laptop --reward utilitarian --model gemma-2-2b-it-Q4_K_M.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
+    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe deontological --game ipd --reward reward.json --out valued.gguf\n         probity train --recipe laptop --reward utilitarian --model gemma-2-2b-it-Q4_K_M.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
 )]
 pub struct Args {
     /// A config that comes with the program: game, deontological, utilitarian, game+deontological,
@@ -92,6 +93,10 @@ pub struct Args {
     /// that `probity values score --scenario` wrote.
     #[arg(long)]
     reward: Option<String>,
+    /// Play this game of the catalogue and not the config's; may be given several times. A reward from a moral graph is of
+    /// one game.
+    #[arg(long, value_name = "GAME")]
+    game: Vec<String>,
     /// Override the config's peak learning rate.
     #[arg(long)]
     rate: Option<f32>,
@@ -208,12 +213,27 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
         config.seed = seed;
     }
     config.rate = args.rate.unwrap_or(config.rate);
+    if !args.game.is_empty() {
+        config.games.catalogue.clone_from(&args.game);
+        config.games.random = 0.0;
+        config.games.weights.retain(|name, _| args.game.contains(name));
+        config.name = format!("{}-{}", config.name, args.game.join("-"));
+    }
     if let Some(name) = &args.reward {
         let reward = output::reward(name)?;
         let [phase] = config.phases.as_mut_slice() else {
             let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
             return Err(output::Usage(problem).into());
         };
+        let plays = config.games.catalogue.join(", ");
+        if let Framework::Values(scores) = &reward.framework
+            && plays != scores.game
+        {
+            let game = &scores.game;
+            let problem =
+                format!("--reward {name} is of {game:?}, and this run plays {plays}; --game {game} plays it alone");
+            return Err(output::Usage(problem).into());
+        }
         phase.reward = reward.into();
         config.name = format!("{}-{}", config.name, phase.reward.name());
     }

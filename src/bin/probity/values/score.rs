@@ -246,7 +246,8 @@ fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow:
         let scale = points / scores.iter().map(spread).fold(f64::MIN_POSITIVE, f64::max);
         scores.iter_mut().flatten().for_each(|score| *score *= scale);
     }
-    let reward: Reward = Framework::Values(Arc::new(Scores { scores, source: scorer.source() })).into();
+    let reward: Reward =
+        Framework::Values(Arc::new(Scores { game: game.name().into(), scores, source: scorer.source() })).into();
     reward.check_for(game).map_err(probity::Error::from)?;
     let text = serde_json::to_string_pretty(&reward)?;
     if args.json {
