@@ -367,6 +367,7 @@ fn actions_are_scored_by_a_model() {
         (Situation { actions: vec!["a".into(), "a".into()], ..situation.clone() }, "actions"),
         (Situation { actions: vec!["a".repeat(100_000_000)], ..situation.clone() }, "action"),
         (Situation { baseline: Some(situation.actions[0].clone()), ..situation.clone() }, "actions"),
+        (Situation { contexts: vec!["Grief".into(), "Grief".into()], ..situation.clone() }, "contexts"),
     ] {
         let refused = bad.check();
         assert!(matches!(&refused, Err(Error::Option { name: of, .. }) if *of == name), "{refused:?}");
@@ -461,7 +462,8 @@ fn the_command_line_elicits() {
     let scored_store = at("scored.db");
     assert_eq!(values(&["import", &graph, "--store", &scored_store]).0, 0);
     std::fs::write(at("scenario.json"), r#"{"version": 1, "game": "ipd", "labels": ["share", "keep"]}"#).unwrap();
-    let scored = ["score", "--store", &scored_store, "--embedder", "model", "--context", "When somebody is grieving"];
+    // Where the context is named no embedder is asked for it.
+    let scored = ["score", "--store", &scored_store, "--embedder", "none", "--context", "When somebody is grieving"];
     let (code, _, complaint) = values(&[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward]].concat());
     assert!(code == 2 && complaint.contains("abstains in every state") && !Path::new(&reward).exists(), "{complaint}");
     let (code, said, complaint) = values(

@@ -48,7 +48,7 @@ impl Situation {
     /// Checks its texts.
     ///
     /// # Errors
-    /// [`Error::Option`] for texts that are blank, too long or twice, and for no actions or too many.
+    /// [`Error::Option`] for actions that are blank, too long or twice, none or too many, and for contexts that are twice.
     pub fn check(&self) -> Result<()> {
         let off = |name, given: String, expected: String| Err(Error::Option { name, given, expected });
         if self.actions.is_empty() || self.actions.len() > MAX_ACTIONS {
@@ -65,6 +65,11 @@ impl Situation {
         for (i, action) in self.actions.iter().enumerate() {
             if self.actions[..i].contains(action) || self.baseline.as_ref() == Some(action) {
                 return off("actions", format!("{action:?} twice"), "each once".into());
+            }
+        }
+        for (i, context) in self.contexts.iter().enumerate() {
+            if self.contexts[..i].contains(context) {
+                return off("contexts", format!("{context:?} twice"), "each once".into());
             }
         }
         Ok(())
@@ -134,28 +139,29 @@ pub fn score(
     let contexts: Vec<u32> = bearings.iter().map(|bearing| bearing.context).collect();
     let cards = graph.considered(&contexts, terms);
     let actions: Vec<&str> = situation.actions.iter().chain(&situation.baseline).map(String::as_str).collect();
-    let all: usize = cards.iter().map(|&card| graph.card(card).policies.len()).sum::<usize>() * actions.len();
-    let mut done = 0;
-    let mut adherence: BTreeMap<u32, Adherence> = BTreeMap::new();
-    for &card in &cards {
-        let mut rows = Vec::new();
-        for policy in &graph.card(card).policies {
-            let mut row = Vec::new();
-            for action in &actions {
-                if !progress(done, all) {
-                    return Err(Error::Cancelled { what: "scoring" });
-                }
-                done += 1;
-                row.push(served(judge, &situation.situation, action, policy.as_str())?);
+    let policies: Vec<&str> =
+        cards.iter().flat_map(|&card| &graph.card(card).policies).map(|policy| policy.as_str()).collect();
+    // Action by action: what is said of one is read once for all policies.
+    let mut table: Vec<Vec<f64>> = Vec::new();
+    for (i, action) in actions.iter().enumerate() {
+        let mut column = Vec::new();
+        for (j, policy) in policies.iter().enumerate() {
+            if !progress(i * policies.len() + j, actions.len() * policies.len()) {
+                return Err(Error::Cancelled { what: "scoring" });
             }
-            if let Some(nothing) = situation.baseline.as_ref().and_then(|_| row.pop()) {
-                // Halves, so that what is left stays within -1 and 1.
-                row.iter_mut().for_each(|value| *value = (*value - nothing) / 2.0);
-            }
-            rows.push(row);
+            column.push(served(judge, &situation.situation, action, policy)?);
         }
-        adherence.insert(card, rows);
+        table.push(column);
     }
+    if let Some(nothing) = situation.baseline.as_ref().and_then(|_| table.pop()) {
+        // Halves, so that what is left stays within -1 and 1.
+        table.iter_mut().for_each(|column| {
+            column.iter_mut().zip(&nothing).for_each(|(value, nothing)| *value = (*value - nothing) / 2.0);
+        });
+    }
+    let mut rows = (0..policies.len()).map(|policy| table.iter().map(|column| column[policy]).collect());
+    let adherence: BTreeMap<u32, Adherence> =
+        cards.iter().map(|&card| (card, rows.by_ref().take(graph.card(card).policies.len()).collect())).collect();
     Ok(graph.judge(bearings, &adherence, situation.actions.len(), terms)?)
 }
 
@@ -165,7 +171,7 @@ fn served(judge: &mut Judge, situation: &str, action: &str, policy: &str) -> Res
     let yes = |odds: f64| 1.0 / (1.0 + (-odds).exp());
     let mut sum = 0.0;
     for (question, sign) in ASKED {
-        // The action stands first: what stays from policy to policy need not be read again.
+        // The action stands first, so that it is what stays from policy to policy.
         let rubric = format!("{INSTRUCTIONS}Situation: {situation}\nSomebody does this: {action}\n");
         let case = format!("{question} {policy}?");
         sum += sign * yes(judge.log_odds(Question { rubric: &rubric, case: &case })?);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use probity::agent::Scenario;
 use probity::agent::prompt::{last_round, rules};
-use probity::elicit::{Calibration, Judge, Nearness, Situation, score};
+use probity::elicit::{Judge, Nearness, Situation, Threshold, score};
 use probity::embed::Embedder;
 use probity::engine::files::write_whole;
 use probity::game::{History, MatrixGame, Player, State};
@@ -147,17 +147,19 @@ impl Telling {
 struct Scorer {
     graph: Graph,
     judge: Judge,
-    embedder: Box<dyn Embedder>,
-    calibration: Calibration,
+    /// What finds contexts, where none is named.
+    nearness: Option<(Box<dyn Embedder>, Threshold)>,
     terms: Terms,
 }
 
 impl Scorer {
     fn score(&mut self, situation: &Situation) -> anyhow::Result<Judgement> {
-        let Self { graph, judge, embedder, calibration, terms } = self;
+        let Self { graph, judge, nearness, terms } = self;
         let bar = output::bar(0, "judging");
-        let nearness = Nearness { embedder: &mut **embedder, threshold: calibration.situations };
-        let judgement = score(graph, situation, judge, Some(nearness), terms, &mut step(&bar))?;
+        let nearness = nearness
+            .as_mut()
+            .map(|(embedder, threshold)| Nearness { embedder: &mut **embedder, threshold: *threshold });
+        let judgement = score(graph, situation, judge, nearness, terms, &mut step(&bar))?;
         bar.finish_and_clear();
         Ok(judgement)
     }
@@ -165,8 +167,11 @@ impl Scorer {
     /// What a reward was computed from.
     fn source(&self) -> String {
         let graph = blake3::hash(self.graph.deliberation().to_json().as_bytes()).to_hex();
-        let (model, embedder) = (self.judge.model().fingerprint(), self.embedder.fingerprint());
-        format!("graph {graph}, model {model}, embedder {embedder}")
+        let contexts = match &self.nearness {
+            Some((embedder, _)) => format!("contexts by the embedder {}", embedder.fingerprint()),
+            None => "contexts by name".into(),
+        };
+        format!("graph {graph}, model {}, {contexts}", self.judge.model().fingerprint())
     }
 }
 
@@ -183,9 +188,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let situation = args.situation.as_ref().map(|text| situation(args, text)).transpose()?;
     let graph = args.store.graph()?;
     let model = args.model.open()?;
-    let mut embedder = args.embedder.open(|| Ok(model.clone()))?;
-    let calibration = calibration(&mut args.store.open()?, &mut *embedder, None)?;
-    let mut scorer = Scorer { graph, judge: judge(&model)?, embedder, calibration, terms };
+    let named = situation.as_ref().map_or(&args.context, |situation| &situation.contexts);
+    let nearness = match named.as_slice() {
+        [] => {
+            let mut embedder = args.embedder.open(|| Ok(model.clone()))?;
+            let threshold = calibration(&mut args.store.open()?, &mut *embedder, None)?.situations;
+            Some((embedder, threshold))
+        }
+        [..] => None,
+    };
+    let mut scorer = Scorer { graph, judge: judge(&model)?, nearness, terms };
     match (scenario, situation) {
         (Some(scenario), _) => of_scenario(args, &scenario, &mut scorer),
         (None, Some(situation)) => {
@@ -203,7 +215,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn situation(args: &Args, text: &str) -> anyhow::Result<Situation> {
     if text.ends_with(".json") && args.action.is_empty() {
         let read = fs::read_to_string(text).with_context(|| text.to_owned())?;
-        return Situation::from_json(&read).with_context(|| text.to_owned());
+        let mut situation = Situation::from_json(&read).with_context(|| text.to_owned())?;
+        situation.contexts.extend(args.context.iter().cloned());
+        situation.baseline = args.baseline.clone().or(situation.baseline);
+        situation.check()?;
+        return Ok(situation);
     }
     let situation = Situation {
         situation: text.into(),
