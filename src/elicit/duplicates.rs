@@ -1,5 +1,7 @@
 //! Cards that mean the same: neighbours by their vectors, then a model's verdict (`moral-graph.md` section 4).
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::interview::shown;
@@ -22,6 +24,14 @@ pub struct Duplicate {
     pub verdict: Option<f64>,
 }
 
+/// Two cards by their places, the earlier one first, that may be the same.
+struct Pair {
+    a: usize,
+    b: usize,
+    likeness: f64,
+    verdict: Option<f64>,
+}
+
 /// Finds cards that mean the same. Two are taken for the same where they are alike enough and, where the judge's verdicts are
 /// worth anything, it finds so, too; a group only where every two in it are. Whom people took apart stay apart.
 ///
@@ -39,59 +49,66 @@ pub fn duplicates(
     let cards: Vec<&ValuesCard> = held.canonical_cards().collect();
     let likeness = Likeness::of_cards(&cards, embedder)?;
     let apart = |a: usize, b: usize| held.are_apart(&cards[a].id, &cards[b].id);
-    let mut near: Vec<(usize, usize, f64)> = (0..cards.len())
+    let mut near: Vec<Pair> = (0..cards.len())
         .flat_map(|b| (0..b).map(move |a| (a, b)))
         .filter(|&(a, b)| !apart(a, b))
-        .map(|(a, b)| (a, b, likeness.between(a, b)))
-        .filter(|&(_, _, like)| like >= calibration.cards.at)
+        .map(|(a, b)| Pair { a, b, likeness: likeness.between(a, b), verdict: None })
+        .filter(|pair| pair.likeness >= calibration.cards.at)
         .collect();
-    near.sort_by(|x, y| y.2.total_cmp(&x.2).then((x.0, x.1).cmp(&(y.0, y.1))));
-    let mut verdicts: Vec<Option<f64>> = vec![None; near.len()];
+    near.sort_by(|x, y| y.likeness.total_cmp(&x.likeness).then((x.a, x.b).cmp(&(y.a, y.b))));
     if let (Some(judge), Some(measured)) = (judge, calibration.verdicts.as_ref().filter(|measured| measured.count())) {
         if judge.model().fingerprint() != measured.model {
             let expected = format!("that of model {}", judge.model().fingerprint());
             return Err(Error::Option { name: "calibration", given: format!("that of {}", measured.model), expected });
         }
         let all = near.len();
-        for (done, (&(a, b, _), verdict)) in near.iter().zip(&mut verdicts).enumerate() {
+        for (done, pair) in near.iter_mut().enumerate() {
             if !progress(done, all) {
                 return Err(Error::Cancelled { what: "search for duplicates" });
             }
-            *verdict = Some(ask(judge, cards[a], cards[b])?);
+            pair.verdict = Some(ask(judge, cards[pair.a], cards[pair.b])?);
         }
-        let same = |verdict: &Option<f64>| verdict.is_some_and(|odds| odds >= measured.odds.at);
-        let kept: Vec<bool> = verdicts.iter().map(same).collect();
-        near = near.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(pair, _)| pair).collect();
-        verdicts = verdicts.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(verdict, _)| verdict).collect();
+        near.retain(|pair| pair.verdict.is_some_and(|odds| odds >= measured.odds.at));
     }
     // The likest first; a group takes another in where every two of them are the same.
-    let same = |a: usize, b: usize| near.iter().any(|&(x, y, _)| (x, y) == (a.min(b), a.max(b)));
+    let pairs: HashMap<(usize, usize), &Pair> = near.iter().map(|pair| ((pair.a, pair.b), pair)).collect();
+    let pair = |a: usize, b: usize| pairs.get(&(a.min(b), a.max(b))).copied();
     let mut groups: Vec<Vec<usize>> = (0..cards.len()).map(|i| vec![i]).collect();
-    for &(a, b, _) in &near {
-        let [Some(one), Some(other)] = [a, b].map(|card| groups.iter().position(|group| group.contains(&card))) else {
-            continue;
-        };
-        if one != other && groups[one].iter().all(|&x| groups[other].iter().all(|&y| same(x, y))) {
+    let mut home: Vec<usize> = (0..cards.len()).collect();
+    for near in &near {
+        let (one, other) = (home[near.a], home[near.b]);
+        if one != other && groups[one].iter().all(|&x| groups[other].iter().all(|&y| pair(x, y).is_some())) {
             let moved = std::mem::take(&mut groups[other]);
+            moved.iter().for_each(|&card| home[card] = one);
             groups[one].extend(moved);
         }
     }
+    let votes = votes(held);
     let mut found = Vec::new();
     for group in groups.iter().filter(|group| group.len() > 1) {
-        let votes = |&&card: &&usize| {
-            let judged = |from: &CardId, to: &CardId| [from, to].iter().any(|id| *held.canonical(id) == cards[card].id);
-            let voted = held.votes.iter().filter(|vote| judged(&vote.from, &vote.to)).count() as u64;
-            let told = held.edges.iter().filter(|edge| judged(&edge.from, &edge.to));
-            (voted + told.map(|edge| u64::from(edge.counts.impressions)).sum::<u64>(), std::cmp::Reverse(card))
-        };
-        let Some(&into) = group.iter().max_by_key(votes) else { continue };
+        let weight = |&&card: &&usize| (votes.get(&cards[card].id).copied().unwrap_or(0), std::cmp::Reverse(card));
+        let Some(&into) = group.iter().max_by_key(weight) else { continue };
         for &card in group.iter().filter(|&&card| card != into) {
-            let pair = near.iter().position(|&(x, y, _)| (x, y) == (card.min(into), card.max(into)));
-            let (likeness, verdict) = pair.map_or((f64::NAN, None), |i| (near[i].2, verdicts[i]));
+            let &Pair { likeness, verdict, .. } = pair(card, into).expect("every two of a group are the same");
             found.push(Duplicate { card: cards[card].id.clone(), into: cards[into].id.clone(), likeness, verdict });
         }
     }
     Ok(found)
+}
+
+/// How often each canonical card was judged, known by single votes or by their sums.
+fn votes(held: &Deliberation) -> HashMap<&CardId, u64> {
+    let single = held.votes.iter().map(|vote| (&vote.from, &vote.to, 1));
+    let summed = held.edges.iter().map(|edge| (&edge.from, &edge.to, u64::from(edge.counts.impressions)));
+    let mut votes = HashMap::new();
+    for (from, to, count) in single.chain(summed) {
+        let both = [held.canonical(from), held.canonical(to)];
+        // Between two that are one by now it counts once.
+        for card in &both[..1 + usize::from(both[0] != both[1])] {
+            *votes.entry(*card).or_default() += count;
+        }
+    }
+    votes
 }
 
 /// A model's log-odds that two cards are the same value, asked in both orders.
