@@ -502,8 +502,7 @@ probity_status_t probity_graph_situate(struct probity_graph_t graph,
 // none is named) and `"baseline"`, the action that counts as doing nothing. The answer has `"values"`, one for each action from -1 to
 // 1, with the contexts, cards, policies and penalties that they add up from; or `null`, and `"abstains"` with its reason. The model
 // judges how well each action serves each policy: two questions each. `progress` (may be NULL) runs on the calling thread and
-// stops the work by returning `false`. One call at a time works for a graph, others wait. Free the JSON with
-// `probity_string_free`.
+// stops the work by returning `false`. Free the JSON with `probity_string_free`.
 //
 // # Safety
 // Pointers are NULL or valid as their types say; `progress` may be called with `user_data` during this call.

@@ -100,7 +100,7 @@ fn a_store_keeps_what_it_was_given() {
     assert_eq!(store.read().unwrap(), deliberation());
     // What is derived is built anew where it is gone.
     store.rebuild().unwrap();
-    store.put_transcript("talk", "I slept on it").unwrap();
+    assert!(store.put_transcript("talk", None, "I slept on it").unwrap());
     assert_eq!(store.transcript("talk").unwrap().as_deref(), Some("I slept on it"));
     store.vote(&vote("ann", "calm", "rest", Answer::Upgrade)).unwrap();
     let again = Store::open(Path::new(&path)).unwrap().read().unwrap();
@@ -399,8 +399,12 @@ fn what_is_forgotten_is_gone() {
     let path = filled(folder.path());
     let mut store = Store::open(Path::new(&path)).unwrap();
     let secret = "the secret of the lighthouse keeper";
-    store.put_transcript("talk", &secret.repeat(500)).unwrap();
-    store.put_transcript("other", "harmless").unwrap();
+    assert!(store.put_transcript("talk", None, &secret.repeat(500)).unwrap());
+    assert!(store.put_transcript("other", None, "harmless").unwrap());
+    // Who does not know what is there does not write over it.
+    assert!(!store.put_transcript("other", None, "mine").unwrap());
+    assert!(!store.put_transcript("other", Some("what it was"), "mine").unwrap());
+    assert!(store.put_transcript("other", Some("harmless"), "harmless yet").unwrap());
     let traces = || {
         fs::read_dir(folder.path())
             .unwrap()
@@ -538,7 +542,7 @@ fn a_full_disk_loses_nothing() {
     let full = matches!(&refused, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
     assert!(full && kept > 0, "{refused} after {kept}");
     assert_eq!(store.read().unwrap().votes.len(), kept);
-    assert!(store.put_transcript("talk", &"word ".repeat(100_000)).is_err());
+    assert!(store.put_transcript("talk", None, &"word ".repeat(100_000)).is_err());
     assert!(store.transcripts().unwrap().is_empty(), "nothing half-written");
     drop(store);
     assert!(SmallDisk::mount("remount,size=8m", disk.0.path()), "more room");

@@ -80,7 +80,7 @@ fn published_graphs_round_trip_without_loss() {
 fn published_edges_are_those_that_the_thresholds_keep() {
     for text in STUDY.into_iter().filter_map(study) {
         let graph = MoralGraph::from_json(&text).unwrap();
-        let kept = compat::edges(&graph.ballots().unwrap(), Thresholds::default());
+        let kept = compat::edges(&graph.ballots().unwrap(), None, Thresholds::default());
         assert_eq!(kept.len(), graph.edges.len());
         assert_eq!(compat::rank(&kept).len(), graph.cards.len(), "every card of a published graph touches an edge");
     }
@@ -95,7 +95,7 @@ fn the_study_is_led_by_two_false_votes() {
     let cards: Vec<CardId> = graph.cards.iter().map(|card| card.id.clone()).collect();
     let rank = |votes: &[Vote]| {
         let ballots = Ballots::read(&cards, votes, &graph.edges).unwrap();
-        compat::rank(&compat::edges(&ballots, Thresholds::default()))
+        compat::rank(&compat::edges(&ballots, None, Thresholds::default()))
     };
     let honest = rank(&[]);
     let sum: f64 = honest.iter().map(|(_, score)| score).sum();
@@ -127,7 +127,7 @@ fn votes_add_up_as_published() {
     ]);
     let ballots = Ballots::read(&ids(["a", "b"]), &cast, &[]).unwrap();
     let all = Thresholds { likelihood: f64::NEG_INFINITY, entropy: f64::INFINITY, wiser: 0 };
-    let edges = compat::edges(&ballots, all);
+    let edges = compat::edges(&ballots, None, all);
     let counts = Counts { wiser: 3, not_wiser: 1, less_wise: 1, unsure: 1, impressions: 6 };
     let one = |edge: &Edge| (edge.from.to_string(), edge.to.to_string(), edge.contexts.clone());
     assert_eq!(one(&edges[0]), ("a".into(), "b".into(), vec!["When alone".into(), "When tired".into()]));
@@ -136,9 +136,10 @@ fn votes_add_up_as_published() {
     assert_eq!(counts.likelihood(), 2.0 / 6.0);
     let back = Counts { wiser: 1, not_wiser: 0, less_wise: 3, unsure: 0, impressions: 6 };
     assert_eq!((edges.len(), edges[1].counts), (2, back));
-    assert_eq!(compat::edges(&ballots, Thresholds { entropy: 3.0, ..Default::default() }).len(), 1);
-    assert!(compat::edges(&ballots, Thresholds::default()).is_empty(), "the entropy is above 1.69");
-    assert_eq!(ballots.within(ballots.context("When alone").unwrap()).rows.len(), 1);
+    assert_eq!(compat::edges(&ballots, None, Thresholds { entropy: 3.0, ..Default::default() }).len(), 1);
+    assert!(compat::edges(&ballots, None, Thresholds::default()).is_empty(), "the entropy is above 1.69");
+    let alone = compat::count(&ballots, ballots.context("When alone"));
+    assert_eq!(alone.values().map(|(counts, _)| counts.impressions).sum::<u32>(), 2, "one vote, from both sides");
     assert!(ballots.context("When lost").is_none());
 }
 
@@ -281,7 +282,7 @@ proptest! {
             answer: answers[*a as usize],
         }).collect();
         let all = Thresholds { likelihood: f64::NEG_INFINITY, entropy: f64::INFINITY, wiser: 0 };
-        let made = |log: &[Vote]| compat::edges(&Ballots::read(&cards, log, &[]).unwrap(), all);
+        let made = |log: &[Vote]| compat::edges(&Ballots::read(&cards, log, &[]).unwrap(), None, all);
         let edges = made(&log);
         let unsorted = log.clone();
         // A cheap shuffle.
@@ -479,7 +480,7 @@ fn imported_edges_count_against_their_reverse() {
     };
     let cast =
         votes(&[("ann", "b", "a", "When tired", Answer::Upgrade), ("bob", "b", "a", "When tired", Answer::Upgrade)]);
-    let edges = compat::edges(&Ballots::read(&ids(["a", "b"]), &cast, &[edge]).unwrap(), Thresholds::default());
+    let edges = compat::edges(&Ballots::read(&ids(["a", "b"]), &cast, &[edge]).unwrap(), None, Thresholds::default());
     let counts = Counts { wiser: 27, less_wise: 2, impressions: 29, ..Counts::default() };
     assert_eq!((edges.len(), edges[0].counts), (1, counts));
 }

@@ -58,9 +58,7 @@ impl Situation {
             .chain(self.actions.iter().map(|action| ("action", action)))
             .chain(self.baseline.iter().map(|action| ("baseline", action)));
         for (name, text) in texts {
-            if text.trim().is_empty() || text.len() > MAX_TEXT {
-                return off(name, format!("{} bytes", text.len()), format!("some text of at most {MAX_TEXT} bytes"));
-            }
+            check_text(name, text)?;
         }
         for (i, action) in self.actions.iter().enumerate() {
             if self.actions[..i].contains(action) || self.baseline.as_ref() == Some(action) {
@@ -76,6 +74,14 @@ impl Situation {
     }
 }
 
+fn check_text(name: &'static str, text: &str) -> Result<()> {
+    if text.trim().is_empty() || text.len() > MAX_TEXT {
+        let (given, expected) = (format!("{} bytes", text.len()), format!("some text of at most {MAX_TEXT} bytes"));
+        return Err(Error::Option { name, given, expected });
+    }
+    Ok(())
+}
+
 /// What tells which contexts a situation is of.
 pub struct Nearness<'a> {
     /// What makes vectors of texts.
@@ -88,12 +94,13 @@ pub struct Nearness<'a> {
 /// the abstention where there is none.
 ///
 /// # Errors
-/// [`Error::Embedder`] and [`Error::Engine`].
+/// [`Error::Option`] for a text that is blank or too long; [`Error::Embedder`] and [`Error::Engine`].
 pub fn situate(
     graph: &Graph,
     situation: &str,
     nearness: &mut Nearness<'_>,
 ) -> Result<std::result::Result<Vec<Bearing>, Abstention>> {
+    check_text("situation", situation)?;
     let contexts = &graph.ballots().contexts;
     let texts: Vec<&str> = std::iter::once(situation).chain(contexts.iter().map(String::as_str)).collect();
     let vectors = nearness.embedder.embed(&texts)?;

@@ -84,6 +84,9 @@ pub struct Interview {
     /// Whether the person agreed with it.
     #[serde(default)]
     pub agreed: bool,
+    /// The card that came of it, where it was added to a deliberation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<CardId>,
 }
 
 impl Interview {
@@ -94,7 +97,7 @@ impl Interview {
     pub fn new(topic: &str, seed: u64) -> Result<Self> {
         said("topic", topic, MAX_TOPIC)?;
         let (topic, exchanges) = (topic.trim().to_owned(), Vec::new());
-        Ok(Self { version: VERSION, topic, seed, exchanges, draft: None, agreed: false })
+        Ok(Self { version: VERSION, topic, seed, exchanges, draft: None, agreed: false, added: None })
     }
 
     /// Reads one that was kept.
@@ -311,9 +314,11 @@ fn said(name: &'static str, text: &str, most: usize) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn is_yes(answer: &str) -> bool {
+/// Whether an answer says yes and nothing else.
+#[must_use]
+pub fn is_yes(answer: &str) -> bool {
     let word = answer.trim_end_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    matches!(word.as_str(), "y" | "yes" | "ok" | "okay" | "agreed" | "it does")
+    matches!(word.as_str(), "y" | "yes" | "ok" | "okay" | "agreed" | "it does" | "yes, it does" | "yes it does")
 }
 
 fn opening(topic: &str) -> String {

@@ -21,7 +21,7 @@ pub use adherence::{Nearness, Situation, score, situate};
 pub use calibration::{Calibration, Threshold, Verdicts};
 pub use contexts::contexts;
 pub use duplicates::{Duplicate, duplicates};
-pub use interview::{Draft, Exchange, Interview, MAX_ANSWER, Stage};
+pub use interview::{Draft, Exchange, Interview, MAX_ANSWER, Stage, is_yes};
 pub use judge::{Judge, Question};
 pub use scribe::Scribe;
 pub use stories::{Pair, pairs, story};

@@ -7,11 +7,21 @@ use std::path::Path;
 use crate::{Error, Result};
 
 /// Writes a file so that a reader sees the old content or the new, never a part: temporary file in the same folder,
-/// fsync, rename, fsync of the folder. On an error the old file is untouched and the temporary one removed.
+/// fsync, rename, fsync of the folder. On an error the old file is untouched and the temporary one removed. A link stays one,
+/// what it leads to is replaced; into what is no file, such as a pipe or a terminal, is written as it is.
 ///
 /// # Errors
 /// [`Error::Io`] with the path and the system's reason (a full disk, a missing folder, no permission).
 pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let found = fs::canonicalize(path);
+    let path = found.as_deref().unwrap_or(path);
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let written = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
+            fill(&mut file)?;
+            file.flush()
+        });
+        return written.map_err(Error::io(path));
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder(path).join(format!(".{name}.{}.tmp", std::process::id()));
     let written = File::create(&temporary).and_then(|file| {

@@ -36,7 +36,8 @@ pub(super) struct Live {
     /// Fitted when it is first asked for, and anew when somebody, this program or another, changed the store: the version of
     /// what it was fitted to.
     fitted: Mutex<Option<(i64, Arc<Graph>)>>,
-    /// What judges for this graph, kept from call to call; of the model that was asked last.
+    /// What judges for this graph, kept from call to call; of the model that was asked last. A call takes it away while it
+    /// works, so that others, from a callback, too, need not wait: they make their own.
     judging: Mutex<Option<Judging>>,
 }
 
@@ -47,13 +48,16 @@ struct Judging {
 }
 
 impl Judging {
-    /// That of a model: what is kept, or a new one in its place.
-    fn of<'a>(kept: &'a mut Option<Self>, model: &Model) -> crate::Result<&'a mut Self> {
-        let other = |judging: &Self| judging.judge.model().fingerprint() != model.fingerprint();
-        if kept.as_ref().is_none_or(other) {
-            *kept = Some(Self { judge: Judge::new(model, ContextOptions::default())?, nearness: None });
-        }
-        Ok(kept.as_mut().expect("just made"))
+    /// Does something with that of a model: with what is kept, or a new one, which is kept then.
+    fn with<T>(live: &Live, model: &Model, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
+        let kept = live.judging.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut judging = match kept.filter(|kept| kept.judge.model().fingerprint() == model.fingerprint()) {
+            Some(kept) => kept,
+            None => Self { judge: Judge::new(model, ContextOptions::default())?, nearness: None },
+        };
+        let done = work(&mut judging);
+        *live.judging.lock().unwrap_or_else(PoisonError::into_inner) = Some(judging);
+        done
     }
 
     /// How it finds contexts, measured when it is first needed.
@@ -271,8 +275,8 @@ pub unsafe extern "C" fn probity_graph_situate(
         let situation = unsafe { text(situation, "situation")? };
         let (live, model) = (GRAPHS.get(graph.id)?, MODELS.get(model.id)?);
         let graph = live.graph()?;
-        let mut kept = live.judging.lock().unwrap_or_else(PoisonError::into_inner);
-        let (bearings, abstains) = match situate(&graph, situation, &mut Judging::of(&mut kept, &model)?.nearness()?)? {
+        let found = Judging::with(&live, &model, |judging| Ok(situate(&graph, situation, &mut judging.nearness()?)?))?;
+        let (bearings, abstains) = match found {
             Ok(bearings) => (bearings, None),
             Err(reason) => (Vec::new(), Some(reason)),
         };
@@ -292,8 +296,7 @@ pub unsafe extern "C" fn probity_graph_situate(
 /// none is named) and `"baseline"`, the action that counts as doing nothing. The answer has `"values"`, one for each action from -1 to
 /// 1, with the contexts, cards, policies and penalties that they add up from; or `null`, and `"abstains"` with its reason. The model
 /// judges how well each action serves each policy: two questions each. `progress` (may be NULL) runs on the calling thread and
-/// stops the work by returning `false`. One call at a time works for a graph, others wait. Free the JSON with
-/// `probity_string_free`.
+/// stops the work by returning `false`. Free the JSON with `probity_string_free`.
 ///
 /// # Safety
 /// Pointers are NULL or valid as their types say; `progress` may be called with `user_data` during this call.
@@ -313,19 +316,19 @@ pub unsafe extern "C" fn probity_graph_score(
         let situation = Situation::from_json(unsafe { text(situation, "situation")? })?;
         let (live, model) = (GRAPHS.get(graph.id)?, MODELS.get(model.id)?);
         let graph = live.graph()?;
-        let mut kept = live.judging.lock().unwrap_or_else(PoisonError::into_inner);
-        let judging = Judging::of(&mut kept, &model)?;
-        if situation.contexts.is_empty() {
-            judging.nearness()?;
-        }
-        let Judging { judge, nearness } = judging;
-        let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
         let mut tell = |done: usize, all: usize| match progress {
             // SAFETY: the caller's promise about the callback.
             Some(callback) => unsafe { callback(user_data, done as f32 / all as f32) },
             None => true,
         };
-        let judgement: Judgement = score(&graph, &situation, judge, nearness, &Terms::default(), &mut tell)?;
+        let judgement: Judgement = Judging::with(&live, &model, |judging| {
+            if situation.contexts.is_empty() {
+                judging.nearness()?;
+            }
+            let Judging { judge, nearness } = judging;
+            let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
+            Ok(score(&graph, &situation, judge, nearness, &Terms::default(), &mut tell)?)
+        })?;
         let judgement = serde_json::to_string(&judgement).expect("plain data becomes JSON");
         // SAFETY: not NULL, checked above.
         unsafe { json.write(give(judgement)) };

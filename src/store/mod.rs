@@ -41,7 +41,9 @@ fn explain(path: &std::path::Path, e: &rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly) => "cannot be written to, expected a file and a folder that can".into(),
         Some(ErrorCode::NotADatabase) => "is no store, expected a file that `probity values` made".into(),
         Some(ErrorCode::DatabaseCorrupt) => format!("is damaged ({e}), expected an intact store: go back to a copy"),
-        Some(ErrorCode::CannotOpen) => format!("cannot be opened ({e})"),
+        Some(ErrorCode::CannotOpen) => {
+            format!("cannot be opened ({e}), expected a file in a folder that can be written to")
+        }
         _ => e.to_string(),
     };
     Error::Store { file, problem }

@@ -24,7 +24,10 @@ impl Store {
     /// [`Error::Io`] where there is no file; [`Error::Store`] for one that is no store, damaged, of a newer version, or locked.
     pub fn open(path: &Path) -> Result<Self> {
         // SQLite would say no more than that it cannot.
-        std::fs::metadata(path).map_err(Error::io(path))?;
+        if std::fs::metadata(path).map_err(Error::io(path))?.len() == 0 {
+            let problem = "is empty, expected a file that `probity values` made".into();
+            return Err(Error::Store { file: path.display().to_string(), problem });
+        }
         Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
@@ -49,12 +52,17 @@ impl Store {
 
     fn prepare(&mut self) -> std::result::Result<(), Problem> {
         self.db.busy_timeout(PATIENCE)?;
-        let version: u32 = self.db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let version: i32 = self.db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let application: i32 = self.db.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let tables: u32 = self.db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if application != APPLICATION && tables > 0 {
             return Err(Problem::Said("is another program's database, expected a store of `probity values`".into()));
         }
+        let known = u32::try_from(version).ok().filter(|version| (*version > 0) == (tables > 0));
+        let Some(version) = known else {
+            let problem = format!("is damaged (version {version} with {tables} tables): go back to a copy");
+            return Err(Problem::Said(problem));
+        };
         if version > VERSION {
             let problem = format!("of version {version}, this program knows versions up to {VERSION}");
             return Err(Problem::Said(problem));

@@ -13,6 +13,9 @@ impl Store {
     /// # Errors
     /// [`Error::Store`] where it cannot be read.
     pub fn read(&self) -> Result<Deliberation> {
+        // One moment of the store, whatever others write meanwhile; within a change it is one already.
+        let moment = self.db.is_autocommit().then(|| self.db.unchecked_transaction());
+        let _moment = moment.transpose().map_err(|e| self.error(e))?;
         let mut read = Deliberation {
             cards: self.bodies("SELECT body FROM cards ORDER BY id")?,
             contexts: self.rows("SELECT name FROM contexts ORDER BY id", |row| row.get(0))?,

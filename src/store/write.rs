@@ -55,13 +55,19 @@ impl Store {
         self.db.execute(put, [name, body]).map(drop).map_err(|e| self.error(e))
     }
 
-    /// Keeps a conversation, in place of an earlier one of its name.
+    /// Keeps a conversation under a name: a new one, or one that goes on from `before`, what was kept of it last. `false` where
+    /// that is not what the store holds, because another program talks under this name; nothing is changed then.
     ///
     /// # Errors
     /// [`Error::Store`] and [`Error::Io`] where it cannot be written.
-    pub fn put_transcript(&mut self, name: &str, body: &str) -> Result<()> {
-        let put = "INSERT INTO transcripts VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET body = ?2";
-        self.db.execute(put, [name, body]).map(drop).map_err(|e| self.error(e))
+    pub fn put_transcript(&mut self, name: &str, before: Option<&str>, body: &str) -> Result<bool> {
+        let put = match before {
+            None => self.db.execute("INSERT OR IGNORE INTO transcripts VALUES (?, ?)", [name, body]),
+            Some(before) => {
+                self.db.execute("UPDATE transcripts SET body = ?3 WHERE (name, body) = (?1, ?2)", [name, before, body])
+            }
+        };
+        Ok(put.map_err(|e| self.error(e))? > 0)
     }
 
     /// Deletes a conversation for good: its bytes are overwritten in the file and gone from SQLite's log beside it. `false`
@@ -77,13 +83,13 @@ impl Store {
             Ok((deleted > 0, busy))
         };
         match forget().map_err(|e: rusqlite::Error| self.error(e))? {
-            (true, true) => Err(Error::Store {
+            (_, true) => Err(Error::Store {
                 file: self.path.display().to_string(),
                 problem: format!(
-                    "{name} is deleted, but another program keeps the log that still holds it: close that and repeat"
+                    "{name} is deleted, but another program keeps the log that may still hold it: close that and repeat"
                 ),
             }),
-            (deleted, _) => Ok(deleted),
+            (deleted, false) => Ok(deleted),
         }
     }
 

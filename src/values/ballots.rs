@@ -141,14 +141,6 @@ impl Ballots {
     pub fn context(&self, text: &str) -> Option<u32> {
         self.contexts.iter().position(|c| c == text).map(|i| i as u32)
     }
-
-    /// What was voted in one context; sums over several contexts count in each of them.
-    #[must_use]
-    pub fn within(&self, context: u32) -> Self {
-        let rows = self.rows.iter().filter(|row| row.context == context).copied().collect();
-        let tallies = self.tallies.iter().filter(|tally| tally.contexts.contains(&context)).cloned().collect();
-        Self { rows, tallies, ..self.clone() }
-    }
 }
 
 fn find(known: &HashMap<&CardId, u32>, id: &CardId, place: impl Fn() -> String) -> Result<u32, ValuesError> {

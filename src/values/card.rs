@@ -29,9 +29,9 @@ impl CardId {
         &self.0
     }
 
-    /// The number it is, where it is one as JSON writes it.
+    /// The number it is, where it is one as JSON writes it, and none that JavaScript would round.
     fn number(&self) -> Option<u64> {
-        self.0.parse().ok().filter(|n: &u64| n.to_string() == *self.0)
+        self.0.parse().ok().filter(|n: &u64| *n <= 1 << 53 && n.to_string() == *self.0)
     }
 }
 
@@ -72,7 +72,8 @@ impl<'de> Deserialize<'de> for CardId {
 
             fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<CardId, E> {
                 if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
-                    return Err(E::invalid_value(Unexpected::Str(id.get(..MAX_ID).unwrap_or("")), &self));
+                    let told = &id[..id.floor_char_boundary(MAX_ID)];
+                    return Err(E::invalid_value(Unexpected::Str(told), &self));
                 }
                 Ok(CardId(id.into()))
             }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::card::{check_extra, check_text};
 use super::compat::{self, Thresholds};
-use super::{Ballots, CardId, Edge, MoralGraph, Story, ValuesCard, ValuesError, Vote};
+use super::{Answer, Ballots, CardId, Edge, MoralGraph, Story, ValuesCard, ValuesError, Vote};
 
 /// The version of the document that this library writes, and the only one it reads.
 pub const VERSION: u32 = 1;
@@ -142,7 +142,7 @@ impl Deliberation {
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), ValuesError> {
         self.cards.iter().try_for_each(ValuesCard::check)?;
-        check_extra(|| "extra".into(), &self.extra, &["values", "edges"])?;
+        check_extra(|| "extra".into(), &self.extra, &["values", "edges", "version"])?;
         let known: HashSet<&CardId> = self.cards.iter().map(|card| &card.id).collect();
         let exists = |place: &dyn Fn() -> String, id: &CardId| match known.contains(id) {
             true => Ok(()),
@@ -187,7 +187,9 @@ impl Deliberation {
             check_text(|| "voter".into(), voter)?;
             check_text(|| format!("voter {voter:?}: group"), group)?;
         }
-        Ballots::read(self.cards.iter().map(|card| &card.id), &self.votes, &self.edges).map(drop)
+        Ballots::read(self.cards.iter().map(|card| &card.id), &self.votes, &self.edges)?;
+        // Sums of merged cards may be too large where none was by itself.
+        if self.merged.is_empty() { Ok(()) } else { self.ballots().map(drop) }
     }
 
     /// The card that a card's votes count for: itself, or the one it is merged into.
@@ -216,7 +218,8 @@ impl Deliberation {
         Ok(())
     }
 
-    /// Undoes a merge, and keeps the two cards apart from then on. Returns the one that it was merged into, where it was.
+    /// Undoes a merge, and keeps the two cards apart from then on. Returns the one that it was merged into, where it was. What
+    /// was merged into this card before stays with that one.
     ///
     /// # Errors
     /// [`ValuesError::NoCard`].
@@ -351,12 +354,13 @@ impl Deliberation {
             let (from, to) = (edge.from.clone(), edge.to.clone());
             kept.contains(&(from.clone(), to.clone())) || kept.contains(&(to, from))
         };
-        edges.extend(compat::edges(&ballots, thresholds).into_iter().filter(|edge| !as_it_came(edge)));
+        edges.extend(compat::edges(&ballots, None, thresholds).into_iter().filter(|edge| !as_it_came(edge)));
         let cards = self.canonical_cards().cloned().collect();
         Ok(MoralGraph { cards, edges, extra: self.extra.clone() })
     }
 
-    /// Adds what another deliberation holds. What both hold must be the same in both; the other's votes come after.
+    /// Adds what another deliberation holds. What both hold must be the same in both; votes that are only the other's come
+    /// after.
     ///
     /// # Errors
     /// [`ValuesError::Contradiction`] naming the first that is not the same, and then nothing is added; what
@@ -367,7 +371,8 @@ impl Deliberation {
         sum.stories = union(&self.stories, other.stories, |s| s.id.clone(), |id| format!("story {id:?}"))?;
         let pair = |edge: &Edge| (edge.from.clone(), edge.to.clone());
         sum.edges = union(&self.edges, other.edges, pair, |(from, to)| format!("edge {from} to {to}"))?;
-        sum.contexts.extend(other.contexts.into_iter().filter(|context| !self.contexts.contains(context)));
+        let known: HashSet<&String> = self.contexts.iter().collect();
+        sum.contexts.extend(other.contexts.into_iter().filter(|context| !known.contains(context)));
         for (card, into) in other.merged {
             let place = format!("merged card {card}");
             if sum.merged.insert(card, into.clone()).is_some_and(|own| own != into) {
@@ -387,13 +392,42 @@ impl Deliberation {
                 return Err(ValuesError::Contradiction { place });
             }
         }
-        // What is in both logs is there once.
-        let own: HashSet<&Vote> = self.votes.iter().collect();
-        sum.votes.extend(other.votes.into_iter().filter(|vote| !own.contains(vote)));
+        sum.votes.extend(news(&self.votes, &other.votes)?.into_iter().cloned());
         sum.check()?;
         *self = sum;
         Ok(())
     }
+}
+
+/// The votes of another log that this one lacks. To each question the answers of one log must be those of the other and then
+/// more; where both went on by themselves, nobody knows which answer is the later one, which is all the same where both end
+/// alike.
+fn news<'a>(own: &'a [Vote], other: &'a [Vote]) -> Result<Vec<&'a Vote>, ValuesError> {
+    fn answers(votes: &[Vote]) -> HashMap<(&str, &CardId, &CardId, &str), Vec<Answer>> {
+        let mut answers: HashMap<_, Vec<Answer>> = HashMap::new();
+        for vote in votes {
+            answers.entry(question(vote)).or_default().push(vote.answer);
+        }
+        answers
+    }
+    fn question(vote: &Vote) -> (&str, &CardId, &CardId, &str) {
+        (&vote.voter, &vote.from, &vote.to, &vote.context)
+    }
+    let (known, told) = (answers(own), answers(other));
+    let mut seen: HashMap<_, usize> = HashMap::new();
+    let mut new = Vec::new();
+    for vote in other {
+        let (known, told) = (known.get(&question(vote)).map_or(&[][..], Vec::as_slice), &told[&question(vote)]);
+        let place = seen.entry(question(vote)).or_default();
+        *place += 1;
+        if told.starts_with(known) {
+            new.extend((*place > known.len()).then_some(vote));
+        } else if !known.starts_with(told) && known.last() != told.last() {
+            let Vote { voter, from, to, .. } = vote;
+            return Err(ValuesError::Contradiction { place: format!("vote of {voter:?} on {from} to {to}") });
+        }
+    }
+    Ok(new)
 }
 
 /// Two lists in one; what has the same key must be the same.

@@ -31,7 +31,7 @@ pub struct Asked {
 /// As [`super::Ballots::read`].
 pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result<Vec<Asked>, ValuesError> {
     let ballots = held.ballots()?;
-    let counted = compat::count(&ballots);
+    let counted = compat::count(&ballots, None);
     let number: HashMap<&CardId, u32> = ballots.cards.iter().enumerate().map(|(i, id)| (id, i as u32)).collect();
     let asked = |from: &CardId, to: &CardId, context: &str, story: Option<&str>| Asked {
         from: held.canonical(from).clone(),

@@ -223,8 +223,7 @@ impl Graph {
     /// The same pairs with all that was said about them.
     #[must_use]
     pub fn accounts(&self, context: Option<u32>) -> Vec<Account> {
-        let within = context.map(|context| self.ballots.within(context));
-        let counted = compat::count(within.as_ref().unwrap_or(&self.ballots));
+        let counted = compat::count(&self.ballots, context);
         let asked = |pair: &(u32, u32)| {
             let Counts { wiser, not_wiser, unsure, .. } = counted[pair].0;
             wiser + not_wiser + unsure

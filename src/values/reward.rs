@@ -21,7 +21,7 @@ pub struct Terms {
     pub sharpness: f64,
     /// What serving a value instead of the wiser one costs.
     pub penalty: f64,
-    /// Values are at odds where one prefers another action than the next by at least this.
+    /// Values are at odds where some prefer an action to another by at least this, and others the reverse.
     pub tension: f64,
     /// Actions whose values differ by less are not told apart.
     pub resolution: f64,
@@ -320,25 +320,29 @@ impl Graph {
     }
 }
 
-/// Two values of a weight each that prefer different actions, and clearly.
+/// Values that clearly prefer one action, and others that clearly prefer another, where each side has weight. However a value's
+/// weight is spread over contexts, and a side's over values, is all the same.
 fn tension(cards: &[Counted], least: f64) -> Option<Abstention> {
-    /// Values with less than this share do not hold up the others.
+    /// What has less than this share does not hold up the rest.
     const SHARE: f64 = 0.2;
     let best = |card: &Counted| {
         (0..card.adherence.len()).max_by(|&a, &b| card.adherence[a].total_cmp(&card.adherence[b]).then(b.cmp(&a)))
     };
-    let loud: Vec<(&Counted, usize)> =
-        cards.iter().filter(|card| card.share >= SHARE).filter_map(|card| Some((card, best(card)?))).collect();
-    for (i, &(one, a)) in loud.iter().enumerate() {
-        for &(other, b) in &loud[..i] {
-            let clear =
-                |card: &Counted, own: usize, theirs: usize| card.adherence[own] - card.adherence[theirs] >= least;
-            if a != b && clear(one, a, b) && clear(other, b, a) {
-                return Some(Abstention::Tension { cards: [other.card.clone(), one.card.clone()], actions: [b, a] });
-            }
-        }
-    }
-    None
+    let wants: Vec<(&Counted, usize)> = cards.iter().filter_map(|card| Some((card, best(card)?))).collect();
+    let preferred: BTreeSet<usize> = wants.iter().map(|&(_, action)| action).collect();
+    // The weightiest card of those that clearly prefer one action to another, where they have weight.
+    let side = |own: usize, theirs: usize| {
+        let clear = |card: &Counted| card.adherence[own] - card.adherence[theirs] >= least;
+        let cards = wants.iter().filter(|&&(card, action)| action == own && clear(card)).map(|&(card, _)| card);
+        let weight: f64 = cards.clone().map(|card| card.share).sum();
+        cards.max_by(|a, b| a.share.total_cmp(&b.share)).filter(|_| weight >= SHARE)
+    };
+    let pairs = preferred.iter().flat_map(|&a| preferred.range(a + 1..).map(move |&b| (a, b)));
+    let mut at_odds = pairs.filter_map(|(a, b)| Some((a, b, side(a, b)?, side(b, a)?)));
+    at_odds.next().map(|(a, b, one, other)| Abstention::Tension {
+        cards: [one.card.clone(), other.card.clone()],
+        actions: [a, b],
+    })
 }
 
 /// Shares that add up to 1.

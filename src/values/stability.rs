@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Binomial, Distribution};
 
 use super::compat::{self, Thresholds};
 use super::robust::{Fit, Settings};
@@ -47,10 +48,7 @@ impl Method {
     pub fn rank(&self, ballots: &Ballots, context: Option<u32>) -> Vec<(u32, f64)> {
         match self {
             Self::Compat(thresholds) => {
-                let edges = match context {
-                    None => compat::edges(ballots, *thresholds),
-                    Some(context) => compat::edges(&ballots.within(context), *thresholds),
-                };
+                let edges = compat::edges(ballots, context, *thresholds);
                 let number: HashMap<_, u32> = ballots.cards.iter().enumerate().map(|(i, id)| (id, i as u32)).collect();
                 compat::rank(&edges).iter().map(|(id, score)| (number[id], *score)).collect()
             }
@@ -159,26 +157,17 @@ pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64
     Some(Bootstrap { winner_kept: kept as f64 / resamples.max(1) as f64, places })
 }
 
-/// As many votes on a pair, drawn from those with replacement.
+/// As many votes on a pair, drawn from those with replacement: a binomial draw for each kind from what the ones before it left.
 fn redrawn(counts: Counts, rng: &mut ChaCha8Rng) -> Counts {
     let Counts { wiser, not_wiser, less_wise, unsure, impressions } = counts;
-    let mut drawn = Counts { impressions, ..Counts::default() };
-    for _ in 0..impressions {
-        let mut vote = rng.random_range(0..impressions);
-        // What is left are votes on the reversed pair that are no yes.
-        let kinds = [
-            (wiser, &mut drawn.wiser),
-            (not_wiser, &mut drawn.not_wiser),
-            (less_wise, &mut drawn.less_wise),
-            (unsure, &mut drawn.unsure),
-        ];
-        for (count, drawn) in kinds {
-            if vote < count {
-                *drawn += 1;
-                break;
-            }
-            vote -= count;
-        }
-    }
-    drawn
+    // What is left are votes on the reversed pair that are no yes.
+    let (mut draws, mut among) = (u64::from(impressions), u64::from(impressions));
+    let [wiser, not_wiser, less_wise, unsure] = [wiser, not_wiser, less_wise, unsure].map(|count| {
+        let share = if among == 0 { 0.0 } else { f64::from(count) / among as f64 };
+        let drawn = Binomial::new(draws, share).map_or(0, |binomial| binomial.sample(rng));
+        draws -= drawn;
+        among -= u64::from(count);
+        drawn as u32
+    });
+    Counts { wiser, not_wiser, less_wise, unsure, impressions }
 }

@@ -41,8 +41,11 @@ pub fn reward(name: &str) -> anyhow::Result<Reward> {
 pub fn line(text: std::fmt::Arguments<'_>) {
     let mut out = std::io::stdout().lock();
     if let Err(e) = writeln!(out, "{text}").and_then(|()| out.flush()) {
-        let gone = e.kind() == std::io::ErrorKind::BrokenPipe;
-        std::process::exit(if gone { 0 } else { 1 });
+        if e.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("probity: standard output: {e}");
+        std::process::exit(1);
     }
 }
 

@@ -31,12 +31,12 @@ impl Thresholds {
     }
 }
 
-/// What the votes on every ordered pair of cards add up to, pooled over contexts, and which these are. A pair is there in both
-/// directions.
+/// What the votes on every ordered pair of cards add up to, in one context or pooled over all, and which these are. A pair is
+/// there in both directions. Sums over several contexts count in each of them.
 #[must_use]
-pub fn count(ballots: &Ballots) -> HashMap<(u32, u32), (Counts, BTreeSet<u32>)> {
+pub fn count(ballots: &Ballots, within: Option<u32>) -> HashMap<(u32, u32), (Counts, BTreeSet<u32>)> {
     let mut pooled: HashMap<(u32, u32), (Counts, BTreeSet<u32>)> = HashMap::new();
-    for row in &ballots.rows {
+    for row in ballots.rows.iter().filter(|row| within.is_none_or(|context| context == row.context)) {
         let (counts, contexts) = pooled.entry((row.from, row.to)).or_default();
         counts.impressions += 1;
         match row.answer {
@@ -50,8 +50,10 @@ pub fn count(ballots: &Ballots) -> HashMap<(u32, u32), (Counts, BTreeSet<u32>)> 
         counts.less_wise += u32::from(row.answer == Answer::Upgrade);
         contexts.insert(row.context);
     }
-    let pairs: HashSet<(u32, u32)> = ballots.tallies.iter().map(|tally| (tally.from, tally.to)).collect();
-    for tally in &ballots.tallies {
+    let tallies =
+        || ballots.tallies.iter().filter(|tally| within.is_none_or(|context| tally.contexts.contains(&context)));
+    let pairs: HashSet<(u32, u32)> = tallies().map(|tally| (tally.from, tally.to)).collect();
+    for tally in tallies() {
         let (counts, contexts) = pooled.entry((tally.from, tally.to)).or_default();
         *counts += tally.counts;
         contexts.extend(&tally.contexts);
@@ -66,10 +68,10 @@ pub fn count(ballots: &Ballots) -> HashMap<(u32, u32), (Counts, BTreeSet<u32>)> 
     pooled
 }
 
-/// The edges that votes add up to, pooled over contexts and kept by the thresholds, in the order of their cards.
+/// The edges that votes add up to, in one context or pooled over all, kept by the thresholds, in the order of their cards.
 #[must_use]
-pub fn edges(ballots: &Ballots, thresholds: Thresholds) -> Vec<Edge> {
-    let pooled = count(ballots);
+pub fn edges(ballots: &Ballots, within: Option<u32>, thresholds: Thresholds) -> Vec<Edge> {
+    let pooled = count(ballots, within);
     let mut kept: Vec<_> = pooled.into_iter().filter(|(_, (counts, _))| thresholds.keep(counts)).collect();
     kept.sort_unstable_by_key(|&(pair, _)| pair);
     let edge = |((from, to), (counts, contexts)): ((u32, u32), (Counts, BTreeSet<u32>))| {

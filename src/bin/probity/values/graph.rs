@@ -11,7 +11,8 @@ use crate::output::{self, say};
 
 /// Show the moral graph: every pair of values that was voted on, the votes, and what is made of them.
 ///
-/// Where voters say which group they belong to, the bridging score of a pair is the least share of yes in any of them.
+/// Where voters say which group they belong to, the bridging score of a pair is the least share of yes in any of them, each drawn
+/// a little towards the share of all.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity values graph --store values.db --context \"When parenting\"")]
 pub struct Args {

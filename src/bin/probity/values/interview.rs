@@ -1,12 +1,12 @@
 //! `probity values interview`: a conversation that ends in a values card.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use probity::elicit::{Interview, MAX_ANSWER, Scribe, Stage, contexts, duplicates};
+use probity::elicit::{Interview, MAX_ANSWER, Scribe, Stage, contexts, duplicates, is_yes};
 use probity::embed::cosine;
 use probity::store::Store;
 use probity::values::{CardId, ValuesCard};
@@ -52,16 +52,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut scribe = Scribe::new(&model)?;
     let started = Interview::new(&args.topic, args.seed)?;
     let mut store = args.store.open_or_create()?;
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        None => fresh_name(&store)?,
-    };
-    let mut interview = match store.transcript(&name)? {
-        Some(kept) => Interview::from_json(&kept).with_context(|| format!("the conversation {name:?}"))?,
+    let mut kept = Kept::open(&mut store, args.name.as_deref(), &started)?;
+    let mut interview = match &kept.body {
+        Some(body) => Interview::from_json(body).with_context(|| format!("the conversation {:?}", kept.name))?,
         None => started,
     };
     if !interview.exchanges.is_empty() {
-        say!("Going on with {name:?}, which has {} answers.", answered(&interview));
+        let known: Vec<&str> = interview.exchanges.iter().filter_map(|exchange| exchange.answer.as_deref()).collect();
+        say!("Going on with {:?}, which has {} answers.", kept.name, known.len());
+        if args.answers.is_some() {
+            answers.skip(&known)?;
+        }
     }
     loop {
         let bar = waiting("thinking");
@@ -73,18 +74,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             draft.policies.iter().for_each(|policy| say!("  - {}", policy.as_str()));
         }
         say!("\n{}", exchange.question);
-        store.put_transcript(&name, &interview.to_json())?;
+        kept.keep(&mut store, &interview)?;
         let Some(answer) = answers.next()? else {
             say!(
-                "\nThe interview is kept as {name:?}: `probity values interview --store {} --name {name}` goes on with it.",
-                args.store.store.display()
+                "\nThe interview is kept as {0:?}: `probity values interview --store {1:?} --name {0:?}` goes on with it.",
+                kept.name,
+                args.store.store
             );
             return Ok(());
         };
         interview.answer(&answer)?;
-        store.put_transcript(&name, &interview.to_json())?;
+        kept.keep(&mut store, &interview)?;
     }
-    let Some(card) = finish(args, &mut store, &interview, &mut scribe, &name)? else { return Ok(()) };
+    let Some(card) = finish(args, &mut store, &mut interview, &mut scribe, &mut kept)? else { return Ok(()) };
     same_as_another(args, &mut store, &card, &scribe, &mut answers)
 }
 
@@ -109,8 +111,8 @@ fn same_as_another(
         say!("\nSomebody before you said something like it:\n\n  {}\n\n  {}\n", named(other), other.description);
         other.policies.iter().for_each(|policy| say!("  - {}", policy.as_str()));
         say!("\nDoes that card say what you mean as well, so that votes on either count for both? yes or no");
-        match answers.next()?.map(|answer| answer.to_lowercase()).as_deref() {
-            Some("y" | "yes") => {
+        match answers.next()? {
+            Some(answer) if is_yes(&answer) => {
                 store.change(|held| Ok(held.merge(&card.id, &other.id)?))?;
                 say!("They are one now; card {} --split takes yours out again.", card.id);
             }
@@ -128,10 +130,16 @@ fn same_as_another(
 fn finish(
     args: &Args,
     store: &mut Store,
-    interview: &Interview,
+    interview: &mut Interview,
     scribe: &mut Scribe,
-    name: &str,
+    kept: &mut Kept,
 ) -> anyhow::Result<Option<ValuesCard>> {
+    if let Some(id) = &interview.added
+        && let Some(card) = store.read()?.cards.iter().find(|card| card.id == *id)
+    {
+        say!("\nThere is already {}.", named(card));
+        return Ok(None);
+    }
     let bar = waiting("looking for contexts");
     let (mut found, _) = contexts(interview, scribe)?;
     let known: Vec<String> = store.read()?.all_contexts().into_iter().map(str::to_owned).collect();
@@ -172,43 +180,99 @@ fn finish(
     };
     say!("\n{} {}.", if new { "Added" } else { "There is already" }, named(&card));
     card.contexts.iter().for_each(|context| say!("  {context}"));
-    let store = args.store.store.display();
+    interview.added = Some(card.id.clone());
+    kept.keep(store, interview)?;
+    let (store, name) = (&args.store.store, &kept.name);
     say!(
-        "\nChange it: probity values card {0} --json --store {store} > card.json, edit, probity values card --put card.json --store {store}\n\
-         Delete the conversation: probity values transcript {name} --forget --store {store}",
+        "\nChange it: probity values card {0} --json --store {store:?} > card.json, edit, probity values card --put card.json --store {store:?}\n\
+         Delete the conversation: probity values transcript {name:?} --forget --store {store:?}",
         card.id
     );
     Ok(new.then_some(card))
 }
 
-fn answered(interview: &Interview) -> usize {
-    interview.exchanges.iter().filter(|exchange| exchange.answer.is_some()).count()
+/// The conversation as the store keeps it.
+struct Kept {
+    name: String,
+    /// What was kept of it last.
+    body: Option<String>,
 }
 
-/// `interview-1` and so on, the first that is free.
-fn fresh_name(store: &Store) -> anyhow::Result<String> {
-    let taken = store.transcripts()?;
-    let mut names = (1..).map(|n| format!("interview-{n}"));
-    Ok(names.find(|name| !taken.contains(name)).unwrap_or_default())
+impl Kept {
+    /// That of a name; without one a new conversation, `interview-1` and so on, the first that is free.
+    fn open(store: &mut Store, name: Option<&str>, started: &Interview) -> anyhow::Result<Self> {
+        if let Some(name) = name {
+            if name.trim().is_empty() {
+                return Err(Usage("--name is blank, expected a name".into()).into());
+            }
+            return Ok(Self { name: name.into(), body: store.transcript(name)? });
+        }
+        let body = started.to_json();
+        let mut name = String::new();
+        let mut number = 0_u64;
+        // Another interview may take a name at the same moment.
+        while name.is_empty() || !store.put_transcript(&name, None, &body)? {
+            number += 1;
+            name = format!("interview-{number}");
+        }
+        Ok(Self { name, body: Some(body) })
+    }
+
+    fn keep(&mut self, store: &mut Store, interview: &Interview) -> anyhow::Result<()> {
+        let body = interview.to_json();
+        if !store.put_transcript(&self.name, self.body.as_deref(), &body)? {
+            let problem = format!(
+                "the conversation {:?} was gone on with or deleted by another program; what was said here since is not kept",
+                self.name
+            );
+            return Err(Usage(problem).into());
+        }
+        self.body = Some(body);
+        Ok(())
+    }
 }
 
 /// Answers as they come: from a file, or from the keyboard, where each is a line.
-struct Answers(Box<dyn BufRead>);
+struct Answers {
+    lines: Box<dyn BufRead>,
+    /// What was read already, to be given again.
+    ahead: VecDeque<String>,
+}
 
 impl Answers {
     fn open(path: Option<&PathBuf>) -> anyhow::Result<Self> {
-        Ok(Self(match path {
+        let lines: Box<dyn BufRead> = match path {
             Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)),
             None => Box::new(BufReader::new(stdin())),
-        }))
+        };
+        Ok(Self { lines, ahead: VecDeque::new() })
+    }
+
+    /// Passes over what was answered already, where that is what comes first: the same file again is the same interview.
+    fn skip(&mut self, known: &[&str]) -> anyhow::Result<()> {
+        let mut read = VecDeque::new();
+        for answer in known {
+            let Some(line) = self.next()? else { break };
+            read.push_back(line);
+            if read.back().is_none_or(|line| line != answer) {
+                break;
+            }
+        }
+        if !read.iter().eq(known) {
+            self.ahead = read;
+        }
+        Ok(())
     }
 
     /// The next that is not blank. No more is read of a line than an answer may have.
     fn next(&mut self) -> anyhow::Result<Option<String>> {
+        if let Some(line) = self.ahead.pop_front() {
+            return Ok(Some(line));
+        }
         loop {
             let mut line = Vec::new();
             let most = MAX_ANSWER as u64 + 2;
-            (&mut self.0).take(most).read_until(b'\n', &mut line).context("the answer")?;
+            (&mut self.lines).take(most).read_until(b'\n', &mut line).context("the answer")?;
             if line.is_empty() {
                 return Ok(None);
             }

@@ -14,12 +14,15 @@ mod transcript;
 mod transfer;
 mod vote;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use probity::store::Store;
 use probity::values::robust::Settings;
 use probity::values::{Graph, ValuesCard};
+
+use crate::output::Usage;
 
 /// Gather values in a store, vote on which are wiser where, and rank them.
 ///
@@ -66,6 +69,16 @@ impl StoreArgs {
 
     fn open_or_create(&self) -> probity::Result<Store> {
         Store::open_or_create(&self.store)
+    }
+
+    /// Refuses to write anything else over the store.
+    fn spare(&self, out: &Path) -> anyhow::Result<()> {
+        match (fs::canonicalize(&self.store), fs::canonicalize(out)) {
+            (Ok(store), Ok(out)) if store == out => {
+                Err(Usage(format!("--out {} is the store itself, expected another file", out.display())).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn graph(&self) -> probity::Result<Graph> {

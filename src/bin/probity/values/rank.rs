@@ -30,9 +30,10 @@ pub struct Args {
     #[arg(long)]
     top: Option<usize>,
     /// Try both rankings: how far 2 and 10 false voters lift the last card, and how often the winner stays when other
-    /// voters of the same kind had come (so many resamples).
-    #[arg(long, value_name = "RESAMPLES", num_args = 0..=1, default_missing_value = "200")]
-    stability: Option<usize>,
+    /// voters of the same kind had come (so many resamples). Everywhere, not in one context.
+    #[arg(long, value_name = "RESAMPLES", num_args = 0..=1, default_missing_value = "200", conflicts_with = "context",
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    stability: Option<u32>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -114,7 +115,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Both rankings under false votes and other voters; what ranks fewer than two cards is left out.
-fn stability(graph: &Graph, resamples: usize) -> Vec<serde_json::Value> {
+fn stability(graph: &Graph, resamples: u32) -> Vec<serde_json::Value> {
     let of = |name: Name| {
         let method = name.method();
         let attacks: Option<Vec<_>> = [2, 10]
@@ -126,7 +127,7 @@ fn stability(graph: &Graph, resamples: usize) -> Vec<serde_json::Value> {
             .collect();
         let attacks = attacks?;
         let ranked = attacks[0].0;
-        let kept = bootstrap(graph.ballots(), &method, resamples, 1)?;
+        let kept = bootstrap(graph.ballots(), &method, resamples as usize, 1)?;
         let places: Vec<_> =
             kept.places.iter().map(|(card, places)| json!({ "id": graph.card(*card).id, "places": places })).collect();
         Some(json!({

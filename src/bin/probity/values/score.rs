@@ -11,7 +11,7 @@ use probity::elicit::{Judge, Nearness, Situation, Threshold, score};
 use probity::embed::Embedder;
 use probity::engine::files::write_whole;
 use probity::game::{History, MatrixGame, Player, State};
-use probity::moral::{Framework, Reward, Scores};
+use probity::moral::{Framework, ILLEGAL, Reward, Scores};
 use probity::values::{Graph, Judgement, Terms};
 use serde::Deserialize;
 
@@ -179,6 +179,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let Args { values, penalty, resolution, .. } = *args;
     let terms = Terms { values, penalty, resolution, ..Terms::default() };
     terms.check().map_err(probity::Error::from)?;
+    // What `requires` lets pass where the required option conflicts with one that is there.
+    let only =
+        [("--telling", args.telling.is_some()), ("--points", args.points.is_some()), ("--out", args.out.is_some())];
+    if let Some((name, _)) = only.iter().find(|(_, given)| *given && args.scenario.is_none()) {
+        return Err(Usage(format!("{name} is for the states of a game, expected --scenario beside it")).into());
+    }
     let scenario = args.scenario.as_ref().map(|path| {
         let name = path.display().to_string();
         let text = fs::read_to_string(path).with_context(|| name.clone())?;
@@ -186,6 +192,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     });
     let scenario = scenario.transpose()?;
     let situation = args.situation.as_ref().map(|text| situation(args, text)).transpose()?;
+    args.out.as_ref().map_or(Ok(()), |out| args.store.spare(out))?;
     let graph = args.store.graph()?;
     let model = args.model.open()?;
     let named = situation.as_ref().map_or(&args.context, |situation| &situation.contexts);
@@ -246,8 +253,11 @@ fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow:
             say!("{}", last_round(game, state).trim_end());
             show(&judgement, labels);
         }
-        // A state of which the graph says nothing pulls nowhere.
-        scores.push(judgement.values.clone().unwrap_or_else(|| vec![0.0; labels.len()]));
+        // A state of which the graph says nothing pulls nowhere. By their middle, because what all actions of a state are worth
+        // together is the judge's tone, and would be a pull towards states in repeated play.
+        let values = judgement.values.clone().unwrap_or_else(|| vec![0.0; labels.len()]);
+        let middle = values.iter().sum::<f64>() / values.len() as f64;
+        scores.push(values.into_iter().map(|value| value - middle).collect::<Vec<_>>());
         judged.push(judgement);
     }
     if judged.iter().all(|judgement| judgement.values.is_none()) {
@@ -262,8 +272,10 @@ fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow:
         let scale = points / scores.iter().map(spread).fold(f64::MIN_POSITIVE, f64::max);
         scores.iter_mut().flatten().for_each(|score| *score *= scale);
     }
-    let reward: Reward =
-        Framework::Values(Arc::new(Scores { game: game.name().into(), scores, source: scorer.source() })).into();
+    let least = scores.iter().flatten().copied().fold(0.0, f64::min);
+    let framework = Framework::Values(Arc::new(Scores { game: game.name().into(), scores, source: scorer.source() }));
+    // Worth less than any action, as among the published rewards.
+    let reward = Reward { framework, illegal: ILLEGAL.min(2.0 * least) };
     reward.check_for(game).map_err(probity::Error::from)?;
     let text = serde_json::to_string_pretty(&reward)?;
     if args.json {

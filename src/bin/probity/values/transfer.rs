@@ -106,6 +106,7 @@ enum Format {
 }
 
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    args.out.as_ref().map_or(Ok(()), |out| args.store.spare(out))?;
     let held = args.store.open()?.read()?;
     let text = match args.format {
         Format::Deliberation => held.to_json(),

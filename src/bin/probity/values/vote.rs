@@ -8,6 +8,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use probity::values::{Answer, CardId, Deliberation, Vote, draw};
 
+use probity::store::Store;
+
 use super::StoreArgs;
 use crate::output::{Usage, say};
 
@@ -67,12 +69,13 @@ impl Given {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut store = args.store.open()?;
-    if let Some(group) = &args.group {
-        store.change(|held| {
+    let join = |store: &mut Store| match &args.group {
+        Some(group) => store.change(|held| {
             held.groups.insert(args.voter.clone(), group.clone());
             Ok(())
-        })?;
-    }
+        }),
+        None => Ok(()),
+    };
     let vote = |from: &CardId, to: &CardId, context: &str, answer| Vote {
         voter: args.voter.clone(),
         from: from.clone(),
@@ -82,9 +85,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     if let (Some(from), Some(to), Some(context), Some(answer)) = (&args.from, &args.to, &args.context, args.answer) {
         store.vote(&vote(&from.as_str().into(), &to.as_str().into(), context, answer.answer()))?;
+        join(&mut store)?;
         say!("recorded");
         return Ok(());
     }
+    join(&mut store)?;
     let held = store.read()?;
     // As many votes as there are: another draw each time, and the same one after a crash.
     let asked = draw(&held, &args.voter, args.count, held.votes.len() as u64).map_err(probity::Error::from)?;
@@ -118,6 +123,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 "q" | "quit" => break 'questions,
                 _ if patient => continue,
                 other => {
+                    let other = &other[..other.floor_char_boundary(60)];
                     return Err(
                         Usage(format!("answer {}: {other:?}, expected yes, no, unsure, skip or quit", i + 1)).into()
                     );
