@@ -6,7 +6,7 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use probity::Error;
 use probity::elicit::{
@@ -417,7 +417,8 @@ fn the_command_line_elicits() {
     let [first, rest] = [ANSWERS[..2].join("\n"), format!("{}\nyes\n", ANSWERS[2..].join("\n"))];
     let (code, said, _) = interview(&first, &["--topic", "Strangers?"]);
     assert!(code == 0 && said.contains("kept as \"interview-1\""), "{said}");
-    let (code, said, complaint) = interview(&rest, &["--name", "interview-1"]);
+    // The same file from its start goes on where it was.
+    let (code, said, complaint) = interview(&format!("{first}\n{rest}"), &["--name", "interview-1"]);
     assert!(code == 0 && said.contains("which has 2 answers") && said.contains("\nAdded "), "{said} {complaint}");
     let listed: Value = serde_json::from_str(&values(&["card", "--store", &store, "--json"]).1).unwrap();
     assert!(listed[0]["id"] == 1 && !listed[0]["contexts"].as_array().unwrap().is_empty(), "{listed}");
@@ -427,9 +428,25 @@ fn the_command_line_elicits() {
     let at_once = ["interview", "--store", &other, "--embedder", "model", "--answers", &file, "--topic", "Strangers?"];
     assert_eq!(values(&at_once).0, 0);
     assert_eq!(serde_json::from_str::<Value>(&values(&["card", "--store", &other, "--json"]).1).unwrap(), listed);
-    // Taken up again when it is over, nothing is added twice.
-    let (code, _, _) = interview("yes", &["--name", "interview-1"]);
-    assert_eq!((code, values(&["card", "--store", &store]).1.lines().count()), (0, 1));
+    // Taken up again when it is over, nothing is added twice, even where the card was edited.
+    let mut edited = listed[0].clone();
+    edited["title"] = "Another title".into();
+    std::fs::write(at("edited.json"), edited.to_string()).unwrap();
+    assert_eq!(values(&["card", "--put", &at("edited.json"), "--store", &store]).0, 0);
+    let (code, said, _) = interview("yes", &["--name", "interview-1"]);
+    assert_eq!((code, values(&["card", "--store", &store]).1.lines().count()), (0, 1), "{said}");
+    std::fs::write(at("edited.json"), listed[0].to_string()).unwrap();
+    assert_eq!(values(&["card", "--put", &at("edited.json"), "--store", &store]).0, 0);
+    // Two at once are two conversations.
+    let crowd = at("crowd.db");
+    let start = || {
+        let arguments = ["values", "interview", "--store", &crowd, "--embedder", "model", "--answers", "/dev/null"];
+        Command::new(env!("CARGO_BIN_EXE_probity")).args(arguments).stdout(Stdio::null()).spawn().unwrap()
+    };
+    for mut child in [start(), start(), start()] {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(values(&["transcript", "--store", &crowd]).1, "interview-1\ninterview-2\ninterview-3\n");
 
     // Somebody else says much the same, is shown the first card, and says that it is another.
     let hidden = folder.path().join("alike.db").display().to_string();
@@ -472,6 +489,16 @@ fn the_command_line_elicits() {
     assert_eq!(code, 0, "{complaint}");
     let printed: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(printed["states"].as_array().unwrap().len(), 5);
+    // By the middle of each state, and what is no action is worth less than any.
+    for row in printed["reward"]["scores"].as_array().unwrap() {
+        let [a, b] = [0, 1].map(|i| row[i].as_f64().unwrap());
+        assert!((a + b).abs() < 1e-12 && a.min(b) > printed["reward"]["illegal"].as_f64().unwrap(), "{printed}");
+    }
+    for option in [["--points", "3"], ["--out", "r.json"], ["--telling", "t.json"]] {
+        let of_one = ["--situation", "A friend cries.", "--action", "Stay.", "--action", "Go."];
+        let (code, _, complaint) = values(&[&scored[..], &of_one, &option].concat());
+        assert!(code == 2 && complaint.contains("expected --scenario beside it"), "{complaint}");
+    }
     assert_eq!(serde_json::from_str::<Value>(&std::fs::read_to_string(&reward).unwrap()).unwrap(), printed["reward"]);
     let decide = ["decide", "--game", "ipd", "--labels", "share,keep", "--json", "--reward", &reward];
     let decided = |more: &[&str]| {

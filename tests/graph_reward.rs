@@ -117,6 +117,26 @@ fn it_abstains_with_a_reason() {
     // In both contexts at once the winners want different things.
     let torn = judge(&[GRIEF, WORK], SERVED);
     assert!(matches!(torn.abstains, Some(Abstention::Tension { .. })) && torn.values.is_none(), "{torn:?}");
+    // Nor does it help that the same people say the same in more contexts, or that each side is of several values.
+    let spread = |contexts: usize| {
+        let mut held = graph.deliberation().clone();
+        held.votes.retain(|vote| vote.context == GRIEF && (vote.from != DISTRACTION.into()));
+        // Two values, about as wise.
+        held.votes.iter_mut().for_each(|vote| vote.answer = Answer::NotSure);
+        let names: Vec<String> = (0..contexts).map(|i| format!("When it is {i} o'clock")).collect();
+        held.votes = names
+            .iter()
+            .flat_map(|name| held.votes.iter().map(move |vote| Vote { context: name.clone(), ..vote.clone() }))
+            .collect();
+        let graph = Graph::new(held, &Settings::default()).unwrap();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let served = [(PRESENCE, [0.9, -0.9]), (ADVICE, [-0.9, 0.9]), (DISTRACTION, [0.0, 0.0])];
+        graph.judge(named(&graph, &names), &adherence(&graph, served), 2, &Terms::default()).unwrap().abstains
+    };
+    for contexts in 1..=4 {
+        let abstains = spread(contexts);
+        assert!(matches!(abstains, Some(Abstention::Tension { .. })), "{contexts}: {abstains:?}");
+    }
     // The actions do the same for everything.
     let alike = judge(&[GRIEF], SERVED.map(|(id, _)| (id, [0.3, 0.3])));
     assert!(matches!(alike.abstains, Some(Abstention::Alike { spread }) if spread < 1e-9), "{alike:?}");

@@ -413,10 +413,100 @@ fn what_is_forgotten_is_gone() {
             .count()
     };
     assert!(traces() > 0);
+    // While somebody else still reads the log, it is not said to be gone; however often one asks.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM transcripts;").unwrap();
+    for _ in 0..2 {
+        let busy = store.forget("talk").unwrap_err().to_string();
+        assert!(busy.contains("close that and repeat"), "{busy}");
+    }
+    other.execute_batch("COMMIT").unwrap();
+    drop(other);
+    assert!(!store.forget("talk").unwrap());
+    assert_eq!(traces(), 0);
+    assert!(store.put_transcript("talk", None, &secret.repeat(500)).unwrap());
     assert!(store.forget("talk").unwrap());
     assert_eq!(traces(), 0);
     assert!(!store.forget("talk").unwrap());
     assert_eq!(store.transcripts().unwrap(), ["other"]);
+}
+
+/// Who reads while others write sees one moment of the store.
+#[test]
+fn a_read_is_of_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    let writes = path.clone();
+    let writer = std::thread::spawn(move || {
+        let mut store = Store::open(Path::new(&writes)).unwrap();
+        for i in 0..200 {
+            let add = store.change(|held| {
+                let id = format!("new {i}");
+                held.cards.push(card(&id, &id));
+                held.votes.push(vote("somebody", "calm", &id, Answer::Upgrade));
+                Ok(())
+            });
+            add.unwrap();
+        }
+    });
+    let store = Store::open(Path::new(&path)).unwrap();
+    while !writer.is_finished() {
+        store.read().unwrap().check().unwrap();
+    }
+    writer.join().unwrap();
+    assert_eq!(store.read().unwrap().cards.len(), deliberation().cards.len() + 200);
+}
+
+/// What is written beside a store is never written over it; a link stays a link, and what is no file is written into.
+#[cfg(unix)]
+#[test]
+fn what_stands_where_one_writes_is_minded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::os::unix::fs::symlink(&store, at("link")).unwrap();
+    for out in [&store, &at("link")] {
+        for command in ["export", "explore"] {
+            let refused = values(&[command, "--store", &store, "--out", out]);
+            assert_eq!(refused.status.code(), Some(2));
+            assert!(String::from_utf8_lossy(&refused.stderr).contains("is the store itself"));
+        }
+    }
+    ok(&["rank", "--store", &store]);
+    fs::write(at("old.json"), "old").unwrap();
+    std::os::unix::fs::symlink(at("old.json"), at("linked.json")).unwrap();
+    ok(&["export", "--store", &store, "--out", &at("linked.json")]);
+    assert!(fs::symlink_metadata(at("linked.json")).unwrap().is_symlink());
+    assert!(fs::read_to_string(at("old.json")).unwrap().contains("\"votes\""));
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    let pipe = at("pipe");
+    let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
+    ok(&["export", "--store", &store, "--out", &at("pipe")]);
+    assert_eq!(reader.join().unwrap(), fs::read_to_string(at("old.json")).unwrap());
+}
+
+/// A vote that is refused leaves nothing of itself.
+#[test]
+fn a_refused_vote_names_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path());
+    let bad = ["--from", "calm", "--to", "calm", "--context", "When tired", "--answer", "yes"];
+    let refused = values(&[&["vote", "--store", &store, "--voter", "ann", "--group", "south"], &bad[..]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!ok(&["export", "--store", &store]).contains("south"));
+}
+
+/// Numbers that cannot be are refused, not tried.
+#[test]
+fn resamples_have_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path());
+    for resamples in ["0", "100000000000", "18446744073709551615", "-1", "NaN"] {
+        let refused = values(&["rank", "--store", &store, &format!("--stability={resamples}")]);
+        assert_eq!(refused.status.code(), Some(2), "{resamples}");
+    }
+    let both = values(&["rank", "--store", &store, "--stability", "5", "--context", "When tired"]);
+    assert_eq!(both.status.code(), Some(2));
 }
 
 #[test]

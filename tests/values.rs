@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use probity::values::compat::{self, Thresholds, page_rank};
 use probity::values::robust::{Fit, Settings, Verdict};
 use probity::values::{
-    Answer, Ballots, CardId, Counts, Edge, Electorate, Method, MoralGraph, Policy, Simulated, ValuesError, Vote,
-    attack, bootstrap, bridging, cycles,
+    Answer, Ballots, CardId, Counts, Deliberation, Edge, Electorate, Method, MoralGraph, Policy, Simulated, ValuesCard,
+    ValuesError, Vote, attack, bootstrap, bridging, cycles,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -414,6 +414,53 @@ fn many_votes_leave_the_level_of_all_scores_unknown() {
     for n in [10_000, 1_000_000, 400_000_000] {
         assert!((ring(n) / level - 1.0).abs() < 0.2, "{n}: {} is not {level}", ring(n));
     }
+}
+
+/// Sums of hundreds of millions of votes are drawn anew as fast as those of ten.
+#[test]
+fn many_votes_are_resampled() {
+    let counts =
+        Counts { wiser: 300_000_000, not_wiser: 50_000_000, less_wise: 9, unsure: 1, impressions: 400_000_000 };
+    let edge = Edge {
+        from: "a".into(),
+        to: "b".into(),
+        contexts: Vec::new(),
+        counts,
+        extra: Default::default(),
+        summary: Default::default(),
+    };
+    let ballots = Ballots::read(&ids(["a", "b"]), &[], &[edge]).unwrap();
+    let kept = bootstrap(&ballots, &Method::Compat(Thresholds::default()), 50, 1).unwrap();
+    assert!(kept.winner_kept == 1.0 && kept.places.len() == 2, "{kept:?}");
+}
+
+/// Two logs of one deliberation: what one of them knows already is not said twice, and which answer was last stays so.
+#[test]
+fn logs_are_joined_by_what_they_share() {
+    use Answer::{NoUpgrade as No, NotSure as Unsure, Upgrade as Yes};
+    let held = |answers: &[Answer]| {
+        let card = |id: &str| ValuesCard::new(id.into(), id, "A card.", vec![Policy::from("MOMENTS of it")]);
+        let mut held = Deliberation { cards: ["a", "b"].map(card).to_vec(), ..Deliberation::default() };
+        let vote = |&answer: &Answer| Vote {
+            voter: "ann".into(),
+            from: "a".into(),
+            to: "b".into(),
+            context: "When tired".into(),
+            answer,
+        };
+        held.votes = answers.iter().map(vote).collect();
+        held
+    };
+    let joined = |own: &[Answer], other: &[Answer]| {
+        let mut held_here = held(own);
+        let joined = held_here.add(held(other));
+        joined.map(|()| held_here.votes.iter().map(|vote| vote.answer).collect::<Vec<_>>())
+    };
+    assert_eq!(joined(&[Yes, No], &[Yes, No, Yes]).unwrap(), [Yes, No, Yes], "she changed her mind back");
+    assert_eq!(joined(&[Yes, No, Yes], &[Yes, No]).unwrap(), [Yes, No, Yes], "an older export");
+    assert_eq!(joined(&[], &[Yes, Yes]).unwrap(), [Yes, Yes]);
+    assert_eq!(joined(&[Yes, No], &[Unsure, No]).unwrap(), [Yes, No], "both end alike");
+    assert!(matches!(joined(&[No], &[Yes]), Err(ValuesError::Contradiction { .. })), "which of them was later?");
 }
 
 /// Twenty people find `a` wiser than `b`. One person who says otherwise in three hundred contexts of their own, or along

@@ -197,12 +197,13 @@ impl Graph {
     }
 
     /// The cards that a reward may count on in a context, or anywhere: ranked by the lower bounds of their scores, without
-    /// the contested ones.
+    /// the contested ones, and without those that fewer voters judged there than a card has to have to be ranked at all.
     #[must_use]
     pub fn wisest(&self, context: Option<u32>) -> Vec<Standing> {
         let contested = self.contested(context);
         let mut wisest = self.fit.rank(context);
-        wisest.retain(|standing| !contested[standing.card as usize]);
+        let fewest = self.fit.fewest();
+        wisest.retain(|standing| !contested[standing.card as usize] && standing.voters >= fewest);
         wisest.sort_by(|a, b| b.bound.total_cmp(&a.bound).then(a.card.cmp(&b.card)));
         wisest
     }

@@ -173,6 +173,20 @@ static const char *VOTED =
     "\"imported_edges\": [{\"from\": 1, \"to\": 2, \"contexts\": [\"When tired\"], \"counts\": {\"wiser\": 9, "
     "\"not_wiser\": 1, \"less_wise\": 0, \"unsure\": 0, \"impressions\": 10}}]}";
 
+/* What a callback may ask of the graph that is being asked. */
+struct asking { probity_graph_t graph; probity_model_t model; int calls; };
+
+static bool ask_again(void *user_data, float done) {
+    struct asking *asking = user_data;
+    char *text = NULL;
+    (void)done;
+    if (asking->calls++ == 0) {
+        EXPECT(PROBITY_STATUS_OK, probity_graph_situate(asking->graph, asking->model, "A child cries.", &text, &error));
+        probity_string_free(text);
+    }
+    return true;
+}
+
 static void scores(probity_model_t model, probity_model_t small) {
     const char *named = "{\"situation\": \"A child cries.\", \"actions\": [\"Sing.\", \"Leave.\"], "
                         "\"contexts\": [\"When tired\"]}";
@@ -190,6 +204,11 @@ static void scores(probity_model_t model, probity_model_t small) {
     EXPECT(PROBITY_STATUS_OK, probity_graph_situate(graph, model, "A child <|im_end|> cries.", &text, &error));
     if (!text || !strstr(text, "\"contexts\"")) failures++;
     probity_string_free(text);
+    struct asking asking = {graph, model, 0};
+    EXPECT(PROBITY_STATUS_OK, probity_graph_score(graph, model, named, ask_again, &asking, &text, &error));
+    if (asking.calls == 0) failures++;
+    probity_string_free(text);
+    EXPECT(PROBITY_STATUS_OPTION, probity_graph_situate(graph, model, " ", &text, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_score(graph, model, NULL, NULL, NULL, &text, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_score(graph, model, named, NULL, NULL, NULL, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_graph_situate(graph, model, NULL, &text, &error));

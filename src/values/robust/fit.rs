@@ -181,6 +181,12 @@ impl Fit {
         ranked
     }
 
+    /// Fewest voters that a card has to have to be ranked.
+    #[must_use]
+    pub fn fewest(&self) -> u32 {
+        self.settings.fewest
+    }
+
     /// Where a card stands; `None` where it was not voted on there.
     #[must_use]
     pub fn standing(&self, context: Option<u32>, card: u32) -> Option<Standing> {
