@@ -82,6 +82,7 @@ impl Deliberation {
         let malformed = |e: serde_json::Error| ValuesError::Document { problem: e.to_string() };
         /// The field by which the two documents are told apart.
         #[derive(Deserialize)]
+        #[serde(expecting = "a deliberation or a published graph, an object")]
         struct Versioned {
             version: Option<Value>,
         }

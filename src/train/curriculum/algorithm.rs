@@ -17,7 +17,7 @@ pub enum Algorithm {
     /// The objective's own gradient, over all states and actions.
     Exact {},
     /// Towards the objective's optimum, which is known: cross-entropy to it, over all states and actions, and the legality
-    /// term. Ends nearer to it than `exact` where rewards differ by little.
+    /// term. Ends nearer to it than `exact` where rewards differ by little. Of one round, not of repeated play.
     Optimum {},
     /// Cross-entropy to the actions that are best: supervised fine-tuning on the optimal policy's labels. What the config
     /// says of divergence and legality is reported, not trained on.

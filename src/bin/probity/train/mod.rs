@@ -215,6 +215,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     config.rate = args.rate.unwrap_or(config.rate);
     if !args.game.is_empty() {
         config.games.catalogue.clone_from(&args.game);
+        config.games.catalogue.dedup();
         config.games.random = 0.0;
         config.games.weights.retain(|name, _| args.game.contains(name));
         config.name = format!("{}-{}", config.name, args.game.join("-"));
