@@ -144,7 +144,15 @@ pub enum Error {
     /// A card, vote or graph that is wrong.
     #[error(transparent)]
     Values(#[from] ValuesError),
-    /// A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
+    /// A file that is no store of values, damaged, or of a newer version.
+    #[error("{file}: {problem}")]
+    NoStore {
+        /// The file.
+        file: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A store of values that is locked, or that cannot be read or written to.
     #[error("{file}: {problem}")]
     Store {
         /// The file.

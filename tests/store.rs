@@ -513,8 +513,18 @@ fn resamples_have_bounds() {
 fn files_that_are_no_stores_are_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let problem = |path: &Path| Store::open(path).unwrap_err().to_string();
+    let problem = |path: &Path| {
+        let refused = Store::open(path).unwrap_err();
+        assert!(refused.is_bad_input(), "{refused}");
+        refused.to_string()
+    };
     assert!(matches!(Store::open(&path("missing")), Err(Error::Io { .. })));
+    fs::write(path("empty"), "").unwrap();
+    assert!(problem(&path("empty")).ends_with("is empty, expected a file that `probity values` made"));
+    assert!(problem(folder.path()).ends_with("is a folder, expected a file that `probity values` made"));
+    let half = rusqlite::Connection::open(path("half")).unwrap();
+    half.execute_batch(&format!("CREATE TABLE t (x); PRAGMA application_id = {}", 0x5072_6f62)).unwrap();
+    assert!(problem(&path("half")).ends_with("is damaged (version 0 with 1 tables): go back to a copy"));
     fs::write(path("text"), "no database at all, whatever its length may be, and some more").unwrap();
     assert!(problem(&path("text")).ends_with("is no store, expected a file that `probity values` made"));
     let other = rusqlite::Connection::open(path("other")).unwrap();

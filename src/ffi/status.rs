@@ -148,7 +148,7 @@ pub(super) fn code_of(error: &Error) -> probity_status_t {
         Error::Game(game) => code_of_game(game),
         Error::Reward(_) => PROBITY_STATUS_REWARD,
         Error::Values(_) => PROBITY_STATUS_VALUES,
-        Error::Store { .. } => PROBITY_STATUS_STORE,
+        Error::NoStore { .. } | Error::Store { .. } => PROBITY_STATUS_STORE,
         Error::Embedder { .. } => PROBITY_STATUS_EMBEDDER,
         Error::Document { .. } => PROBITY_STATUS_DOCUMENT,
         Error::Option { .. } => PROBITY_STATUS_OPTION,

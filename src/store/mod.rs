@@ -31,6 +31,7 @@ impl Store {
 /// Says what went wrong with a store, and what to do about it.
 fn explain(path: &std::path::Path, e: &rusqlite::Error) -> Error {
     let file = path.display().to_string();
+    let none = |problem| Error::NoStore { file: file.clone(), problem };
     let problem = match e.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => {
             return Error::Io { path: file, source: std::io::ErrorKind::StorageFull.into() };
@@ -39,8 +40,12 @@ fn explain(path: &std::path::Path, e: &rusqlite::Error) -> Error {
             format!("locked by another program for {} s, try again", open::PATIENCE.as_secs())
         }
         Some(ErrorCode::ReadOnly) => "cannot be written to, expected a file and a folder that can".into(),
-        Some(ErrorCode::NotADatabase) => "is no store, expected a file that `probity values` made".into(),
-        Some(ErrorCode::DatabaseCorrupt) => format!("is damaged ({e}), expected an intact store: go back to a copy"),
+        Some(ErrorCode::NotADatabase) => {
+            return none("is no store, expected a file that `probity values` made".into());
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            return none(format!("is damaged ({e}), expected an intact store: go back to a copy"));
+        }
         Some(ErrorCode::CannotOpen) => {
             format!("cannot be opened ({e}), expected a file in a folder that can be written to")
         }

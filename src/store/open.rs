@@ -21,12 +21,15 @@ impl Store {
     /// Opens a store that exists.
     ///
     /// # Errors
-    /// [`Error::Io`] where there is no file; [`Error::Store`] for one that is no store, damaged, of a newer version, or locked.
+    /// [`Error::Io`] where there is no file; [`Error::NoStore`] for one that is no store, damaged, or of a newer version;
+    /// [`Error::Store`] for one that is locked or cannot be written to.
     pub fn open(path: &Path) -> Result<Self> {
         // SQLite would say no more than that it cannot.
-        if std::fs::metadata(path).map_err(Error::io(path))?.len() == 0 {
-            let problem = "is empty, expected a file that `probity values` made".into();
-            return Err(Error::Store { file: path.display().to_string(), problem });
+        let there = std::fs::metadata(path).map_err(Error::io(path))?;
+        if there.is_dir() || there.len() == 0 {
+            let what = if there.is_dir() { "a folder" } else { "empty" };
+            let problem = format!("is {what}, expected a file that `probity values` made");
+            return Err(Error::NoStore { file: path.display().to_string(), problem });
         }
         Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
@@ -45,16 +48,19 @@ impl Store {
         let mut store = Self { db, path: path.to_owned() };
         store.prepare().map_err(|e| match e {
             Problem::Sqlite(e) => store.error(e),
-            Problem::Said(problem) => Error::Store { file: path.display().to_string(), problem },
+            Problem::Said(problem) => Error::NoStore { file: path.display().to_string(), problem },
         })?;
         Ok(store)
     }
 
     fn prepare(&mut self) -> std::result::Result<(), Problem> {
         self.db.busy_timeout(PATIENCE)?;
-        let version: i32 = self.db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let application: i32 = self.db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let tables: u32 = self.db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        // One moment of the file: another program may be making it.
+        let moment = self.db.unchecked_transaction()?;
+        let version: i32 = moment.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let application: i32 = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let tables: u32 = moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        moment.finish()?;
         if application != APPLICATION && tables > 0 {
             return Err(Problem::Said("is another program's database, expected a store of `probity values`".into()));
         }

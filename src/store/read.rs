@@ -64,7 +64,7 @@ impl Store {
     }
 
     fn parse<T: DeserializeOwned>(&self, body: &str) -> Result<T> {
-        serde_json::from_str(body).map_err(|e| Error::Store {
+        serde_json::from_str(body).map_err(|e| Error::NoStore {
             file: self.path.display().to_string(),
             problem: format!("is damaged ({e}), expected an intact store: go back to a copy"),
         })
