@@ -85,6 +85,10 @@ fn a_decision_from_a_file() {
     assert_eq!(record["actions"].as_array().map(Vec::len), Some(2));
     let words = probity(&["decide", file.to_str().unwrap()]);
     assert!(out(&words).contains("help"), "{}", out(&words));
+    // As some editors write it.
+    let marked = folder.path().join("marked.json");
+    fs::write(&marked, format!("\u{feff}{}", fs::read_to_string(&file).unwrap())).unwrap();
+    assert_eq!(record, json(&["decide", marked.to_str().unwrap(), "--json"]));
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn wrong_usage_and_bad_input_are_two() {
         (&["decide", "--game", "ipd", "--adapter", "saintly"], "deontological"),
         (&["decide", "--game", "ipd", "--belief", "0.5,0.9"], "belief"),
         (&["decide", "--game", "ipd", "--temperature", "0"], "temperature"),
-        (&["decide", record.to_str().unwrap()], "scenario"),
+        (&["decide", record.to_str().unwrap()], "record.json: scenario"),
         (&["inspect", text], "GGUF"),
         (&["train", "--recipe", "saintly", "--out", "x.gguf"], "deontological"),
         (&["inspect", "no/such/model.gguf"], "no/such/model.gguf"),

@@ -186,7 +186,7 @@ fn bad_graphs_and_votes_are_refused_in_words() {
         MoralGraph::from_json(&document.to_string()).unwrap_err().to_string()
     };
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let cases: [(Change<'_>, &str); 13] = [
+    let cases: [(Change<'_>, &str); 14] = [
         (
             &|d| d["edges"][0]["wiserValueId"] = json!("calm"),
             "edge 1 (calm to calm): card calm is on both sides, expected two cards",
@@ -210,6 +210,10 @@ fn bad_graphs_and_votes_are_refused_in_words() {
         (
             &|d| d["values"][0]["id"] = json!(-1),
             "moral graph: value 1: invalid type: integer `-1`, expected a whole number or a string of 1 to 128 bytes",
+        ),
+        (
+            &|d| d["values"][0]["picture"] = json!("x".repeat(1 << 20)),
+            "card calm: extra: 1048606 bytes as JSON, expected at most 1048576",
         ),
         (&|d| d["values"][1] = json!({ "id": 7 }), "moral graph: value 2: missing field `title`"),
         (

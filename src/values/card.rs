@@ -11,6 +11,8 @@ use super::{Provenance, ValuesError};
 
 /// Longest text of a card's field, UTF-8 bytes.
 const MAX_TEXT: usize = 16 << 10;
+/// The largest extra fields of anything, in bytes as JSON: another program's embedding of a card fits.
+const MAX_EXTRA: usize = 1 << 20;
 /// Most policies of one card. The published process asks for 3 to 7.
 const MAX_POLICIES: usize = 64;
 /// Most contexts of one card.
@@ -188,22 +190,27 @@ impl ValuesCard {
 const STUDY: [&str; 5] = ["id", "title", "instructionsShort", "instructionsDetailed", "evaluationCriteria"];
 const LATER: [&str; 5] = ["id", "title", "description", "policies", "instructionsDetailed"];
 
-/// Checks that fields beside the known ones are none of these: an export would have them twice.
+/// Checks that fields beside the known ones are none of these, since an export would have them twice, and that they are not huge.
 ///
 /// # Errors
-/// [`ValuesError::Text`] naming the first that is.
+/// [`ValuesError::Text`] naming the first that is, or the size of all.
 pub(super) fn check_extra(
     place: impl Fn() -> String,
     extra: &Map<String, Value>,
     known: &[&str],
 ) -> Result<(), ValuesError> {
-    match known.iter().find(|name| extra.contains_key(**name)) {
-        Some(name) => Err(ValuesError::Text {
-            place: place(),
-            problem: format!("holds {name:?}, expected names that a card or edge does not have itself"),
-        }),
-        None => Ok(()),
+    if extra.is_empty() {
+        return Ok(());
     }
+    let size = serde_json::to_string(extra).expect("JSON becomes text").len();
+    let problem = if let Some(name) = known.iter().find(|name| extra.contains_key(**name)) {
+        format!("holds {name:?}, expected names that a card or edge does not have itself")
+    } else if size > MAX_EXTRA {
+        format!("{size} bytes as JSON, expected at most {MAX_EXTRA}")
+    } else {
+        return Ok(());
+    };
+    Err(ValuesError::Text { place: place(), problem })
 }
 
 /// Checks a text that somebody wrote.

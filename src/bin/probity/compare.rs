@@ -20,7 +20,7 @@ use probity::train::finish::write_verified;
 use serde::Serialize;
 
 use crate::output::say;
-use crate::{builtin, output, train};
+use crate::{builtin, input, output, train};
 
 /// Compare ways to make a model behave: as it is, asked to in words, tilted, taught the right answers, trained exactly.
 ///
@@ -77,7 +77,7 @@ struct Row {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let reward = output::reward(&args.reward)?;
+    let reward = input::reward(&args.reward)?;
     let [c, d] = args.labels.as_slice() else {
         return Err(output::Usage(format!("{} labels, expected two", args.labels.len())).into());
     };
@@ -147,14 +147,12 @@ fn config(args: &Args, reward: Reward) -> anyhow::Result<TrainConfig> {
     let name = args.config.clone().unwrap_or_else(|| {
         // The recipes spell sums with a plus.
         let name = args.reward.replace("game-deontological", "game+deontological");
-        let known = train::RECIPES.iter().any(|(recipe, _)| *recipe == name);
-        if known { name } else { "deontological".into() }
+        if train::recipe(&name).is_some() { name } else { "deontological".into() }
     });
-    let text = match train::RECIPES.iter().find(|(recipe, _)| *recipe == name) {
-        Some((_, text)) => (*text).to_owned(),
-        None => fs::read_to_string(&name).with_context(|| name.clone())?,
+    let mut config = match train::recipe(&name) {
+        Some(config) => config,
+        None => input::read(&name, TrainConfig::from_toml)?,
     };
-    let mut config = TrainConfig::from_toml(&text)?;
     config.phases.truncate(1);
     config.phases[0].reward = reward.into();
     config.phases[0].steps = args.steps.max(1);

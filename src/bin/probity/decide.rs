@@ -1,6 +1,5 @@
 //! `probity decide`: one decision with its moral account.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -8,11 +7,11 @@ use probity::agent::policy::{Belief, Mask, Tilt};
 use probity::agent::prompt::Layout;
 use probity::agent::{Agent, Record, Scenario};
 use probity::engine::ContextOptions;
-use probity::game::{MatrixGame, Named, Player, Profile, Strategy};
+use probity::game::{Named, Player, Profile, Strategy};
 
-use crate::builtin;
 use crate::output::say;
 use crate::output::{self, Usage};
+use crate::{builtin, input};
 
 /// Take one decision: the action, its probability, and what every alternative is worth.
 #[derive(clap::Args)]
@@ -101,17 +100,14 @@ fn adapter(model: &probity::engine::Model, spec: &str) -> anyhow::Result<(probit
 
 fn scenario(args: &Args) -> anyhow::Result<Scenario> {
     let mut scenario = match (&args.scenario, &args.game) {
-        (Some(path), _) => {
-            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            Scenario::from_json(&text)?
-        }
+        (Some(path), _) => input::read(path, Scenario::from_json)?,
         (None, Some(_)) => Scenario::new(Named::protocol()[0].game()),
         (None, None) => {
             return Err(Usage("what to decide is missing, expected a scenario file or --game".into()).into());
         }
     };
     if let Some(name) = &args.game {
-        scenario.game = game(name)?;
+        scenario.game = input::game(name)?;
         scenario.history.clear();
     }
     scenario.game = scenario.game.relabelled(args.labels.as_deref(), args.other_labels.as_deref())?;
@@ -134,7 +130,7 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         let (name, by) =
             worse.rsplit_once(':').ok_or_else(|| Usage(format!("forbid-worse {worse:?}, expected FRAMEWORK:BY")))?;
         let by = by.parse().map_err(|_| Usage(format!("forbid-worse by {by:?}, expected a number of at least 0")))?;
-        policy.mask = Some(Mask::Worse { reward: output::reward(name)?, by });
+        policy.mask = Some(Mask::Worse { reward: input::reward(name)?, by });
     }
     if let Some(belief) = &args.belief {
         policy.belief = parse_belief(belief)?;
@@ -143,21 +139,13 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         let (name, beta) =
             tilt.rsplit_once(':').ok_or_else(|| Usage(format!("tilt {tilt:?}, expected FRAMEWORK:BETA")))?;
         let beta = beta.parse().map_err(|_| Usage(format!("tilt beta {beta:?}, expected a number above 0")))?;
-        policy.tilt = Some(Tilt { reward: output::reward(name)?, beta });
+        policy.tilt = Some(Tilt { reward: input::reward(name)?, beta });
     }
     if !args.reward.is_empty() {
-        policy.rewards = args.reward.iter().map(|name| output::reward(name)).collect::<anyhow::Result<_>>()?;
+        policy.rewards = args.reward.iter().map(|name| input::reward(name)).collect::<anyhow::Result<_>>()?;
     }
     scenario.check()?;
     Ok(scenario)
-}
-
-fn game(name: &str) -> anyhow::Result<MatrixGame> {
-    if !name.ends_with(".json") {
-        return Ok(Named::find(name).map_err(probity::Error::from)?.game());
-    }
-    let text = fs::read_to_string(name).with_context(|| name.to_owned())?;
-    MatrixGame::from_json(&text).map_err(probity::Error::from).with_context(|| name.to_owned())
 }
 
 fn parse_layout(name: &str) -> Result<Layout, String> {

@@ -7,6 +7,7 @@ mod decide;
 mod demo;
 mod export;
 mod import;
+mod input;
 mod inspect;
 mod merge;
 mod output;

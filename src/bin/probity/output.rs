@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use probity::engine::files::write_whole;
-use probity::moral::{Framework, Reward};
 use probity::train::curriculum::Precision;
 use serde::Serialize;
 
@@ -23,18 +22,6 @@ pub fn precision(given: &str) -> Result<Precision, String> {
         "q8_0" => Ok(Precision::Q8_0),
         _ => Err("expected f32, f16 or q8_0".into()),
     }
-}
-
-/// A reward by its framework's name, or from a file that `probity values score --scenario` wrote.
-pub fn reward(name: &str) -> anyhow::Result<Reward> {
-    if !name.ends_with(".json") {
-        return Ok(Framework::find(name).map_err(probity::Error::from)?.into());
-    }
-    let text = std::fs::read_to_string(name).with_context(|| name.to_owned())?;
-    let problem = |e: serde_json::Error| probity::Error::Document { what: "reward", problem: e.to_string() };
-    let reward: Reward = serde_json::from_str(&text).map_err(problem).with_context(|| name.to_owned())?;
-    reward.check().map_err(probity::Error::from).with_context(|| name.to_owned())?;
-    Ok(reward)
 }
 
 /// Prints a line; a reader that has gone away (`probity inspect x | head`) ends the program quietly.

@@ -15,8 +15,8 @@ use probity::train::pretrain::{PretrainConfig, Pretraining, open_vocabulary};
 use probity::train::vocab;
 use serde_json::json;
 
-use crate::output;
 use crate::output::say;
+use crate::{input, output};
 
 /// Train the default model: a small llama that reads payoff tables and has no morals.
 ///
@@ -64,13 +64,10 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut config = match &args.config {
         None => PretrainConfig::default(),
-        Some(path) => {
-            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            toml::from_str(&text).map_err(|e| Error::Document {
-                what: "pretraining config",
-                problem: e.to_string().replace('\n', " "),
-            })?
-        }
+        Some(path) => input::read(path, |text| {
+            let problem = |e: toml::de::Error| e.to_string().replace('\n', " ");
+            toml::from_str(text).map_err(|e| Error::Document { what: "pretraining config", problem: problem(e) })
+        })?,
     };
     config.steps = args.steps.unwrap_or(config.steps);
     config.seed = args.seed.unwrap_or(config.seed);

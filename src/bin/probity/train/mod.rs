@@ -30,10 +30,10 @@ pub use self::needs::Needs;
 use self::watch::Watch;
 
 use crate::output::say;
-use crate::{builtin, output};
+use crate::{builtin, input, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 13] = [
+const RECIPES: [(&str, &str); 13] = [
     ("game", include_str!("../../../../configs/game.toml")),
     ("deontological", include_str!("../../../../configs/deontological.toml")),
     ("utilitarian", include_str!("../../../../configs/utilitarian.toml")),
@@ -48,6 +48,12 @@ pub const RECIPES: [(&str, &str); 13] = [
     ("paper-game+deontological", include_str!("../../../../configs/paper-game+deontological.toml")),
     ("paper-ppo", include_str!("../../../../configs/paper-ppo.toml")),
 ];
+
+/// The config of this name that comes with the program.
+pub fn recipe(name: &str) -> Option<TrainConfig> {
+    let (_, text) = RECIPES.iter().find(|(known, _)| *known == name)?;
+    Some(TrainConfig::from_toml(text).expect("what comes with the program is sound"))
+}
 
 /// Train a moral LoRA adapter: with exact gradients, or on sampled answers, as the paper does.
 ///
@@ -197,18 +203,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// The config that is meant, with what the command line overrides in it.
 fn config(args: &Args) -> anyhow::Result<TrainConfig> {
-    let text = match (&args.recipe, &args.config) {
+    let mut config = match (&args.recipe, &args.config) {
         (Some(name), _) => {
-            let found = RECIPES.iter().find(|(n, _)| n == name);
             let known = RECIPES.map(|(n, _)| n).join(", ");
-            found
-                .map(|(_, text)| (*text).to_owned())
-                .ok_or_else(|| output::Usage(format!("recipe {name:?} is not built in, expected one of {known}")))?
+            let unknown = || output::Usage(format!("recipe {name:?} is not built in, expected one of {known}"));
+            recipe(name).ok_or_else(unknown)?
         }
-        (None, Some(path)) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        (None, Some(path)) => input::read(path, TrainConfig::from_toml)?,
         (None, None) => unreachable!("clap asks for one of them"),
     };
-    let mut config = TrainConfig::from_toml(&text)?;
     if let Some(seed) = args.seed {
         config.seed = seed;
     }
@@ -221,7 +224,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
         config.name = format!("{}-{}", config.name, args.game.join("-"));
     }
     if let Some(name) = &args.reward {
-        let reward = output::reward(name)?;
+        let reward = input::reward(name)?;
         let [phase] = config.phases.as_mut_slice() else {
             let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
             return Err(output::Usage(problem).into());
@@ -337,4 +340,12 @@ fn spell(p: &Parts) -> String {
         ", expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
         p.reward, p.best, p.kl, p.distance, p.legality
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_recipe_is_sound() {
+        assert!(super::RECIPES.iter().all(|(name, _)| super::recipe(name).is_some()));
+    }
 }

@@ -1,12 +1,11 @@
 //! `probity values card`: cards looked at, added, changed, merged and taken apart again.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use probity::values::{CardId, Deliberation, ValuesCard, ValuesError};
 
 use super::{StoreArgs, named};
+use crate::input;
 use crate::output::{self, say};
 
 /// List the cards of a store, show one, add or change one, or merge cards that mean the same.
@@ -35,11 +34,11 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.put {
-        let name = path.display().to_string();
-        let text = fs::read_to_string(path).with_context(|| name.clone())?;
-        let problem = |e: serde_json::Error| probity::Error::Document { what: "card", problem: e.to_string() };
-        let card: ValuesCard = serde_json::from_str(&text).map_err(problem).with_context(|| name.clone())?;
-        card.check().map_err(probity::Error::from).with_context(|| name)?;
+        let card = input::read(path, |text| {
+            let card: ValuesCard = input::json("card", text)?;
+            card.check()?;
+            Ok::<_, probity::Error>(card)
+        })?;
         let mut store = args.store.open_or_create()?;
         let told = named(&card);
         let replaced = store.change(|held| {

@@ -1,10 +1,8 @@
 //! `probity values score`: the moral graph as a reward.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use probity::agent::Scenario;
 use probity::agent::prompt::{last_round, rules};
 use probity::elicit::{Judge, Nearness, Situation, Threshold, score};
@@ -17,6 +15,7 @@ use serde::Deserialize;
 
 use super::StoreArgs;
 use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
+use crate::input;
 use crate::output::{self, Usage, say};
 
 /// Score actions by the values that people found wisest: of one situation, or of every state of a game as a reward.
@@ -100,23 +99,26 @@ struct Telling {
 
 impl Telling {
     fn read(path: &Path, game: &MatrixGame) -> anyhow::Result<Self> {
-        let name = path.display().to_string();
-        let text = fs::read_to_string(path).with_context(|| name.clone())?;
-        let problem = |problem| probity::Error::Document { what: "telling", problem };
-        let telling: Self =
-            serde_json::from_str(&text).map_err(|e| problem(e.to_string())).with_context(|| name.clone())?;
+        input::read(path, |text| {
+            let telling: Self = input::json("telling", text)?;
+            telling.check(game)?;
+            Ok::<_, probity::Error>(telling)
+        })
+    }
+
+    fn check(&self, game: &MatrixGame) -> probity::Result<()> {
         let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
         for (what, texts, expected) in [
-            ("actions", &telling.actions, own),
-            ("own_last", &telling.own_last, own),
-            ("other_last", &telling.other_last, other),
+            ("actions", &self.actions, own),
+            ("own_last", &self.own_last, own),
+            ("other_last", &self.other_last, other),
         ] {
             if texts.len() != expected {
-                let wrong = format!("{what}: {} texts, expected one an action: {expected}", texts.len());
-                return Err(problem(wrong)).with_context(|| name);
+                let problem = format!("{what}: {} texts, expected one an action: {expected}", texts.len());
+                return Err(probity::Error::Document { what: "telling", problem });
             }
         }
-        Ok(telling)
+        Ok(())
     }
 
     /// As the game's rules tell it.
@@ -185,12 +187,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some((name, _)) = only.iter().find(|(_, given)| *given && args.scenario.is_none()) {
         return Err(Usage(format!("{name} is for the states of a game, expected --scenario beside it")).into());
     }
-    let scenario = args.scenario.as_ref().map(|path| {
-        let name = path.display().to_string();
-        let text = fs::read_to_string(path).with_context(|| name.clone())?;
-        Scenario::from_json(&text).with_context(|| name)
-    });
-    let scenario = scenario.transpose()?;
+    let scenario = args.scenario.as_ref().map(|path| input::read(path, Scenario::from_json)).transpose()?;
     let situation = args.situation.as_ref().map(|text| situation(args, text)).transpose()?;
     args.out.as_ref().map_or(Ok(()), |out| args.store.spare(out))?;
     let graph = args.store.graph()?;
@@ -221,8 +218,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 fn situation(args: &Args, text: &str) -> anyhow::Result<Situation> {
     if text.ends_with(".json") && args.action.is_empty() {
-        let read = fs::read_to_string(text).with_context(|| text.to_owned())?;
-        let mut situation = Situation::from_json(&read).with_context(|| text.to_owned())?;
+        let mut situation = input::read(text, Situation::from_json)?;
         situation.contexts.extend(args.context.iter().cloned());
         situation.baseline = args.baseline.clone().or(situation.baseline);
         situation.check()?;

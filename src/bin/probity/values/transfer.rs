@@ -1,6 +1,5 @@
 //! `probity values import` and `export`: graphs and deliberations in and out.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -10,7 +9,8 @@ use probity::values::Deliberation;
 use probity::values::compat::Thresholds;
 
 use super::StoreArgs;
-use crate::output::{Usage, say};
+use crate::input;
+use crate::output::say;
 
 /// Add a moral graph to a store: one as its authors publish them, or what `export` wrote.
 ///
@@ -24,18 +24,9 @@ pub struct ImportArgs {
     store: StoreArgs,
 }
 
-/// Largest file that is read, bytes: a million votes take a fifth of it.
-const MOST: u64 = 1 << 30;
-
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
-    let name = args.graph.display().to_string();
-    let size = fs::metadata(&args.graph).with_context(|| name.clone())?.len();
-    if size > MOST {
-        return Err(Usage(format!("{name}: {size} bytes, expected at most {MOST}")).into());
-    }
-    let text = fs::read_to_string(&args.graph).with_context(|| name.clone())?;
     // Read before the store is made: a file that is none leaves no empty store behind.
-    let read = Deliberation::from_json(&text).map_err(probity::Error::from).with_context(|| name.clone())?;
+    let read = input::read(&args.graph, Deliberation::from_json)?;
     let mut store = args.store.open_or_create()?;
     let [before, after] = store
         .change(|held| {
@@ -43,7 +34,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
             held.add(read)?;
             Ok([before, Held::of(held)])
         })
-        .with_context(|| name)?;
+        .with_context(|| args.graph.display().to_string())?;
     let Held { cards, contexts, stories, votes, edges } = after;
     say!(
         "added {} cards, {} contexts, {} stories, {} votes, {} edges known by their sums",
