@@ -13,6 +13,10 @@ key(node("a"), "ArrowUp");
 found.up = document.activeElement.getAttribute("data-card");
 key(document.activeElement, "ArrowDown");
 found.down = document.activeElement.getAttribute("data-card");
+// From a button in the ranking the focus stays on it, from one in the panel it goes to the panel's heading.
+const press = button => { button.focus(); button.click(); };
+press(document.querySelector("[data-row=b]")); found.row = document.activeElement.getAttribute("data-row");
+press(document.querySelector("#panel button")); found.heading = document.activeElement.textContent;
 found.contested = [...document.querySelectorAll(".node.contested")].map(n => n.getAttribute("data-card")).sort();
 found.heavy = document.querySelectorAll(".edge.contested").length;
 const box = document.getElementById("conflicts"); box.click();

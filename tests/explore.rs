@@ -13,13 +13,14 @@ use serde_json::Value;
 const HOSTILE: &str =
     "</script><script>document.title='broken'</script><!-- <img src=x onerror=\"document.title='broken'\">";
 
-/// Five values: two upgrades that are upheld in one context, a circle of three in another, a story, hostile texts.
+/// Six values: two upgrades that are upheld in one context, a circle of three in another, one that nobody voted on, a story,
+/// hostile texts.
 fn deliberation() -> Deliberation {
     let card = |id: &str| {
         let policies = vec![Policy::from(format!("MOMENTS of {id} {HOSTILE}").as_str())];
         ValuesCard::new(id.into(), &format!("Value {id}"), &format!("Living by {id}. {HOSTILE}"), policies)
     };
-    let mut held = Deliberation { cards: ["a", "b", "c", "d", "e"].map(card).to_vec(), ..Deliberation::default() };
+    let mut held = Deliberation { cards: ["a", "b", "c", "d", "e", "f"].map(card).to_vec(), ..Deliberation::default() };
     let (calm, storm) = ("When it is calm", "When it storms");
     for (from, to, context) in
         [("a", "b", calm), ("b", "c", calm), ("c", "d", storm), ("d", "e", storm), ("e", "c", storm)]
@@ -122,17 +123,19 @@ fn the_page_is_used_by_keyboard() {
         found[key].as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
     };
     let text = |key: &str| found[key].as_str().unwrap().to_owned();
-    assert_eq!(found["nodes"], 5);
-    assert!(text("summary").starts_with("5 values, 5 pairs that were voted on, 3 values contested."), "{found}");
+    assert_eq!(found["nodes"], 6);
+    assert!(text("summary").starts_with("6 values, 5 pairs that were voted on, 3 values contested."), "{found}");
     assert!(list("rows").len() == 5 && list("names").iter().all(|name| name.starts_with("Value ")), "{found}");
     assert!(found["stops"] == 1 && found["nameless"] == 0 && found["live"] == "polite", "{found}");
     // The panel has the card, its votes, and the story word for word.
-    for part in ["Value a", "12 found it wiser", "Value b", "upheld", "Somebody told this.", HOSTILE, "When it is calm"]
+    for part in
+        ["Value a", "12 yes, 0 no, 0 not sure", "Value b", "upheld", "Somebody told this.", HOSTILE, "When it is calm"]
     {
         assert!(text("panel").contains(part), "{part}: {}", text("panel"));
     }
     assert!(text("said").starts_with("Value a: place "), "{}", text("said"));
     assert_eq!((text("up"), text("down")), ("b".into(), "a".into()));
+    assert_eq!((text("row"), text("heading")), ("b".into(), "Value c".into()));
     assert_eq!(
         (list("contested"), found["heavy"].as_u64(), found["only"].as_u64()),
         (vec!["c".into(), "d".into(), "e".into()], Some(3), Some(3))

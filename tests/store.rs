@@ -307,7 +307,12 @@ fn what_a_card_is_worth_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let store = filled(folder.path());
     let told = ok(&["explain", "calm", "--store", &store]);
-    assert!(told.contains("Found wiser than it:\n  Care (7): 7 wiser, 0 not, 1 unsure"), "{told}");
+    assert!(
+        told.contains(
+            "Found wiser than it:\n  Care (7): wiser? 7 yes, 0 no, 1 unsure; less wise? 0 yes, 0 no, 0 unsure; upheld"
+        ),
+        "{told}"
+    );
     let told: Value = serde_json::from_str(&ok(&["explain", "calm", "--store", &store, "--json"])).unwrap();
     assert_eq!(told["standings"][1]["context"], "When tired");
     let (code, complaint) = refused(&["explain", "9", "--store", &store]);

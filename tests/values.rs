@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use probity::values::compat::{self, Thresholds, page_rank};
-use probity::values::robust::{Fit, Settings, Verdict};
+use probity::values::robust::{Fit, Settings, Upgrade, Verdict};
 use probity::values::{
     Answer, Ballots, CardId, Counts, Deliberation, Edge, Electorate, Method, MoralGraph, Policy, Simulated, ValuesCard,
     ValuesError, Vote, attack, bootstrap, bridging, cycles,
@@ -536,15 +536,15 @@ fn imported_edges_count_against_their_reverse() {
     assert_eq!((edges.len(), edges[0].counts), (1, counts));
 }
 
-/// Over the study's graph, whose votes are known by their sums only: the same attack as above moves the last card by three
-/// places at most.
+/// Over the study's graph, whose votes are known by their sums only: the same attack as above moves the last card by a
+/// sixth of the ranks at most, and ten false voters leave it in the lower half.
 #[test]
 fn the_study_is_not_led_under_the_robust_ranking() {
     let Some(text) = study(STUDY[0]) else { return };
     let ballots = MoralGraph::from_json(&text).unwrap().ballots().unwrap();
     let attacks = [2, 10].map(|n| attack(&ballots, &Method::Robust(Settings::default()), n).unwrap());
     eprintln!("{attacks:?}");
-    assert!(attacks[0].before - attacks[0].after <= 3, "{attacks:?}");
+    assert!(attacks[0].climbed() < 1.0 / 6.0 && attacks[1].after > 28, "{attacks:?}");
     for method in [Method::Compat(Thresholds::default()), Method::Robust(Settings::default())] {
         let kept = bootstrap(&ballots, &method, 100, 1).unwrap();
         eprintln!("{method:?}: winner kept {:.2}", kept.winner_kept);
@@ -628,4 +628,57 @@ fn a_bridge_is_what_every_group_upholds() {
     let alone: Vec<Option<u32>> = groups.iter().map(|g| g.filter(|&g| g == 0)).collect();
     assert!(bridging(&ballots, &alone, None).is_empty(), "one group bridges nothing");
     assert_eq!(bridging(&ballots, &groups, ballots.context("x")), bridges);
+}
+
+/// What a published graph holds was chosen for its yes: what the fit to its sums upholds is right nearly as often as what it
+/// upholds of all the votes.
+#[test]
+fn sums_that_were_chosen_are_read_as_such() {
+    // Of upheld upgrades how many there are and how many are right: of all votes, and of the published sums.
+    let mut upheld = [[0; 2]; 2];
+    for seed in 100..120 {
+        let Simulated { ballots, truth } = Electorate { seed, ..Electorate::default() }.vote();
+        let edges = compat::edges(&ballots, None, Thresholds::default());
+        let published = Ballots::read(&ballots.cards, &[], &edges).unwrap();
+        for (ballots, [all, right]) in [&ballots, &published].into_iter().zip(&mut upheld) {
+            for upgrade in Fit::new(ballots, &Settings::default()).upgrades(None) {
+                if upgrade.verdict == Verdict::Upheld {
+                    *all += 1;
+                    *right += usize::from(truth[upgrade.to as usize] > truth[upgrade.from as usize]);
+                }
+            }
+        }
+    }
+    let shares = upheld.map(|[all, right]: [usize; 2]| right as f64 / all as f64);
+    eprintln!("{upheld:?} {shares:?}");
+    assert!(shares[1] > 0.85 && shares[0] - shares[1] < 0.02, "{upheld:?}");
+    // No majority of the study's is turned round.
+    let Some(text) = study(STUDY[0]) else { return };
+    let ballots = MoralGraph::from_json(&text).unwrap().ballots().unwrap();
+    let fit = Fit::new(&ballots, &Settings::default());
+    let against = |u: &Upgrade| ballots.tallies.iter().any(|t| (t.from, t.to) == (u.to, u.from));
+    assert!(fit.upgrades(None).iter().filter(|u| u.verdict != Verdict::Open).all(|u| !against(u)));
+}
+
+/// That somebody did not find one value wiser than another makes the other no wiser, and one voter alone upholds nothing.
+#[test]
+fn an_upgrade_takes_more_than_one_yes() {
+    let verdict = |answers: &[Answer]| {
+        let vote = |(i, &answer): (usize, &Answer)| Vote {
+            voter: format!("voter {i}"),
+            from: "a".into(),
+            to: "b".into(),
+            context: "x".into(),
+            answer,
+        };
+        let log: Vec<Vote> = answers.iter().enumerate().map(vote).collect();
+        let upgrade =
+            Fit::new(&Ballots::read(&ids(["a", "b"]), &log, &[]).unwrap(), &Settings::default()).upgrades(None)[0];
+        (upgrade.from, upgrade.verdict)
+    };
+    use Answer::{NoUpgrade as No, Upgrade as Yes};
+    assert_eq!(verdict(&[No]), (1, Verdict::Open));
+    assert_eq!(verdict(&[No; 20]), (1, Verdict::Open));
+    assert_eq!(verdict(&[Yes]), (0, Verdict::Open));
+    assert_eq!(verdict(&[Yes; 3]), (0, Verdict::Upheld));
 }

@@ -73,6 +73,8 @@ pub struct Account {
     pub contexts: Vec<String>,
     /// The votes, as published.
     pub counts: Counts,
+    /// The votes of those who were asked the other way round.
+    pub reversed: Counts,
     /// `(w - l) / (w + n + u + l)`.
     pub likelihood: f64,
     /// Whether the published thresholds keep it.
@@ -96,6 +98,8 @@ pub struct Explanation {
     pub wiser: Vec<Account>,
     /// Upgrades to it.
     pub less_wise: Vec<Account>,
+    /// Pairs of which votes do not say which is the wiser one.
+    pub open: Vec<Account>,
     /// The way from it to the wisest card that upheld upgrades lead to, both included.
     pub path: Vec<CardId>,
 }
@@ -241,6 +245,7 @@ impl Graph {
                 to: self.card(to).id.clone(),
                 contexts: contexts.iter().map(|&c| self.ballots.contexts[c as usize].clone()).collect(),
                 counts: *counts,
+                reversed: counted[&(to, from)].0,
                 likelihood: counts.likelihood(),
                 published: Thresholds::default().keep(counts),
                 probability,
@@ -300,13 +305,15 @@ impl Graph {
         let id = &self.card(card).id;
         let mut accounts = self.accounts(context);
         accounts.retain(|account| account.from == *id || account.to == *id);
-        let (wiser, less_wise) = accounts.into_iter().partition(|account| account.from == *id);
+        let (open, told): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|account| account.verdict == Verdict::Open);
+        let (wiser, less_wise) = told.into_iter().partition(|account| account.from == *id);
         Explanation {
             card: self.card(card).clone(),
             standings: everywhere.filter_map(placed).collect(),
             published: published.iter().position(|&(other, _)| other == card).map(|i| [i + 1, published.len()]),
             wiser,
             less_wise,
+            open,
             path: self.path(card, context).into_iter().map(|card| self.card(card).id.clone()).collect(),
         }
     }

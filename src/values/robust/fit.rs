@@ -14,7 +14,11 @@ pub struct Settings {
     pub spread: f64,
     /// Of a card's score in a context about its score everywhere.
     pub context_spread: f64,
-    /// Of the acquiescence.
+    /// How readily people say yes, logits, before any vote, and where votes are known by published sums only: these were
+    /// published because they hold many yes, so that nothing is learned of it from them. The study's voters said yes to 68%
+    /// (`moral-graph.md` section 11, W6); of the simulated ones of [`Electorate`](crate::values::Electorate) it is the truth.
+    pub acquiescence: f64,
+    /// Standard deviation of the acquiescence about that, logits.
     pub acquiescence_spread: f64,
     /// The share of answers that are given without looking, yes or no at even chances (Wichmann and Hill 2001 call it lapse
     /// rate). It bounds what an answer can do that nobody would expect: false votes are such answers.
@@ -28,6 +32,8 @@ pub struct Settings {
     pub caution: f64,
     /// How probable the votes on an upgrade must make it to uphold it.
     pub upheld: f64,
+    /// How many must have said yes to it. That somebody did not find the one wiser does not make the other wiser.
+    pub agreed: u32,
     /// How probable all votes together must make the reverse of an upgrade on a cycle to overrule it.
     pub overruled: f64,
     /// Random solutions from which the uncertainty is told, rounded up to a multiple of 8; with 0 errors are infinite.
@@ -46,6 +52,7 @@ impl Settings {
         let within = [
             ("spread", self.spread, spread.clone()),
             ("context_spread", self.context_spread, spread.clone()),
+            ("acquiescence", self.acquiescence, -5.0..=5.0),
             ("acquiescence_spread", self.acquiescence_spread, spread),
             ("lapse", self.lapse, 1e-6..=0.9),
             ("cap", self.cap, 0.0..=1.0),
@@ -75,12 +82,14 @@ impl Default for Settings {
         Self {
             spread: 1.5,
             context_spread: 0.3,
+            acquiescence: 0.6,
             acquiescence_spread: 1.0,
             lapse: 0.25,
             cap: 0.05,
             fewest: 5,
             caution: 1.0,
             upheld: 0.7,
+            agreed: 2,
             overruled: 0.9,
             draws: 128,
             seed: 1,
@@ -105,7 +114,7 @@ pub struct Standing {
 
 /// A fit.
 pub struct Fit {
-    /// How readily people say yes, logits.
+    /// How readily people said yes, logits, by the votes whose voters are known.
     pub acquiescence: f64,
     pub(super) problem: Problem,
     pub(super) settings: Settings,
@@ -161,7 +170,8 @@ impl Fit {
             Standing { card, score, error, bound: score - settings.caution * error, voters: voters[i] }
         };
         let standings = (0..count).map(standing).collect();
-        Self { acquiescence: x[count], problem, settings: settings.clone(), standings, deviations }
+        let acquiescence = problem.acquiescence(false, x[count]);
+        Self { acquiescence, problem, settings: settings.clone(), standings, deviations }
     }
 
     /// The cards that were voted on in a context, or anywhere (`None`), by enough voters, the wisest first; equals in the order

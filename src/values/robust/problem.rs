@@ -4,11 +4,13 @@ use super::Settings;
 use super::questions::{Question, Questions};
 use crate::values::Ballots;
 
-/// What is fitted, and to what. The unknowns are the scores and, after them, the acquiescence.
+/// What is fitted, and to what. The unknowns are the scores and, after them, how much more readily than assumed people say yes.
 pub(super) struct Problem {
     /// What was asked, and which scores that speaks of.
     pub questions: Questions,
     lapse: f64,
+    /// The acquiescence that is assumed before any vote.
+    acquiescence: f64,
     /// Precisions of the priors: of a score everywhere, of one in a context about it, of the acquiescence.
     pub precision: [f64; 3],
 }
@@ -35,7 +37,8 @@ impl Problem {
     /// The problem that votes pose together with imported sums of votes.
     pub fn new(ballots: &Ballots, settings: &Settings) -> Self {
         let precision = [settings.spread, settings.context_spread, settings.acquiescence_spread].map(|s| s.powi(-2));
-        Self { questions: Questions::gather(ballots, settings), lapse: settings.lapse, precision }
+        let Settings { lapse, acquiescence, .. } = *settings;
+        Self { questions: Questions::gather(ballots, settings), lapse, acquiescence, precision }
     }
 
     /// How many scores there are.
@@ -48,6 +51,16 @@ impl Problem {
         self.scores() + 1
     }
 
+    /// How readily people say yes, logits, where more of it was learned. From sums that were published because they hold many
+    /// yes nothing is learned of it.
+    pub fn acquiescence(&self, chosen: bool, learned: f64) -> f64 {
+        self.acquiescence + if chosen { 0.0 } else { learned }
+    }
+
+    fn eta(&self, q: &Question, x: &[f64]) -> f64 {
+        x[q.to as usize] - x[q.from as usize] + self.acquiescence(q.chosen, x[self.scores()])
+    }
+
     /// By how far the second card stands above the first, the acquiescence on top, logits.
     fn yes(&self, eta: f64) -> Yes {
         let sigma = 1.0 / (1.0 + (-eta).exp());
@@ -58,8 +71,7 @@ impl Problem {
 
     /// Logarithm of the posterior, up to a constant.
     pub fn log_posterior(&self, x: &[f64]) -> f64 {
-        let eta = |q: &Question| x[q.to as usize] - x[q.from as usize] + x[self.scores()];
-        let votes: f64 = self.questions.asked.iter().map(|q| self.log_likelihood(q.yes, q.all, eta(q))).sum();
+        let votes: f64 = self.questions.asked.iter().map(|q| self.log_likelihood(q.yes, q.all, self.eta(q, x))).sum();
         let mut prior = 0.0;
         self.each_prior(|i, parent, precision| {
             let from = x[i] - parent.map_or(0.0, |p| x[p as usize]);
@@ -81,12 +93,14 @@ impl Problem {
         let (mut expected, mut observed) = (Vec::new(), Vec::new());
         let delta = self.scores();
         for q in &self.questions.asked {
-            let Yes { p, derivative, second } = self.yes(x[q.to as usize] - x[q.from as usize] + x[delta]);
+            let Yes { p, derivative, second } = self.yes(self.eta(q, x));
             let no = q.all - q.yes;
             let pull = q.yes / p - no / (1.0 - p);
             gradient[q.to as usize] += pull * derivative;
             gradient[q.from as usize] -= pull * derivative;
-            gradient[delta] += pull * derivative;
+            if !q.chosen {
+                gradient[delta] += pull * derivative;
+            }
             let square = derivative * derivative;
             expected.push(q.all * square / (p * (1.0 - p)));
             observed.push(((q.yes / (p * p) + no / ((1.0 - p) * (1.0 - p))) * square - pull * second).max(0.0));

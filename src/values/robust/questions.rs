@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Settings;
-use crate::values::{Ballot, Ballots, Tally};
+use crate::values::{Answer, Ballot, Ballots, Tally};
 
 /// A score's context, `None` for everywhere, and its card.
 pub(super) type Place = (Option<u32>, u32);
 
-/// All answers to one question: an ordered pair of cards in a context.
+/// All answers to one question, an ordered pair of cards in a context, by known voters or by those of published sums.
 pub(super) struct Question {
     /// Scores of the two cards, by number.
     pub from: u32,
@@ -18,6 +18,10 @@ pub(super) struct Question {
     pub yes: f64,
     /// Weight of all of them.
     pub all: f64,
+    /// How many of the answers, whatever their weight, were yes.
+    pub upgrades: u32,
+    /// Whether these are sums of a published graph, whose edges were chosen for their yes.
+    pub chosen: bool,
 }
 
 /// The questions, and the scores that they speak of.
@@ -43,11 +47,12 @@ struct Said {
     voter: Option<u32>,
     yes: f64,
     all: f64,
+    upgrades: u32,
 }
 
 impl Said {
-    fn question(&self) -> (Option<u32>, u32, u32) {
-        (self.context, self.from, self.to)
+    fn question(&self) -> (Option<u32>, u32, u32, bool) {
+        (self.context, self.from, self.to, self.voter.is_none())
     }
 }
 
@@ -68,19 +73,22 @@ impl Questions {
         let mut named: Vec<[u32; 2]> = Vec::with_capacity(ballots.rows.len());
         let mut asked: Vec<Question> = Vec::new();
         for same in said.chunk_by(|a, b| a.question() == b.question()) {
-            let (context, from, to) = same[0].question();
+            let (context, from, to, chosen) = same[0].question();
             named.extend(same.iter().filter_map(|s| Some([s.voter?, asked.len() as u32])));
             asked.push(Question {
                 from: number[&(context, from)],
                 to: number[&(context, to)],
                 yes: same.iter().map(|s| s.yes).sum(),
                 all: same.iter().map(|s| s.all).sum(),
+                upgrades: same.iter().fold(0, |sum, s| sum.saturating_add(s.upgrades)),
+                chosen,
             });
         }
         let mut voters = vec![0_u32; places.len()];
+        // Anybody may have answered about several pairs: at least as many voters there were as answered about one.
         for (place, count) in nameless {
             let voters = &mut voters[number[&place] as usize];
-            *voters = voters.saturating_add(count);
+            *voters = count.max(*voters);
         }
         named.sort_unstable();
         let mut judged = Vec::new();
@@ -100,7 +108,7 @@ impl Questions {
 
 /// The places that a question's answers speak of: both cards' in its context, and everywhere.
 fn spoken_of(same: &[Said]) -> impl Iterator<Item = Place> {
-    let (context, from, to) = same[0].question();
+    let (context, from, to, _) = same[0].question();
     [(None, from), (None, to), (context, from), (context, to)].into_iter()
 }
 
@@ -130,7 +138,8 @@ fn weigh(ballots: &Ballots, cap: f64) -> Vec<Said> {
         said.extend(own.iter().map(|(row, weight)| {
             let Ballot { voter, from, to, context, answer } = *row;
             let all = weight * share;
-            Said { context: Some(context), from, to, voter: Some(voter), yes: all * answer.yes(), all }
+            let upgrades = u32::from(answer == Answer::Upgrade);
+            Said { context: Some(context), from, to, voter: Some(voter), yes: all * answer.yes(), all, upgrades }
         }));
     }
     said
@@ -145,18 +154,18 @@ fn say_tallies(tallies: &[Tally], said: &mut Vec<Said>, nameless: &mut Vec<(Plac
         let yes = f64::from(counts.wiser) + f64::from(counts.unsure) / 2.0;
         let others = if pairs.contains(&(to, from)) { 0 } else { counts.impressions.saturating_sub(known) };
         if known > 0 {
-            said.push(Said { context, from, to, voter: None, yes, all: known.into() });
+            said.push(Said { context, from, to, voter: None, yes, all: known.into(), upgrades: counts.wiser });
         }
         if others > 0 {
             // Of the votes on the reversed pair only the yes are told apart; the others are taken for no.
             let (yes, all) = (counts.less_wise.into(), others.into());
-            said.push(Said { context, from: to, to: from, voter: None, yes, all });
+            said.push(Said { context, from: to, to: from, voter: None, yes, all, upgrades: counts.less_wise });
         }
-        if known.saturating_add(others) > 0 {
+        if known.max(others) > 0 {
             let mut places = vec![(None, from), (None, to), (context, from), (context, to)];
             places.sort_unstable();
             places.dedup();
-            nameless.extend(places.into_iter().map(|place| (place, known.saturating_add(others))));
+            nameless.extend(places.into_iter().map(|place| (place, known.max(others))));
         }
     }
 }

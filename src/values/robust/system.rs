@@ -30,7 +30,9 @@ impl<'a> System<'a> {
         for (q, w) in problem.questions.asked.iter().zip(&weights) {
             diagonal[q.to as usize] += w;
             diagonal[q.from as usize] += w;
-            diagonal[problem.scores()] += w;
+            if !q.chosen {
+                diagonal[problem.scores()] += w;
+            }
         }
         problem.each_prior(|i, parent, precision| {
             diagonal[i] += precision;
@@ -57,11 +59,13 @@ impl<'a> System<'a> {
         let mut all = [0.0; L];
         for (q, w) in self.problem.questions.asked.iter().zip(&self.weights) {
             let (from, to) = (q.from as usize, q.to as usize);
+            // Whether the acquiescence has a part in it.
+            let part = if q.chosen { 0.0 } else { 1.0 };
             for l in 0..L {
-                let force = w * (x[to][l] - x[from][l] + acquiescence[l]);
+                let force = w * (x[to][l] - x[from][l] + part * acquiescence[l]);
                 out[to][l] += force;
                 out[from][l] -= force;
-                all[l] += force;
+                all[l] += part * force;
             }
         }
         out[delta] = all;
@@ -153,7 +157,9 @@ impl<'a> System<'a> {
             for l in 0..L {
                 right[q.to as usize][l] += signs[l];
                 right[q.from as usize][l] -= signs[l];
-                right[delta][l] += signs[l];
+                if !q.chosen {
+                    right[delta][l] += signs[l];
+                }
             }
         }
         self.problem.each_prior(|i, parent, precision| {

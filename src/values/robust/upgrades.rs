@@ -1,6 +1,7 @@
 //! Which upgrades the votes on them uphold, and which of these contradict each other.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -11,9 +12,9 @@ use crate::values::cycles::components;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The votes on it are too few, or too divided, to say.
+    /// The votes on it are too few, or too divided, to say; or it is probable for what people said no to alone.
     Open,
-    /// The votes on it uphold it.
+    /// The votes on it uphold it: they make it probable enough, and more than one voter said yes to it.
     Upheld,
     /// The votes on it uphold it and those on all the other pairs contradict it: on a cycle of upgrades it is the one that
     /// runs against the order of the scores where that is clear.
@@ -21,6 +22,17 @@ pub enum Verdict {
     /// The votes on it uphold it, and it is on a cycle of upgrades that no clear order resolves: a conflict between voters,
     /// which a reward must keep out of.
     Contested,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Open => "open",
+            Self::Upheld => "upheld",
+            Self::Overruled => "overruled",
+            Self::Contested => "contested",
+        })
+    }
 }
 
 /// Two cards that were compared, in the direction that the votes on this pair speak for.
@@ -36,8 +48,14 @@ pub struct Upgrade {
     pub verdict: Verdict,
 }
 
-/// Weights of the yes and of all answers about a pair of cards, from the first to the second and back.
-type Answers = [(f64, f64); 2];
+/// The answers about a pair of cards, one way.
+#[derive(Clone, Copy, Default)]
+struct Answers {
+    /// Weights of the yes and of all, by known voters and by those of published sums.
+    weights: [(f64, f64); 2],
+    /// How many were yes.
+    upgrades: u32,
+}
 
 impl Fit {
     /// Every pair of cards that was voted on in a context, or anywhere, in the order of the cards.
@@ -47,15 +65,18 @@ impl Fit {
     /// is contested.
     #[must_use]
     pub fn upgrades(&self, context: Option<u32>) -> Vec<Upgrade> {
-        let mut pairs: BTreeMap<(u32, u32), Answers> = BTreeMap::new();
+        // From the lesser number to the greater one, and back.
+        let mut pairs: BTreeMap<(u32, u32), [Answers; 2]> = BTreeMap::new();
         for question in &self.problem.questions.asked {
             let [(here, from), (_, to)] =
                 [question.from, question.to].map(|i| self.problem.questions.places[i as usize]);
             if context.is_none() || here == context {
                 let answers = pairs.entry((from.min(to), from.max(to))).or_default();
-                let (yes, all) = &mut answers[usize::from(from > to)];
+                let answers = &mut answers[usize::from(from > to)];
+                let (yes, all) = &mut answers.weights[usize::from(question.chosen)];
                 *yes += question.yes;
                 *all += question.all;
+                answers.upgrades = answers.upgrades.saturating_add(question.upgrades);
             }
         }
         let mut upgrades: Vec<Upgrade> = pairs.into_iter().map(|(pair, answers)| self.judge(pair, answers)).collect();
@@ -72,13 +93,20 @@ impl Fit {
     }
 
     /// What the votes on one pair say, before any others are asked.
-    fn judge(&self, (first, second): (u32, u32), [there, back]: Answers) -> Upgrade {
+    fn judge(&self, (first, second): (u32, u32), [there, back]: [Answers; 2]) -> Upgrade {
         // What is known before of the difference of two cards: twice the variance of one.
         let precision = 0.5 * self.problem.precision[0];
         let log_posterior = |apart: f64| {
-            let [there, back] = [(there, apart), (back, -apart)]
-                .map(|((yes, all), apart)| self.problem.log_likelihood(yes, all, apart + self.acquiescence));
-            there + back - precision * apart * apart / 2.0
+            let said = [(there, apart), (back, -apart)].map(|(answers, apart)| {
+                let [known, chosen] = [false, true].map(|chosen| {
+                    let (yes, all) = answers.weights[usize::from(chosen)];
+                    let acquiescence = if chosen { self.settings.acquiescence } else { self.acquiescence };
+                    let eta = apart + acquiescence;
+                    self.problem.log_likelihood(yes, all, eta)
+                });
+                known + chosen
+            });
+            said[0] + said[1] - precision * apart * apart / 2.0
         };
         let reach = GRID / precision.sqrt();
         let at = |i: usize| reach * ((i as f64 + 0.5) / POINTS as f64 * 2.0 - 1.0);
@@ -87,9 +115,13 @@ impl Fit {
         let [less, more] = [&logs[..POINTS / 2], &logs[POINTS / 2..]]
             .map(|half| half.iter().map(|log| (log - most).exp()).sum::<f64>());
         let probability = more / (less + more);
-        let (from, to, probability) =
-            if probability < 0.5 { (second, first, 1.0 - probability) } else { (first, second, probability) };
-        let verdict = if probability >= self.settings.upheld { Verdict::Upheld } else { Verdict::Open };
+        let (from, to, probability, agreed) = if probability < 0.5 {
+            (second, first, 1.0 - probability, back.upgrades)
+        } else {
+            (first, second, probability, there.upgrades)
+        };
+        let upheld = probability >= self.settings.upheld && agreed >= self.settings.agreed;
+        let verdict = if upheld { Verdict::Upheld } else { Verdict::Open };
         Upgrade { from, to, probability, verdict }
     }
 }

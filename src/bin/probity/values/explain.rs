@@ -1,7 +1,6 @@
 //! `probity values explain`: why a card stands where it stands.
 
-use probity::values::robust::Verdict;
-use probity::values::{Account, CardId};
+use probity::values::{CardId, Counts};
 
 use super::{StoreArgs, named};
 use crate::output::{self, say};
@@ -54,30 +53,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         say!("In the published ranking: place {place} of {of}");
     }
     let title = |id: &CardId| graph.number(id).map_or_else(|_| id.to_string(), |number| named(graph.card(number)));
-    let tell = |account: &Account, other: &CardId| {
-        let counts = account.counts;
-        let verdict = match account.verdict {
-            Verdict::Open => "open",
-            Verdict::Upheld => "upheld",
-            Verdict::Overruled => "overruled by all other votes",
-            Verdict::Contested => "contested: on a cycle",
-        };
-        say!(
-            "  {}: {} wiser, {} not, {} unsure, {} the other way round; {verdict}",
-            title(other),
-            counts.wiser,
-            counts.not_wiser,
-            counts.unsure,
-            counts.less_wise
-        );
-    };
-    if !explained.wiser.is_empty() {
-        say!("\nFound wiser than it:");
-        explained.wiser.iter().for_each(|account| tell(account, &account.to));
-    }
-    if !explained.less_wise.is_empty() {
-        say!("\nFound less wise than it:");
-        explained.less_wise.iter().for_each(|account| tell(account, &account.from));
+    let told = [
+        ("Found wiser than it", &explained.wiser),
+        ("Found less wise than it", &explained.less_wise),
+        ("Votes do not say whether wiser or less wise", &explained.open),
+    ];
+    for (heading, accounts) in told.into_iter().filter(|(_, accounts)| !accounts.is_empty()) {
+        say!("\n{heading}:");
+        for account in accounts {
+            let (other, wiser, less_wise) = match account.from == card.id {
+                true => (&account.to, account.counts, account.reversed),
+                false => (&account.from, account.reversed, account.counts),
+            };
+            let answers =
+                |counts: Counts| format!("{} yes, {} no, {} unsure", counts.wiser, counts.not_wiser, counts.unsure);
+            let (wiser, less_wise) = (answers(wiser), answers(less_wise));
+            say!("  {}: wiser? {wiser}; less wise? {less_wise}; {}", title(other), account.verdict);
+        }
     }
     if explained.path.len() > 1 {
         let way: Vec<String> = explained.path.iter().map(title).collect();

@@ -58,25 +58,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let title = |id: &CardId| graph.number(id).map_or_else(|_| id.to_string(), |card| graph.card(card).title.clone());
     let mut table =
-        output::table(&["less wise -> wiser", "wiser", "not", "unsure", "reverse", "sure", "bridge", "verdict"]);
+        output::table(&["less wise -> wiser", "wiser", "not", "unsure", "in reverse", "sure", "bridge", "verdict"]);
     for account in &accounts {
         let bridge = bridges.iter().find(|b| (id(b.from), id(b.to)) == (&account.from, &account.to));
-        let verdict = match account.verdict {
-            Verdict::Open => "open",
-            Verdict::Upheld => "upheld",
-            Verdict::Overruled => "overruled",
-            Verdict::Contested => "contested",
-        };
-        let counts = account.counts;
+        let (counts, reversed) = (account.counts, account.reversed);
         table.add_row([
             format!("{} -> {}", title(&account.from), title(&account.to)),
             counts.wiser.to_string(),
             counts.not_wiser.to_string(),
             counts.unsure.to_string(),
-            counts.less_wise.to_string(),
+            format!("{} / {} / {}", reversed.wiser, reversed.not_wiser, reversed.unsure),
             format!("{:.2}", account.probability),
             bridge.map_or_else(String::new, |b| format!("{:.2}", b.score)),
-            verdict.to_owned(),
+            account.verdict.to_string(),
         ]);
     }
     say!("{table}");
