@@ -486,7 +486,8 @@ probity_status_t probity_graph_vote(struct probity_graph_t graph,
 // Finds the contexts that a situation, told in words, is of, and the wisest values there, as JSON: `{"contexts": [{"text",
 // "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters", "contested"}]}]}`, at most three contexts
 // with ten values each; or none, with `"abstains"` and its reason. The model's hidden states tell what is near what; from where on,
-// is measured when a graph is first asked with this model. `probity_graph_rank` gives the wisest of a context that is known. Free
+// is measured when a graph is first asked with this model. The graph keeps the model that it was asked with last, even where the
+// model itself is freed, until it is freed. `probity_graph_rank` gives the wisest of a context that is known. Free
 // the JSON with `probity_string_free`.
 //
 // # Safety

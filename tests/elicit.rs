@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 use probity::Error;
 use probity::elicit::{
-    Calibration, Duplicate, Interview, Judge, Nearness, Question, Scribe, Situation, Stage, Threshold, contexts,
-    duplicates, pairs, score, story,
+    Calibration, Duplicate, Interview, Judge, MAX_ANSWER, Nearness, Question, Scribe, Situation, Stage, Threshold,
+    contexts, duplicates, pairs, score, story,
 };
 use probity::embed::{Embedder, LlamaEmbedder, OnnxEmbedder, cosine};
 use probity::engine::{ContextOptions, Model, ModelOptions};
@@ -249,6 +249,20 @@ fn what_people_say_is_data() {
     }
 }
 
+/// However much somebody says, about the topic, in a story, or of what to change, it is shown to where there is room.
+#[test]
+fn long_answers_are_no_dead_end() {
+    let long = "жизнь и ещё раз жизнь, ".repeat(200);
+    assert!(long.len() < MAX_ANSWER);
+    let mut scribe = Scribe::new(&model()).unwrap();
+    let mut interview = Interview::new(&"Что важно? ".repeat(50), 1).unwrap();
+    for i in 0..8 {
+        interview.ask(&mut scribe).unwrap();
+        interview.answer(if i == 7 { "yes" } else { &long }).unwrap();
+    }
+    interview.card("7".into()).unwrap().check().unwrap();
+}
+
 #[test]
 fn interviews_refuse_what_is_none() {
     for topic in ["", " \n", &"t".repeat(2000), "a\u{1b}[2J"] {
@@ -416,7 +430,7 @@ fn the_command_line_elicits() {
     }
     let [first, rest] = [ANSWERS[..2].join("\n"), format!("{}\nyes\n", ANSWERS[2..].join("\n"))];
     let (code, said, _) = interview(&first, &["--topic", "Strangers?"]);
-    assert!(code == 0 && said.contains("kept as \"interview-1\""), "{said}");
+    assert!(code == 0 && said.contains("--name interview-1` goes on with it"), "{said}");
     // The same file from its start goes on where it was.
     let (code, said, complaint) = interview(&format!("{first}\n{rest}"), &["--name", "interview-1"]);
     assert!(code == 0 && said.contains("which has 2 answers") && said.contains("\nAdded "), "{said} {complaint}");
@@ -437,6 +451,12 @@ fn the_command_line_elicits() {
     assert_eq!((code, values(&["card", "--store", &store]).1.lines().count()), (0, 1), "{said}");
     std::fs::write(at("edited.json"), listed[0].to_string()).unwrap();
     assert_eq!(values(&["card", "--put", &at("edited.json"), "--store", &store]).0, 0);
+    // The beginning of what was said says nothing new; another topic is another conversation.
+    let said_before = || values(&["transcript", "interview-1", "--json", "--store", &store]).1;
+    let before = said_before();
+    assert_eq!((interview(&first, &["--name", "interview-1"]).0, said_before()), (0, before));
+    let (code, _, complaint) = interview("yes", &["--name", "interview-1", "--topic", "Rivers?"]);
+    assert!(code == 2 && complaint.contains("is a conversation about \"Strangers?\""), "{complaint}");
     // Two at once are two conversations.
     let crowd = at("crowd.db");
     let start = || {
@@ -457,6 +477,16 @@ fn the_command_line_elicits() {
     assert_eq!(code, 0, "{said} {complaint}");
     let shown = said.contains("Somebody before you said something like it");
     assert_eq!(said.contains("They stay apart."), shown, "{said}");
+    // Broken off at that question, they are asked again, once.
+    let same = ["interview", "--store", &hidden, "--embedder", "model", "--answers", &file];
+    std::fs::write(&file, format!("{first}\n{rest}")).unwrap();
+    let (code, said, _) = values(&[&same[..], &["--topic", "Strangers?", "--seed", "6"]].concat());
+    assert!(code == 0 && said.contains("Added") && said.ends_with("yes or no\n"), "{said}");
+    for asked in [true, false] {
+        std::fs::write(&file, "no\n").unwrap();
+        let (code, said, _) = values(&[&same[..], &["--name", "interview-2"]].concat());
+        assert!(code == 0 && said.contains("They stay apart.") == asked, "{said}");
+    }
 
     for (id, title, about) in [("b", "Warm hands", "hands"), ("c", "Swift rivers", "rivers")] {
         let card = card(id, title, &format!("I care for {about}."), &[&format!("MOMENTS with {about}")]);

@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -108,6 +109,8 @@ fn a_store_keeps_what_it_was_given() {
     assert_eq!(again.votes.len(), deliberation().votes.len() + 1);
     let gone = store.vote(&vote("ann", "calm", "nowhere", Answer::Upgrade)).unwrap_err();
     assert_eq!(gone.to_string(), "vote: card nowhere does not exist");
+    let one = store.vote(&vote("ann", "sleep", "rest", Answer::Upgrade)).unwrap_err();
+    assert_eq!(one.to_string(), "vote: card rest is on both sides, expected two cards");
     let itself = store.vote(&vote("ann", "calm", "calm", Answer::Upgrade)).unwrap_err();
     assert_eq!(itself.to_string(), "vote: card calm is on both sides, expected two cards");
     // A change that fails leaves nothing.
@@ -136,6 +139,13 @@ fn votes_are_only_ever_added() {
     db.execute("DELETE FROM answers WHERE vote > 3", []).unwrap();
     Store::open(Path::new(&path)).unwrap();
     assert_eq!(answers().unwrap(), full);
+    db.execute("DELETE FROM answers WHERE vote = 3", []).unwrap();
+    let store = Store::open(Path::new(&path)).unwrap();
+    assert_eq!(answers().unwrap(), full);
+    // What counts is the log without the answer that was changed; rankings are the same of both.
+    let [whole, counted] = [store.read().unwrap(), store.read_counted().unwrap()];
+    assert_eq!((whole.votes.len(), counted.votes.len()), (17, 16));
+    assert_eq!(whole.ballots().unwrap().rows, counted.ballots().unwrap().rows);
 }
 
 #[test]
@@ -427,7 +437,7 @@ fn what_is_forgotten_is_gone() {
     }
     other.execute_batch("COMMIT").unwrap();
     drop(other);
-    assert!(!store.forget("talk").unwrap());
+    assert_eq!((store.transcript("talk").unwrap().as_deref(), store.forget("talk").unwrap()), (Some(""), true));
     assert_eq!(traces(), 0);
     assert!(store.put_transcript("talk", None, &secret.repeat(500)).unwrap());
     assert!(store.forget("talk").unwrap());
@@ -483,6 +493,20 @@ fn what_stands_where_one_writes_is_minded() {
     ok(&["export", "--store", &store, "--out", &at("linked.json")]);
     assert!(fs::symlink_metadata(at("linked.json")).unwrap().is_symlink());
     assert!(fs::read_to_string(at("old.json")).unwrap().contains("\"votes\""));
+    // What leads nowhere yet leads to the file then; who may not read the old one may not read the new one.
+    std::os::unix::fs::symlink("new.json", at("dangling.json")).unwrap();
+    ok(&["export", "--store", &store, "--out", &at("dangling.json")]);
+    assert!(fs::symlink_metadata(at("dangling.json")).unwrap().is_symlink());
+    fs::set_permissions(at("new.json"), fs::Permissions::from_mode(0o600)).unwrap();
+    ok(&["export", "--store", &store, "--out", &at("dangling.json")]);
+    assert_eq!(fs::metadata(at("new.json")).unwrap().permissions().mode() & 0o777, 0o600);
+    // Standard output may be a file that others write to as well.
+    fs::write(at("all.txt"), "first\n").unwrap();
+    let all = fs::OpenOptions::new().append(true).open(at("all.txt")).unwrap();
+    let export = ["values", "export", "--store", &store, "--out", "/dev/stdout"];
+    assert!(Command::new(env!("CARGO_BIN_EXE_probity")).args(export).stdout(all).status().unwrap().success());
+    let all = fs::read_to_string(at("all.txt")).unwrap();
+    assert!(all.starts_with("first\n{"), "{all}");
     assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
     let pipe = at("pipe");
     let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
@@ -499,6 +523,13 @@ fn a_refused_vote_names_nobody() {
     let refused = values(&[&["vote", "--store", &store, "--voter", "ann", "--group", "south"], &bad[..]].concat());
     assert_eq!(refused.status.code(), Some(2));
     assert!(!ok(&["export", "--store", &store]).contains("south"));
+    let good = ["--from", "calm", "--to", "7", "--context", "When tired", "--answer", "yes"];
+    let refused = values(&[&["vote", "--store", &store, "--voter", "zoe", "--group", " "], &good[..]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!ok(&["export", "--store", &store]).contains("zoe"));
+    for wrong in [["--voter", " ", "--count", "5"], ["--voter", "zoe", "--count", "0"]] {
+        assert_eq!(values(&[&["vote", "--store", &store], &wrong[..]].concat()).status.code(), Some(2), "{wrong:?}");
+    }
 }
 
 /// Numbers that cannot be are refused, not tried.
@@ -527,6 +558,7 @@ fn files_that_are_no_stores_are_refused_in_words() {
     fs::write(path("empty"), "").unwrap();
     assert!(problem(&path("empty")).ends_with("is empty, expected a file that `probity values` made"));
     assert!(problem(folder.path()).ends_with("is a folder, expected a file that `probity values` made"));
+    assert!(matches!(Store::open_or_create(&path("no/such/values.db")), Err(Error::Io { .. })));
     let half = rusqlite::Connection::open(path("half")).unwrap();
     half.execute_batch(&format!("CREATE TABLE t (x); PRAGMA application_id = {}", 0x5072_6f62)).unwrap();
     assert!(problem(&path("half")).ends_with("is damaged (version 0 with 1 tables): go back to a copy"));

@@ -178,6 +178,38 @@ fn a_policy_knows_what_it_attends_to() {
     }
 }
 
+/// What was said of a card that is merged into another one is published as said of that.
+#[test]
+fn a_published_graph_keeps_the_votes_of_merged_cards() {
+    let edge = |from: &str, wiser: u32, not_wiser: u32| Edge {
+        from: from.into(),
+        to: "b".into(),
+        contexts: vec!["x".into()],
+        counts: Counts { wiser, not_wiser, impressions: wiser + not_wiser, ..Counts::default() },
+        extra: Default::default(),
+        summary: Default::default(),
+    };
+    let card = |id: &str| ValuesCard::new(id.into(), id, id, vec!["MOMENTS of it".into()]);
+    let mut held = Deliberation { cards: ["a", "b", "c"].map(card).to_vec(), ..Deliberation::default() };
+    held.edges = vec![edge("a", 5, 0), edge("c", 4, 1)];
+    assert_eq!(held.published(Thresholds::default()).unwrap().edges, held.edges);
+    held.merge(&"c".into(), &"a".into()).unwrap();
+    let published = held.published(Thresholds::default()).unwrap();
+    assert_eq!(published.edges.iter().map(|e| e.counts).collect::<Vec<_>>(), [edge("a", 9, 1).counts]);
+}
+
+#[test]
+fn a_new_id_is_nobodys() {
+    let of = |ids: &[&str]| {
+        let card = |id: &&str| ValuesCard::new((*id).into(), id, id, vec!["MOMENTS of it".into()]);
+        Deliberation { cards: ids.iter().map(card).collect(), ..Deliberation::default() }.new_id().to_string()
+    };
+    assert_eq!(of(&[]), "1");
+    assert_eq!(of(&["4", "x"]), "5");
+    assert_eq!(of(&["18446744073709551614"]), "18446744073709551615");
+    assert_eq!(of(&["1", "18446744073709551614", "18446744073709551615"]), "2");
+}
+
 #[test]
 fn bad_graphs_and_votes_are_refused_in_words() {
     let refused = |change: &dyn Fn(&mut Value)| {
@@ -186,7 +218,7 @@ fn bad_graphs_and_votes_are_refused_in_words() {
         MoralGraph::from_json(&document.to_string()).unwrap_err().to_string()
     };
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let cases: [(Change<'_>, &str); 14] = [
+    let cases: [(Change<'_>, &str); 15] = [
         (
             &|d| d["edges"][0]["wiserValueId"] = json!("calm"),
             "edge 1 (calm to calm): card calm is on both sides, expected two cards",
@@ -214,6 +246,10 @@ fn bad_graphs_and_votes_are_refused_in_words() {
         (
             &|d| d["values"][0]["picture"] = json!("x".repeat(1 << 20)),
             "card calm: extra: 1048606 bytes as JSON, expected at most 1048576",
+        ),
+        (
+            &|d| d["values"][0]["tree"] = (0..65).fold(json!(1), |inner, _| json!([inner])),
+            "card calm: extra: nested 65 deep, expected at most 64",
         ),
         (&|d| d["values"][1] = json!({ "id": 7 }), "moral graph: value 2: missing field `title`"),
         (

@@ -16,6 +16,8 @@ const VERSION: u32 = 1;
 pub const MAX_ANSWER: usize = 8 << 10;
 /// Longest topic, UTF-8 bytes.
 const MAX_TOPIC: usize = 1 << 10;
+/// Tokens that there must be room for beside a card that is to be changed.
+const LEAST: usize = 128;
 /// Most exchanges of one interview.
 const MAX_EXCHANGES: usize = 64;
 
@@ -87,6 +89,9 @@ pub struct Interview {
     /// The card that came of it, where it was added to a deliberation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<CardId>,
+    /// Whether the person was asked about cards that say the same, where there were some.
+    #[serde(default)]
+    pub compared: bool,
 }
 
 impl Interview {
@@ -97,7 +102,8 @@ impl Interview {
     pub fn new(topic: &str, seed: u64) -> Result<Self> {
         said("topic", topic, MAX_TOPIC)?;
         let (topic, exchanges) = (topic.trim().to_owned(), Vec::new());
-        Ok(Self { version: VERSION, topic, seed, exchanges, draft: None, agreed: false, added: None })
+        let (agreed, compared) = (false, false);
+        Ok(Self { version: VERSION, topic, seed, exchanges, draft: None, agreed, added: None, compared })
     }
 
     /// Reads one that was kept.
@@ -225,11 +231,21 @@ impl Interview {
         }
         let mut request = CARD.to_owned();
         if let (Some(draft), Some(change)) = (&self.draft, self.exchanges.last().and_then(|e| e.answer.as_ref())) {
-            request = format!(
-                "The card so far:\n{}\nThe person wants it changed: {}\n\n{CARD}",
-                shown(&draft.title, &draft.description, &draft.policies),
-                quoted(change)
-            );
+            let asks = |so_far: &str, change: &str| {
+                format!("{so_far}The person wants the card changed: {}\n\n{CARD}", quoted(change))
+            };
+            let room = |so_far: &str| {
+                let request = &asks(so_far, "");
+                scribe.room(&Task { instructions: WRITER, data: "", request, grammar: CARD_FORM, most: 480 })
+            };
+            let mut so_far =
+                format!("The card so far:\n{}\n", shown(&draft.title, &draft.description, &draft.policies));
+            if room(&so_far) < LEAST {
+                // A model that knows few tokens at a time writes the card anew.
+                so_far.clear();
+            }
+            // The conversation has room, too.
+            request = asks(&so_far, beginning(scribe, change, room(&so_far) / 2));
         }
         let task = Task { instructions: WRITER, data: "", request: &request, grammar: CARD_FORM, most: 480 };
         let data = self.told(scribe, &task);
@@ -259,32 +275,39 @@ impl Interview {
 
     /// The conversation as a model is shown it. What there is no room for is left out after the story that it began with.
     fn told(&self, scribe: &Scribe, task: &Task<'_>) -> String {
-        let told = |exchange: &Exchange| {
+        let room = scribe.room(task);
+        let head = format!("Topic: {}\n", quoted(beginning(scribe, &self.topic, room / 2)));
+        let room = room.saturating_sub(scribe.length(&head));
+        let told = |exchange: &Exchange, room| {
             let answer = exchange.answer.as_deref().unwrap_or_default();
-            format!("Interviewer: {}\nPerson: {}\n", exchange.question, quoted(answer))
+            // The first question says the topic again.
+            let question = exchange.question.strip_prefix(&self.topic).unwrap_or(&exchange.question).trim_start();
+            format!("Interviewer: {question}\nPerson: {}\n", quoted(beginning(scribe, answer, room)))
         };
         // Cards were read back, not asked about.
-        let talk = self.exchanges.iter().filter(|exchange| exchange.stage != Stage::Card);
-        let mut texts: Vec<String> = talk.map(told).collect();
-        let head = format!("Topic: {}\n", quoted(&self.topic));
-        let room = scribe.room(task).saturating_sub(scribe.length(&head));
-        while texts.len() > 1 && texts.iter().map(|text| scribe.length(text)).sum::<usize>() > room {
-            texts.remove(usize::from(texts.len() > 2));
+        let mut talk: Vec<&Exchange> = self.exchanges.iter().filter(|exchange| exchange.stage != Stage::Card).collect();
+        let whole = |exchange: &&Exchange| scribe.length(&told(exchange, usize::MAX));
+        while talk.len() > 1 && talk.iter().map(whole).sum::<usize>() > room {
+            talk.remove(usize::from(talk.len() > 2));
         }
         // One answer that alone is too long is shown to where there is room.
-        for text in &mut texts {
-            while scribe.length(text) > room.max(16) {
-                let half = text.char_indices().map(|(i, _)| i).nth(text.chars().count() / 2).unwrap_or(0);
-                text.truncate(half);
-            }
-        }
-        head + &texts.concat()
+        let texts = talk.iter().map(|exchange| told(exchange, room.saturating_sub(scribe.length(&told(exchange, 0)))));
+        head + &texts.collect::<String>()
     }
 
     /// The conversation for whatever reads it when it is over.
     pub(super) fn transcript(&self, scribe: &Scribe, task: &Task<'_>) -> String {
         self.told(scribe, task)
     }
+}
+
+/// As much of a person's text, from its beginning, as takes no more tokens than there is room for when it is quoted.
+fn beginning<'a>(scribe: &Scribe, text: &'a str, room: usize) -> &'a str {
+    let mut text = text;
+    while !text.is_empty() && scribe.length(&quoted(text)) > room {
+        text = &text[..text.floor_char_boundary(text.len() / 2)];
+    }
+    text
 }
 
 /// A person's text on lines of its own that cannot be taken for anybody else's.

@@ -8,12 +8,14 @@
 mod llama;
 #[cfg(feature = "embed")]
 mod onnx;
+mod remembered;
 #[cfg(feature = "embed")]
 mod runtime;
 
 pub use llama::LlamaEmbedder;
 #[cfg(feature = "embed")]
 pub use onnx::OnnxEmbedder;
+pub use remembered::Remembered;
 
 use crate::Result;
 

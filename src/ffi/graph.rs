@@ -14,7 +14,7 @@ use super::status::{PROBITY_STATUS_STORE, probity_error_t, probity_status_t};
 use super::strings::{give, optional, text};
 use crate::Error;
 use crate::elicit::{Calibration, Judge, Nearness, Situation, Threshold, score, situate};
-use crate::embed::LlamaEmbedder;
+use crate::embed::{LlamaEmbedder, Remembered};
 use crate::engine::{ContextOptions, Model};
 use crate::store::Store;
 use crate::values::robust::Settings;
@@ -44,7 +44,7 @@ pub(super) struct Live {
 /// A model as a judge and, where contexts have to be found, as an embedder with its threshold.
 struct Judging {
     judge: Judge,
-    nearness: Option<(LlamaEmbedder, Threshold)>,
+    nearness: Option<(Remembered<LlamaEmbedder>, Threshold)>,
 }
 
 impl Judging {
@@ -56,14 +56,23 @@ impl Judging {
             None => Self { judge: Judge::new(model, ContextOptions::default())?, nearness: None },
         };
         let done = work(&mut judging);
-        *live.judging.lock().unwrap_or_else(PoisonError::into_inner) = Some(judging);
+        let mut slot = live.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another call may have been done before; what it measured is not thrown away for what measured nothing.
+        let more = |other: &Self| {
+            other.judge.model().fingerprint() == model.fingerprint()
+                && other.nearness.is_some()
+                && judging.nearness.is_none()
+        };
+        if !slot.as_ref().is_some_and(more) {
+            *slot = Some(judging);
+        }
         done
     }
 
     /// How it finds contexts, measured when it is first needed.
     fn nearness(&mut self) -> crate::Result<Nearness<'_>> {
         if self.nearness.is_none() {
-            let mut embedder = LlamaEmbedder::new(self.judge.model())?;
+            let mut embedder = Remembered::new(LlamaEmbedder::new(self.judge.model())?);
             let threshold = Calibration::situations_of(&mut embedder)?;
             self.nearness = Some((embedder, threshold));
         }
@@ -96,7 +105,7 @@ impl Live {
             let store = store.lock().unwrap_or_else(PoisonError::into_inner);
             let version = store.version()?;
             if fitted.as_ref().is_none_or(|(of, _)| *of != version) {
-                let graph = Graph::new(store.read()?, &Settings::default()).map_err(Error::from)?;
+                let graph = Graph::new(store.read_counted()?, &Settings::default()).map_err(Error::from)?;
                 *fitted = Some((version, Arc::new(graph)));
             }
         }
@@ -254,7 +263,8 @@ pub unsafe extern "C" fn probity_graph_vote(
 /// Finds the contexts that a situation, told in words, is of, and the wisest values there, as JSON: `{"contexts": [{"text",
 /// "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters", "contested"}]}]}`, at most three contexts
 /// with ten values each; or none, with `"abstains"` and its reason. The model's hidden states tell what is near what; from where on,
-/// is measured when a graph is first asked with this model. `probity_graph_rank` gives the wisest of a context that is known. Free
+/// is measured when a graph is first asked with this model. The graph keeps the model that it was asked with last, even where the
+/// model itself is freed, until it is freed. `probity_graph_rank` gives the wisest of a context that is known. Free
 /// the JSON with `probity_string_free`.
 ///
 /// # Safety

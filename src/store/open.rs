@@ -1,7 +1,7 @@
 //! Opening a store: its version, its soundness, and what is derived in it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
@@ -10,6 +10,8 @@ use crate::{Error, Result};
 
 /// How long to wait for another program to finish.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a file may stay empty that another program makes a store of.
+const BIRTH: Duration = Duration::from_secs(1);
 /// Marks the file as a store, in SQLite's header: "Prob".
 const APPLICATION: i32 = 0x5072_6f62;
 /// What leads from each version to the next.
@@ -24,12 +26,13 @@ impl Store {
     /// [`Error::Io`] where there is no file; [`Error::NoStore`] for one that is no store, damaged, or of a newer version;
     /// [`Error::Store`] for one that is locked or cannot be written to.
     pub fn open(path: &Path) -> Result<Self> {
-        // SQLite would say no more than that it cannot.
-        let there = std::fs::metadata(path).map_err(Error::io(path))?;
-        if there.is_dir() || there.len() == 0 {
-            let what = if there.is_dir() { "a folder" } else { "empty" };
-            let problem = format!("is {what}, expected a file that `probity values` made");
-            return Err(Error::NoStore { file: path.display().to_string(), problem });
+        let since = Instant::now();
+        // Another program may be making it.
+        while std::fs::metadata(path).map_err(Error::io(path))?.len() == 0 {
+            if since.elapsed() > BIRTH {
+                return Err(none(path, "is empty, expected a file that `probity values` made"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
         Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
@@ -43,12 +46,19 @@ impl Store {
     }
 
     fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
+        // SQLite would say no more than that it cannot.
+        if path.is_dir() {
+            return Err(none(path, "is a folder, expected a file that `probity values` made"));
+        }
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::metadata(folder).map_err(Error::io(folder))?;
+        }
         let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|e| explain(path, &e))?;
         let mut store = Self { db, path: path.to_owned() };
         store.prepare().map_err(|e| match e {
             Problem::Sqlite(e) => store.error(e),
-            Problem::Said(problem) => Error::NoStore { file: path.display().to_string(), problem },
+            Problem::Said(problem) => none(path, problem),
         })?;
         Ok(store)
     }
@@ -107,10 +117,15 @@ impl Store {
         change.commit()
     }
 
-    /// Whether what is derived from the log goes as far as the log.
+    /// Whether what is derived from the log is what follows from it.
     fn derived(&self) -> rusqlite::Result<bool> {
-        let newest = "SELECT (SELECT coalesce(max(id), 0) FROM votes) = (SELECT coalesce(max(vote), 0) FROM answers)";
-        self.db.query_row(newest, [], |row| row.get(0))
+        let same = "SELECT (SELECT count(*) FROM (SELECT DISTINCT voter, source, wiser, context FROM votes))
+             = (SELECT count(*) FROM answers) AND NOT EXISTS (
+                SELECT 1 FROM answers LEFT JOIN votes ON votes.id = answers.vote
+                AND (votes.voter, votes.source, votes.wiser, votes.context)
+                  = (answers.voter, answers.source, answers.wiser, answers.context) WHERE votes.id IS NULL)
+             AND (SELECT coalesce(max(id), 0) FROM votes) = (SELECT coalesce(max(vote), 0) FROM answers)";
+        self.db.query_row(same, [], |row| row.get(0))
     }
 
     /// Derives anew, from the log, what is derived from it.
@@ -129,6 +144,10 @@ impl Store {
         )?;
         change.commit()
     }
+}
+
+fn none(path: &Path, problem: impl Into<String>) -> Error {
+    Error::NoStore { file: path.display().to_string(), problem: problem.into() }
 }
 
 /// What SQLite says, or what is said in its place.

@@ -8,11 +8,23 @@ use crate::values::{Answer, CardId, Deliberation, Vote};
 use crate::{Error, Result};
 
 impl Store {
-    /// Everything but the transcripts.
+    /// Everything but the transcripts, the whole log of votes.
     ///
     /// # Errors
     /// [`Error::Store`] where it cannot be read.
     pub fn read(&self) -> Result<Deliberation> {
+        self.with_votes("votes")
+    }
+
+    /// The same with the votes that count, of two answers to one question the later one: what rankings are made of.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where it cannot be read.
+    pub fn read_counted(&self) -> Result<Deliberation> {
+        self.with_votes("answers JOIN votes ON votes.id = answers.vote")
+    }
+
+    fn with_votes(&self, which: &str) -> Result<Deliberation> {
         // One moment of the store, whatever others write meanwhile; within a change it is one already.
         let moment = self.db.is_autocommit().then(|| self.db.unchecked_transaction());
         let _moment = moment.transpose().map_err(|e| self.error(e))?;
@@ -29,10 +41,12 @@ impl Store {
         read.apart = self.rows(apart, |row| Ok((card(row, 0)?, card(row, 1)?)))?.into_iter().collect();
         let groups = "SELECT name, crowd FROM voters WHERE crowd IS NOT NULL";
         read.groups = self.rows(groups, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect();
-        let votes = "SELECT voters.name, a.name, b.name, contexts.name, answer FROM votes
-             JOIN voters ON voters.id = voter JOIN cards a ON a.id = source JOIN cards b ON b.id = wiser
-             JOIN contexts ON contexts.id = context ORDER BY votes.id";
-        read.votes = self.rows(votes, |row| {
+        let votes = format!(
+            "SELECT voters.name, a.name, b.name, contexts.name, votes.answer FROM {which}
+             JOIN voters ON voters.id = votes.voter JOIN cards a ON a.id = votes.source JOIN cards b ON b.id = votes.wiser
+             JOIN contexts ON contexts.id = votes.context ORDER BY votes.id"
+        );
+        read.votes = self.rows(&votes, |row| {
             let (voter, context) = (row.get(0)?, row.get(3)?);
             Ok(Vote { voter, from: card(row, 1)?, to: card(row, 2)?, context, answer: answer(row, 4)? })
         })?;

@@ -38,10 +38,15 @@ impl Store {
     pub fn vote(&mut self, vote: &Vote) -> Result<()> {
         vote.check()?;
         let whole = self.begin()?;
-        for id in [&vote.from, &vote.to] {
-            if find(&whole, "cards", id.as_str()).map_err(|e| self.error(e))?.is_none() {
-                return Err(ValuesError::NoCard { place: "vote".into(), id: id.to_string() }.into());
-            }
+        let place = || "vote".to_owned();
+        let stands_for = |id: &CardId| {
+            let find = "SELECT coalesce(merged_into, id) FROM cards WHERE name = ?";
+            let found = whole.query_row(find, [id.as_str()], |row| row.get::<_, i64>(0)).optional();
+            let found = found.map_err(|e| self.error(e))?;
+            found.ok_or_else(|| Error::from(ValuesError::NoCard { place: place(), id: id.to_string() }))
+        };
+        if stands_for(&vote.from)? == stands_for(&vote.to)? {
+            return Err(ValuesError::Itself { place: place(), id: vote.to.to_string() }.into());
         }
         add_vote(&whole, vote).and_then(|()| whole.commit()).map_err(|e| self.error(e))
     }
@@ -74,23 +79,25 @@ impl Store {
     /// where there is none of this name.
     ///
     /// # Errors
-    /// [`Error::Store`] and [`Error::Io`] where it cannot be written, or where another program has the store open, so that it
-    /// is deleted and its bytes may still be in the log until that program is done.
+    /// [`Error::Store`] and [`Error::Io`] where it cannot be written, or where another program has the store open, so that its
+    /// bytes may still be in the log until that program is done: nothing but its name is left then, and it can be repeated.
     pub fn forget(&mut self, name: &str) -> Result<bool> {
-        let forget = || {
-            let deleted = self.db.execute("DELETE FROM transcripts WHERE name = ?", [name])?;
-            let busy: bool = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            Ok((deleted > 0, busy))
+        let forget = |how: &str| -> Result<usize> {
+            let done = self.db.execute(how, [name]).map_err(|e| self.error(e))?;
+            let busy = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+            match busy.map_err(|e| self.error(e))? {
+                true => Err(Error::Store {
+                    file: self.path.display().to_string(),
+                    problem: format!(
+                        "{name} is deleted, but another program keeps the log that may still hold it: close that and repeat"
+                    ),
+                }),
+                false => Ok(done),
+            }
         };
-        match forget().map_err(|e: rusqlite::Error| self.error(e))? {
-            (_, true) => Err(Error::Store {
-                file: self.path.display().to_string(),
-                problem: format!(
-                    "{name} is deleted, but another program keeps the log that may still hold it: close that and repeat"
-                ),
-            }),
-            (deleted, false) => Ok(deleted),
-        }
+        // The name goes last: who has to repeat it still finds it.
+        forget("UPDATE transcripts SET body = '' WHERE name = ?")?;
+        Ok(forget("DELETE FROM transcripts WHERE name = ?")? > 0)
     }
 
     fn begin(&self) -> Result<Transaction<'_>> {

@@ -13,6 +13,8 @@ use super::{Provenance, ValuesError};
 const MAX_TEXT: usize = 16 << 10;
 /// The largest extra fields of anything, in bytes as JSON: another program's embedding of a card fits.
 const MAX_EXTRA: usize = 1 << 20;
+/// How deep they may be nested: what is written within a document's fields can be read again (`serde_json` reads 128).
+const MAX_DEPTH: usize = 64;
 /// Most policies of one card. The published process asks for 3 to 7.
 const MAX_POLICIES: usize = 64;
 /// Most contexts of one card.
@@ -190,7 +192,8 @@ impl ValuesCard {
 const STUDY: [&str; 5] = ["id", "title", "instructionsShort", "instructionsDetailed", "evaluationCriteria"];
 const LATER: [&str; 5] = ["id", "title", "description", "policies", "instructionsDetailed"];
 
-/// Checks that fields beside the known ones are none of these, since an export would have them twice, and that they are not huge.
+/// Checks that fields beside the known ones are none of these, since an export would have them twice, and that they are neither
+/// huge nor deep.
 ///
 /// # Errors
 /// [`ValuesError::Text`] naming the first that is, or the size of all.
@@ -202,9 +205,19 @@ pub(super) fn check_extra(
     if extra.is_empty() {
         return Ok(());
     }
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+            Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    let depth = extra.values().map(depth).max().unwrap_or(0);
     let size = serde_json::to_string(extra).expect("JSON becomes text").len();
     let problem = if let Some(name) = known.iter().find(|name| extra.contains_key(**name)) {
         format!("holds {name:?}, expected names that a card or edge does not have itself")
+    } else if depth > MAX_DEPTH {
+        format!("nested {depth} deep, expected at most {MAX_DEPTH}")
     } else if size > MAX_EXTRA {
         format!("{size} bytes as JSON, expected at most {MAX_EXTRA}")
     } else {

@@ -20,7 +20,7 @@ pub struct Deliberation {
     pub cards: Vec<ValuesCard>,
     /// Cards that mean the same as another, and that one: a vote for the first counts for the second.
     pub merged: BTreeMap<CardId, CardId>,
-    /// Pairs of cards that do not mean the same, whatever a program finds: the lesser id first.
+    /// Pairs of cards that do not mean the same, whatever a program finds: first the one whose id comes first by its letters.
     pub apart: BTreeSet<(CardId, CardId)>,
     /// Contexts, in the order they were added in; those of stories, votes and edges need not be named.
     pub contexts: Vec<String>,
@@ -163,7 +163,7 @@ impl Deliberation {
             exists(&place, one)?;
             exists(&place, other)?;
             if one >= other || self.canonical(one) == self.canonical(other) {
-                let problem = "expected two cards, the lesser id first, that are not merged".into();
+                let problem = "expected two cards, the first by its letters first, that are not merged".into();
                 return Err(ValuesError::Merge { place: place(), problem });
             }
         }
@@ -266,12 +266,14 @@ impl Deliberation {
         }
     }
 
-    /// An id that no card has: the least number above all those that are numbers.
+    /// An id that no card has: the least number above all those that are numbers, or, where there is none, the least that is
+    /// free.
     #[must_use]
     pub fn new_id(&self) -> CardId {
-        let numbers = self.cards.iter().filter_map(|card| card.id.as_str().parse::<u64>().ok());
-        let most = numbers.filter(|&number| number < u64::MAX).max().unwrap_or(0);
-        CardId::from((most + 1).to_string().as_str())
+        let numbers: BTreeSet<u64> = self.cards.iter().filter_map(|card| card.id.as_str().parse().ok()).collect();
+        let next = numbers.last().map_or(Some(1), |most| most.checked_add(1));
+        let free = next.unwrap_or_else(|| (1..).find(|number| !numbers.contains(number)).expect("no store is so full"));
+        CardId::from(free.to_string().as_str())
     }
 
     /// The cards that stand for themselves.
@@ -332,30 +334,35 @@ impl Deliberation {
     }
 
     /// The published graph of it: its cards, and the edges that the thresholds keep. An imported edge on whose cards nobody
-    /// voted since is given back as it came, whatever the thresholds.
+    /// voted since, and into which nothing was merged, is given back as it came, whatever the thresholds.
     ///
     /// # Errors
     /// As [`Ballots::read`].
     pub fn published(&self, thresholds: Thresholds) -> Result<MoralGraph, ValuesError> {
         let ballots = self.ballots()?;
-        let pair = |from: u32, to: u32| {
-            let [from, to] = [from, to].map(|card| ballots.cards[card as usize].clone());
-            if from < to { (from, to) } else { (to, from) }
+        fn pair<'a>(from: &'a CardId, to: &'a CardId) -> (&'a CardId, &'a CardId) {
+            (from.min(to), from.max(to))
+        }
+        let card = |number: u32| &ballots.cards[number as usize];
+        let voted = ballots.rows.iter().map(|row| pair(card(row.from), card(row.to)));
+        // What was said of merged cards counts for what they are merged into.
+        let merged = self.edges.iter().filter_map(|edge| {
+            let (from, to) = (self.canonical(&edge.from), self.canonical(&edge.to));
+            ((from, to) != (&edge.from, &edge.to)).then(|| pair(from, to))
+        });
+        let touched: HashSet<(&CardId, &CardId)> = voted.chain(merged).collect();
+        let as_it_came = |edge: &&Edge| {
+            let (from, to) = (self.canonical(&edge.from), self.canonical(&edge.to));
+            from != to && !touched.contains(&pair(from, to))
         };
-        let voted: HashSet<(CardId, CardId)> = ballots.rows.iter().map(|row| pair(row.from, row.to)).collect();
-        let touched = |edge: &Edge| {
-            let (from, to) = (edge.from.clone(), edge.to.clone());
-            let merged = self.merged.contains_key(&from) || self.merged.contains_key(&to);
-            merged || voted.contains(&if from < to { (from, to) } else { (to, from) })
-        };
-        let mut edges: Vec<Edge> = self.edges.iter().filter(|edge| !touched(edge)).cloned().collect();
+        let mut edges: Vec<Edge> = self.edges.iter().filter(as_it_came).cloned().collect();
         let kept: HashSet<(CardId, CardId)> = edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
         // The reverse of an edge that is as it came was not kept when that was made.
-        let as_it_came = |edge: &Edge| {
+        let known = |edge: &Edge| {
             let (from, to) = (edge.from.clone(), edge.to.clone());
             kept.contains(&(from.clone(), to.clone())) || kept.contains(&(to, from))
         };
-        edges.extend(compat::edges(&ballots, None, thresholds).into_iter().filter(|edge| !as_it_came(edge)));
+        edges.extend(compat::edges(&ballots, None, thresholds).into_iter().filter(|edge| !known(edge)));
         let cards = self.canonical_cards().cloned().collect();
         Ok(MoralGraph { cards, edges, extra: self.extra.clone() })
     }

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::card::check_text;
 use super::{CardId, Deliberation, ValuesError, compat};
 
 /// A question to a voter: did somebody become wiser by going from one card to the other in this context?
@@ -28,8 +29,9 @@ pub struct Asked {
 /// seed draws the same.
 ///
 /// # Errors
-/// As [`super::Ballots::read`].
+/// [`ValuesError::Text`] for a voter without a proper name; as [`super::Ballots::read`].
 pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result<Vec<Asked>, ValuesError> {
+    check_text(|| "voter".into(), voter)?;
     let ballots = held.ballots()?;
     let counted = compat::count(&ballots, None);
     let number: HashMap<&CardId, u32> = ballots.cards.iter().enumerate().map(|(i, id)| (id, i as u32)).collect();

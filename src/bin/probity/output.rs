@@ -24,6 +24,15 @@ pub fn precision(given: &str) -> Result<Precision, String> {
     }
 }
 
+/// A word as a shell takes it for one.
+pub fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:+@%,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// Prints a line; a reader that has gone away (`probity inspect x | head`) ends the program quietly.
 pub fn line(text: std::fmt::Arguments<'_>) {
     let mut out = std::io::stdout().lock();

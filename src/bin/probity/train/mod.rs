@@ -5,6 +5,7 @@ mod keeper;
 mod needs;
 mod watch;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -218,10 +219,11 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     config.rate = args.rate.unwrap_or(config.rate);
     if !args.game.is_empty() {
         config.games.catalogue.clone_from(&args.game);
-        config.games.catalogue.dedup();
+        let mut named = HashSet::new();
+        config.games.catalogue.retain(|name| named.insert(name.clone()));
         config.games.random = 0.0;
         config.games.weights.retain(|name, _| args.game.contains(name));
-        config.name = format!("{}-{}", config.name, args.game.join("-"));
+        config.name = format!("{}-{}", config.name, config.games.catalogue.join("-"));
     }
     if let Some(name) = &args.reward {
         let reward = input::reward(name)?;

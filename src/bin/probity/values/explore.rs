@@ -27,7 +27,7 @@ pub struct Args {
 const PAGE: &str = include_str!("explore.html");
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    args.store.spare(&args.out)?;
+    args.store.spare(Some(&args.out))?;
     let graph = args.store.graph()?;
     let data = serde_json::to_string(&data(&graph))?;
     // Inside a script element nothing but these ends it or starts markup; in JSON strings they may be escaped.

@@ -1,19 +1,19 @@
 //! `probity values interview`: a conversation that ends in a values card.
 
-use std::collections::{HashSet, VecDeque};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, stdin};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use probity::elicit::{Interview, MAX_ANSWER, Scribe, Stage, contexts, duplicates, is_yes};
-use probity::embed::cosine;
+use probity::elicit::{Interview, Scribe, Stage, contexts, duplicates, is_yes};
+use probity::embed::{Embedder, cosine};
+use probity::engine::Model;
 use probity::store::Store;
 use probity::values::{CardId, ValuesCard};
 
+use super::answers::Answers;
 use super::models::{EmbedderArgs, ModelArgs, calibration, waiting};
 use super::{StoreArgs, named};
-use crate::output::{Usage, say};
+use crate::output::{Usage, say, shell};
 
 /// Be interviewed: a story of yours, what it is about, what you pay attention to, and a card that says it.
 ///
@@ -31,18 +31,37 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     embedder: EmbedderArgs,
-    /// What the interview is about.
-    #[arg(long, default_value = "How do you want to live?")]
-    topic: String,
+    /// What the interview is about [default: How do you want to live?]
+    #[arg(long)]
+    topic: Option<String>,
     /// The name that the conversation is kept by; where there is one of this name, it goes on.
     #[arg(long)]
     name: Option<String>,
     /// Read the answers from this file, one a line, in place of the keyboard.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
-    /// Seed of everything that is drawn.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of everything that is drawn [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+const TOPIC: &str = "How do you want to live?";
+
+/// What tells texts apart, opened when it is first needed.
+struct Likeness<'a> {
+    args: &'a EmbedderArgs,
+    model: &'a Model,
+    embedder: Option<Box<dyn Embedder>>,
+}
+
+impl Likeness<'_> {
+    fn embedder(&mut self) -> anyhow::Result<&mut dyn Embedder> {
+        let embedder = match self.embedder.take() {
+            Some(embedder) => embedder,
+            None => self.args.open(|| Ok(self.model.clone()))?,
+        };
+        Ok(&mut **self.embedder.insert(embedder))
+    }
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -50,13 +69,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut answers = Answers::open(args.answers.as_ref())?;
     let model = args.model.open()?;
     let mut scribe = Scribe::new(&model)?;
-    let started = Interview::new(&args.topic, args.seed)?;
+    let started = Interview::new(args.topic.as_deref().unwrap_or(TOPIC), args.seed.unwrap_or(0))?;
     let mut store = args.store.open_or_create()?;
+    let mut likeness = Likeness { args: &args.embedder, model: &model, embedder: None };
+    let held = store.read()?;
+    if !held.cards.is_empty() || !held.all_contexts().is_empty() {
+        // What is said will be compared: that it cannot be is said before anybody is asked.
+        likeness.embedder()?;
+    }
     let mut kept = Kept::open(&mut store, args.name.as_deref(), &started)?;
     let mut interview = match &kept.body {
         Some(body) => Interview::from_json(body).with_context(|| format!("the conversation {:?}", kept.name))?,
         None => started,
     };
+    if args.topic.as_ref().is_some_and(|topic| topic.trim() != interview.topic) {
+        let problem = format!("--name {:?} is a conversation about {:?}, not --topic", kept.name, interview.topic);
+        return Err(Usage(problem).into());
+    }
+    if args.seed.is_some_and(|seed| seed != interview.seed) {
+        let problem = format!("--name {:?} is a conversation of the seed {}, not --seed", kept.name, interview.seed);
+        return Err(Usage(problem).into());
+    }
     if !interview.exchanges.is_empty() {
         let known: Vec<&str> = interview.exchanges.iter().filter_map(|exchange| exchange.answer.as_deref()).collect();
         say!("Going on with {:?}, which has {} answers.", kept.name, known.len());
@@ -77,36 +110,40 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         kept.keep(&mut store, &interview)?;
         let Some(answer) = answers.next()? else {
             say!(
-                "\nThe interview is kept as {0:?}: `probity values interview --store {1:?} --name {0:?}` goes on with it.",
-                kept.name,
-                args.store.store
+                "\nThe interview is kept: `probity values interview --store {} --name {}` goes on with it.",
+                shell(&args.store.store.to_string_lossy()),
+                shell(&kept.name)
             );
             return Ok(());
         };
         interview.answer(&answer)?;
         kept.keep(&mut store, &interview)?;
     }
-    let Some(card) = finish(args, &mut store, &mut interview, &mut scribe, &mut kept)? else { return Ok(()) };
-    same_as_another(args, &mut store, &card, &scribe, &mut answers)
+    let card = finish(args, &mut store, &mut interview, &mut scribe, &mut likeness, &mut kept)?;
+    if !interview.compared && same_as_another(&mut store, &card, &mut likeness, &mut answers)? {
+        interview.compared = true;
+        kept.keep(&mut store, &interview)?;
+    }
+    Ok(())
 }
 
-/// Where a card is like one that is there already, its author says whether that says it as well.
+/// Where a card is like one that is there already, its author says whether that says it as well. `false` where they were asked
+/// and have not said it yet.
 fn same_as_another(
-    args: &Args,
     store: &mut Store,
     card: &ValuesCard,
-    scribe: &Scribe,
+    likeness: &mut Likeness<'_>,
     answers: &mut Answers,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let held = store.read()?;
     if held.canonical_cards().count() < 2 {
-        return Ok(());
+        return Ok(true);
     }
-    let mut embedder = args.embedder.open(|| Ok(scribe.model().clone()))?;
-    let measured = calibration(store, &mut *embedder, None)?;
-    let found = duplicates(&held, &mut *embedder, None, &measured, &mut |_, _| true)?;
+    let embedder = likeness.embedder()?;
+    let measured = calibration(store, embedder, None)?;
+    let found = duplicates(&held, embedder, None, &measured, &mut |_, _| true)?;
     let pair = found.into_iter().find(|duplicate| duplicate.card == card.id || duplicate.into == card.id);
-    let Some(other) = pair.map(|d| if d.card == card.id { d.into } else { d.card }) else { return Ok(()) };
+    let Some(other) = pair.map(|d| if d.card == card.id { d.into } else { d.card }) else { return Ok(true) };
     for other in held.cards.iter().filter(|known| known.id == other) {
         say!("\nSomebody before you said something like it:\n\n  {}\n\n  {}\n", named(other), other.description);
         other.policies.iter().for_each(|policy| say!("  - {}", policy.as_str()));
@@ -120,33 +157,34 @@ fn same_as_another(
                 store.change(|held| Ok(held.keep_apart(&card.id, &other.id)?))?;
                 say!("They stay apart.");
             }
-            None => {}
+            None => return Ok(false),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Adds the card, with its contexts; `None` where it was added before.
+/// Adds the card, with its contexts, where it was not added before.
 fn finish(
     args: &Args,
     store: &mut Store,
     interview: &mut Interview,
     scribe: &mut Scribe,
+    likeness: &mut Likeness<'_>,
     kept: &mut Kept,
-) -> anyhow::Result<Option<ValuesCard>> {
+) -> anyhow::Result<ValuesCard> {
     if let Some(id) = &interview.added
-        && let Some(card) = store.read()?.cards.iter().find(|card| card.id == *id)
+        && let Some(card) = store.read()?.cards.into_iter().find(|card| card.id == *id)
     {
-        say!("\nThere is already {}.", named(card));
-        return Ok(None);
+        say!("\nThere is already {}.", named(&card));
+        return Ok(card);
     }
     let bar = waiting("looking for contexts");
     let (mut found, _) = contexts(interview, scribe)?;
     let known: Vec<String> = store.read()?.all_contexts().into_iter().map(str::to_owned).collect();
     if !known.is_empty() {
         // The words of those who came before, where they mean the same.
-        let mut embedder = args.embedder.open(|| Ok(scribe.model().clone()))?;
-        let threshold = calibration(store, &mut *embedder, None)?.contexts;
+        let embedder = likeness.embedder()?;
+        let threshold = calibration(store, embedder, None)?.contexts;
         let texts: Vec<&str> = found.iter().chain(&known).map(String::as_str).collect();
         let vectors = embedder.embed(&texts)?;
         let (own, others) = vectors.split_at(found.len());
@@ -182,13 +220,12 @@ fn finish(
     card.contexts.iter().for_each(|context| say!("  {context}"));
     interview.added = Some(card.id.clone());
     kept.keep(store, interview)?;
-    let (store, name) = (&args.store.store, &kept.name);
+    let [store, name, id] = [&args.store.store.to_string_lossy(), kept.name.as_str(), card.id.as_str()].map(shell);
     say!(
-        "\nChange it: probity values card {0} --json --store {store:?} > card.json, edit, probity values card --put card.json --store {store:?}\n\
-         Delete the conversation: probity values transcript {name:?} --forget --store {store:?}",
-        card.id
+        "\nChange it: probity values card {id} --json --store {store} > card.json, edit, probity values card --put card.json --store {store}\n\
+         Delete the conversation: probity values transcript {name} --forget --store {store}"
     );
-    Ok(new.then_some(card))
+    Ok(card)
 }
 
 /// The conversation as the store keeps it.
@@ -202,8 +239,8 @@ impl Kept {
     /// That of a name; without one a new conversation, `interview-1` and so on, the first that is free.
     fn open(store: &mut Store, name: Option<&str>, started: &Interview) -> anyhow::Result<Self> {
         if let Some(name) = name {
-            if name.trim().is_empty() {
-                return Err(Usage("--name is blank, expected a name".into()).into());
+            if name.trim().is_empty() || name.chars().any(char::is_control) {
+                return Err(Usage(format!("--name {name:?}, expected some text on one line")).into());
             }
             return Ok(Self { name: name.into(), body: store.transcript(name)? });
         }
@@ -229,60 +266,5 @@ impl Kept {
         }
         self.body = Some(body);
         Ok(())
-    }
-}
-
-/// Answers as they come: from a file, or from the keyboard, where each is a line.
-struct Answers {
-    lines: Box<dyn BufRead>,
-    /// What was read already, to be given again.
-    ahead: VecDeque<String>,
-}
-
-impl Answers {
-    fn open(path: Option<&PathBuf>) -> anyhow::Result<Self> {
-        let lines: Box<dyn BufRead> = match path {
-            Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)),
-            None => Box::new(BufReader::new(stdin())),
-        };
-        Ok(Self { lines, ahead: VecDeque::new() })
-    }
-
-    /// Passes over what was answered already, where that is what comes first: the same file again is the same interview.
-    fn skip(&mut self, known: &[&str]) -> anyhow::Result<()> {
-        let mut read = VecDeque::new();
-        for answer in known {
-            let Some(line) = self.next()? else { break };
-            read.push_back(line);
-            if read.back().is_none_or(|line| line != answer) {
-                break;
-            }
-        }
-        if !read.iter().eq(known) {
-            self.ahead = read;
-        }
-        Ok(())
-    }
-
-    /// The next that is not blank. No more is read of a line than an answer may have.
-    fn next(&mut self) -> anyhow::Result<Option<String>> {
-        if let Some(line) = self.ahead.pop_front() {
-            return Ok(Some(line));
-        }
-        loop {
-            let mut line = Vec::new();
-            let most = MAX_ANSWER as u64 + 2;
-            (&mut self.lines).take(most).read_until(b'\n', &mut line).context("the answer")?;
-            if line.is_empty() {
-                return Ok(None);
-            }
-            let text = String::from_utf8(line).map_err(|_| Usage("the answer is no UTF-8 text".into()))?;
-            if text.trim_end().len() > MAX_ANSWER {
-                return Err(Usage(format!("the answer is longer than {MAX_ANSWER} bytes; say it shorter")).into());
-            }
-            if !text.trim().is_empty() {
-                return Ok(Some(text.trim().to_owned()));
-            }
-        }
     }
 }

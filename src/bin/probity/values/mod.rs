@@ -1,5 +1,6 @@
 //! `probity values`: what people value, which value they found wiser where, and what follows from it.
 
+mod answers;
 mod card;
 mod dedupe;
 mod explain;
@@ -71,10 +72,16 @@ impl StoreArgs {
         Store::open_or_create(&self.store)
     }
 
-    /// Refuses to write anything else over the store.
-    fn spare(&self, out: &Path) -> anyhow::Result<()> {
+    /// Refuses to write anything else over the store, or over the files that SQLite keeps beside it.
+    fn spare(&self, out: Option<&Path>) -> anyhow::Result<()> {
+        let Some(out) = out else { return Ok(()) };
+        let with = |store: &Path, part: &str| {
+            let mut name = store.as_os_str().to_owned();
+            name.push(part);
+            PathBuf::from(name)
+        };
         match (fs::canonicalize(&self.store), fs::canonicalize(out)) {
-            (Ok(store), Ok(out)) if store == out => {
+            (Ok(store), Ok(out)) if ["", "-wal", "-shm", "-journal"].iter().any(|part| with(&store, part) == out) => {
                 Err(Usage(format!("--out {} is the store itself, expected another file", out.display())).into())
             }
             _ => Ok(()),
@@ -82,7 +89,7 @@ impl StoreArgs {
     }
 
     fn graph(&self) -> probity::Result<Graph> {
-        Ok(Graph::new(self.open()?.read()?, &Settings::default())?)
+        Ok(Graph::new(self.open()?.read_counted()?, &Settings::default())?)
     }
 }
 

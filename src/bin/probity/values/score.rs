@@ -6,7 +6,7 @@ use std::sync::Arc;
 use probity::agent::Scenario;
 use probity::agent::prompt::{last_round, rules};
 use probity::elicit::{Judge, Nearness, Situation, Threshold, score};
-use probity::embed::Embedder;
+use probity::embed::{Embedder, Remembered};
 use probity::engine::files::write_whole;
 use probity::game::{History, MatrixGame, Player, State};
 use probity::moral::{Framework, ILLEGAL, Reward, Scores};
@@ -78,7 +78,7 @@ pub struct Args {
 /// Reads a number of points.
 fn points(given: &str) -> Result<f64, String> {
     let points = given.parse().ok().filter(|points: &f64| (1e-6..=1e3).contains(points));
-    points.ok_or_else(|| "expected a number of points, at most 1000".into())
+    points.ok_or_else(|| "expected a number of points from 0.000001 to 1000".into())
 }
 
 /// A game told in words.
@@ -90,10 +90,8 @@ struct Telling {
     /// What each own action is, in order of action id.
     actions: Vec<String>,
     /// What each own action was in the round before.
-    #[serde(default)]
     own_last: Vec<String>,
     /// What each of the other's actions was.
-    #[serde(default)]
     other_last: Vec<String>,
 }
 
@@ -150,7 +148,7 @@ struct Scorer {
     graph: Graph,
     judge: Judge,
     /// What finds contexts, where none is named.
-    nearness: Option<(Box<dyn Embedder>, Threshold)>,
+    nearness: Option<(Remembered<Box<dyn Embedder>>, Threshold)>,
     terms: Terms,
 }
 
@@ -158,9 +156,7 @@ impl Scorer {
     fn score(&mut self, situation: &Situation) -> anyhow::Result<Judgement> {
         let Self { graph, judge, nearness, terms } = self;
         let bar = output::bar(0, "judging");
-        let nearness = nearness
-            .as_mut()
-            .map(|(embedder, threshold)| Nearness { embedder: &mut **embedder, threshold: *threshold });
+        let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
         let judgement = score(graph, situation, judge, nearness, terms, &mut step(&bar))?;
         bar.finish_and_clear();
         Ok(judgement)
@@ -189,14 +185,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let scenario = args.scenario.as_ref().map(|path| input::read(path, Scenario::from_json)).transpose()?;
     let situation = args.situation.as_ref().map(|text| situation(args, text)).transpose()?;
-    args.out.as_ref().map_or(Ok(()), |out| args.store.spare(out))?;
+    args.store.spare(args.out.as_deref())?;
     let graph = args.store.graph()?;
     let model = args.model.open()?;
     let named = situation.as_ref().map_or(&args.context, |situation| &situation.contexts);
     let nearness = match named.as_slice() {
         [] => {
-            let mut embedder = args.embedder.open(|| Ok(model.clone()))?;
-            let threshold = calibration(&mut args.store.open()?, &mut *embedder, None)?.situations;
+            let mut embedder = Remembered::new(args.embedder.open(|| Ok(model.clone()))?);
+            let threshold = calibration(&mut args.store.open()?, &mut embedder, None)?.situations;
             Some((embedder, threshold))
         }
         [..] => None,

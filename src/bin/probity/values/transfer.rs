@@ -97,7 +97,7 @@ enum Format {
 }
 
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    args.out.as_ref().map_or(Ok(()), |out| args.store.spare(out))?;
+    args.store.spare(args.out.as_deref())?;
     let held = args.store.open()?.read()?;
     let text = match args.format {
         Format::Deliberation => held.to_json(),

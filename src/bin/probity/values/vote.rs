@@ -1,16 +1,15 @@
 //! `probity values vote`: a voter's answers, asked for or given.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal, stdin};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, stdin};
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::ValueEnum;
+use probity::store::Store;
 use probity::values::{Answer, CardId, Deliberation, Vote, draw};
 
-use probity::store::Store;
-
 use super::StoreArgs;
+use super::answers::Answers;
 use crate::output::{Usage, say};
 
 /// Vote: did somebody become wiser by going from one value to another?
@@ -31,8 +30,8 @@ pub struct Args {
     #[arg(long)]
     group: Option<String>,
     /// Ask so many questions.
-    #[arg(long, default_value_t = 5)]
-    count: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
     /// Read the answers from this file, one a line, in place of the keyboard.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
@@ -68,13 +67,16 @@ impl Given {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let groups: BTreeMap<String, String> = args.group.iter().map(|group| (args.voter.clone(), group.clone())).collect();
+    // Before anything is recorded.
+    Deliberation { groups: groups.clone(), ..Deliberation::default() }.check().map_err(probity::Error::from)?;
     let mut store = args.store.open()?;
-    let join = |store: &mut Store| match &args.group {
-        Some(group) => store.change(|held| {
-            held.groups.insert(args.voter.clone(), group.clone());
+    let join = |store: &mut Store| match groups.is_empty() {
+        true => Ok(()),
+        false => store.change(|held| {
+            held.groups.extend(groups.clone());
             Ok(())
         }),
-        None => Ok(()),
     };
     let vote = |from: &CardId, to: &CardId, context: &str, answer| Vote {
         voter: args.voter.clone(),
@@ -89,20 +91,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         say!("recorded");
         return Ok(());
     }
+    // Nobody joins where the file of answers is not there.
+    let mut answers = Answers::open(args.answers.as_ref())?;
     join(&mut store)?;
-    let held = store.read()?;
+    let held = store.read_counted()?;
     // As many votes as there are: another draw each time, and the same one after a crash.
-    let asked = draw(&held, &args.voter, args.count, held.votes.len() as u64).map_err(probity::Error::from)?;
+    let asked = draw(&held, &args.voter, args.count.into(), held.votes.len() as u64).map_err(probity::Error::from)?;
     if asked.is_empty() {
         say!("there is nothing to vote on that {} has not judged yet", args.voter);
         return Ok(());
     }
-    let lines: Box<dyn BufRead> = match &args.answers {
-        Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)),
-        None => Box::new(stdin().lock()),
-    };
     let patient = args.answers.is_none() && stdin().is_terminal();
-    let mut lines = lines.lines();
     let mut recorded = 0;
     'questions: for (i, question) in asked.iter().enumerate() {
         say!("\n{} of {}. {}\n", i + 1, asked.len(), question.context);
@@ -113,9 +112,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         loop {
             say!("Did they become wiser? [y]es, [n]o, not [s]ure, [k]eep for later, [q]uit");
-            let Some(line) = lines.next() else { break 'questions };
-            let line = line.context("the answer")?;
-            let answer = match line.trim().to_lowercase().as_str() {
+            let Some(line) = answers.next()? else { break 'questions };
+            let answer = match line.to_lowercase().as_str() {
                 "y" | "yes" => Answer::Upgrade,
                 "n" | "no" => Answer::NoUpgrade,
                 "s" | "unsure" | "not sure" => Answer::NotSure,
