@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{Store, explain};
 use crate::{Error, Result};
@@ -56,11 +56,18 @@ impl Store {
         let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|e| explain(path, &e))?;
         let mut store = Self { db, path: path.to_owned() };
-        store.prepare().map_err(|e| match e {
-            Problem::Sqlite(e) => store.error(e),
-            Problem::Said(problem) => none(path, problem),
-        })?;
-        Ok(store)
+        let since = Instant::now();
+        loop {
+            match store.prepare() {
+                Ok(()) => return Ok(store),
+                // SQLite does not wait for everything, such as another program's change of how it keeps its log.
+                Err(Problem::Sqlite(e)) if busy(&e) && since.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(Problem::Sqlite(e)) => return Err(store.error(e)),
+                Err(Problem::Said(problem)) => return Err(none(path, problem)),
+            }
+        }
     }
 
     fn prepare(&mut self) -> std::result::Result<(), Problem> {
@@ -144,6 +151,10 @@ impl Store {
         )?;
         change.commit()
     }
+}
+
+fn busy(e: &rusqlite::Error) -> bool {
+    matches!(e.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn none(path: &Path, problem: impl Into<String>) -> Error {
