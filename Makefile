@@ -29,7 +29,7 @@ bench: setup  ## Speed and memory: decisions on the default model, a training st
 	$(NATIVE) cargo bench --quiet --bench decisions
 	$(NATIVE) cargo bench --quiet --bench trainer
 	@test -x target/bench/venv/bin/python || { echo "building llama-cpp-python, once" && python3 -m venv target/bench/venv; }
-	@target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
+	@$(NATIVE) target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --bench rival
 
 bench-training: setup  ## Training steps: their cost as prompts share more, against PyTorch with PEFT (installed from PyPI first, 3 GB), against sampling: most of an hour.
