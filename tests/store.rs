@@ -140,6 +140,10 @@ fn votes_are_only_ever_added() {
     Store::open(Path::new(&path)).unwrap();
     assert_eq!(answers().unwrap(), full);
     db.execute("DELETE FROM answers WHERE vote = 3", []).unwrap();
+    Store::open(Path::new(&path)).unwrap();
+    assert_eq!(answers().unwrap(), full);
+    // An answer that was changed since.
+    db.execute("UPDATE answers SET vote = 3 WHERE vote = 17", []).unwrap();
     let store = Store::open(Path::new(&path)).unwrap();
     assert_eq!(answers().unwrap(), full);
     // What counts is the log without the answer that was changed; rankings are the same of both.
@@ -304,6 +308,13 @@ fn a_voter_is_asked_what_they_have_not_answered() {
     let second = ask("ann");
     assert!(second.contains("1 of 1"), "{second}");
     assert!(ask("ann").contains("nothing to vote on"));
+    fs::write(&answers, "\u{feff}skip\n").unwrap();
+    ok(&["vote", "--store", &store, "--voter", "eve", "--answers", &answers.to_string_lossy()]);
+    let folder_given = refused(&["vote", "--store", &store, "--voter", "eve", "--answers", "/tmp"]);
+    assert!(folder_given.0 == 2 && folder_given.1.contains("/tmp: "), "{folder_given:?}");
+    fs::write(&answers, "ä€".repeat(3000)).unwrap();
+    let long = refused(&["vote", "--store", &store, "--voter", "eve", "--answers", &answers.to_string_lossy()]);
+    assert!(long.0 == 2 && long.1.contains("longer than 8192 bytes"), "{long:?}");
     fs::write(&answers, "perhaps\n").unwrap();
     let (code, complaint) =
         refused(&["vote", "--store", &store, "--voter", "bob", "--answers", &answers.to_string_lossy()]);
@@ -501,12 +512,29 @@ fn what_stands_where_one_writes_is_minded() {
     ok(&["export", "--store", &store, "--out", &at("dangling.json")]);
     assert_eq!(fs::metadata(at("new.json")).unwrap().permissions().mode() & 0o777, 0o600);
     // Standard output may be a file that others write to as well.
-    fs::write(at("all.txt"), "first\n").unwrap();
-    let all = fs::OpenOptions::new().append(true).open(at("all.txt")).unwrap();
-    let export = ["values", "export", "--store", &store, "--out", "/dev/stdout"];
-    assert!(Command::new(env!("CARGO_BIN_EXE_probity")).args(export).stdout(all).status().unwrap().success());
+    let mut all = fs::File::create(at("all.txt")).unwrap();
+    all.write_all(b"first\n").unwrap();
+    for command in ["export", "explore"] {
+        let write = ["values", command, "--store", &store, "--out", "/dev/stdout"];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_probity"));
+        assert!(child.args(write).stdout(all.try_clone().unwrap()).status().unwrap().success());
+    }
+    all.write_all(b"last\n").unwrap();
     let all = fs::read_to_string(at("all.txt")).unwrap();
-    assert!(all.starts_with("first\n{"), "{all}");
+    assert!(
+        all.starts_with("first\n{") && all.contains("\n<!doctype html>") && all.ends_with("</html>\nlast\n"),
+        "{all}"
+    );
+    // A folder in memory is a folder; SQLite's log is the store's even while there is none.
+    if let Ok(memory) = tempfile::tempdir_in("/dev/shm") {
+        let out = memory.path().join("out.json").display().to_string();
+        for _ in 0..2 {
+            ok(&["export", "--store", &store, "--out", &out]);
+        }
+        assert_eq!(fs::read(&out).unwrap(), fs::read(at("new.json")).unwrap());
+    }
+    let log = values(&["export", "--store", &store, "--out", &format!("{store}-wal")]);
+    assert_eq!((log.status.code(), Path::new(&format!("{store}-wal")).exists()), (Some(2), false));
     assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
     let pipe = at("pipe");
     let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
@@ -557,7 +585,7 @@ fn files_that_are_no_stores_are_refused_in_words() {
     assert!(matches!(Store::open(&path("missing")), Err(Error::Io { .. })));
     fs::write(path("empty"), "").unwrap();
     assert!(problem(&path("empty")).ends_with("is empty, expected a file that `probity values` made"));
-    assert!(problem(folder.path()).ends_with("is a folder, expected a file that `probity values` made"));
+    assert!(problem(folder.path()).ends_with("is no file, expected one that `probity values` made"));
     assert!(matches!(Store::open_or_create(&path("no/such/values.db")), Err(Error::Io { .. })));
     let half = rusqlite::Connection::open(path("half")).unwrap();
     half.execute_batch(&format!("CREATE TABLE t (x); PRAGMA application_id = {}", 0x5072_6f62)).unwrap();

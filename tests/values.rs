@@ -716,5 +716,16 @@ fn an_upgrade_takes_more_than_one_yes() {
     assert_eq!(verdict(&[No]), (1, Verdict::Open));
     assert_eq!(verdict(&[No; 20]), (1, Verdict::Open));
     assert_eq!(verdict(&[Yes]), (0, Verdict::Open));
+    // In however many contexts they say it.
+    let context = |i: usize| Vote {
+        voter: "eve".into(),
+        from: "a".into(),
+        to: "b".into(),
+        context: format!("context {i}"),
+        answer: Yes,
+    };
+    let log: Vec<Vote> = (0..10).map(context).collect();
+    let fit = Fit::new(&Ballots::read(&ids(["a", "b"]), &log, &[]).unwrap(), &Settings::default());
+    assert_eq!(fit.upgrades(None)[0].verdict, Verdict::Open);
     assert_eq!(verdict(&[Yes; 3]), (0, Verdict::Upheld));
 }

@@ -1,12 +1,12 @@
 //! An embedder that is asked once for each text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Embedder;
 use crate::Result;
 
-/// Texts that are remembered. With more all of them are forgotten: a graph's contexts are asked for again and again, and are
-/// then soon there again.
+/// Texts that are remembered. With more all are forgotten but those that are asked for at the moment: a graph's contexts are
+/// asked for again and again.
 const MOST: usize = 16_384;
 
 /// An embedder that remembers the vectors it gave.
@@ -24,13 +24,14 @@ impl<E: Embedder> Remembered<E> {
 
 impl<E: Embedder> Embedder for Remembered<E> {
     fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        if self.known.len() + texts.len() > MOST {
-            self.known.clear();
-        }
         let mut new: Vec<&str> = texts.iter().copied().filter(|text| !self.known.contains_key(*text)).collect();
         new.sort_unstable();
         new.dedup();
         let vectors = self.embedder.embed(&new)?;
+        if self.known.len() + new.len() > MOST {
+            let asked: HashSet<&str> = texts.iter().copied().collect();
+            self.known.retain(|text, _| asked.contains(text.as_str()));
+        }
         self.known.extend(new.into_iter().map(str::to_owned).zip(vectors));
         Ok(texts.iter().map(|text| self.known[*text].clone()).collect())
     }
@@ -79,7 +80,10 @@ mod tests {
         assert_eq!((embedder.embedder.0, embedder.fingerprint()), (3, "counting"));
         let many: Vec<String> = (0..=MOST).map(|i| i.to_string()).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(embedder.embed(&many).unwrap().len(), MOST + 1);
+        for expected in [MOST + 4, MOST + 4] {
+            assert_eq!(embedder.embed(&many).unwrap().len(), MOST + 1);
+            assert_eq!(embedder.embedder.0, expected);
+        }
         assert_eq!(embedder.embed(&["a"]).unwrap(), [[1.0]]);
     }
 }

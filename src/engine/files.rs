@@ -8,26 +8,31 @@ use crate::{Error, Result};
 
 /// Writes a file so that a reader sees the old content or the new, never a part: temporary file in the same folder,
 /// fsync, rename, fsync of the folder. On an error the old file is untouched and the temporary one removed. A link stays one,
-/// what it leads to is replaced and keeps its permissions; into what is no file, such as a pipe or a terminal, and into
-/// whatever `/dev/stdout` and the like stand for, is written as it is, after what is there.
+/// what it leads to is replaced and keeps its permissions; into what is no file, such as a pipe or a terminal, is written as it
+/// is, and `/dev/stdout` and `/dev/stderr` are this program's own.
 ///
 /// # Errors
 /// [`Error::Io`] with the path and the system's reason (a full disk, a missing folder, no permission).
 pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let stream: Option<Box<dyn Write>> = match path.to_str() {
+        Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Some(Box::new(std::io::stdout())),
+        Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Some(Box::new(std::io::stderr())),
+        _ => None,
+    };
     let there = fs::metadata(path).ok();
-    let stream = path.starts_with("/dev") || there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir());
-    if stream && there.is_some() {
-        let written = fs::OpenOptions::new().append(true).open(path).and_then(|mut file| {
-            fill(&mut file)?;
-            file.flush()
-        });
-        return written.map_err(Error::io(path));
+    let stream = match stream {
+        None if there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) => {
+            Some(Box::new(fs::OpenOptions::new().write(true).open(path).map_err(Error::io(path))?) as Box<dyn Write>)
+        }
+        stream => stream,
+    };
+    if let Some(mut stream) = stream {
+        return fill(&mut *stream).and_then(|()| stream.flush()).map_err(Error::io(path));
     }
-    let path = &followed(path);
+    let path = &resolved(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder(path).join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = File::create(&temporary).and_then(|file| {
-        there.map_or(Ok(()), |there| file.set_permissions(there.permissions()))?;
+    let written = create(&temporary, there.as_ref()).and_then(|file| {
         let mut out = BufWriter::new(file);
         fill(&mut out)?;
         out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
@@ -35,6 +40,22 @@ pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Re
     written.map_err(Error::io(path)).and_then(|()| replace(&temporary, path)).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })
+}
+
+/// Makes a file for what takes the place of another one: who may not open that may not open this, from the start.
+fn create(path: &Path, there: Option<&fs::Metadata>) -> std::io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    let Some(there) = there else { return options.open(path) };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        options.mode(there.permissions().mode() & 0o777);
+    }
+    let file = options.open(path)?;
+    // What is not narrower than it was; a file system without permissions has none to keep.
+    let _ = file.set_permissions(there.permissions());
+    Ok(file)
 }
 
 /// Puts a file that is on the disk in the place of another in the same folder, for good: rename, fsync of the folder.
@@ -45,15 +66,18 @@ pub fn replace(from: &Path, path: &Path) -> Result<()> {
     fs::rename(from, path).and_then(|()| File::open(folder(path))?.sync_all()).map_err(Error::io(path))
 }
 
-/// Where a link leads, whether there is something or not; a path that is none is itself.
-fn followed(path: &Path) -> PathBuf {
+/// The file that is written when this path is: links are followed, whether they lead to something or not.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
-    // A circle of links is no place to write to, as writing there will say.
     for _ in 0..MOST_LINKS {
         let Ok(next) = fs::read_link(&path) else { break };
         path = folder(&path).join(next);
     }
-    path
+    match (fs::canonicalize(folder(&path)), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path,
+    }
 }
 
 /// Links that lead to each other, at most: as many as Linux follows.

@@ -28,7 +28,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self> {
         let since = Instant::now();
         // Another program may be making it.
-        while std::fs::metadata(path).map_err(Error::io(path))?.len() == 0 {
+        while std::fs::metadata(path).map_err(Error::io(path)).map(|there| there.is_file() && there.len() == 0)? {
             if since.elapsed() > BIRTH {
                 return Err(none(path, "is empty, expected a file that `probity values` made"));
             }
@@ -47,8 +47,8 @@ impl Store {
 
     fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
         // SQLite would say no more than that it cannot.
-        if path.is_dir() {
-            return Err(none(path, "is a folder, expected a file that `probity values` made"));
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(none(path, "is no file, expected one that `probity values` made"));
         }
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::metadata(folder).map_err(Error::io(folder))?;
@@ -126,12 +126,11 @@ impl Store {
 
     /// Whether what is derived from the log is what follows from it.
     fn derived(&self) -> rusqlite::Result<bool> {
-        let same = "SELECT (SELECT count(*) FROM (SELECT DISTINCT voter, source, wiser, context FROM votes))
-             = (SELECT count(*) FROM answers) AND NOT EXISTS (
-                SELECT 1 FROM answers LEFT JOIN votes ON votes.id = answers.vote
-                AND (votes.voter, votes.source, votes.wiser, votes.context)
-                  = (answers.voter, answers.source, answers.wiser, answers.context) WHERE votes.id IS NULL)
-             AND (SELECT coalesce(max(id), 0) FROM votes) = (SELECT coalesce(max(vote), 0) FROM answers)";
+        let same = "SELECT NOT EXISTS (
+                SELECT voter, source, wiser, context, max(id) FROM votes GROUP BY 1, 2, 3, 4
+                EXCEPT SELECT voter, source, wiser, context, vote FROM answers)
+             AND (SELECT count(*) FROM answers)
+               = (SELECT count(*) FROM (SELECT 1 FROM votes GROUP BY voter, source, wiser, context))";
         self.db.query_row(same, [], |row| row.get(0))
     }
 

@@ -75,6 +75,8 @@ pub struct Account {
     pub counts: Counts,
     /// The votes of those who were asked the other way round.
     pub reversed: Counts,
+    /// Answers to either question of which a published sum tells only that there were so many, and that they were no yes.
+    pub unknown: u32,
     /// `(w - l) / (w + n + u + l)`.
     pub likelihood: f64,
     /// Whether the published thresholds keep it.
@@ -240,12 +242,15 @@ impl Graph {
                 (from, to, probability) = (to, from, 1.0 - probability);
             }
             let (counts, contexts) = &counted[&(from, to)];
+            let reversed = counted[&(to, from)].0;
+            let known = [counts, &reversed].map(|c| c.wiser.saturating_add(c.not_wiser).saturating_add(c.unsure));
             Account {
                 from: self.card(from).id.clone(),
                 to: self.card(to).id.clone(),
                 contexts: contexts.iter().map(|&c| self.ballots.contexts[c as usize].clone()).collect(),
                 counts: *counts,
-                reversed: counted[&(to, from)].0,
+                reversed,
+                unknown: counts.impressions.saturating_sub(known[0].saturating_add(known[1])),
                 likelihood: counts.likelihood(),
                 published: Thresholds::default().keep(counts),
                 probability,

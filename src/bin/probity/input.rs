@@ -22,11 +22,12 @@ pub fn read<T, E: Into<probity::Error>>(
 ) -> anyhow::Result<T> {
     let path = path.as_ref();
     let name = || path.display().to_string();
-    let mut text = String::new();
-    let size = File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text)).with_context(name)?;
+    let mut text = Vec::new();
+    let size = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut text)).with_context(name)?;
     if size as u64 > MOST {
         return Err(Usage(format!("{}: larger than {MOST} bytes, expected a smaller file", name())).into());
     }
+    let text = String::from_utf8(text).map_err(|_| Usage(format!("{}: no UTF-8 text", name())))?;
     parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(Into::into).with_context(name)
 }
 

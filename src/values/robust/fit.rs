@@ -15,8 +15,9 @@ pub struct Settings {
     /// Of a card's score in a context about its score everywhere.
     pub context_spread: f64,
     /// How readily people say yes, logits, before any vote, and where votes are known by published sums only: these were
-    /// published because they hold many yes, so that nothing is learned of it from them. The study's voters said yes to 68%
-    /// (`moral-graph.md` section 11, W6); of the simulated ones of [`Electorate`](crate::values::Electorate) it is the truth.
+    /// published because they hold many yes, so that nothing is learned of it from them. By the default, and the default lapse,
+    /// 61% say yes to what is as wise; the study's voters said it to 68% of what they were shown, which was told to persuade
+    /// (`moral-graph.md` section 11, W6).
     pub acquiescence: f64,
     /// Standard deviation of the acquiescence about that, logits.
     pub acquiescence_spread: f64,
@@ -32,7 +33,7 @@ pub struct Settings {
     pub caution: f64,
     /// How probable the votes on an upgrade must make it to uphold it.
     pub upheld: f64,
-    /// How many must have said yes to it. That somebody did not find the one wiser does not make the other wiser.
+    /// How many voters must have said yes to it. That somebody did not find the one wiser does not make the other wiser.
     pub agreed: u32,
     /// How probable all votes together must make the reverse of an upgrade on a cycle to overrule it.
     pub overruled: f64,

@@ -34,6 +34,8 @@ pub(super) struct Questions {
     pub number: HashMap<Place, u32>,
     /// For a score in a context the number of its card's score everywhere.
     pub everywhere: Vec<Option<u32>>,
+    /// How many said yes to an upgrade from one card to another, in whatever context: of known voters each once, of sums at least.
+    pub agreed: HashMap<(u32, u32), u32>,
     /// How many voters each card was judged by, in the score's context or anywhere.
     pub voters: Vec<u32>,
 }
@@ -84,6 +86,7 @@ impl Questions {
                 chosen,
             });
         }
+        let agreed = agreed(&said);
         let mut voters = vec![0_u32; places.len()];
         // Anybody may have answered about several pairs: at least as many voters there were as answered about one.
         for (place, count) in nameless {
@@ -102,8 +105,29 @@ impl Questions {
             judged.dedup();
             judged.iter().for_each(|&i| voters[i as usize] = voters[i as usize].saturating_add(1));
         }
-        Self { asked, places, number, everywhere, voters }
+        Self { asked, places, number, everywhere, agreed, voters }
     }
+}
+
+/// How many said yes to each upgrade, wherever they were asked.
+fn agreed(said: &[Said]) -> HashMap<(u32, u32), u32> {
+    let mut yes: Vec<(u32, u32, u32)> =
+        said.iter().filter(|s| s.upgrades > 0).filter_map(|s| Some((s.from, s.to, s.voter?))).collect();
+    yes.sort_unstable();
+    yes.dedup();
+    let mut agreed: HashMap<(u32, u32), u32> = HashMap::new();
+    yes.iter().for_each(|&(from, to, _)| *agreed.entry((from, to)).or_default() += 1);
+    // The same people may stand behind several sums.
+    let mut most: HashMap<(u32, u32), u32> = HashMap::new();
+    for sum in said.iter().filter(|s| s.voter.is_none()) {
+        let most = most.entry((sum.from, sum.to)).or_default();
+        *most = sum.upgrades.max(*most);
+    }
+    for (pair, most) in most {
+        let agreed = agreed.entry(pair).or_default();
+        *agreed = agreed.saturating_add(most);
+    }
+    agreed
 }
 
 /// The places that a question's answers speak of: both cards' in its context, and everywhere.

@@ -53,7 +53,7 @@ pub struct Upgrade {
 struct Answers {
     /// Weights of the yes and of all, by known voters and by those of published sums.
     weights: [(f64, f64); 2],
-    /// How many were yes.
+    /// How many voters said yes.
     upgrades: u32,
 }
 
@@ -77,6 +77,14 @@ impl Fit {
                 *yes += question.yes;
                 *all += question.all;
                 answers.upgrades = answers.upgrades.saturating_add(question.upgrades);
+            }
+        }
+        if context.is_none() {
+            // Who said yes in several contexts is one voter.
+            for (&(from, to), answers) in &mut pairs {
+                for (answers, pair) in answers.iter_mut().zip([(from, to), (to, from)]) {
+                    answers.upgrades = self.problem.questions.agreed.get(&pair).copied().unwrap_or(0);
+                }
             }
         }
         let mut upgrades: Vec<Upgrade> = pairs.into_iter().map(|(pair, answers)| self.judge(pair, answers)).collect();

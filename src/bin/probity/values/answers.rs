@@ -10,8 +10,13 @@ use probity::elicit::MAX_ANSWER;
 
 use crate::output::Usage;
 
+/// The byte order mark, which some editors write before a text.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Answers that are yet to be given.
 pub struct Answers {
+    /// What they come from.
+    name: String,
     lines: Box<dyn BufRead>,
     /// What was read already, to be given again.
     ahead: VecDeque<String>,
@@ -20,11 +25,16 @@ pub struct Answers {
 impl Answers {
     /// Those of a file, or of the keyboard.
     pub fn open(path: Option<&PathBuf>) -> anyhow::Result<Self> {
-        let lines: Box<dyn BufRead> = match path {
-            Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)),
+        let name = path.map_or("the answer".into(), |path| path.display().to_string());
+        let mut lines: Box<dyn BufRead> = match path {
+            Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| name.clone())?)),
             None => Box::new(BufReader::new(stdin())),
         };
-        Ok(Self { lines, ahead: VecDeque::new() })
+        // What is no file of answers is found out before anybody is asked; at the keyboard nobody has said anything yet.
+        if path.is_some() && lines.fill_buf().with_context(|| name.clone())?.starts_with(MARK) {
+            lines.consume(MARK.len());
+        }
+        Ok(Self { name, lines, ahead: VecDeque::new() })
     }
 
     /// Passes over what was answered already, where that is what comes first: the same file again is the same interview, and the
@@ -51,14 +61,15 @@ impl Answers {
         loop {
             let mut line = Vec::new();
             let most = MAX_ANSWER as u64 + 2;
-            (&mut self.lines).take(most).read_until(b'\n', &mut line).context("the answer")?;
+            (&mut self.lines).take(most).read_until(b'\n', &mut line).with_context(|| self.name.clone())?;
             if line.is_empty() {
                 return Ok(None);
             }
-            let text = String::from_utf8(line).map_err(|_| Usage("the answer is no UTF-8 text".into()))?;
-            if text.trim_end().len() > MAX_ANSWER {
-                return Err(Usage(format!("the answer is longer than {MAX_ANSWER} bytes; say it shorter")).into());
+            if line.trim_ascii_end().len() > MAX_ANSWER {
+                let problem = format!("{}: longer than {MAX_ANSWER} bytes; say it shorter", self.name);
+                return Err(Usage(problem).into());
             }
+            let text = String::from_utf8(line).map_err(|_| Usage(format!("{}: no UTF-8 text", self.name)))?;
             if !text.trim().is_empty() {
                 return Ok(Some(text.trim().to_owned()));
             }

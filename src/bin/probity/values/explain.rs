@@ -68,7 +68,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let answers =
                 |counts: Counts| format!("{} yes, {} no, {} unsure", counts.wiser, counts.not_wiser, counts.unsure);
             let (wiser, less_wise) = (answers(wiser), answers(less_wise));
-            say!("  {}: wiser? {wiser}; less wise? {less_wise}; {}", title(other), account.verdict);
+            let unknown = match account.unknown {
+                0 => String::new(),
+                unknown => format!(" and {unknown} that were no yes"),
+            };
+            say!("  {}: wiser? {wiser}; less wise? {less_wise}{unknown}; {}", title(other), account.verdict);
         }
     }
     if explained.path.len() > 1 {

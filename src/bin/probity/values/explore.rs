@@ -9,7 +9,6 @@ use probity::values::{Graph, Method};
 use serde_json::{Value, json};
 
 use super::StoreArgs;
-use crate::output::say;
 
 /// Write the moral graph as one HTML file to look at: values, votes, stories, both rankings, and what is contested.
 ///
@@ -34,7 +33,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let data = data.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     let page = PAGE.replacen("@DATA@", &data, 1);
     write_whole(&args.out, |out| out.write_all(page.as_bytes()))?;
-    say!("wrote {} ({} kB)", args.out.display(), page.len() / 1000);
+    // The page itself may go to standard output.
+    eprintln!("wrote {} ({} kB)", args.out.display(), page.len() / 1000);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use probity::values::{CardId, ValuesCard};
 
 use super::answers::Answers;
 use super::models::{EmbedderArgs, ModelArgs, calibration, waiting};
+use super::transcript::half;
 use super::{StoreArgs, named};
 use crate::output::{Usage, say, shell};
 
@@ -79,6 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let mut kept = Kept::open(&mut store, args.name.as_deref(), &started)?;
     let mut interview = match &kept.body {
+        Some(body) if body.is_empty() => return Err(half(&kept.name)),
         Some(body) => Interview::from_json(body).with_context(|| format!("the conversation {:?}", kept.name))?,
         None => started,
     };

@@ -15,10 +15,10 @@ mod transcript;
 mod transfer;
 mod vote;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use probity::engine::files::resolved;
 use probity::store::Store;
 use probity::values::robust::Settings;
 use probity::values::{Graph, ValuesCard};
@@ -80,11 +80,10 @@ impl StoreArgs {
             name.push(part);
             PathBuf::from(name)
         };
-        match (fs::canonicalize(&self.store), fs::canonicalize(out)) {
-            (Ok(store), Ok(out)) if ["", "-wal", "-shm", "-journal"].iter().any(|part| with(&store, part) == out) => {
-                Err(Usage(format!("--out {} is the store itself, expected another file", out.display())).into())
-            }
-            _ => Ok(()),
+        let (store, place) = (resolved(&self.store), resolved(out));
+        match ["", "-wal", "-shm", "-journal"].iter().any(|part| with(&store, part) == place) {
+            true => Err(Usage(format!("--out {} is the store itself, expected another file", out.display())).into()),
+            false => Ok(()),
         }
     }
 

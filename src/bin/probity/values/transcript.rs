@@ -3,7 +3,7 @@
 use probity::elicit::Interview;
 
 use super::StoreArgs;
-use crate::output::{Usage, say};
+use crate::output::{Usage, say, shell};
 
 /// List the conversations of a store, show one, or delete one for good.
 #[derive(clap::Args)]
@@ -38,6 +38,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let text = store.transcript(name)?.ok_or_else(missing)?;
+    if text.is_empty() {
+        return Err(half(name));
+    }
     if args.json {
         say!("{text}");
         return Ok(());
@@ -48,4 +51,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         exchange.answer.iter().for_each(|answer| say!("    {}\n", answer.replace('\n', "\n    ")));
     }
     Ok(())
+}
+
+/// What there is to say of a conversation that another program kept from being deleted for good.
+pub fn half(name: &str) -> anyhow::Error {
+    let name = shell(name);
+    Usage(format!("{name} is deleted, but may still be in the log; `transcript {name} --forget` finishes that")).into()
 }

@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut answers = Answers::open(args.answers.as_ref())?;
     join(&mut store)?;
     let held = store.read_counted()?;
-    // As many votes as there are: another draw each time, and the same one after a crash.
+    // By how many votes count: another draw as they come in, and the same one after a crash.
     let asked = draw(&held, &args.voter, args.count.into(), held.votes.len() as u64).map_err(probity::Error::from)?;
     if asked.is_empty() {
         say!("there is nothing to vote on that {} has not judged yet", args.voter);
