@@ -94,17 +94,24 @@ fn the_wisest_value_of_the_context_decides() {
 #[test]
 fn the_account_adds_up() {
     let graph = graph();
-    let bearings = bearings(&graph, &[(0, 0.7), (1, 0.5)]);
-    assert!(
-        (bearings.iter().map(|b| b.weight).sum::<f64>() - 1.0).abs() < 1e-12 && bearings[0].weight > bearings[1].weight
-    );
-    let served = [(PRESENCE, [0.5, -0.4]), (ADVICE, [0.3, 0.2]), (DISTRACTION, [0.1, 0.6])];
-    let judged = graph.judge(bearings, &adherence(&graph, served), 2, &Terms::default()).unwrap();
-    assert!((judged.cards.iter().map(|card| card.share).sum::<f64>() - 1.0).abs() < 1e-12);
-    for (o, value) in judged.values.unwrap().into_iter().enumerate() {
-        let served: f64 = judged.cards.iter().map(|card| card.share * card.adherence[o]).sum();
-        let cost: f64 = judged.penalties.iter().map(|penalty| penalty.cost[o]).sum();
-        assert!((value - (served - cost)).abs() < 1e-12);
+    let near = bearings(&graph, &[(0, 0.7), (1, 0.5)]);
+    assert!((near.iter().map(|b| b.weight).sum::<f64>() - 1.0).abs() < 1e-12 && near[0].weight > near[1].weight);
+    let grief = named(&graph, &[GRIEF]);
+    // Where an action is all that the wisest value is not, the penalty comes on top of the worst that there is.
+    let one = Terms { values: 1, ..Terms::default() };
+    for (bearings, served, terms, least) in [
+        (near, [(PRESENCE, [0.5, -0.4]), (ADVICE, [0.3, 0.2]), (DISTRACTION, [0.1, 0.6])], Terms::default(), -0.4),
+        (grief, [(PRESENCE, [-1.0, -1.0]), (ADVICE, [1.0, 0.2]), (DISTRACTION, [0.0, 0.0])], one, -1.45),
+    ] {
+        let judged = graph.judge(bearings, &adherence(&graph, served), 2, &terms).unwrap();
+        assert!((judged.cards.iter().map(|card| card.share).sum::<f64>() - 1.0).abs() < 1e-12);
+        let values = judged.values.unwrap();
+        assert!(values.iter().any(|&value| value < least), "{values:?}");
+        for (o, value) in values.into_iter().enumerate() {
+            let served: f64 = judged.cards.iter().map(|card| card.share * card.adherence[o]).sum();
+            let cost: f64 = judged.penalties.iter().map(|penalty| penalty.cost[o]).sum();
+            assert!((value - (served - cost)).abs() < 1e-12);
+        }
     }
 }
 
@@ -205,7 +212,7 @@ fn what_cannot_be_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Values are from -1 to 1, and the order that the actions are named in makes no difference.
+    /// Values are from -1 less the penalty to 1, and the order that the actions are named in makes no difference.
     #[test]
     fn values_are_bounded_and_follow_their_actions(
         served in prop::collection::vec([-1.0_f64..=1.0, -1.0..=1.0], 6),
@@ -223,7 +230,7 @@ proptest! {
             graph.judge(bearings, &of(swap), 2, &terms).unwrap().values.unwrap()
         };
         let (values, swapped) = (judge(false), judge(true));
-        prop_assert!(values.iter().all(|value| value.abs() <= 1.0));
+        prop_assert!(values.iter().all(|value| (-1.0 - penalty..=1.0).contains(value)));
         prop_assert!((values[0] - swapped[1]).abs() < 1e-12 && (values[1] - swapped[0]).abs() < 1e-12);
     }
 }

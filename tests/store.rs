@@ -16,6 +16,8 @@ use probity::Error;
 use probity::store::Store;
 use probity::values::compat::Thresholds;
 use probity::values::{Answer, CardId, Deliberation, Electorate, Graph, MoralGraph, Story, ValuesCard, Vote, draw};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
@@ -457,6 +459,43 @@ fn what_is_forgotten_is_gone() {
     assert_eq!(store.transcripts().unwrap(), ["other"]);
 }
 
+/// As conversations grow beside each other, SQLite moves them within its pages and leaves copies behind.
+#[test]
+fn what_is_forgotten_is_gone_from_pages_that_others_share() {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let mut moved = 0;
+    for seed in 0..60 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let path = folder.path().join(format!("{seed}.db"));
+        let mut store = Store::open_or_create(&path).unwrap();
+        let mut bodies: Vec<String> = vec![String::new(); rng.random_range(4..34)];
+        for i in 0..4 * bodies.len() {
+            let who = if i < bodies.len() { i } else { rng.random_range(0..bodies.len()) };
+            let said = format!("secret {who:02}.").repeat(rng.random_range(8..28));
+            let (name, now) = (format!("interview-{who}"), format!("{}{said}", bodies[who]));
+            assert!(store.put_transcript(&name, (i >= bodies.len()).then_some(&*bodies[who]), &now).unwrap());
+            bodies[who] = now;
+        }
+        let traces = |who: usize, path: &Path| {
+            let (bytes, secret) = (fs::read(path).unwrap(), format!("secret {who:02}."));
+            bytes.windows(secret.len()).filter(|window| *window == secret.as_bytes()).count()
+        };
+        drop(store);
+        let copied = |(who, body): (usize, &String)| traces(who, &path) > body.len() / "secret 00.".len();
+        moved += usize::from(bodies.iter().enumerate().any(copied));
+        let mut store = Store::open(&path).unwrap();
+        for who in (0..bodies.len()).step_by(2) {
+            assert!(store.forget(&format!("interview-{who}")).unwrap());
+            assert_eq!(traces(who, &path), 0, "seed {seed}, conversation {who} of {}", bodies.len());
+        }
+        for (who, body) in bodies.iter().enumerate().skip(1).step_by(2) {
+            assert_eq!(store.transcript(&format!("interview-{who}")).unwrap().as_ref(), Some(body));
+        }
+    }
+    assert!(moved > 0, "nothing was ever left behind, so that nothing was tried");
+}
+
 /// Who reads while others write sees one moment of the store.
 #[test]
 fn a_read_is_of_one_moment() {
@@ -598,6 +637,20 @@ fn files_that_are_no_stores_are_refused_in_words() {
     let newer = filled(folder.path());
     rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 9).unwrap();
     assert!(problem(Path::new(&newer)).ends_with("of version 9, this program knows versions up to 2"));
+    // Texts that are in the store's form, and name what is not there.
+    let hostile = tempfile::tempdir().unwrap();
+    let file = filled(hostile.path());
+    let body = serde_json::to_string(&Story { from: "nobody".into(), ..deliberation().stories[0].clone() }).unwrap();
+    rusqlite::Connection::open(&file).unwrap().execute("UPDATE stories SET body = ? WHERE id = 1", [body]).unwrap();
+    let (code, said) = refused(&["vote", "--voter", "ann", "--store", &file]);
+    assert!(code == 2 && said.contains("is damaged (story \"a\": card nobody does not exist)"), "{code} {said}");
+    // A card without a name comes into none.
+    let nameless = Store::open_or_create(&path("new")).unwrap().change(|held| {
+        held.cards.push(ValuesCard { id: "".into(), ..card("x", "Calm") });
+        Ok(())
+    });
+    assert!(nameless.unwrap_err().to_string().starts_with("id of a card: \"\", expected 1 to 128 bytes"));
+    assert!(Store::open(&path("new")).unwrap().read().unwrap().cards.is_empty());
     // Damaged in the middle.
     let damaged = tempfile::tempdir().unwrap();
     let file = filled(damaged.path());

@@ -554,6 +554,64 @@ fn settings_that_cannot_be_are_refused() {
     assert_eq!(message, "lapse: 1.5, expected a number from 0.000001 to 0.9");
 }
 
+/// A graph that has one edge of two cards tells by it of both directions: another that has only the other one must say the
+/// same, and where cards are merged all of it is added up.
+#[test]
+fn edges_of_both_directions_are_one_account() {
+    let edge = |from: &str, to: &str, wiser, less_wise, impressions| Edge {
+        from: from.into(),
+        to: to.into(),
+        contexts: vec!["When tired".into()],
+        counts: Counts { wiser, less_wise, impressions, ..Counts::default() },
+        extra: Default::default(),
+        summary: Default::default(),
+    };
+    let held = |edges: Vec<Edge>| {
+        let card = |id: &str| ValuesCard::new(id.into(), id, "Living by it.", vec!["SIGNS of it".into()]);
+        Deliberation { cards: ["a", "b", "c"].map(card).to_vec(), edges, ..Deliberation::default() }
+    };
+    let joined = |own: Vec<Edge>, other: Vec<Edge>| {
+        let mut joined = held(own);
+        joined.add(held(other)).map(|()| joined)
+    };
+    let refused = joined(vec![edge("a", "b", 12, 0, 12)], vec![edge("b", "a", 12, 0, 12)]).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "edge b to a: a to b is there already with other votes, expected the same the other way round, or both in one graph"
+    );
+    let both = vec![edge("a", "b", 12, 3, 15), edge("b", "a", 3, 12, 15)];
+    for (own, other) in [([0].as_slice(), [1].as_slice()), (&[0], &[0, 1]), (&[0, 1], &[1])] {
+        let pick = |which: &[usize]| which.iter().map(|&i| both[i].clone()).collect();
+        let counted = compat::count(&joined(pick(own), pick(other)).unwrap().ballots().unwrap(), None);
+        assert_eq!([counted[&(0, 1)].0, counted[&(1, 0)].0], [both[0].counts, both[1].counts]);
+    }
+    // a to b, and b to c, and then c means the same as a.
+    let mut merged = held(vec![edge("a", "b", 10, 3, 15), edge("b", "c", 8, 1, 9)]);
+    merged.merge(&"c".into(), &"a".into()).unwrap();
+    merged.check().unwrap();
+    let counted = compat::count(&merged.ballots().unwrap(), None);
+    let counts = Counts { wiser: 11, less_wise: 11, impressions: 24, ..Counts::default() };
+    assert_eq!([counted[&(0, 1)].0, counted[&(1, 0)].0], [counts; 2], "10 + 1 against 3 + 8");
+    assert!(
+        merged.published(Thresholds::default()).unwrap().edges.is_empty(),
+        "as many found the one wiser as the other"
+    );
+    let fit = Fit::new(&merged.ballots().unwrap(), &Settings::default());
+    assert_eq!(fit.upgrades(None)[0].verdict, Verdict::Open);
+    // No more votes on a pair than anybody could count.
+    let mut merged = held(vec![edge("a", "b", 1, 0, 600_000_000), edge("b", "c", 1, 0, 600_000_000)]);
+    merged.merge(&"c".into(), &"a".into()).unwrap();
+    assert!(matches!(merged.check(), Err(ValuesError::Edge { .. })));
+}
+
+#[test]
+fn ranks_do_not_depend_on_the_order_of_edges() {
+    let mut edges = vec![(0, 1, 0.1), (0, 2, 0.2), (0, 3, 0.3), (0, 4, 0.7), (3, 0, 0.6), (0, 1, 0.35)];
+    let ranks = compat::page_rank(5, &edges);
+    edges.reverse();
+    assert_eq!(compat::page_rank(5, &edges), ranks);
+}
+
 /// An imported edge is known from both sides: two false votes on the reversed pair do not make an edge of it.
 #[test]
 fn imported_edges_count_against_their_reverse() {

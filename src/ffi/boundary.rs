@@ -36,7 +36,8 @@ impl From<Error> for Failure {
 /// # Safety
 /// `error` is NULL or points to a [`probity_error_t`] that may be written.
 pub(super) unsafe fn boundary(error: *mut probity_error_t, body: impl FnOnce() -> Outcome<()>) -> probity_status_t {
-    // Objects that a panic may leave half-changed stay behind a lock; a poisoned one answers with PANIC from then on.
+    // Objects that a panic may leave half-changed stay behind a lock. A poisoned agent answers with PANIC from then on; a graph is
+    // replaced as a whole or not at all, and goes on.
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return PROBITY_STATUS_OK,
         Ok(Err(failure)) => failure,

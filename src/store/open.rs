@@ -87,8 +87,7 @@ impl Store {
             return Err(Problem::Said(problem));
         };
         if version > VERSION {
-            let problem = format!("of version {version}, this program knows versions up to {VERSION}");
-            return Err(Problem::Said(problem));
+            return Err(newer(version));
         }
         self.db.pragma_update(None, "foreign_keys", true)?;
         self.db.pragma_update(None, "secure_delete", true)?;
@@ -112,16 +111,16 @@ impl Store {
         Ok(())
     }
 
-    fn migrate(&mut self) -> rusqlite::Result<()> {
+    fn migrate(&mut self) -> std::result::Result<(), Problem> {
         let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another program may have been faster.
+        // Another program may have been faster, and a newer one.
         let version: u32 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        for migration in &MIGRATIONS[version.min(VERSION) as usize..] {
+        for migration in MIGRATIONS.get(version as usize..).ok_or_else(|| newer(version))? {
             change.execute_batch(migration)?;
         }
         change.pragma_update(None, "application_id", APPLICATION)?;
         change.pragma_update(None, "user_version", VERSION)?;
-        change.commit()
+        Ok(change.commit()?)
     }
 
     /// Whether what is derived from the log is what follows from it.
@@ -158,6 +157,10 @@ fn busy(e: &rusqlite::Error) -> bool {
 
 fn none(path: &Path, problem: impl Into<String>) -> Error {
     Error::NoStore { file: path.display().to_string(), problem: problem.into() }
+}
+
+fn newer(version: u32) -> Problem {
+    Problem::Said(format!("of version {version}, this program knows versions up to {VERSION}"))
 }
 
 /// What SQLite says, or what is said in its place.

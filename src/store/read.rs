@@ -46,15 +46,17 @@ impl Store {
              JOIN voters ON voters.id = votes.voter JOIN cards a ON a.id = votes.source JOIN cards b ON b.id = votes.wiser
              JOIN contexts ON contexts.id = votes.context ORDER BY votes.id"
         );
-        read.votes = self.rows(&votes, |row| {
-            let (voter, context) = (row.get(0)?, row.get(3)?);
-            Ok(Vote { voter, from: card(row, 1)?, to: card(row, 2)?, context, answer: answer(row, 4)? })
-        })?;
         for (name, body) in
             self.rows("SELECT name, body FROM extra", |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
         {
             read.extra.insert(name, self.parse(&body)?);
         }
+        // What the tables cannot hold together, which is all but the votes.
+        read.check().map_err(|e| self.damaged(e))?;
+        read.votes = self.rows(&votes, |row| {
+            let (voter, context) = (row.get(0)?, row.get(3)?);
+            Ok(Vote { voter, from: card(row, 1)?, to: card(row, 2)?, context, answer: answer(row, 4)? })
+        })?;
         Ok(read)
     }
 
@@ -78,10 +80,12 @@ impl Store {
     }
 
     fn parse<T: DeserializeOwned>(&self, body: &str) -> Result<T> {
-        serde_json::from_str(body).map_err(|e| Error::NoStore {
-            file: self.path.display().to_string(),
-            problem: format!("is damaged ({e}), expected an intact store: go back to a copy"),
-        })
+        serde_json::from_str(body).map_err(|e| self.damaged(e))
+    }
+
+    fn damaged(&self, what: impl std::fmt::Display) -> Error {
+        let problem = format!("is damaged ({what}), expected an intact store: go back to a copy");
+        Error::NoStore { file: self.path.display().to_string(), problem }
     }
 
     /// What was measured for a model; `None` where nothing was.

@@ -75,29 +75,50 @@ impl Store {
         Ok(put.map_err(|e| self.error(e))? > 0)
     }
 
-    /// Deletes a conversation for good: its bytes are overwritten in the file and gone from SQLite's log beside it. `false`
+    /// Deletes a conversation for good: its bytes are overwritten in the file, and SQLite's log beside it is emptied. `false`
     /// where there is none of this name.
     ///
     /// # Errors
     /// [`Error::Store`] and [`Error::Io`] where it cannot be written, or where another program has the store open, so that its
     /// bytes may still be in the log until that program is done: nothing but its name is left then, and it can be repeated.
     pub fn forget(&mut self, name: &str) -> Result<bool> {
-        let forget = |how: &str| -> Result<usize> {
-            let done = self.db.execute(how, [name]).map_err(|e| self.error(e))?;
-            let busy = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-            match busy.map_err(|e| self.error(e))? {
-                true => Err(Error::Store {
-                    file: self.path.display().to_string(),
-                    problem: format!(
-                        "{name} is deleted, but another program keeps the log that may still hold it: close that and repeat"
-                    ),
-                }),
-                false => Ok(done),
-            }
-        };
         // The name goes last: who has to repeat it still finds it.
-        forget("UPDATE transcripts SET body = '' WHERE name = ?")?;
-        Ok(forget("DELETE FROM transcripts WHERE name = ?")? > 0)
+        Ok(self.overwrite(name, Some(""))? && self.overwrite(name, None)?)
+    }
+
+    /// Puts something in place of a conversation, or nothing, and leaves no trace of it.
+    fn overwrite(&mut self, name: &str, left: Option<&str>) -> Result<bool> {
+        let replace = || -> rusqlite::Result<bool> {
+            let whole = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+            let mut kept: Vec<(String, String)> = whole
+                .prepare("SELECT name, body FROM transcripts ORDER BY name")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let Some(place) = kept.iter().position(|(known, _)| known == name) else { return Ok(false) };
+            match left {
+                Some(left) => kept[place].1 = left.into(),
+                None => drop(kept.remove(place)),
+            }
+            // A page that is given back is overwritten, as `secure_delete` asks. What once lay in another place of a page that is
+            // still used is not: rows are moved within their pages as they grow. So all of them are given back.
+            whole.execute("DELETE FROM transcripts", [])?;
+            let mut put = whole.prepare("INSERT INTO transcripts VALUES (?, ?)")?;
+            kept.iter().try_for_each(|(name, body)| put.execute([name, body]).map(drop))?;
+            drop(put);
+            whole.commit()?;
+            Ok(true)
+        };
+        let found = replace().map_err(|e| self.error(e))?;
+        let busy = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        match busy.map_err(|e| self.error(e))? {
+            true => Err(Error::Store {
+                file: self.path.display().to_string(),
+                problem: format!(
+                    "{name} is deleted, but another program keeps the log that may still hold it: close that and repeat"
+                ),
+            }),
+            false => Ok(found),
+        }
     }
 
     fn begin(&self) -> Result<Transaction<'_>> {

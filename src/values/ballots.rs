@@ -1,8 +1,9 @@
 //! Votes with their names turned into numbers: what every ranking works on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::card::check_text;
+use super::edge::MAX_VOTES;
 use super::{Answer, CardId, Counts, Edge, ValuesError, Vote};
 
 /// A vote by the numbers of its voter, cards and context.
@@ -31,6 +32,9 @@ pub struct Tally {
     pub contexts: Vec<u32>,
     /// The votes.
     pub counts: Counts,
+    /// Whether the same graph has a sum for the reversed pair, too. A published graph leaves out the pairs that it does not keep,
+    /// so that otherwise this sum tells what there is to know of that one.
+    pub reverse_known: bool,
 }
 
 impl Tally {
@@ -70,13 +74,34 @@ impl Ballots {
         votes: impl IntoIterator<Item = &'a Vote>,
         imported: &'a [Edge],
     ) -> Result<Self, ValuesError> {
+        Self::read_merged(cards, &BTreeMap::new(), votes, imported)
+    }
+
+    /// The same where some cards are merged into others, which have their votes then. What was said of two cards that are one by
+    /// now says nothing any more.
+    ///
+    /// # Errors
+    /// As [`Ballots::read`]; [`ValuesError::Edge`] where the edges of two cards have too many votes together.
+    pub fn read_merged<'a>(
+        cards: impl IntoIterator<Item = &'a CardId>,
+        merged: &BTreeMap<CardId, CardId>,
+        votes: impl IntoIterator<Item = &'a Vote>,
+        imported: &'a [Edge],
+    ) -> Result<Self, ValuesError> {
         let mut known: HashMap<&CardId, u32> = HashMap::new();
         let mut ballots = Self::default();
+        let (gone, cards): (Vec<_>, Vec<_>) = cards.into_iter().partition(|card| merged.contains_key(*card));
         for card in cards {
             if known.insert(card, ballots.cards.len() as u32).is_some() {
                 return Err(ValuesError::Twice { what: "card", id: card.to_string() });
             }
             ballots.cards.push(card.clone());
+        }
+        for card in gone {
+            let into = find(&known, &merged[card], || format!("merged card {card}"))?;
+            if known.insert(card, into).is_some() {
+                return Err(ValuesError::Twice { what: "card", id: card.to_string() });
+            }
         }
         let (mut contexts, mut voters) = (HashMap::new(), HashMap::new());
         let mut rows: HashMap<(u32, u32, u32, u32), usize> = HashMap::new();
@@ -91,10 +116,14 @@ impl Ballots {
             if !voters.contains_key(vote.voter.as_str()) {
                 check_text(|| format!("{}: voter", place()), &vote.voter)?;
             }
+            let (from, to) = (find(&known, &vote.from, place)?, find(&known, &vote.to, place)?);
+            if from == to {
+                continue;
+            }
             let ballot = Ballot {
                 voter: number(&mut voters, &mut ballots.voters, &vote.voter),
-                from: find(&known, &vote.from, place)?,
-                to: find(&known, &vote.to, place)?,
+                from,
+                to,
                 context: number(&mut contexts, &mut ballots.contexts, &vote.context),
                 answer: vote.answer,
             };
@@ -104,20 +133,34 @@ impl Ballots {
                 None => ballots.rows.push(ballot),
             }
         }
-        let mut pairs = HashSet::new();
+        let pairs: HashSet<(&CardId, &CardId)> = imported.iter().map(|edge| (&edge.from, &edge.to)).collect();
+        let mut seen = HashSet::new();
+        let mut votes: HashMap<(u32, u32), u64> = HashMap::new();
         for (i, edge) in imported.iter().enumerate() {
             let place = || format!("edge {} ({} to {})", i + 1, edge.from, edge.to);
             edge.check(place)?;
+            let bad = |problem| Err(ValuesError::Edge { place: place(), problem });
             let (from, to) = (find(&known, &edge.from, place)?, find(&known, &edge.to, place)?);
-            if !pairs.insert((from, to)) {
-                let problem = "this pair is there twice, expected one edge a pair".into();
-                return Err(ValuesError::Edge { place: place(), problem });
+            if !seen.insert((&edge.from, &edge.to)) {
+                return bad("this pair is there twice, expected one edge a pair".into());
+            }
+            if from == to {
+                continue;
+            }
+            let reverse_known = pairs.contains(&(&edge.to, &edge.from));
+            // Otherwise they are impressions of the reversed pair, too.
+            for pair in std::iter::once((from, to)).chain((!reverse_known).then_some((to, from))) {
+                let all = votes.entry(pair).or_default();
+                *all += u64::from(edge.counts.impressions);
+                if *all > u64::from(MAX_VOTES) {
+                    return bad(format!("{all} impressions with the edges before it, expected at most {MAX_VOTES}"));
+                }
             }
             let number = |context: &'a String| number(&mut contexts, &mut ballots.contexts, context);
             let mut contexts: Vec<u32> = edge.contexts.iter().map(number).collect();
             contexts.sort_unstable();
             contexts.dedup();
-            ballots.tallies.push(Tally { from, to, contexts, counts: edge.counts });
+            ballots.tallies.push(Tally { from, to, contexts, counts: edge.counts, reverse_known });
         }
         ballots.sort();
         Ok(ballots)

@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for CardId {
             }
 
             fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<CardId, E> {
-                if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
+                if !proper(id) {
                     let told = &id[..id.floor_char_boundary(MAX_ID)];
                     return Err(E::invalid_value(Unexpected::Str(told), &self));
                 }
@@ -84,6 +84,11 @@ impl<'de> Deserialize<'de> for CardId {
         }
         deserializer.deserialize_any(Id)
     }
+}
+
+/// Whether a text can be an id.
+fn proper(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID && !id.chars().any(char::is_control)
 }
 
 /// An attentional policy: what somebody attends to when they choose by a value. A kind of thing in capitals, and which of
@@ -163,13 +168,19 @@ impl ValuesCard {
         }
     }
 
-    /// Checks that every text is there, of bearable length, and without control characters other than line ends and tabs.
+    /// Checks its id, and that every text is there, of bearable length, and without control characters other than line ends and
+    /// tabs.
     ///
     /// # Errors
     /// [`ValuesError::Text`] naming the first that is not.
     pub fn check(&self) -> Result<(), ValuesError> {
         let place = |what: &str| format!("card {}: {what}", self.id);
         let bad = |what: &str, problem: String| Err(ValuesError::Text { place: place(what), problem });
+        if !proper(self.id.as_str()) {
+            let told = &self.id.0[..self.id.0.floor_char_boundary(MAX_ID)];
+            let problem = format!("{told:?}, expected 1 to {MAX_ID} bytes without control characters");
+            return Err(ValuesError::Text { place: "id of a card".into(), problem });
+        }
         check_text(|| place("title"), &self.title)?;
         check_text(|| place("description"), &self.description)?;
         if let Some(details) = &self.details {

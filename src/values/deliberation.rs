@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::card::{check_extra, check_text};
 use super::compat::{self, Thresholds};
-use super::{Answer, Ballots, CardId, Edge, MoralGraph, Story, ValuesCard, ValuesError, Vote};
+use super::{Answer, Ballots, CardId, Counts, Edge, MoralGraph, Story, ValuesCard, ValuesError, Vote};
 
 /// The version of the document that this library writes, and the only one it reads.
 pub const VERSION: u32 = 1;
@@ -188,9 +188,7 @@ impl Deliberation {
             check_text(|| "voter".into(), voter)?;
             check_text(|| format!("voter {voter:?}: group"), group)?;
         }
-        Ballots::read(self.cards.iter().map(|card| &card.id), &self.votes, &self.edges)?;
-        // Sums of merged cards may be too large where none was by itself.
-        if self.merged.is_empty() { Ok(()) } else { self.ballots().map(drop) }
+        self.ballots().map(drop)
     }
 
     /// The card that a card's votes count for: itself, or the one it is merged into.
@@ -200,10 +198,10 @@ impl Deliberation {
     }
 
     /// Merges a card, and what was merged into it, into another one or the one that stands for that. They are not kept apart any
-    /// more.
+    /// more. Doing it again changes nothing.
     ///
     /// # Errors
-    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] where they are one already.
+    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] for a card and itself, or one that is merged into it.
     pub fn merge(&mut self, card: &CardId, into: &CardId) -> Result<(), ValuesError> {
         self.exists(card)?;
         self.exists(into)?;
@@ -296,41 +294,9 @@ impl Deliberation {
     /// now it says nothing any more.
     ///
     /// # Errors
-    /// As [`Ballots::read`].
+    /// As [`Ballots::read_merged`].
     pub fn ballots(&self) -> Result<Ballots, ValuesError> {
-        let cards: Vec<&CardId> = self.canonical_cards().map(|card| &card.id).collect();
-        if self.merged.is_empty() {
-            return Ballots::read(cards, &self.votes, &self.edges);
-        }
-        let votes: Vec<Vote> = self
-            .votes
-            .iter()
-            .map(|vote| Vote {
-                from: self.canonical(&vote.from).clone(),
-                to: self.canonical(&vote.to).clone(),
-                ..vote.clone()
-            })
-            .filter(|vote| vote.from != vote.to)
-            .collect();
-        let mut pairs: HashMap<(CardId, CardId), usize> = HashMap::new();
-        let mut edges: Vec<Edge> = Vec::new();
-        for edge in &self.edges {
-            let (from, to) = (self.canonical(&edge.from).clone(), self.canonical(&edge.to).clone());
-            if from == to {
-                continue;
-            }
-            match pairs.get(&(from.clone(), to.clone())) {
-                Some(&i) => {
-                    edges[i].counts += edge.counts;
-                    edges[i].contexts.extend(edge.contexts.iter().cloned());
-                }
-                None => {
-                    pairs.insert((from.clone(), to.clone()), edges.len());
-                    edges.push(Edge { from, to, ..edge.clone() });
-                }
-            }
-        }
-        Ballots::read(cards, &votes, &edges)
+        Ballots::read_merged(self.cards.iter().map(|card| &card.id), &self.merged, &self.votes, &self.edges)
     }
 
     /// The published graph of it: its cards, and the edges that the thresholds keep. An imported edge on whose cards nobody
@@ -371,9 +337,10 @@ impl Deliberation {
     /// after.
     ///
     /// # Errors
-    /// [`ValuesError::Contradiction`] naming the first that is not the same, and then nothing is added; what
-    /// [`Deliberation::check`] finds.
+    /// [`ValuesError::Contradiction`] naming the first that is not the same, and then nothing is added; [`ValuesError::Edge`] for
+    /// an edge that contradicts the reversed one; what [`Deliberation::check`] finds.
     pub fn add(&mut self, other: Self) -> Result<(), ValuesError> {
+        self.check_reversed(&other)?;
         let mut sum = self.clone();
         sum.cards = union(&self.cards, other.cards, |card| card.id.clone(), |id| format!("card {id}"))?;
         sum.stories = union(&self.stories, other.stories, |s| s.id.clone(), |id| format!("story {id:?}"))?;
@@ -403,6 +370,31 @@ impl Deliberation {
         sum.votes.extend(news(&self.votes, &other.votes)?.into_iter().cloned());
         sum.check()?;
         *self = sum;
+        Ok(())
+    }
+
+    /// A graph that has an edge and not the reversed one tells by it all there is to know of both. Another that has only the
+    /// reversed one must tell the same.
+    fn check_reversed(&self, other: &Self) -> Result<(), ValuesError> {
+        let pairs = |held: &Self| held.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
+        let (own, others): (HashSet<_>, HashSet<_>) = (pairs(self), pairs(other));
+        let reversed: HashMap<_, _> = self.edges.iter().map(|edge| ((&edge.to, &edge.from), edge.counts)).collect();
+        for edge in &other.edges {
+            let (from, to) = (edge.from.clone(), edge.to.clone());
+            let Some(counts) = reversed.get(&(&edge.from, &edge.to)) else { continue };
+            let same =
+                |a: Counts, b: Counts| (a.wiser, a.less_wise, a.impressions) == (b.less_wise, b.wiser, b.impressions);
+            if !own.contains(&(from.clone(), to.clone()))
+                && !others.contains(&(to, from))
+                && !same(edge.counts, *counts)
+            {
+                let Edge { from, to, .. } = edge;
+                let problem = format!(
+                    "{to} to {from} is there already with other votes, expected the same the other way round, or both in one graph"
+                );
+                return Err(ValuesError::Edge { place: format!("edge {from} to {to}"), problem });
+            }
+        }
         Ok(())
     }
 }

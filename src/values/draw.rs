@@ -29,7 +29,8 @@ pub struct Asked {
 /// seed draws the same.
 ///
 /// # Errors
-/// [`ValuesError::Text`] for a voter without a proper name; as [`super::Ballots::read`].
+/// [`ValuesError::Text`] for a voter without a proper name; [`ValuesError::NoCard`] for a story of a card that is not there; as
+/// [`super::Ballots::read`].
 pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result<Vec<Asked>, ValuesError> {
     check_text(|| "voter".into(), voter)?;
     let ballots = held.ballots()?;
@@ -51,6 +52,9 @@ pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result
         .collect();
     let mut rest: Vec<Asked> =
         told.chain(imported).filter(|asked| asked.from != asked.to && seen.insert(key(asked))).collect();
+    if let Some(id) = rest.iter().flat_map(|asked| [&asked.from, &asked.to]).find(|id| !number.contains_key(id)) {
+        return Err(ValuesError::NoCard { place: "story".into(), id: id.to_string() });
+    }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Ties are broken by chance.
     rest.shuffle(&mut rng);

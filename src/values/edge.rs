@@ -9,7 +9,7 @@ use super::card::check_extra;
 use super::{CardId, ValuesError};
 
 /// Most votes on one pair.
-const MAX_VOTES: u32 = 1_000_000_000;
+pub(super) const MAX_VOTES: u32 = 1_000_000_000;
 
 /// Votes on one ordered pair of cards, counted as the published process counts them: a vote on the reversed pair is an
 /// impression here, too, and a mark against this one where it was a yes.

@@ -204,7 +204,7 @@ impl Graph {
     /// What the wisest values of the contexts make of the actions:
     /// `R(o) = sum_k w_k (sum_v pi_k(v) adh(v, o) - penalty mean_{u -> v} P_k(u -> v) max(0, adh(u, o) - adh(v, o)) / 2)`, with
     /// `pi_k` the softmax of the bounds of the wisest values in context `k` and `adh` the mean over a card's policies of how well
-    /// an action serves them. From -1 to 1 where `penalty` is at most 1; cut off there otherwise.
+    /// an action serves them. From `-1 - penalty` to 1; nothing is cut off, so that what is told of it adds up to it.
     ///
     /// `adherence` has what [`Graph::considered`] asks for; `actions` is how many there are.
     ///
@@ -273,7 +273,6 @@ impl Graph {
             }
         }
         judgement.cards.sort_by(|a, b| b.share.total_cmp(&a.share));
-        values.iter_mut().for_each(|value| *value = value.clamp(-1.0, 1.0));
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let spread = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least;
         judgement.abstains = if judgement.cards.is_empty() {

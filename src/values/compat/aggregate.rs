@@ -1,6 +1,6 @@
 //! From votes to edges.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::values::{Answer, Ballots, Counts, Edge};
 
@@ -50,17 +50,14 @@ pub fn count(ballots: &Ballots, within: Option<u32>) -> HashMap<(u32, u32), (Cou
         counts.less_wise += u32::from(row.answer == Answer::Upgrade);
         contexts.insert(row.context);
     }
-    let tallies =
-        || ballots.tallies.iter().filter(|tally| within.is_none_or(|context| tally.contexts.contains(&context)));
-    let pairs: HashSet<(u32, u32)> = tallies().map(|tally| (tally.from, tally.to)).collect();
-    for tally in tallies() {
+    for tally in ballots.tallies.iter().filter(|tally| within.is_none_or(|context| tally.contexts.contains(&context))) {
         let (counts, contexts) = pooled.entry((tally.from, tally.to)).or_default();
         *counts += tally.counts;
         contexts.extend(&tally.contexts);
-        if !pairs.contains(&(tally.to, tally.from)) {
-            // A published graph leaves out the pairs that it does not keep: what they must have been, as far as it is known.
+        let (counts, contexts) = pooled.entry((tally.to, tally.from)).or_default();
+        if !tally.reverse_known {
+            // What its votes must have been, as far as it is known.
             let Counts { wiser, less_wise, impressions, .. } = tally.counts;
-            let (counts, contexts) = pooled.entry((tally.to, tally.from)).or_default();
             *counts += Counts { wiser: less_wise, less_wise: wiser, impressions, ..Counts::default() };
             contexts.extend(&tally.contexts);
         }

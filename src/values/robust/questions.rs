@@ -1,6 +1,6 @@
 //! What was asked and answered: votes, weighed and gathered by question, and the scores that they speak of.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::Settings;
 use crate::values::{Answer, Ballot, Ballots, Tally};
@@ -171,12 +171,11 @@ fn weigh(ballots: &Ballots, cap: f64) -> Vec<Said> {
 
 /// Adds what imported sums say, and how many voters, at least, stand behind it for each place.
 fn say_tallies(tallies: &[Tally], said: &mut Vec<Said>, nameless: &mut Vec<(Place, u32)>) {
-    let pairs: HashSet<(u32, u32)> = tallies.iter().map(|t| (t.from, t.to)).collect();
     for tally in tallies {
         let (&Tally { from, to, counts, .. }, context) = (tally, tally.context());
         let known = counts.wiser + counts.not_wiser + counts.unsure;
         let yes = f64::from(counts.wiser) + f64::from(counts.unsure) / 2.0;
-        let others = if pairs.contains(&(to, from)) { 0 } else { counts.impressions.saturating_sub(known) };
+        let others = if tally.reverse_known { 0 } else { counts.impressions.saturating_sub(known) };
         if known > 0 {
             said.push(Said { context, from, to, voter: None, yes, all: known.into(), upgrades: counts.wiser });
         }

@@ -15,7 +15,7 @@ pub struct Args {
     name: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
-    /// Delete it: its bytes are overwritten. The card that came of it stays.
+    /// Delete it: its bytes are overwritten in the store, and the log beside it is emptied. The card that came of it stays.
     #[arg(long, requires = "name")]
     forget: bool,
     /// Print it as JSON.
