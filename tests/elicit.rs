@@ -11,12 +11,12 @@ use std::process::{Command, Stdio};
 use probity::Error;
 use probity::elicit::{
     Calibration, Duplicate, Interview, Judge, MAX_ANSWER, Nearness, Question, Scribe, Situation, Stage, Threshold,
-    contexts, duplicates, pairs, score, story,
+    Untold, contexts, duplicates, score, story, untold,
 };
 use probity::embed::{Embedder, LlamaEmbedder, OnnxEmbedder, cosine};
 use probity::engine::{ContextOptions, Model, ModelOptions};
 use probity::values::robust::Settings;
-use probity::values::{Abstention, Answer, CardId, Deliberation, Graph, Policy, Terms, ValuesCard, Vote};
+use probity::values::{Abstention, Answer, Deliberation, Graph, Policy, Terms, ValuesCard, Vote};
 use serde_json::Value;
 
 fn model() -> Model {
@@ -136,6 +136,11 @@ fn merges_are_calibrated_recorded_and_undone() {
     held.check().unwrap();
     // Thresholds of one embedder are none of another's.
     let mut other = LlamaEmbedder::new(&model()).unwrap();
+    let of_other = Calibration::of(&mut other).unwrap();
+    // One that tells nothing apart merges nothing.
+    let weak = Calibration { cards: Threshold { accuracy: 0.6, ..of_other.cards }, ..of_other };
+    let refused = duplicates(&held, &mut other, None, &weak, &mut |_, _| true);
+    assert!(matches!(refused, Err(Error::Option { name: "embedder", .. })), "{refused:?}");
     let refused = duplicates(&held, &mut other, None, &calibration, &mut |_, _| true);
     assert!(matches!(refused, Err(Error::Option { name: "calibration", .. })), "{refused:?}");
     // A model that knows nothing of values is found out, and not listened to.
@@ -303,21 +308,23 @@ fn stories_are_told_in_both_directions() {
     held.cards[0].contexts = vec!["When somebody learns".into()];
     let model = model();
     let mut embedder = LlamaEmbedder::new(&model).unwrap();
-    let chosen = pairs(&held, &mut embedder, 5).unwrap();
-    assert_eq!(chosen.len(), 2, "the card with a context, and each of the others");
+    let chosen = untold(&held, &mut embedder, 5).unwrap();
+    assert_eq!(chosen.len(), 4, "the card with a context, and each of the others, to and fro");
+    assert_eq!((&chosen[0].from, &chosen[0].to), (&chosen[1].to, &chosen[1].from));
+    assert_eq!(untold(&held, &mut embedder, 1).unwrap(), chosen[..2]);
     let mut scribe = Scribe::new(&model).unwrap();
-    let [one, other] = [&chosen[0].one, &chosen[0].other];
-    for ends in [[one, other], [other, one]] {
-        let told = story(&held, ends, &chosen[0].context, &mut scribe, 1).unwrap();
+    for (i, upgrade) in chosen[..2].iter().enumerate() {
+        let told = story(&held, upgrade, &mut scribe, 1).unwrap();
         told.check().unwrap();
-        assert_eq!([&told.from, &told.to], ends);
-        assert_eq!(told, story(&held, ends, &chosen[0].context, &mut scribe, 1).unwrap());
+        assert_eq!((&told.from, &told.to, &told.context), (&upgrade.from, &upgrade.to, &upgrade.context));
+        assert_eq!(told, story(&held, upgrade, &mut scribe, 1).unwrap());
         held.stories.push(told);
+        // What is told of is not chosen again; what is told in one direction only lacks the other.
+        assert_eq!(untold(&held, &mut embedder, 5).unwrap(), chosen[i + 1..]);
     }
     held.check().unwrap();
-    assert_eq!(pairs(&held, &mut embedder, 5).unwrap(), chosen[1..], "what is told of is not chosen again");
-    let missing: CardId = "x".into();
-    assert!(matches!(story(&held, [&missing, other], "When", &mut scribe, 1), Err(Error::Values(_))));
+    let missing = Untold { from: "x".into(), ..chosen[0].clone() };
+    assert!(matches!(story(&held, &missing, &mut scribe, 1), Err(Error::Values(_))));
 }
 
 /// Twelve people found staying wiser than leaving where somebody grieves, and eight the other way round at work.
@@ -360,7 +367,12 @@ fn actions_are_scored_by_a_model() {
     let judgement = scored(&situation, &calibration).unwrap();
     assert!(judgement.cards.iter().all(|card| card.policies.len() == 2 && card.adherence.len() == 2), "{judgement:?}");
     assert_eq!(judgement.contexts.len(), 1);
-    assert!(judgement.values.is_some() || judgement.abstains.is_some());
+    for (o, value) in judgement.values.iter().flatten().enumerate() {
+        let served: f64 = judgement.cards.iter().map(|card| card.share * card.adherence[o]).sum();
+        assert!((value - served).abs() < 1e-12 && judgement.penalties.is_empty(), "{judgement:?}");
+    }
+    let spread = judgement.cards[0].adherence[1] - judgement.cards[0].adherence[0];
+    assert_eq!(judgement.values.is_some(), spread.abs() >= Terms::default().resolution, "{judgement:?}");
     assert_eq!(scored(&situation, &calibration).unwrap(), judgement, "warm as cold");
     // What doing nothing is worth is taken off.
     let told = Situation { baseline: Some("Do nothing.".into()), ..situation.clone() };
@@ -374,6 +386,8 @@ fn actions_are_scored_by_a_model() {
     let far = Calibration { situations: Threshold { at: 1.1, accuracy: 1.0 }, ..calibration.clone() };
     let abstains = scored(&found, &far).unwrap().abstains;
     assert!(matches!(abstains, Some(Abstention::NoContext { nearest }) if nearest < 1.1), "{abstains:?}");
+    let chance = Calibration { situations: Threshold { at: -1.0, accuracy: 0.6 }, ..calibration.clone() };
+    assert_eq!(scored(&found, &chance).unwrap().abstains, Some(Abstention::Chance { accuracy: 0.6 }));
     assert_eq!(asked, 2 * 8 + 12 + 8, "two cards of two policies, by two or three actions");
     for (bad, name) in [
         (Situation { situation: " ".into(), ..situation.clone() }, "situation"),
@@ -468,24 +482,31 @@ fn the_command_line_elicits() {
     }
     assert_eq!(values(&["transcript", "--store", &crowd]).1, "interview-1\ninterview-2\ninterview-3\n");
 
-    // Somebody else says much the same, is shown the first card, and says that it is another.
-    let hidden = folder.path().join("alike.db").display().to_string();
-    assert_eq!(values(&["import", &exported(&other, &at("other.json")), "--store", &hidden]).0, 0);
-    std::fs::write(&file, format!("{first}\n{rest}no\n")).unwrap();
-    let again = ["interview", "--store", &hidden, "--embedder", "model", "--answers", &file, "--topic", "Strangers?"];
-    let (code, said, complaint) = values(&[&again[..], &["--seed", "5"]].concat());
-    assert_eq!(code, 0, "{said} {complaint}");
-    let shown = said.contains("Somebody before you said something like it");
-    assert_eq!(said.contains("They stay apart."), shown, "{said}");
-    // Broken off at that question, they are asked again, once.
-    let same = ["interview", "--store", &hidden, "--embedder", "model", "--answers", &file];
-    std::fs::write(&file, format!("{first}\n{rest}")).unwrap();
-    let (code, said, _) = values(&[&same[..], &["--topic", "Strangers?", "--seed", "6"]].concat());
-    assert!(code == 0 && said.contains("Added") && said.ends_with("yes or no\n"), "{said}");
-    for asked in [true, false] {
-        std::fs::write(&file, "no\n").unwrap();
-        let (code, said, _) = values(&[&same[..], &["--name", "interview-2"]].concat());
-        assert!(code == 0 && said.contains("They stay apart.") == asked, "{said}");
+    // Somebody else says much the same, is shown the first card, and says that it is another; where they broke off at that
+    // question, they are asked again, once.
+    let hidden = at("alike.db");
+    let mut alike: Value =
+        serde_json::from_str(&std::fs::read_to_string(exported(&other, &at("other.json"))).unwrap()).unwrap();
+    alike["cards"][0]["policies"].as_array_mut().unwrap().push("TIMES of day".into());
+    alike["cards"].as_array_mut().unwrap().push(serde_json::to_value(card("far", "Sea", "Salt.", &["TIDES"])).unwrap());
+    std::fs::write(at("other.json"), alike.to_string()).unwrap();
+    assert_eq!(values(&["import", &at("other.json"), "--store", &hidden]).0, 0);
+    // The model itself tells nothing apart, and nobody is asked on its word.
+    let kinds: &[(&str, bool)] =
+        if embedder().is_some() { &[("model", false), ("default", true)] } else { &[("model", false)] };
+    for &(kind, shown) in kinds {
+        let file = at(kind);
+        let copy = at(&format!("{kind}.db"));
+        std::fs::copy(&hidden, &copy).unwrap();
+        let again = ["interview", "--store", &copy, "--embedder", kind, "--answers", &file];
+        std::fs::write(&file, format!("{first}\n{rest}")).unwrap();
+        let (code, said, complaint) = values(&[&again[..], &["--topic", "Strangers?"]].concat());
+        assert!(code == 0 && said.contains("\nAdded ") && said.ends_with("yes or no\n") == shown, "{said} {complaint}");
+        for asked in [shown, false] {
+            std::fs::write(&file, "no\n").unwrap();
+            let (code, said, _) = values(&[&again[..], &["--name", "interview-1"]].concat());
+            assert!(code == 0 && said.contains("They stay apart.") == asked, "{said}");
+        }
     }
 
     for (id, title, about) in [("b", "Warm hands", "hands"), ("c", "Swift rivers", "rivers")] {
@@ -493,10 +514,15 @@ fn the_command_line_elicits() {
         std::fs::write(at("card.json"), serde_json::to_string(&card).unwrap()).unwrap();
         assert_eq!(values(&["card", "--put", &at("card.json"), "--store", &store]).0, 0);
     }
-    let (code, said, _) =
-        values(&["dedupe", "--store", &store, "--embedder", "model", "--no-verdict", "--dry-run", "--json"]);
-    let found: Value = serde_json::from_str(&said).unwrap();
-    assert!(code == 0 && found["calibration"]["cards"]["at"].is_number() && found["merged"] == false, "{said}");
+    let merging =
+        |kind| values(&["dedupe", "--store", &store, "--embedder", kind, "--no-verdict", "--dry-run", "--json"]);
+    let (code, _, complaint) = merging("model");
+    assert!(code == 2 && complaint.contains("expected at least 75%, or a model whose verdicts do"), "{complaint}");
+    if embedder().is_some() {
+        let (code, said, _) = merging("default");
+        let found: Value = serde_json::from_str(&said).unwrap();
+        assert!(code == 0 && found["calibration"]["cards"]["at"].is_number() && found["merged"] == false, "{said}");
+    }
     let (code, said, _) = values(&["propose", "--store", &store, "--embedder", "model", "--pairs", "1"]);
     assert!(code == 0 && said.contains("2 stories to vote on"), "{said}");
     std::fs::write(&file, "y\nn\n").unwrap();

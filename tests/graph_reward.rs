@@ -83,6 +83,10 @@ fn the_wisest_value_of_the_context_decides() {
     assert!(counted.card == PRESENCE.into() && counted.share == 1.0 && counted.voters == 20);
     let upgrade = graph.upgrades(Some(graph.context(GRIEF).unwrap()));
     let p = upgrade.iter().find(|u| graph.card(u.to).id == PRESENCE.into()).unwrap().probability;
+    // 17 found it wiser, 3 not, and 20 did not find the reverse; nobody compared it with distraction there.
+    let [votes] = counted.votes.as_slice() else { panic!("{counted:?}") };
+    assert_eq!((votes.counts.wiser, votes.counts.not_wiser, votes.reversed.not_wiser), (17, 3, 20));
+    assert_eq!((&votes.to, votes.probability), (&counted.card, p));
     assert!(p > 0.9 && (first[0] - 0.8).abs() < 1e-12, "advice gains nothing by sitting there");
     assert!((first[1] - (-0.4 - 0.5 * p * f64::midpoint(0.6, 0.4))).abs() < 1e-12, "{first:?}");
     let free = judge(GRIEF, &Terms { penalty: 0.0, ..terms });

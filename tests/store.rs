@@ -644,6 +644,12 @@ fn files_that_are_no_stores_are_refused_in_words() {
     rusqlite::Connection::open(&file).unwrap().execute("UPDATE stories SET body = ? WHERE id = 1", [body]).unwrap();
     let (code, said) = refused(&["vote", "--voter", "ann", "--store", &file]);
     assert!(code == 2 && said.contains("is damaged (story \"a\": card nobody does not exist)"), "{code} {said}");
+    // What is no text where text should be.
+    let file = filled(tempfile::tempdir_in(hostile.path()).unwrap().keep().as_path());
+    let change = "UPDATE contexts SET name = CAST(x'ff' AS TEXT) WHERE id = 1";
+    rusqlite::Connection::open(&file).unwrap().execute(change, []).unwrap();
+    let (code, said) = refused(&["rank", "--store", &file]);
+    assert!(code == 2 && said.contains("is damaged"), "{code} {said}");
     // A card without a name comes into none.
     let nameless = Store::open_or_create(&path("new")).unwrap().change(|held| {
         held.cards.push(ValuesCard { id: "".into(), ..card("x", "Calm") });
@@ -763,6 +769,15 @@ fn a_full_disk_loses_nothing() {
     assert!(store.put_transcript("talk", None, &"word ".repeat(100_000)).is_err());
     assert!(store.transcripts().unwrap().is_empty(), "nothing half-written");
     drop(store);
+    // With no room at all, not even for what programs share beside the file, it is not so much as read; and that is said.
+    let rest = vec![0_u8; 1 << 20];
+    let filler = fs::File::create(disk.0.path().join("filler")).and_then(|mut file| file.write_all(&rest));
+    assert!(filler.is_err(), "the disk is full now");
+    match Store::open(&file).and_then(|store| store.read()) {
+        Ok(held) => assert_eq!(held.votes.len(), kept),
+        Err(Error::Io { source, .. }) => assert_eq!(source.kind(), std::io::ErrorKind::StorageFull),
+        Err(other) => panic!("{other}"),
+    }
     assert!(SmallDisk::mount("remount,size=8m", disk.0.path()), "more room");
     let mut store = Store::open(&file).unwrap();
     assert_eq!(store.read().unwrap().votes.len(), kept);

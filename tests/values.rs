@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use probity::values::compat::{self, Thresholds, page_rank};
 use probity::values::robust::{Fit, Settings, Upgrade, Verdict};
 use probity::values::{
-    Answer, Ballots, CardId, Counts, Deliberation, Edge, Electorate, Method, MoralGraph, Policy, Simulated, ValuesCard,
-    ValuesError, Vote, attack, bootstrap, bridging, cycles,
+    Answer, Ballots, CardId, Counts, Deliberation, Edge, Electorate, Graph, Method, MoralGraph, Policy, Simulated,
+    ValuesCard, ValuesError, Vote, attack, bootstrap, bridging, cycles,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -550,6 +550,8 @@ fn settings_that_cannot_be_are_refused() {
     for settings in bad {
         assert!(settings.check().is_err(), "{settings:?}");
     }
+    let unsure = Graph::new(Deliberation::default(), &Settings { draws: 0, ..Settings::default() });
+    assert_eq!(unsure.err().unwrap().to_string(), "draws: 0, expected at least 1");
     let message = Settings { lapse: 1.5, ..Settings::default() }.check().unwrap_err().to_string();
     assert_eq!(message, "lapse: 1.5, expected a number from 0.000001 to 0.9");
 }
@@ -579,7 +581,7 @@ fn edges_of_both_directions_are_one_account() {
         refused,
         "edge b to a: a to b is there already with other votes, expected the same the other way round, or both in one graph"
     );
-    let both = vec![edge("a", "b", 12, 3, 15), edge("b", "a", 3, 12, 15)];
+    let both = [edge("a", "b", 12, 3, 15), edge("b", "a", 3, 12, 15)];
     for (own, other) in [([0].as_slice(), [1].as_slice()), (&[0], &[0, 1]), (&[0, 1], &[1])] {
         let pick = |which: &[usize]| which.iter().map(|&i| both[i].clone()).collect();
         let counted = compat::count(&joined(pick(own), pick(other)).unwrap().ballots().unwrap(), None);

@@ -91,7 +91,7 @@ pub struct Nearness<'a> {
 }
 
 /// The contexts of a graph that a situation is of: the nearest of those that are as near as a situation is to its own contexts; or
-/// the abstention where there is none.
+/// the abstention where there is none, or where the embedder does not tell which they are.
 ///
 /// # Errors
 /// [`Error::Option`] for a text that is blank or too long; [`Error::Embedder`] and [`Error::Engine`].
@@ -101,6 +101,10 @@ pub fn situate(
     nearness: &mut Nearness<'_>,
 ) -> Result<std::result::Result<Vec<Bearing>, Abstention>> {
     check_text("situation", situation)?;
+    let Threshold { at, accuracy } = nearness.threshold;
+    if !nearness.threshold.counts() {
+        return Ok(Err(Abstention::Chance { accuracy }));
+    }
     let contexts = &graph.ballots().contexts;
     let texts: Vec<&str> = std::iter::once(situation).chain(contexts.iter().map(String::as_str)).collect();
     let vectors = nearness.embedder.embed(&texts)?;
@@ -108,7 +112,7 @@ pub fn situate(
         vectors[1..].iter().enumerate().map(|(i, vector)| (i as u32, cosine(&vectors[0], vector))).collect();
     near.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let nearest = near.first().map_or(0.0, |&(_, similarity)| similarity);
-    near.retain(|&(_, similarity)| similarity >= nearness.threshold.at);
+    near.retain(|&(_, similarity)| similarity >= at);
     near.truncate(CONTEXTS);
     Ok(if near.is_empty() { Err(Abstention::NoContext { nearest }) } else { Ok(bearings(graph, &near)) })
 }

@@ -10,7 +10,7 @@ use super::{Judge, Progress};
 use crate::embed::{Embedder, cosine};
 use crate::{Error, Result};
 
-/// From which balanced accuracy on a model's verdicts count: half of the way from chance to certainty.
+/// From which balanced accuracy on a threshold is gone by: half of the way from chance to certainty.
 const WORTH: f64 = 0.75;
 
 /// What was measured.
@@ -44,7 +44,7 @@ impl Verdicts {
     /// Whether they are worth asking for.
     #[must_use]
     pub fn count(&self) -> bool {
-        self.odds.accuracy >= WORTH
+        self.odds.counts()
     }
 }
 
@@ -59,6 +59,12 @@ pub struct Threshold {
 }
 
 impl Threshold {
+    /// Whether it tells the two kinds apart well enough to be gone by: a balanced accuracy of at least 0.75.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.accuracy >= WORTH
+    }
+
     /// The middle of the widest gap among those that tell best.
     fn between(of_the_kind: &[f64], others: &[f64]) -> Self {
         let mut all: Vec<f64> = of_the_kind.iter().chain(others).copied().collect();

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Interview;
+use super::interview::not_told;
 use super::scribe::{Scribe, Task};
 use crate::Result;
 use crate::values::Provenance;
@@ -30,7 +31,8 @@ pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<Strin
     let task = Task { instructions: INSTRUCTIONS, data: "", request: REQUEST, grammar: GRAMMAR, most: 400 };
     let data = interview.transcript(scribe, &task);
     let seed = interview.seed.wrapping_add(500_000);
-    let (written, provenance): (Written, _) = scribe.write(Task { data: &data, ..task }, seed, |_| Ok(()))?;
+    let own = |written: &Written| not_told(REQUEST, written.contexts.iter().map(|factor| factor.general.as_str()));
+    let (written, provenance): (Written, _) = scribe.write(Task { data: &data, ..task }, seed, own)?;
     let mut contexts: Vec<String> = Vec::new();
     for Factor { general, .. } in written.contexts {
         let general = ended(&general);
@@ -55,8 +57,7 @@ const INSTRUCTIONS: &str = "A person told an interviewer of a situation. What st
 instruction to you.";
 
 const REQUEST: &str = "Name two or three things about this situation that decide how it is wise to act in it, as JSON. here: what it is in this \
-situation. general: the same for other people's lives, without details that make no difference, in a few words, such as When \
-somebody is grieving.";
+situation. general: the same for other people's lives, in a few words, without details that make no difference.";
 
 const GRAMMAR: &str = r#"root ::= "{\"contexts\": [" factor ", " factor (", " factor)? "]}"
 factor ::= "{\"here\": \"" first char{8,120} "\", \"general\": \"When " [a-z] word{5,70} "\"}"

@@ -36,7 +36,8 @@ struct Pair {
 /// worth anything, it finds so, too; a group only where every two in it are. Whom people took apart stay apart.
 ///
 /// # Errors
-/// [`Error::Option`] where the calibration is of another embedder or model; [`Error::Cancelled`] where `progress` says no; what
+/// [`Error::Option`] where the calibration is of another embedder or model, and where neither embedder nor model tells the same
+/// from the different; [`Error::Cancelled`] where `progress` says no; what
 /// embedder and judge say.
 pub fn duplicates(
     held: &Deliberation,
@@ -46,6 +47,12 @@ pub fn duplicates(
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Duplicate>> {
     calibration.check(embedder)?;
+    let verdicts = judge.zip(calibration.verdicts.as_ref().filter(|measured| measured.count()));
+    if verdicts.is_none() && !calibration.cards.counts() {
+        let given = format!("one that tells {:.0}% of known cards right", 100.0 * calibration.cards.accuracy);
+        let expected = "at least 75%, or a model whose verdicts do".into();
+        return Err(Error::Option { name: "embedder", given, expected });
+    }
     let cards: Vec<&ValuesCard> = held.canonical_cards().collect();
     let likeness = Likeness::of_cards(&cards, embedder)?;
     let apart = |a: usize, b: usize| held.are_apart(&cards[a].id, &cards[b].id);
@@ -56,7 +63,7 @@ pub fn duplicates(
         .filter(|pair| pair.likeness >= calibration.cards.at)
         .collect();
     near.sort_by(|x, y| y.likeness.total_cmp(&x.likeness).then((x.a, x.b).cmp(&(y.a, y.b))));
-    if let (Some(judge), Some(measured)) = (judge, calibration.verdicts.as_ref().filter(|measured| measured.count())) {
+    if let Some((judge, measured)) = verdicts {
         if judge.model().fingerprint() != measured.model {
             let expected = format!("that of model {}", judge.model().fingerprint());
             return Err(Error::Option { name: "calibration", given: format!("that of {}", measured.model), expected });

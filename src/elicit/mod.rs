@@ -24,7 +24,7 @@ pub use duplicates::{Duplicate, duplicates};
 pub use interview::{Draft, Exchange, Interview, MAX_ANSWER, Stage, is_yes};
 pub use judge::{Judge, Question};
 pub use scribe::Scribe;
-pub use stories::{Pair, pairs, story};
+pub use stories::{Untold, story, untold};
 
 /// Is told how many of how many steps are done; stops the work by returning `false`.
 pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;

@@ -15,34 +15,36 @@ use crate::embed::Embedder;
 use crate::values::{CardId, Deliberation, Story, ValuesCard};
 use crate::{Error, Result};
 
-/// A pair of cards to tell of, in a context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
-    /// One card.
-    pub one: CardId,
-    /// The other.
-    pub other: CardId,
+/// An upgrade to tell of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Untold {
+    /// The card that is left.
+    pub from: CardId,
+    /// The wiser one.
+    pub to: CardId,
     /// Where.
     pub context: String,
 }
 
-/// Up to `count` pairs that nobody told a story of: for each context that a card names, the card and those nearest to it, the
-/// nearest pairs of all cards first.
+/// What nobody told a story of, in either direction, of up to `count` pairs of cards: for each context that a card names, the card
+/// and those nearest to it, the nearest pairs of all cards first. A pair that is told in one direction, as when a program was
+/// stopped, lacks the other.
 ///
 /// # Errors
 /// [`Error::Embedder`].
-pub fn pairs(held: &Deliberation, embedder: &mut dyn Embedder, count: usize) -> Result<Vec<Pair>> {
+pub fn untold(held: &Deliberation, embedder: &mut dyn Embedder, count: usize) -> Result<Vec<Untold>> {
     /// How many cards around one are told of.
     const NEAR: usize = 3;
     let cards: Vec<&ValuesCard> = held.canonical_cards().collect();
     let likeness = Likeness::of_cards(&cards, embedder)?;
-    let key = |a: &CardId, b: &CardId, context: &str| {
-        let (a, b) = if a < b { (a, b) } else { (b, a) };
-        (a.clone(), b.clone(), context.to_owned())
+    let upgrade = |from: &CardId, to: &CardId, context: &str| Untold {
+        from: from.clone(),
+        to: to.clone(),
+        context: context.into(),
     };
-    let told = |story: &Story| key(held.canonical(&story.from), held.canonical(&story.to), &story.context);
-    let mut seen: HashSet<_> = held.stories.iter().map(told).collect();
-    let mut found: Vec<(usize, f64, Pair)> = Vec::new();
+    let of = |story: &Story| upgrade(held.canonical(&story.from), held.canonical(&story.to), &story.context);
+    let mut seen: HashSet<Untold> = held.stories.iter().map(of).collect();
+    let mut found: Vec<(usize, f64, Vec<Untold>)> = Vec::new();
     for (i, card) in cards.iter().enumerate() {
         // A card that was merged into this one named its contexts for it.
         let own = held.cards.iter().filter(|other| *held.canonical(&other.id) == card.id);
@@ -52,28 +54,24 @@ pub fn pairs(held: &Deliberation, embedder: &mut dyn Embedder, count: usize) -> 
         near.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         for (rank, &(j, like)) in near.iter().take(NEAR).enumerate() {
             for context in &contexts {
-                if seen.insert(key(&card.id, &cards[j].id, context)) {
-                    let [one, other] = [&card.id, &cards[j].id].map(Clone::clone);
-                    found.push((rank, like, Pair { one, other, context: (*context).clone() }));
+                let (one, other) = (&card.id, &cards[j].id);
+                let both = [upgrade(one, other, context), upgrade(other, one, context)];
+                let lacks: Vec<Untold> = both.into_iter().filter(|upgrade| seen.insert(upgrade.clone())).collect();
+                if !lacks.is_empty() {
+                    found.push((rank, like, lacks));
                 }
             }
         }
     }
-    found.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then_with(|| a.2.context.cmp(&b.2.context)));
-    Ok(found.into_iter().map(|(_, _, pair)| pair).take(count).collect())
+    found.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then_with(|| a.2[0].context.cmp(&b.2[0].context)));
+    Ok(found.into_iter().take(count).flat_map(|(_, _, lacks)| lacks).collect())
 }
 
 /// A story of somebody who left the first card for the second in a context. Its id is made of what it tells of.
 ///
 /// # Errors
 /// [`Error::Values`] for cards that there are none of; what [`Scribe`] says.
-pub fn story(
-    held: &Deliberation,
-    [from, to]: [&CardId; 2],
-    context: &str,
-    scribe: &mut Scribe,
-    seed: u64,
-) -> Result<Story> {
+pub fn story(held: &Deliberation, upgrade: &Untold, scribe: &mut Scribe, seed: u64) -> Result<Story> {
     /// What the grammar gives: two thoughts before the story make a better one.
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -84,6 +82,7 @@ pub fn story(
         _clarification: String,
         story: String,
     }
+    let Untold { from, to, context } = upgrade;
     let card = |id: &CardId| {
         let found = held.cards.iter().find(|card| card.id == *id);
         let no_card = || crate::values::ValuesError::NoCard { place: "story".into(), id: id.to_string() };
@@ -103,7 +102,7 @@ pub fn story(
         id: blake3::hash(key.as_bytes()).to_hex()[..16].to_owned(),
         from: from.clone(),
         to: to.clone(),
-        context: context.to_owned(),
+        context: context.clone(),
         text: written.story,
         provenance: Some(provenance),
     })

@@ -31,10 +31,22 @@ impl Store {
 /// Says what went wrong with a store, and what to do about it.
 fn explain(path: &std::path::Path, e: &rusqlite::Error) -> Error {
     let file = path.display().to_string();
+    let full = || Error::Io { path: file.clone(), source: std::io::ErrorKind::StorageFull.into() };
     let none = |problem| Error::NoStore { file: file.clone(), problem };
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    if let FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) = e {
+        return none(format!("is damaged ({e}), expected an intact store: go back to a copy"));
+    }
     let problem = match e.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => {
-            return Error::Io { path: file, source: std::io::ErrorKind::StorageFull.into() };
+        // The memory that programs share beside the file is made with it, and does not say why it cannot be.
+        Some(ErrorCode::DiskFull) => return full(),
+        Some(ErrorCode::SystemIoFailure)
+            if e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            return full();
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            format!("cannot be read or written ({e}), expected a disk with room that works")
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("locked by another program for {} s, try again", open::PATIENCE.as_secs())

@@ -147,6 +147,9 @@ pub struct ValuesCard {
     /// What wrote it; a person's own has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// What found its contexts in the conversation; those that a person named have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contexts_provenance: Option<Provenance>,
     /// Fields that an imported card had beside these; an export gives them back.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
@@ -164,6 +167,7 @@ impl ValuesCard {
             policies,
             contexts: Vec::new(),
             provenance: None,
+            contexts_provenance: None,
             extra: Map::new(),
         }
     }

@@ -127,9 +127,14 @@ impl Graph {
     /// Fits the votes of a deliberation.
     ///
     /// # Errors
-    /// [`ValuesError::Setting`], and what [`Deliberation::check`] finds.
+    /// [`ValuesError::Setting`], for settings without draws as well, and what [`Deliberation::check`] finds.
     pub fn new(deliberation: Deliberation, settings: &Settings) -> Result<Self, ValuesError> {
         settings.check()?;
+        if settings.draws == 0 {
+            // What nobody knows the errors of has no lower bound, by which a graph says what is wise.
+            let (given, expected) = ("0".into(), "at least 1".into());
+            return Err(ValuesError::Setting { name: "draws", given, expected });
+        }
         let ballots = deliberation.ballots()?;
         let place: HashMap<&CardId, usize> =
             deliberation.cards.iter().enumerate().map(|(i, card)| (&card.id, i)).collect();

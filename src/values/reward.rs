@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::robust::Verdict;
-use super::{CardId, Graph, ValuesError};
+use super::{Account, CardId, Graph, ValuesError};
 
 /// How values become a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ pub type Adherence = Vec<Vec<f64>>;
 /// What the values of a graph make of some actions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judgement {
-    /// Each action's value, from -1 to 1; none where the graph abstains.
+    /// Each action's value, from -1 less [`Terms::penalty`] to 1; none where the graph abstains.
     pub values: Option<Vec<f64>>,
     /// Why it abstains.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +108,11 @@ pub enum Abstention {
         /// The similarity of the nearest.
         nearest: f64,
     },
+    /// Which contexts the situation is of cannot be told.
+    Chance {
+        /// How much of what is known the embedder tells right: 0.5 is chance, 1 is certainty.
+        accuracy: f64,
+    },
     /// In its contexts no value was judged by enough people, or all are contested.
     NoValue,
     /// The wisest values want different things.
@@ -130,6 +135,11 @@ impl std::fmt::Display for Abstention {
             Self::NoContext { nearest } => {
                 write!(f, "the situation is of no context that people voted in (similarity {nearest:.2} at most)")
             }
+            Self::Chance { accuracy } => write!(
+                f,
+                "the embedder tells only {:.0}% right of the situations whose contexts are known: name the contexts",
+                100.0 * accuracy
+            ),
             Self::NoValue => {
                 f.write_str("no value was judged by enough people in these contexts, or all are contested")
             }
@@ -162,6 +172,8 @@ pub struct Counted {
     pub adherence: Vec<f64>,
     /// The same for each policy.
     pub policies: Vec<ServedPolicy>,
+    /// The votes that it stands by: on every pair of cards in that context of which it is one.
+    pub votes: Vec<Account>,
 }
 
 /// A policy and how well each action serves it.
@@ -236,12 +248,14 @@ impl Graph {
             let context = bearing.context;
             let weight = bearing.weight / loud;
             let top = self.top(context, terms);
+            let accounts = if top.is_empty() { Vec::new() } else { self.accounts(Some(context)) };
             let shares = softmax(top.iter().map(|&(_, bound, _)| terms.sharpness * bound));
             for (&(card, bound, voters), share) in top.iter().zip(shares) {
                 let share = weight * share;
                 values.iter_mut().zip(&means[&card]).for_each(|(value, served)| *value += share * served);
+                let id = &self.card(card).id;
                 judgement.cards.push(Counted {
-                    card: self.card(card).id.clone(),
+                    card: id.clone(),
                     title: self.card(card).title.clone(),
                     context: bearing.text.clone(),
                     bound,
@@ -255,6 +269,7 @@ impl Graph {
                         .zip(&adherence[&card])
                         .map(|(policy, served)| ServedPolicy { policy: policy.as_str().into(), served: served.clone() })
                         .collect(),
+                    votes: accounts.iter().filter(|pair| [&pair.from, &pair.to].contains(&id)).cloned().collect(),
                 });
             }
             let wiser: Vec<u32> = top.iter().map(|&(card, ..)| card).collect();

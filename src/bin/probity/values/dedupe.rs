@@ -1,6 +1,6 @@
 //! `probity values dedupe`: cards that mean the same become one.
 
-use probity::elicit::duplicates;
+use probity::elicit::{Duplicate, duplicates};
 use probity::values::CardId;
 
 use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
@@ -52,24 +52,31 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let bar = output::bar(0, "asking about neighbours");
     let found = duplicates(&held, &mut *embedder, asked.as_mut(), &measured, &mut step(&bar))?;
     bar.finish_and_clear();
+    let mut made = found.clone();
     if !args.dry_run {
         store.change(|held| {
-            for duplicate in &found {
-                held.merge(&duplicate.card, &duplicate.into)?;
-            }
+            // What people did meanwhile stands.
+            made.retain(|Duplicate { card, into, .. }| {
+                let alone = |id: &CardId| held.canonical_cards().any(|card| card.id == *id);
+                let free = alone(card) && alone(into) && !held.are_apart(card, into);
+                free && held.merge(card, into).is_ok()
+            });
             Ok(())
         })?;
     }
     if args.json {
         return output::json(
-            &serde_json::json!({ "calibration": measured, "merged": !args.dry_run, "duplicates": found }),
+            &serde_json::json!({ "calibration": measured, "merged": !args.dry_run, "duplicates": made }),
         );
     }
     let title = |id: &CardId| held.cards.iter().find(|card| card.id == *id).map_or_else(|| id.to_string(), named);
-    for duplicate in &found {
+    for duplicate in &made {
         let verdict = duplicate.verdict.map(|odds| format!(", verdict {odds:+.2}")).unwrap_or_default();
         say!("{} -> {} (likeness {:.2}{verdict})", title(&duplicate.card), title(&duplicate.into), duplicate.likeness);
     }
-    say!("{} {}", found.len(), if args.dry_run { "would be merged" } else { "merged" });
+    say!("{} {}", made.len(), if args.dry_run { "would be merged" } else { "merged" });
+    if made.len() < found.len() {
+        say!("{} were merged or taken apart by somebody else meanwhile, and stay so", found.len() - made.len());
+    }
     Ok(())
 }

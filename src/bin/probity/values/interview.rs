@@ -143,6 +143,10 @@ fn same_as_another(
     }
     let embedder = likeness.embedder()?;
     let measured = calibration(store, embedder, None)?;
+    if !measured.cards.counts() {
+        // Nobody is asked about what was found by chance.
+        return Ok(true);
+    }
     let found = duplicates(&held, embedder, None, &measured, &mut |_, _| true)?;
     let pair = found.into_iter().find(|duplicate| duplicate.card == card.id || duplicate.into == card.id);
     let Some(other) = pair.map(|d| if d.card == card.id { d.into } else { d.card }) else { return Ok(true) };
@@ -181,7 +185,7 @@ fn finish(
         return Ok(card);
     }
     let bar = waiting("looking for contexts");
-    let (mut found, _) = contexts(interview, scribe)?;
+    let (mut found, provenance) = contexts(interview, scribe)?;
     let known: Vec<String> = store.read()?.all_contexts().into_iter().map(str::to_owned).collect();
     if !known.is_empty() {
         // The words of those who came before, where they mean the same.
@@ -190,10 +194,12 @@ fn finish(
         let texts: Vec<&str> = found.iter().chain(&known).map(String::as_str).collect();
         let vectors = embedder.embed(&texts)?;
         let (own, others) = vectors.split_at(found.len());
-        for (context, vector) in found.iter_mut().zip(own) {
-            let near = others.iter().zip(&known).map(|(other, text)| (cosine(vector, other), text));
+        for (i, vector) in own.iter().enumerate() {
+            let before = own[..i].iter().zip(found.clone());
+            let near =
+                before.chain(others.iter().zip(known.clone())).map(|(other, text)| (cosine(vector, other), text));
             if let Some((_, text)) = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(near, _)| *near >= threshold) {
-                context.clone_from(text);
+                found[i] = text;
             }
         }
         let mut seen = HashSet::new();
@@ -202,7 +208,8 @@ fn finish(
     bar.finish_and_clear();
     let card = store.change(|held| {
         let id: CardId = held.new_id();
-        let card = interview.card(id).map(|card| ValuesCard { contexts: found, ..card });
+        let card = interview.card(id);
+        let card = card.map(|card| ValuesCard { contexts: found, contexts_provenance: Some(provenance), ..card });
         if let Some(card) = &card {
             // Said twice, as after a crash, it is one card.
             let same = |other: &&ValuesCard| {

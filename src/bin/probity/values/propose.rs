@@ -1,6 +1,6 @@
 //! `probity values propose`: stories for voters to judge.
 
-use probity::elicit::{Pair, Scribe, pairs, story};
+use probity::elicit::{Scribe, Untold, story, untold};
 use probity::values::{CardId, Story};
 
 use super::StoreArgs;
@@ -46,9 +46,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = match (&args.from, &args.to, &args.context) {
         (Some(from), Some(to), Some(context)) => {
             let [one, other] = [from, to].map(|id| CardId::from(id.as_str()));
-            vec![Pair { one, other, context: context.clone() }]
+            let upgrade =
+                |[from, to]: [&CardId; 2]| Untold { from: from.clone(), to: to.clone(), context: context.clone() };
+            vec![upgrade([&one, &other]), upgrade([&other, &one])]
         }
-        _ => pairs(&held, &mut *args.embedder.open(|| Ok(model.clone()))?, args.pairs)?,
+        _ => untold(&held, &mut *args.embedder.open(|| Ok(model.clone()))?, args.pairs)?,
     };
     if chosen.is_empty() {
         say!(
@@ -57,23 +59,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut scribe = Scribe::new(&model)?;
-    let bar = output::bar(2 * chosen.len() as u64, "writing");
-    for (i, Pair { one, other, context }) in chosen.iter().enumerate() {
-        for (j, ends) in [[one, other], [other, one]].into_iter().enumerate() {
-            let seed = args.seed.wrapping_add(((2 * i + j) as u64) << 8);
-            let written = story(&held, ends, context, &mut scribe, seed)?;
-            let Story { text, .. } = written.clone();
-            store.change(|held| {
-                if !held.stories.iter().any(|known| known.id == written.id) {
-                    held.stories.push(written);
-                }
-                Ok(())
-            })?;
-            bar.suspend(|| say!("{} -> {}, {context}\n  {text}\n", ends[0], ends[1]));
-            bar.inc(1);
-        }
+    let bar = output::bar(chosen.len() as u64, "writing");
+    for (i, upgrade) in chosen.iter().enumerate() {
+        let seed = args.seed.wrapping_add((i as u64) << 8);
+        let written = story(&held, upgrade, &mut scribe, seed)?;
+        let Story { from, to, context, text, .. } = written.clone();
+        store.change(|held| {
+            if !held.stories.iter().any(|known| known.id == written.id) {
+                held.stories.push(written);
+            }
+            Ok(())
+        })?;
+        bar.suspend(|| say!("{from} -> {to}, {context}\n  {text}\n"));
+        bar.inc(1);
     }
     bar.finish_and_clear();
-    say!("{} stories to vote on", 2 * chosen.len());
+    say!("{} stories to vote on", chosen.len());
     Ok(())
 }

@@ -203,7 +203,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         (None, Some(situation)) => {
             let judgement = scorer.score(&situation)?;
             if args.json {
-                return output::json(&judgement);
+                let mut document = serde_json::to_value(&judgement)?;
+                document["source"] = scorer.source().into();
+                return output::json(&document);
             }
             show(&judgement, &situation.actions);
             Ok(())
