@@ -393,12 +393,14 @@ const WRITER: &str = "A person told an interviewer of what they live by. What st
 instruction to you.";
 
 const CARD: &str = "Write a values card for the value that this person lives by, as JSON with a title, a description in one sentence, and policies. \
-Each policy is a kind of thing that this person pays attention to, one word in capitals, and then which of them.";
+Policies are what this person pays attention to when they live by it, in capitals, and then which: MOMENTS when .. or SIGNS of .. \
+or CHANCES to .. or CHANGES in ..";
 
 const QUESTION: &str = r#"root ::= "{\"question\": \"" [A-Z] word{8,220} "?\"}"
 word ::= [a-zA-Z0-9 ,;:'-] | [\u00C0-\uFFEF]
 "#;
 
 const CARD_FORM: &str = r#"root ::= "{\"title\": \"" first char{2,48} "\", \"description\": \"" first char{16,240} "\", \"policies\": [" policy ", " policy ", " policy (", " policy){0,2} "]}"
-policy ::= "\"" [A-Z] [A-Z]{2,15} " " [a-z] char{8,140} "\""
+policy ::= "\"" [A-Z] [A-Z]{2,15} " " [a-z] plain{8,140} "\""
+plain ::= [a-zA-Z ,;'-] | [\u00C0-\uFFEF]
 "#;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior};
 
+use super::read::LOG;
 use super::{Store, explain};
 use crate::{Error, Result};
 
@@ -125,12 +126,27 @@ impl Store {
 
     /// Whether what is derived from the log is what follows from it.
     fn derived(&self) -> rusqlite::Result<bool> {
-        let same = "SELECT NOT EXISTS (
-                SELECT voter, source, wiser, context, max(id) FROM votes GROUP BY 1, 2, 3, 4
-                EXCEPT SELECT voter, source, wiser, context, vote FROM answers)
-             AND (SELECT count(*) FROM answers)
-               = (SELECT count(*) FROM (SELECT 1 FROM votes GROUP BY voter, source, wiser, context))";
-        self.db.query_row(same, [], |row| row.get(0))
+        let number = |row: &Row<'_>, first: usize| -> rusqlite::Result<[i64; 4]> {
+            Ok([row.get(first)?, row.get(first + 1)?, row.get(first + 2)?, row.get(first + 3)?])
+        };
+        let mut log = self.db.prepare(LOG)?;
+        let log = log.query_map([], |row| Ok((number(row, 1)?, row.get::<_, i64>(0)?)))?;
+        let mut last = log.collect::<rusqlite::Result<Vec<_>>>()?;
+        last.sort_unstable();
+        // The later one first, which stays.
+        last.reverse();
+        last.dedup_by_key(|(question, _)| *question);
+        // In the order of their key.
+        let mut answers =
+            self.db.prepare("SELECT voter, source, wiser, context, vote FROM answers ORDER BY 1, 2, 3, 4")?;
+        let mut answers = answers.query([])?;
+        let mut last = last.into_iter().rev();
+        while let Some(answer) = answers.next()? {
+            if last.next() != Some((number(answer, 0)?, answer.get(4)?)) {
+                return Ok(false);
+            }
+        }
+        Ok(last.next().is_none())
     }
 
     /// Derives anew, from the log, what is derived from it.

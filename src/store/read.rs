@@ -1,5 +1,7 @@
 //! What a store holds.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 
@@ -7,13 +9,16 @@ use super::Store;
 use crate::values::{Answer, CardId, Deliberation, Vote};
 use crate::{Error, Result};
 
+/// All votes ever given, the oldest first.
+pub(super) const LOG: &str = "SELECT id, voter, source, wiser, context, answer FROM votes ORDER BY id";
+
 impl Store {
     /// Everything but the transcripts, the whole log of votes.
     ///
     /// # Errors
     /// [`Error::Store`] where it cannot be read.
     pub fn read(&self) -> Result<Deliberation> {
-        self.with_votes("votes")
+        self.with_votes(false)
     }
 
     /// The same with the votes that count, of two answers to one question the later one: what rankings are made of.
@@ -21,10 +26,10 @@ impl Store {
     /// # Errors
     /// [`Error::Store`] where it cannot be read.
     pub fn read_counted(&self) -> Result<Deliberation> {
-        self.with_votes("answers JOIN votes ON votes.id = answers.vote")
+        self.with_votes(true)
     }
 
-    fn with_votes(&self, which: &str) -> Result<Deliberation> {
+    fn with_votes(&self, counted: bool) -> Result<Deliberation> {
         // One moment of the store, whatever others write meanwhile; within a change it is one already.
         let moment = self.db.is_autocommit().then(|| self.db.unchecked_transaction());
         let _moment = moment.transpose().map_err(|e| self.error(e))?;
@@ -41,11 +46,6 @@ impl Store {
         read.apart = self.rows(apart, |row| Ok((card(row, 0)?, card(row, 1)?)))?.into_iter().collect();
         let groups = "SELECT name, crowd FROM voters WHERE crowd IS NOT NULL";
         read.groups = self.rows(groups, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect();
-        let votes = format!(
-            "SELECT voters.name, a.name, b.name, contexts.name, votes.answer FROM {which}
-             JOIN voters ON voters.id = votes.voter JOIN cards a ON a.id = votes.source JOIN cards b ON b.id = votes.wiser
-             JOIN contexts ON contexts.id = votes.context ORDER BY votes.id"
-        );
         for (name, body) in
             self.rows("SELECT name, body FROM extra", |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
         {
@@ -53,11 +53,37 @@ impl Store {
         }
         // What the tables cannot hold together, which is all but the votes.
         read.check().map_err(|e| self.damaged(e))?;
-        read.votes = self.rows(&votes, |row| {
-            let (voter, context) = (row.get(0)?, row.get(3)?);
-            Ok(Vote { voter, from: card(row, 1)?, to: card(row, 2)?, context, answer: answer(row, 4)? })
-        })?;
+        read.votes = self.votes(counted)?;
         Ok(read)
+    }
+
+    /// The log, or what of it counts. Names are looked up here: a query that joined them would sort the log to do so.
+    fn votes(&self, counted: bool) -> Result<Vec<Vote>> {
+        let names = |table: &str| -> Result<HashMap<i64, String>> {
+            let rows = self.rows(&format!("SELECT id, name FROM {table}"), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.into_iter().collect())
+        };
+        let (voters, contexts) = (names("voters")?, names("contexts")?);
+        let cards: HashMap<i64, CardId> =
+            names("cards")?.into_iter().map(|(id, name)| (id, CardId::from(name.as_str()))).collect();
+        let mut last: Vec<i64> =
+            if counted { self.rows("SELECT vote FROM answers", |row| row.get(0))? } else { vec![] };
+        last.sort_unstable();
+        let mut last = last.into_iter().peekable();
+        let log = self.rows(LOG, |row| {
+            if counted && last.next_if_eq(&row.get::<_, i64>(0)?).is_none() {
+                return Ok(None);
+            }
+            let card = |column| Ok::<_, rusqlite::Error>(cards.get(&row.get::<_, i64>(column)?).cloned());
+            let (voter, context) =
+                (voters.get(&row.get::<_, i64>(1)?).cloned(), contexts.get(&row.get::<_, i64>(4)?).cloned());
+            Ok(Some((voter, card(2)?, card(3)?, context, answer(row, 5)?)))
+        })?;
+        let whole = |(voter, from, to, context, answer)| {
+            let vote = || Some(Vote { voter: voter?, from: from?, to: to?, context: context?, answer });
+            vote().ok_or_else(|| self.damaged("a vote names what is not there"))
+        };
+        log.into_iter().flatten().map(whole).collect()
     }
 
     /// Changes whenever another program changes the store; not by this one's own changes.

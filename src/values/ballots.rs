@@ -104,7 +104,6 @@ impl Ballots {
             }
         }
         let (mut contexts, mut voters) = (HashMap::new(), HashMap::new());
-        let mut rows: HashMap<(u32, u32, u32, u32), usize> = HashMap::new();
         for (i, vote) in votes.into_iter().enumerate() {
             let place = || format!("vote {}", i + 1);
             if vote.from == vote.to {
@@ -120,18 +119,13 @@ impl Ballots {
             if from == to {
                 continue;
             }
-            let ballot = Ballot {
+            ballots.rows.push(Ballot {
                 voter: number(&mut voters, &mut ballots.voters, &vote.voter),
                 from,
                 to,
                 context: number(&mut contexts, &mut ballots.contexts, &vote.context),
                 answer: vote.answer,
-            };
-            let row = *rows.entry((ballot.voter, ballot.from, ballot.to, ballot.context)).or_insert(ballots.rows.len());
-            match ballots.rows.get_mut(row) {
-                Some(earlier) => *earlier = ballot,
-                None => ballots.rows.push(ballot),
-            }
+            });
         }
         let pairs: HashSet<(&CardId, &CardId)> = imported.iter().map(|edge| (&edge.from, &edge.to)).collect();
         let mut seen = HashSet::new();
@@ -166,13 +160,22 @@ impl Ballots {
         Ok(ballots)
     }
 
-    /// Numbers voters and contexts in the order of their names: the order in which people voted must not matter.
+    /// Numbers voters and contexts in the order of their names: the order in which people voted must not matter, except that of
+    /// two answers to one question the later one counts.
     fn sort(&mut self) {
         let [contexts, voters] = [&mut self.contexts, &mut self.voters].map(renumbered);
         for row in &mut self.rows {
             (row.context, row.voter) = (contexts[row.context as usize], voters[row.voter as usize]);
         }
-        self.rows.sort_unstable_by_key(|row| (row.voter, row.context, row.from, row.to));
+        let question = |row: &Ballot| (row.voter, row.context, row.from, row.to);
+        self.rows.sort_by_key(question);
+        self.rows.dedup_by(|later, earlier| {
+            let same = question(later) == question(earlier);
+            if same {
+                *earlier = *later;
+            }
+            same
+        });
         for tally in &mut self.tallies {
             tally.contexts.iter_mut().for_each(|c| *c = contexts[*c as usize]);
             tally.contexts.sort_unstable();

@@ -83,8 +83,14 @@ impl Problem {
     /// Logarithm of the probability of answers to one question, a part `yes` of `all`, where the second card stands so far
     /// above the first, acquiescence included.
     pub fn log_likelihood(&self, yes: f64, all: f64, eta: f64) -> f64 {
+        let [of_yes, of_no] = self.log_answers(eta);
+        yes * of_yes + (all - yes) * of_no
+    }
+
+    /// Logarithms of the probabilities of a yes and of a no there.
+    pub fn log_answers(&self, eta: f64) -> [f64; 2] {
         let Yes { p, .. } = self.yes(eta);
-        yes * p.ln() + (all - yes) * (1.0 - p).ln()
+        [p.ln(), (1.0 - p).ln()]
     }
 
     /// How it rises there, and how it bends.

@@ -87,7 +87,9 @@ impl Fit {
                 }
             }
         }
-        let mut upgrades: Vec<Upgrade> = pairs.into_iter().map(|(pair, answers)| self.judge(pair, answers)).collect();
+        let grid = Grid::new(self);
+        let mut upgrades: Vec<Upgrade> =
+            pairs.into_iter().map(|(pair, answers)| self.judge(&grid, pair, answers)).collect();
         for i in on_cycles(&upgrades) {
             let Upgrade { from, to, .. } = upgrades[i];
             if self.wiser(context, to, from).is_some_and(|p| p >= self.settings.overruled) {
@@ -101,24 +103,15 @@ impl Fit {
     }
 
     /// What the votes on one pair say, before any others are asked.
-    fn judge(&self, (first, second): (u32, u32), [there, back]: [Answers; 2]) -> Upgrade {
-        // What is known before of the difference of two cards: twice the variance of one.
-        let precision = 0.5 * self.problem.precision[0];
-        let log_posterior = |apart: f64| {
-            let said = [(there, apart), (back, -apart)].map(|(answers, apart)| {
-                let [known, chosen] = [false, true].map(|chosen| {
-                    let (yes, all) = answers.weights[usize::from(chosen)];
-                    let acquiescence = if chosen { self.settings.acquiescence } else { self.acquiescence };
-                    let eta = apart + acquiescence;
-                    self.problem.log_likelihood(yes, all, eta)
-                });
-                known + chosen
-            });
-            said[0] + said[1] - precision * apart * apart / 2.0
-        };
-        let reach = GRID / precision.sqrt();
-        let at = |i: usize| reach * ((i as f64 + 0.5) / POINTS as f64 * 2.0 - 1.0);
-        let logs: Vec<f64> = (0..POINTS).map(|i| log_posterior(at(i))).collect();
+    fn judge(&self, grid: &Grid, (first, second): (u32, u32), [there, back]: [Answers; 2]) -> Upgrade {
+        let mut logs = grid.prior;
+        for (answers, tables) in [there, back].iter().zip(&grid.answers) {
+            for ((yes, all), table) in answers.weights.into_iter().zip(tables).filter(|((_, all), _)| *all > 0.0) {
+                for (log, [of_yes, of_no]) in logs.iter_mut().zip(table) {
+                    *log += yes * of_yes + (all - yes) * of_no;
+                }
+            }
+        }
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let [less, more] = [&logs[..POINTS / 2], &logs[POINTS / 2..]]
             .map(|half| half.iter().map(|log| (log - most).exp()).sum::<f64>());
@@ -131,6 +124,28 @@ impl Fit {
         let upheld = probability >= self.settings.upheld && agreed >= self.settings.agreed;
         let verdict = if upheld { Verdict::Upheld } else { Verdict::Open };
         Upgrade { from, to, probability, verdict }
+    }
+}
+
+/// The integral over how far the second card of a pair stands above the first: what does not depend on the answers.
+struct Grid {
+    /// Logarithms of the prior, up to a constant.
+    prior: [f64; POINTS],
+    /// Logarithms of the probabilities of a yes and of a no: about the pair and about the reversed one, by known voters and by
+    /// those of published sums.
+    answers: [[[[f64; 2]; POINTS]; 2]; 2],
+}
+
+impl Grid {
+    fn new(fit: &Fit) -> Self {
+        // What is known before of the difference of two cards: twice the variance of one.
+        let precision = 0.5 * fit.problem.precision[0];
+        let reach = GRID / precision.sqrt();
+        let apart: [f64; POINTS] = std::array::from_fn(|i| reach * ((i as f64 + 0.5) / POINTS as f64 * 2.0 - 1.0));
+        let answers =
+            |sign: f64, acquiescence: f64| apart.map(|apart| fit.problem.log_answers(sign * apart + acquiescence));
+        let both = |sign: f64| [answers(sign, fit.acquiescence), answers(sign, fit.settings.acquiescence)];
+        Self { prior: apart.map(|apart| -precision * apart * apart / 2.0), answers: [both(1.0), both(-1.0)] }
     }
 }
 
