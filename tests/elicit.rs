@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use probity::Error;
 use probity::elicit::{
     Calibration, Duplicate, Interview, Judge, MAX_ANSWER, Nearness, Question, Scribe, Situation, Stage, Threshold,
-    Untold, contexts, duplicates, score, story, untold,
+    Untold, contexts, duplicates, merge, score, story, untold,
 };
 use probity::embed::{Embedder, LlamaEmbedder, OnnxEmbedder, cosine};
 use probity::engine::{ContextOptions, Model, ModelOptions};
@@ -131,7 +131,13 @@ fn merges_are_calibrated_recorded_and_undone() {
     assert!(held.are_apart(&"b".into(), &"a".into()) && find(&held, &mut embedder).is_empty());
     held.check().unwrap();
     assert_eq!(Deliberation::from_json(&held.to_json()).unwrap(), held);
+    // What was found before that is not merged now.
+    let earlier = duplicates(&alike(), &mut embedder, None, &calibration, &mut |_, _| true).unwrap();
+    assert_eq!((earlier.len(), merge(&mut held, &earlier)), (1, vec![]));
+    assert!(held.merged.is_empty() && !held.apart.is_empty());
+    assert_eq!(merge(&mut alike(), &earlier), earlier);
     held.merge(&"b".into(), &"a".into()).unwrap();
+    assert_eq!(merge(&mut held, &earlier), [], "they are one already");
     assert!(held.apart.is_empty());
     held.check().unwrap();
     // Thresholds of one embedder are none of another's.
@@ -450,6 +456,9 @@ fn the_command_line_elicits() {
     assert!(code == 0 && said.contains("which has 2 answers") && said.contains("\nAdded "), "{said} {complaint}");
     let listed: Value = serde_json::from_str(&values(&["card", "--store", &store, "--json"]).1).unwrap();
     assert!(listed[0]["id"] == 1 && !listed[0]["contexts"].as_array().unwrap().is_empty(), "{listed}");
+    let [whole, contexts] = ["provenance", "contexts_provenance"].map(|of| &listed[0][of]);
+    assert!(whole["model"] == contexts["model"] && whole["prompt"] != contexts["prompt"], "{listed}");
+    assert!(contexts["seed"].is_u64() && contexts["prompt"].is_string(), "{listed}");
     // The same answers at once, and another store: the same card.
     let other = at("other.db");
     std::fs::write(&file, format!("{first}\n{rest}")).unwrap();

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Interview;
-use super::interview::not_told;
+use super::interview::is_told;
 use super::scribe::{Scribe, Task};
 use crate::Result;
 use crate::values::Provenance;
@@ -31,12 +31,16 @@ pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<Strin
     let task = Task { instructions: INSTRUCTIONS, data: "", request: REQUEST, grammar: GRAMMAR, most: 400 };
     let data = interview.transcript(scribe, &task);
     let seed = interview.seed.wrapping_add(500_000);
-    let own = |written: &Written| not_told(REQUEST, written.contexts.iter().map(|factor| factor.general.as_str()));
+    let own = |written: &Written| match written.contexts.iter().all(|factor| is_told(REQUEST, &factor.general)) {
+        true => Err("it wrote what it was told".into()),
+        false => Ok(()),
+    };
     let (written, provenance): (Written, _) = scribe.write(Task { data: &data, ..task }, seed, own)?;
     let mut contexts: Vec<String> = Vec::new();
     for Factor { general, .. } in written.contexts {
         let general = ended(&general);
-        if !contexts.iter().any(|context| context.eq_ignore_ascii_case(&general)) {
+        let known = contexts.iter().any(|context| context.eq_ignore_ascii_case(&general));
+        if !known && !is_told(REQUEST, &general) {
             contexts.push(general);
         }
     }

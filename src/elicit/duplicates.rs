@@ -37,8 +37,7 @@ struct Pair {
 ///
 /// # Errors
 /// [`Error::Option`] where the calibration is of another embedder or model, and where neither embedder nor model tells the same
-/// from the different; [`Error::Cancelled`] where `progress` says no; what
-/// embedder and judge say.
+/// from the different; [`Error::Cancelled`] where `progress` says no; what embedder and judge say.
 pub fn duplicates(
     held: &Deliberation,
     embedder: &mut dyn Embedder,
@@ -101,6 +100,17 @@ pub fn duplicates(
         }
     }
     Ok(found)
+}
+
+/// Merges what was found, and returns what of it was merged: what people merged or took apart since it was searched for stands.
+pub fn merge(held: &mut Deliberation, found: &[Duplicate]) -> Vec<Duplicate> {
+    let mut made = found.to_vec();
+    made.retain(|Duplicate { card, into, .. }| {
+        let alone = |id: &CardId| held.canonical_cards().any(|card| card.id == *id);
+        let free = alone(card) && alone(into) && !held.are_apart(card, into);
+        free && held.merge(card, into).is_ok()
+    });
+    made
 }
 
 /// How often each canonical card was judged, known by single votes or by their sums.

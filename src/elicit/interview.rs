@@ -249,16 +249,19 @@ impl Interview {
         }
         let task = Task { instructions: WRITER, data: "", request: &request, grammar: CARD_FORM, most: 480 };
         let data = self.told(scribe, &task);
+        // Models that are too small say the request again: a policy that does is left out, unless all do.
         let own = |written: &Written| {
-            let policies = written.policies.iter().map(Policy::as_str);
-            let texts = [written.title.as_str(), &written.description].into_iter().chain(policies);
-            not_told(CARD, texts)
+            let policies = written.policies.iter().all(|policy| is_told(CARD, policy.as_str()));
+            match policies || is_told(CARD, &written.title) || is_told(CARD, &written.description) {
+                true => Err(format!("it wrote {:?}, which is what it was told", written.title)),
+                false => Ok(()),
+            }
         };
         let (mut written, provenance): (Written, _) = scribe.write(Task { data: &data, ..task }, self.drawn(), own)?;
         // Small models say a thing twice; a card says it once.
         let mut kept: Vec<Policy> = Vec::new();
         for policy in written.policies.drain(..) {
-            if !kept.contains(&policy) {
+            if !kept.contains(&policy) && !is_told(CARD, policy.as_str()) {
                 kept.push(policy);
             }
         }
@@ -311,20 +314,15 @@ fn beginning<'a>(scribe: &Scribe, text: &'a str, room: usize) -> &'a str {
     text
 }
 
-/// Models that are too small say again what they were asked. A policy does where what follows its first word does.
-///
-/// # Errors
-/// The first of some texts that does.
-pub(super) fn not_told<'a>(request: &str, texts: impl IntoIterator<Item = &'a str>) -> std::result::Result<(), String> {
-    let request = request.to_lowercase();
-    let told = |text: &&str| {
-        let text = text.to_lowercase();
-        let rest = text.split_once(' ').map(|(_, rest)| rest).filter(|rest| rest.contains(' '));
-        request.contains(rest.unwrap_or(&text))
-    };
-    match texts.into_iter().find(told) {
-        Some(text) => Err(format!("it wrote {text:?}, which is what it was told")),
-        None => Ok(()),
+/// Whether a text repeats what was asked for, after its first word at least. One word alone may be the person's, where it is not
+/// written as it was there.
+pub(super) fn is_told(request: &str, text: &str) -> bool {
+    match text.split_once(' ') {
+        None => request.contains(text),
+        Some((_, rest)) => {
+            let told = if rest.contains(' ') { rest } else { text };
+            request.to_lowercase().contains(&told.to_lowercase())
+        }
     }
 }
 
@@ -404,3 +402,25 @@ const CARD_FORM: &str = r#"root ::= "{\"title\": \"" first char{2,48} "\", \"des
 policy ::= "\"" [A-Z] [A-Z]{2,15} " " [a-z] plain{8,140} "\""
 plain ::= [a-zA-Z ,;'-] | [\u00C0-\uFFEF]
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_is_no_answer() {
+        for told in [
+            "MOMENTS when .. or SIGNS of ..",
+            "CARD for the value that this person lives by",
+            "A values card",
+            "MOMENTS",
+        ] {
+            assert!(is_told(CARD, told), "{told}");
+        }
+        for own in
+            ["Attention", "Moments", "MOMENTS when a beginner breathes again", "SIGNS of progress", "Living by the sea"]
+        {
+            assert!(!is_told(CARD, own), "{own}");
+        }
+    }
+}

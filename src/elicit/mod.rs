@@ -20,7 +20,7 @@ mod stories;
 pub use adherence::{Nearness, Situation, score, situate};
 pub use calibration::{Calibration, Threshold, Verdicts};
 pub use contexts::contexts;
-pub use duplicates::{Duplicate, duplicates};
+pub use duplicates::{Duplicate, duplicates, merge};
 pub use interview::{Draft, Exchange, Interview, MAX_ANSWER, Stage, is_yes};
 pub use judge::{Judge, Question};
 pub use scribe::Scribe;

@@ -1,6 +1,6 @@
 //! `probity values dedupe`: cards that mean the same become one.
 
-use probity::elicit::{Duplicate, duplicates};
+use probity::elicit::{duplicates, merge};
 use probity::values::CardId;
 
 use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
@@ -52,18 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let bar = output::bar(0, "asking about neighbours");
     let found = duplicates(&held, &mut *embedder, asked.as_mut(), &measured, &mut step(&bar))?;
     bar.finish_and_clear();
-    let mut made = found.clone();
-    if !args.dry_run {
-        store.change(|held| {
-            // What people did meanwhile stands.
-            made.retain(|Duplicate { card, into, .. }| {
-                let alone = |id: &CardId| held.canonical_cards().any(|card| card.id == *id);
-                let free = alone(card) && alone(into) && !held.are_apart(card, into);
-                free && held.merge(card, into).is_ok()
-            });
-            Ok(())
-        })?;
-    }
+    let made = if args.dry_run { found.clone() } else { store.change(|held| Ok(merge(held, &found)))? };
     if args.json {
         return output::json(
             &serde_json::json!({ "calibration": measured, "merged": !args.dry_run, "duplicates": made }),

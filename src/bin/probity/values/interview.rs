@@ -195,10 +195,9 @@ fn finish(
         let vectors = embedder.embed(&texts)?;
         let (own, others) = vectors.split_at(found.len());
         for (i, vector) in own.iter().enumerate() {
-            let before = own[..i].iter().zip(found.clone());
-            let near =
-                before.chain(others.iter().zip(known.clone())).map(|(other, text)| (cosine(vector, other), text));
-            if let Some((_, text)) = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(near, _)| *near >= threshold) {
+            let texts = own[..i].iter().zip(&found).chain(others.iter().zip(&known));
+            let near = texts.map(|(other, text)| (cosine(vector, other), text)).max_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some(text) = near.filter(|(near, _)| *near >= threshold).map(|(_, text)| text.clone()) {
                 found[i] = text;
             }
         }
