@@ -263,9 +263,9 @@ pub unsafe extern "C" fn probity_graph_vote(
 /// Finds the contexts that a situation, told in words, is of, and the wisest values there, as JSON: `{"contexts": [{"text",
 /// "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters", "contested"}]}]}`, at most three contexts
 /// with ten values each; or none, with `"abstains"` and its reason. The model's hidden states tell what is near what; from where on,
-/// is measured when a graph is first asked with this model, and where that shows that it cannot tell, the graph abstains. The graph keeps the model that it was asked with last, even where the
-/// model itself is freed, until it is freed. `probity_graph_rank` gives the wisest of a context that is known. Free
-/// the JSON with `probity_string_free`.
+/// is measured when a graph is first asked with this model, and where that shows that it cannot tell, the graph abstains. The graph
+/// keeps the model that it was asked with last, even where the model itself is freed, until it is freed. `probity_graph_rank` gives
+/// the wisest of a context that is known. Free the JSON with `probity_string_free`.
 ///
 /// # Safety
 /// Pointers are NULL or valid as their types say.
@@ -305,9 +305,9 @@ pub unsafe extern "C" fn probity_graph_situate(
 /// `{"situation", "actions": [...]}`, and at will `"contexts": [...]` that it is of (found as `probity_graph_situate` finds them where
 /// none is named) and `"baseline"`, the action that counts as doing nothing. The answer has `"values"`, one for each action from -1.5
 /// (all that the wisest values are not, a penalty of a half included) to 1, with the contexts, cards, votes, policies and penalties
-/// that they add up from; or `null`, and `"abstains"` with its reason. The model
-/// judges how well each action serves each policy: two questions each. `progress` (may be NULL) runs on the calling thread and
-/// stops the work by returning `false`. Free the JSON with `probity_string_free`.
+/// that they add up from; or `null`, and `"abstains"` with its reason. The model judges how well each action serves each policy: two
+/// questions each. `progress` (may be NULL) runs on the calling thread and stops the work by returning `false`. Free the JSON with
+/// `probity_string_free`.
 ///
 /// # Safety
 /// Pointers are NULL or valid as their types say; `progress` may be called with `user_data` during this call.

@@ -8,7 +8,7 @@ mod open;
 mod read;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -28,14 +28,20 @@ impl Store {
     }
 }
 
+/// What there is to say of a store that holds what none can.
+fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
+    let problem = format!("is damaged ({what}), expected an intact store: go back to a copy");
+    Error::NoStore { file: path.display().to_string(), problem }
+}
+
 /// Says what went wrong with a store, and what to do about it.
-fn explain(path: &std::path::Path, e: &rusqlite::Error) -> Error {
+fn explain(path: &Path, e: &rusqlite::Error) -> Error {
     let file = path.display().to_string();
     let full = || Error::Io { path: file.clone(), source: std::io::ErrorKind::StorageFull.into() };
     let none = |problem| Error::NoStore { file: file.clone(), problem };
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     if let FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) = e {
-        return none(format!("is damaged ({e}), expected an intact store: go back to a copy"));
+        return damaged(path, e);
     }
     let problem = match e.sqlite_error_code() {
         // The memory that programs share beside the file is made with it, and does not say why it cannot be.
@@ -55,9 +61,7 @@ fn explain(path: &std::path::Path, e: &rusqlite::Error) -> Error {
         Some(ErrorCode::NotADatabase) => {
             return none("is no store, expected a file that `probity values` made".into());
         }
-        Some(ErrorCode::DatabaseCorrupt) => {
-            return none(format!("is damaged ({e}), expected an intact store: go back to a copy"));
-        }
+        Some(ErrorCode::DatabaseCorrupt) => return damaged(path, e),
         Some(ErrorCode::CannotOpen) => {
             format!("cannot be opened ({e}), expected a file in a folder that can be written to")
         }

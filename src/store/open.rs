@@ -190,3 +190,21 @@ impl From<rusqlite::Error> for Problem {
         Self::Sqlite(e)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the look at a store's version and its lock another program may have been at work.
+    #[test]
+    fn what_a_newer_program_made_meanwhile_is_left_alone() {
+        let db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let mut store = Store { db, path: "values.db".into() };
+        assert!(
+            matches!(store.migrate(), Err(Problem::Said(said)) if said.contains("this program knows versions up to"))
+        );
+        let version: u32 = store.db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, VERSION + 1);
+    }
+}

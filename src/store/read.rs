@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 
-use super::Store;
+use super::{Store, damaged};
+use crate::Result;
 use crate::values::{Answer, CardId, Deliberation, Vote};
-use crate::{Error, Result};
 
 /// All votes ever given, the oldest first.
 pub(super) const LOG: &str = "SELECT id, voter, source, wiser, context, answer FROM votes ORDER BY id";
@@ -52,7 +52,7 @@ impl Store {
             read.extra.insert(name, self.parse(&body)?);
         }
         // What the tables cannot hold together, which is all but the votes.
-        read.check().map_err(|e| self.damaged(e))?;
+        read.check().map_err(|e| damaged(&self.path, e))?;
         read.votes = self.votes(counted)?;
         Ok(read)
     }
@@ -81,7 +81,7 @@ impl Store {
         })?;
         let whole = |(voter, from, to, context, answer)| {
             let vote = || Some(Vote { voter: voter?, from: from?, to: to?, context: context?, answer });
-            vote().ok_or_else(|| self.damaged("a vote names what is not there"))
+            vote().ok_or_else(|| damaged(&self.path, "a vote names what is not there"))
         };
         log.into_iter().flatten().map(whole).collect()
     }
@@ -106,12 +106,7 @@ impl Store {
     }
 
     fn parse<T: DeserializeOwned>(&self, body: &str) -> Result<T> {
-        serde_json::from_str(body).map_err(|e| self.damaged(e))
-    }
-
-    fn damaged(&self, what: impl std::fmt::Display) -> Error {
-        let problem = format!("is damaged ({what}), expected an intact store: go back to a copy");
-        Error::NoStore { file: self.path.display().to_string(), problem }
+        serde_json::from_str(body).map_err(|e| damaged(&self.path, e))
     }
 
     /// What was measured for a model; `None` where nothing was.

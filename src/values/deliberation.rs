@@ -376,19 +376,16 @@ impl Deliberation {
     /// A graph that has an edge and not the reversed one tells by it all there is to know of both. Another that has only the
     /// reversed one must tell the same.
     fn check_reversed(&self, other: &Self) -> Result<(), ValuesError> {
-        let pairs = |held: &Self| held.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
-        let (own, others): (HashSet<_>, HashSet<_>) = (pairs(self), pairs(other));
-        let reversed: HashMap<_, _> = self.edges.iter().map(|edge| ((&edge.to, &edge.from), edge.counts)).collect();
-        for edge in &other.edges {
-            let (from, to) = (edge.from.clone(), edge.to.clone());
-            let Some(counts) = reversed.get(&(&edge.from, &edge.to)) else { continue };
-            let same =
-                |a: Counts, b: Counts| (a.wiser, a.less_wise, a.impressions) == (b.less_wise, b.wiser, b.impressions);
-            if !own.contains(&(from.clone(), to.clone()))
-                && !others.contains(&(to, from))
-                && !same(edge.counts, *counts)
-            {
-                let Edge { from, to, .. } = edge;
+        fn pairs(held: &Deliberation) -> HashMap<(&CardId, &CardId), Counts> {
+            held.edges.iter().map(|edge| ((&edge.from, &edge.to), edge.counts)).collect()
+        }
+        let (own, others) = (pairs(self), pairs(other));
+        for Edge { from, to, counts, .. } in &other.edges {
+            let Some(reversed) = own.get(&(to, from)) else { continue };
+            let alone = !own.contains_key(&(from, to)) && !others.contains_key(&(to, from));
+            let same = (counts.wiser, counts.less_wise, counts.impressions)
+                == (reversed.less_wise, reversed.wiser, reversed.impressions);
+            if alone && !same {
                 let problem = format!(
                     "{to} to {from} is there already with other votes, expected the same the other way round, or both in one graph"
                 );

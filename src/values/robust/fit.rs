@@ -37,7 +37,8 @@ pub struct Settings {
     pub agreed: u32,
     /// How probable all votes together must make the reverse of an upgrade on a cycle to overrule it.
     pub overruled: f64,
-    /// Random solutions from which the uncertainty is told, rounded up to a multiple of 8; with 0 errors are infinite.
+    /// Random solutions from which the uncertainty is told, rounded up to a multiple of 8; with 0 errors are infinite, which a
+    /// graph refuses.
     pub draws: usize,
     /// Seed of these.
     pub seed: u64,

@@ -46,9 +46,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = match (&args.from, &args.to, &args.context) {
         (Some(from), Some(to), Some(context)) => {
             let [one, other] = [from, to].map(|id| CardId::from(id.as_str()));
-            let upgrade =
-                |[from, to]: [&CardId; 2]| Untold { from: from.clone(), to: to.clone(), context: context.clone() };
-            vec![upgrade([&one, &other]), upgrade([&other, &one])]
+            let there = Untold { from: one.clone(), to: other.clone(), context: context.clone() };
+            vec![there, Untold { from: other, to: one, context: context.clone() }]
         }
         _ => untold(&held, &mut *args.embedder.open(|| Ok(model.clone()))?, args.pairs)?,
     };
