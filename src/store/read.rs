@@ -16,7 +16,7 @@ impl Store {
     /// Everything but the transcripts, the whole log of votes.
     ///
     /// # Errors
-    /// [`Error::Store`] where it cannot be read.
+    /// [`crate::Error::Store`] where it cannot be read.
     pub fn read(&self) -> Result<Deliberation> {
         self.with_votes(false)
     }
@@ -24,7 +24,7 @@ impl Store {
     /// The same with the votes that count, of two answers to one question the later one: what rankings are made of.
     ///
     /// # Errors
-    /// [`Error::Store`] where it cannot be read.
+    /// [`crate::Error::Store`] where it cannot be read.
     pub fn read_counted(&self) -> Result<Deliberation> {
         self.with_votes(true)
     }
@@ -112,7 +112,7 @@ impl Store {
     /// What was measured for a model; `None` where nothing was.
     ///
     /// # Errors
-    /// [`Error::Store`] where it cannot be read.
+    /// [`crate::Error::Store`] where it cannot be read.
     pub fn calibration(&self, name: &str) -> Result<Option<String>> {
         let found = self.db.query_row("SELECT body FROM calibrations WHERE name = ?", [name], |row| row.get(0));
         found.optional().map_err(|e| self.error(e))
@@ -121,7 +121,7 @@ impl Store {
     /// The names of the conversations that are kept.
     ///
     /// # Errors
-    /// [`Error::Store`] where it cannot be read.
+    /// [`crate::Error::Store`] where it cannot be read.
     pub fn transcripts(&self) -> Result<Vec<String>> {
         self.rows("SELECT name FROM transcripts ORDER BY name", |row| row.get(0))
     }
