@@ -21,14 +21,8 @@ const GAMES: [&str; 5] = ["ipd", "ish", "icn", "bos", "icd"];
 const ADAPTERS: [&str; 6] =
     ["game", "deontological", "utilitarian", "game+deontological", "game-then-deontological", "game-then-utilitarian"];
 
-/// Regrets that arXiv 2410.01639 reports for Gemma-2-2b-it trained on the prisoner's dilemma alone: figure 4a
-/// (deontological) and 4b (utilitarian), read off the plots to about 0.02.
-const PAPER: [(&str, [[f64; 5]; 2]); 4] = [
-    ("game", [[1.76, 1.70, 1.70, 1.69, 1.70], [0.252, 0.384, 0.240, 0.190, 0.252]]),
-    ("deontological", [[0.16, 0.16, 0.16, 0.13, 0.14], [0.144, 0.264, 0.098, 0.246, 0.425]]),
-    ("utilitarian", [[0.09, 0.04, 0.05, 0.04, 0.04], [0.098, 0.208, 0.036, 0.261, 0.511]]),
-    ("game+deontological", [[0.43, 0.47, 0.46, 0.29, 0.20], [0.193, 0.326, 0.166, 0.237, 0.383]]),
-];
+/// The rewards that the paper trains on, each of which has a `paper-` recipe.
+const PAPER: [&str; 4] = ["game", "deontological", "utilitarian", "game+deontological"];
 
 /// One game in one layout with one pair of labels.
 struct Told {
@@ -196,7 +190,7 @@ fn card(all: &BTreeMap<&str, Figures>, rows: &[Row]) -> String {
     let mut text = format!("| policy | figure | aim | {} |\n|---|---|---|{}\n", GAMES.join(" | "), "---|".repeat(5));
     for row in rows {
         let cells: Vec<String> =
-            row.values.iter().map(|v| v.map_or_else(|| "".into(), |v| format!("{v:.3}"))).collect();
+            row.values.iter().map(|v| v.map_or_else(|| "no aim".into(), |v| format!("{v:.3}"))).collect();
         let aim = if row.reached { row.aim.clone() } else { format!("**{}, missed**", row.aim) };
         writeln!(text, "| {} | {} | {aim} | {} |", row.policy, row.figure, cells.join(" | ")).expect("text");
     }
@@ -232,19 +226,15 @@ fn regret_table(all: &[(&str, &Figures)]) -> String {
     text
 }
 
-/// Both regrets of every policy three times: as shipped, trained the paper's way, and in the paper.
-fn beside_the_paper(shipped: &BTreeMap<&str, Figures>, trained: &BTreeMap<&str, Figures>) -> String {
+/// Both regrets of every policy twice: as shipped, and trained the paper's way.
+fn beside_the_papers_way(shipped: &BTreeMap<&str, Figures>, trained: &BTreeMap<&str, Figures>) -> String {
     let mut text = format!("| policy | regret | from | {} |\n|---|---|---|{}\n", GAMES.join(" | "), "---|".repeat(5));
     for (i, kind) in ["deontological", "utilitarian"].into_iter().enumerate() {
-        for (name, paper) in PAPER {
-            let mut line = |from: &str, values: [f64; 5]| {
-                let cells = values.map(|v| format!("{v:.3}")).join(" | ");
-                writeln!(text, "| {name} | {kind} | {from} | {cells} |").expect("text");
-            };
+        for name in PAPER {
             for (from, all) in [("shipped", shipped), ("one game, fixed labels", trained)] {
-                line(from, GAMES.map(|g| mean(&all[name][g], |told| regrets(&game(g), told.p)[i])));
+                let cells = GAMES.map(|g| format!("{:.3}", mean(&all[name][g], |told| regrets(&game(g), told.p)[i])));
+                writeln!(text, "| {name} | {kind} | {from} | {} |", cells.join(" | ")).expect("text");
             }
-            line("the paper", paper[i]);
         }
     }
     text
@@ -291,10 +281,10 @@ fn the_model_card_is_true() {
     if let Some(paper) = std::env::var_os("PROBITY_PAPER_ADAPTERS") {
         let trained: BTreeMap<&str, Figures> = PAPER
             .into_iter()
-            .map(|(n, _)| (n, measure(&program, Some(&Path::new(&paper).join(format!("paper-{n}.gguf"))))))
+            .map(|n| (n, measure(&program, Some(&Path::new(&paper).join(format!("paper-{n}.gguf"))))))
             .collect();
         fresh = replaced(&fresh, "paper figures", &card(&trained, &self::rows(&trained)));
-        fresh = replaced(&fresh, "paper regrets", &beside_the_paper(&all, &trained));
+        fresh = replaced(&fresh, "paper regrets", &beside_the_papers_way(&all, &trained));
     }
     if std::env::var_os("PROBITY_UPDATE_CARD").is_some() {
         fs::write(&path, &fresh).unwrap();
