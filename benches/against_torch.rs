@@ -7,27 +7,25 @@
 //! counted four times: what goes through at a time knows nothing of the rest. `PYTHON` names an interpreter that has torch,
 //! transformers and peft; `make bench-training` makes one.
 
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/random.rs"]
-mod random;
-#[path = "common/rival.rs"]
-mod rival;
-
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-use common::{median, peak_memory, seconds};
 use probity::agent::prompt::{Style, encode, options, prompt};
-use probity::engine::numeric::{Matrix, MatrixMut, keep_freed_memory, product};
-use probity::engine::{Model, ModelOptions, Token};
-use probity::game::{History, Named, fair_coin};
-use probity::moral::{Framework, Reward};
-use probity::train::objective::{Aim, Decision, Group, Question, Terms, objective, push};
-use probity::train::{Adam, Decoder, LINEARS, Pack, Schedule, Shards};
-use rival::Rival;
+use probity_benches::random;
+use probity_benches::rival::Rival;
+use probity_benches::{median, peak_memory, seconds};
+use probity_engine::numeric::{Matrix, MatrixMut, keep_freed_memory, product};
+use probity_engine::{Model, ModelOptions, Token};
+use probity_game::moral::{Framework, Reward};
+use probity_game::{CatalogGame, History, fair_coin};
+use probity_train::objective::{Aim, Decision, Group, Question, Terms, objective, push};
+use probity_train::{Adam, Decoder, LINEARS, Pack, Schedule, Shards};
 use serde_json::{Value, json};
+
+fn framework(name: &str) -> Framework {
+    Framework::find(name).unwrap()
+}
 
 const RANK: usize = 16;
 const ROUNDS: usize = 3;
@@ -169,8 +167,8 @@ fn open(file: &Path) -> Result<Model, Box<dyn Error>> {
 
 /// The prisoner's dilemma after every profile, in every order of mention.
 fn ipd(model: &Model) -> Result<Vec<Asked>, Box<dyn Error>> {
-    let game = Named::find("ipd")?.labelled(["action1", "action2"])?;
-    let reward = Reward::from(Framework::Deontological { xi: 3.0 });
+    let game = CatalogGame::find("ipd")?.labelled(["action1", "action2"])?;
+    let reward = Reward::from(framework("deontological").with_constant(3.0));
     let options = options(model, &game)?;
     let mut asked = Vec::new();
     for style in Style::all().take(4) {

@@ -1,25 +1,21 @@
 //! Decisions on the default model: cold, with the game's prefix warm, and cached; against scoring every candidate with a
 //! full prefill of its own; and training steps. Ratios within one run are what counts.
 
-#[path = "common/mod.rs"]
-mod common;
-
 use std::cell::RefCell;
-use std::path::Path;
 
-use common::{Rounds, median, peak_memory, seconds};
 use probity::agent::prompt::{Style, encode, options, prompt};
-use probity::engine::score::Scorer;
-use probity::engine::{Context, ContextOptions, Model, ModelOptions};
-use probity::game::{History, Named};
-use probity::train::Schedule;
-use probity::train::curriculum::TrainConfig;
-use probity::train::finetune::Finetuning;
+use probity_benches::{Rounds, median, peak_memory, seconds};
+use probity_engine::score::Scorer;
+use probity_engine::{Context, ContextOptions, Model, ModelOptions};
+use probity_game::{CatalogGame, History};
+use probity_train::Schedule;
+use probity_train::curriculum::TrainConfig;
+use probity_train::finetune::Finetuning;
 
-fn main() -> probity::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = probity_benches::root();
     let model = Model::open(&root.join("models/default.gguf"), ModelOptions::default(), |_| true)?;
-    let game = Named::find("ipd")?.labelled(["zork", "blip"])?;
+    let game = CatalogGame::find("ipd")?.labelled(["zork", "blip"])?;
     let labels = options(&model, &game)?;
     let states: Vec<_> = History::states(&game).collect();
     let ask = |i: usize| encode(&model, &prompt(&game, Some(states[i % states.len()]), Style::default()));

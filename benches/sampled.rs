@@ -7,17 +7,14 @@
 //! tokens so far stand for a lower bound. Tokens of the published loop are counted as it pushes them:
 //! sampling, old and reference log-probabilities, four passes over the samples.
 
-#[path = "common/mod.rs"]
-mod common;
-
 use std::error::Error;
 use std::path::Path;
 
-use common::median;
-use probity::engine::{Model, ModelOptions};
-use probity::train::Schedule;
-use probity::train::curriculum::TrainConfig;
-use probity::train::finetune::Finetuning;
+use probity_benches::median;
+use probity_engine::{Model, ModelOptions};
+use probity_train::Schedule;
+use probity_train::curriculum::TrainConfig;
+use probity_train::finetune::Finetuning;
 
 /// Passes of the published loop over each sampled sequence.
 const PUBLISHED: u64 = 7;
@@ -115,7 +112,7 @@ fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default.gguf");
+    let file = probity_benches::root().join("models/default.gguf");
     let model = Model::open(&file, ModelOptions { vocab_only: true, ..ModelOptions::default() }, |_| true)?;
     println!("Tokens until the policy is within {NEAR} of the best, built-in model, medians of {} seeds:", SEEDS.len());
     for reward in ["game-deontological", "utilitarian", "game"] {

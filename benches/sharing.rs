@@ -1,17 +1,13 @@
 //! What a step costs as prompts share more of their prefix: sixteen sequences of 256 tokens on a model of the built-in one's
 //! shape, of which the first 0 to 240 are the same. Draws target/bench/sharing.svg.
 
-#[path = "common/mod.rs"]
-mod common;
-
 use std::error::Error;
-use std::path::Path;
 
-use common::{Rounds, seconds};
 use plotters::prelude::*;
-use probity::engine::Token;
-use probity::engine::{Model, ModelOptions};
-use probity::train::{Decoder, LINEARS, Pack, Schedule, Shards};
+use probity_benches::{Rounds, seconds};
+use probity_engine::Token;
+use probity_engine::{Model, ModelOptions};
+use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards};
 
 const SEQUENCES: i32 = 16;
 const LENGTH: i32 = 256;
@@ -27,7 +23,7 @@ fn pack(shared: i32) -> Pack {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = probity_benches::root();
     let options = ModelOptions { vocab_only: true, ..ModelOptions::default() };
     let model = Model::open(&root.join("models/default.gguf"), options, |_| true)?;
     let decoder = Decoder::frozen(&model)?.with_lora(16, 32.0, &LINEARS);

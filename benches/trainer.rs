@@ -4,19 +4,15 @@
 //! The step is the exact full batch of the prisoner's dilemma: every state in the original layout's four orders of mention,
 //! rank 16 on every linear layer. It runs in a process of its own, so that its peak is its own.
 
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/random.rs"]
-mod random;
-
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-use common::{peak_memory, seconds};
-use probity::engine::{Model, ModelOptions};
-use probity::train::curriculum::TrainConfig;
-use probity::train::finetune::{Finetuning, plan};
+use probity_benches::random;
+use probity_benches::{peak_memory, seconds};
+use probity_engine::{Model, ModelOptions};
+use probity_train::curriculum::TrainConfig;
+use probity_train::finetune::{Finetuning, plan};
 use serde_json::{Value, json};
 
 const MIB: f64 = (1 << 20) as f64;

@@ -2,28 +2,23 @@
 //! target/bench/values.svg. And, where `PYTHON` names an interpreter that has networkx and scipy, the published PageRank
 //! beside theirs on one graph; `make bench-values` makes one.
 
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/rival.rs"]
-mod rival;
-
 use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
 
-use common::{Rounds, median, peak_memory, seconds};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use probity::values::compat::{Thresholds, page_rank};
-use probity::values::robust::Settings;
-use probity::values::{Ballots, Deliberation, Electorate, Graph, Method};
-use rival::Rival;
+use probity_benches::rival::Rival;
+use probity_benches::{Rounds, median, peak_memory, seconds};
+use probity_values::compat::{Thresholds, page_rank};
+use probity_values::robust::Settings;
+use probity_values::{Ballots, Deliberation, Electorate, Graph, Method};
 use serde_json::json;
 
 const VOTES: u32 = 1_000_000;
 const CARDS: u32 = 10_000;
 const VOTES_EACH: u32 = 5;
-/// Parts of the most votes, and of the most cards.
+/// ObjectiveParts of the most votes, and of the most cards.
 const PARTS: [u32; 5] = [16, 8, 4, 2, 1];
 const ROUNDS: usize = 3;
 
@@ -55,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let by_votes: Curve = PARTS.iter().map(|part| (f64::from(VOTES / part), measure(VOTES / part, CARDS))).collect();
     let by_cards: Curve = PARTS.iter().map(|part| (f64::from(CARDS / part), measure(VOTES, CARDS / part))).collect();
     println!("  most memory of all this, the votes included: {:.0} MiB", peak_memory());
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    let folder = probity_benches::root().join("target/bench");
     std::fs::create_dir_all(&folder)?;
     let picture = folder.join("values.svg");
     let area = SVGBackend::new(&picture, (760, 300)).into_drawing_area();
@@ -77,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// What it takes to ask the study's graph, where it is here, for the wisest values of a context.
 fn wisest() -> Result<(), Box<dyn Error>> {
     const QUERIES: u32 = 1000;
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/moral-graph");
+    let beside = probity_benches::root().join("../shared/data/moral-graph");
     let folder = std::env::var_os("PROBITY_MORAL_GRAPH").map_or(beside, std::path::PathBuf::from);
     let Ok(text) = std::fs::read_to_string(folder.join("moral-graph-all-participants.json")) else {
         println!("  the study's graph is not in {}: it is not asked", folder.display());

@@ -27,13 +27,13 @@
 // Outcome of a call: one of the `PROBITY_STATUS_*` numbers. A number keeps its meaning for good.
 typedef int32_t probity_status_t;
 
-// A model. Shareable between threads.
+// A model. May be used by many threads at once.
 typedef struct probity_model_t {
   // Opaque.
   uint64_t id;
 } probity_model_t;
 
-// An adapter. Shareable between threads.
+// An adapter. May be used by many threads at once.
 typedef struct probity_adapter_t {
   // Opaque.
   uint64_t id;
@@ -47,13 +47,14 @@ typedef struct probity_error_t {
   char message[PROBITY_ERROR_MESSAGE_SIZE];
 } probity_error_t;
 
-// An agent. Used by one thread at a time; only `probity_agent_cancel` may be called from others.
+// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`. `probity_agent_cancel` alone may be called
+// from any thread at any time.
 typedef struct probity_agent_t {
   // Opaque.
   uint64_t id;
 } probity_agent_t;
 
-// The last round: what the agent did and what the other player did, by action id.
+// A round: what the agent did and what the other player did, by action id.
 typedef struct probity_round_t {
   // The agent's own action.
   uint32_t own;
@@ -61,25 +62,26 @@ typedef struct probity_round_t {
   uint32_t other;
 } probity_round_t;
 
-// A game. Shareable between threads.
+// A game. May be used by many threads at once.
 typedef struct probity_game_t {
   // Opaque.
   uint64_t id;
 } probity_game_t;
 
-// A moral graph. Shareable between threads.
+// A moral graph. May be used by many threads at once.
 typedef struct probity_graph_t {
   // Opaque.
   uint64_t id;
 } probity_graph_t;
 
-// Told the share done, 0 to 1; returning `false` stops the work.
+// Is told the share of the work that is done, 0 to 1, on the thread that makes the call; stops the work by returning
+// `false`.
 typedef bool (*probity_progress_t)(void *user_data, float share);
 
 // Importance of a log line: 0 debug, 1 information, 2 warning, 3 error.
 typedef uint32_t probity_log_level_t;
 
-// Receives log lines, on any thread. Must not call back into the library.
+// Receives log lines, on any thread; `line` lives for the call. Must not call back into the library.
 typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t level, const char *line);
 
 // Done.
@@ -236,77 +238,87 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 extern "C" {
 #endif // __cplusplus
 
-// Loads a LoRA adapter for a model, which may be in use meanwhile. An adapter whose manifest names another base model
-// is refused; one without a manifest is accepted by its shapes alone. Free it with `probity_adapter_free`.
+// Loads a LoRA adapter for a model. An adapter whose manifest names another base model is refused; one without a manifest
+// is accepted by its shapes alone.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `model`: a live model, which other threads may be using.
+// - `path`: the file; read during the call; not NULL.
+// - `adapter`: receives the adapter, yours to free with `probity_adapter_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_adapter_load(struct probity_model_t model,
                                       const char *path,
                                       struct probity_adapter_t *adapter,
                                       struct probity_error_t *error);
 
-// What the adapter is, as JSON: path, fingerprint, shape, manifest (null without one). Free the string with
-// `probity_string_free`.
+// What the adapter is, as JSON: path, fingerprint, shape, manifest (null without one).
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `adapter`: a live adapter; from any thread.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_adapter_info(struct probity_adapter_t adapter,
                                       char **json,
                                       struct probity_error_t *error);
 
-// Takes the decisions recorded in the adapter's manifest again, and fails with `PROBITY_STATUS_UNVERIFIED` when a
-// probability differs or the adapter changes nothing.
+// Takes the decisions that the adapter's manifest records again. Fails with `PROBITY_STATUS_UNVERIFIED` where a probability
+// differs, or where the adapter changes no probability.
 //
-// # Safety
-// `error` is NULL or valid.
+// - `adapter`: a live adapter; from any thread. The call takes as long as the recorded decisions do.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_adapter_verify(struct probity_adapter_t adapter,
                                         struct probity_error_t *error);
 
 // Lets an adapter go. Agents that have it set keep it until they are freed or given another set.
 //
-// # Safety
-// `error` is NULL or valid.
+// - `adapter`: a live adapter; freed once, from any thread.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_adapter_free(struct probity_adapter_t adapter, struct probity_error_t *error);
 
-// Makes an agent from a scenario (`docs/schema/scenario.json`), for example
-// `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`. Free it with `probity_agent_free`.
+// Makes an agent.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `model`: a live model, which other threads may be using.
+// - `scenario`: JSON (`docs/schema/scenario.json`), such as `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`; read
+//   during the call; not NULL.
+// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_new(struct probity_model_t model,
                                    const char *scenario,
                                    struct probity_agent_t *agent,
                                    struct probity_error_t *error);
 
-// Replaces the agent's whole set of adapters by `count` of them; `scales` is NULL for 1 each. What was computed under
-// the old set is forgotten. On failure the old set stays.
+// Replaces the agent's whole set of adapters. What was computed under the old set is forgotten. On failure the old set stays.
 //
-// # Safety
-// Pointers are NULL or valid as their types say, with `count` values.
+// - `agent`: a live agent that no other thread is using.
+// - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with a
+//   count of 0, for none.
+// - `scales`: `count` numbers, read during the call; NULL for 1 each.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_set_adapters(struct probity_agent_t agent,
                                             const struct probity_adapter_t *adapters,
                                             const float *scales,
                                             size_t count,
                                             struct probity_error_t *error);
 
-// Takes a decision: writes the action's id, and where `probabilities` is not NULL the probability of each of the
-// `count` actions. The history is unchanged until `probity_agent_observe` says what was really played.
+// Takes a decision. The history is unchanged until `probity_agent_observe` says what was really played.
 //
-// # Safety
-// Pointers are NULL or valid as their types say, with `count` values.
+// - `agent`: a live agent that no other thread is using.
+// - `action`: receives the id of the action taken; not NULL.
+// - `probabilities`: receives the probability of each action, in order of id; NULL, with a count of 0, to do without.
+// - `count`: room in `probabilities`: as many as the agent has actions.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_decide(struct probity_agent_t agent,
                                       uint32_t *action,
                                       double *probabilities,
                                       size_t count,
                                       struct probity_error_t *error);
 
-// The probability of each of the `count` actions in a state, without deciding: nothing is drawn or remembered. `last`
-// is NULL for the first round. Where `legality_mass` is not NULL, the probability that the model answers with any
-// legal action at all.
+// The probability of each action in a state, without deciding: nothing is drawn or remembered.
 //
-// # Safety
-// Pointers are NULL or valid as their types say, with `count` values.
+// - `agent`: a live agent that no other thread is using.
+// - `last`: the last round, read during the call; NULL for the first round.
+// - `probabilities`: receives the probability of each action, in order of id; not NULL.
+// - `count`: room in `probabilities`: as many as the agent has actions.
+// - `legality_mass`: receives the probability that the model answers with any legal action; NULL to do without.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_policy(struct probity_agent_t agent,
                                       const struct probity_round_t *last,
                                       double *probabilities,
@@ -314,47 +326,57 @@ probity_status_t probity_agent_policy(struct probity_agent_t agent,
                                       double *legality_mass,
                                       struct probity_error_t *error);
 
-// Tells the agent what was played: its own action and the other player's.
+// Tells the agent what was played.
 //
-// # Safety
-// `error` is NULL or valid.
+// - `agent`: a live agent that no other thread is using.
+// - `own`, `other`: the agent's own action and the other player's, by id.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_observe(struct probity_agent_t agent,
                                        uint32_t own,
                                        uint32_t other,
                                        struct probity_error_t *error);
 
-// The last decision in words. Free the string with `probity_string_free`.
+// The last decision in words.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
+//   `PROBITY_STATUS_NO_DECISION`.
+// - `words`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_explain(struct probity_agent_t agent,
                                        char **words,
                                        struct probity_error_t *error);
 
-// The record of the last decision, as JSON (`docs/schema/record.json`): everything it followed from, complete enough
-// to take it again. Free the string with `probity_string_free`.
+// The record of the last decision, as JSON (`docs/schema/record.json`): everything that it followed from, complete enough to
+// take it again.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
+//   `PROBITY_STATUS_NO_DECISION`.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_record(struct probity_agent_t agent,
                                       char **json,
                                       struct probity_error_t *error);
 
-// The agent as bytes: history, random stream, scenario, and which model and adapters it runs on; not the record of its
-// last decision. Free them with `probity_bytes_free`.
+// The agent as bytes: its history, random stream and scenario, and which model and adapters it runs on; not the record of its
+// last decision.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `agent`: a live agent that no other thread is using.
+// - `bytes`: receives the bytes, yours to free with `probity_bytes_free`; not NULL.
+// - `length`: receives their number; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_snapshot(struct probity_agent_t agent,
                                         uint8_t **bytes,
                                         size_t *length,
                                         struct probity_error_t *error);
 
-// Makes the agent a snapshot was taken of, which goes on byte for byte. `adapters` are `count` loaded adapters among
-// which the snapshot's are found.
+// Makes the agent that a snapshot was taken of; it goes on byte for byte.
 //
-// # Safety
-// Pointers are NULL or valid as their types say, with the stated numbers of values.
+// - `model`: the live model that the snapshot was taken on.
+// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count of 0,
+//   for none.
+// - `bytes`: `length` bytes of the snapshot, read during the call; not NULL.
+// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_restore(struct probity_model_t model,
                                        const struct probity_adapter_t *adapters,
                                        size_t count,
@@ -363,25 +385,29 @@ probity_status_t probity_agent_restore(struct probity_model_t model,
                                        struct probity_agent_t *agent,
                                        struct probity_error_t *error);
 
-// Stops the decision the agent is taking, from any thread; that call then fails with `PROBITY_STATUS_CANCELLED` and
-// leaves the agent as it was. Without a running decision it does nothing.
+// Stops the decision that the agent is taking: that call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent as it was.
+// Without a running decision nothing happens.
 //
-// # Safety
-// `error` is NULL or valid.
+// - `agent`: a live agent; from any thread.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_cancel(struct probity_agent_t agent,
                                       struct probity_error_t *error);
 
-// Lets an agent go; a decision that another thread is taking with it finishes first.
+// Lets an agent go. A decision that another thread is taking with it finishes first.
 //
-// # Safety
-// `error` is NULL or valid.
+// - `agent`: a live agent; freed once, from any thread.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_free(struct probity_agent_t agent, struct probity_error_t *error);
 
-// Makes a game. `payoffs` holds `rows * columns` pairs, row by row, the row player's points before the column
-// player's; action 0 of each player counts as cooperation. Labels are UTF-8. Free it with `probity_game_free`.
+// Makes a game. Action 0 of each player counts as cooperation.
 //
-// # Safety
-// Pointers are NULL or valid as their types say, with the stated numbers of values.
+// - `name`: read during the call; not NULL.
+// - `rows`, `columns`: how many actions the two players have, 2 to 128 each.
+// - `payoffs`: `rows * columns` pairs, row by row, the row player's points before the column player's; read during the
+//   call; not NULL.
+// - `row_labels`, `column_labels`: `rows` and `columns` strings; read during the call; not NULL.
+// - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_new(const char *name,
                                   size_t rows,
                                   size_t columns,
@@ -391,34 +417,41 @@ probity_status_t probity_game_new(const char *name,
                                   struct probity_game_t *game,
                                   struct probity_error_t *error);
 
-// Takes a game from the catalogue: ipd, ish, icn, bos, icd or volunteer.
+// Takes a game from the catalogue.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `name`: the name of a catalogue game, such as "ipd"; an unknown one is refused with the list of names. Read during the
+//   call; not NULL.
+// - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_named(const char *name,
                                     struct probity_game_t *game,
                                     struct probity_error_t *error);
 
 // Reads a game from its JSON form (`docs/schema/game.json`).
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `json`: read during the call; not NULL.
+// - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_parse(const char *json,
                                     struct probity_game_t *game,
                                     struct probity_error_t *error);
 
-// The game's JSON form. Free the string with `probity_string_free`.
+// Writes a game in its JSON form.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `game`: a live game; from any thread.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_json(struct probity_game_t game, char **json, struct probity_error_t *error);
 
-// The moral account of every action of the row player, as JSON: expected points, and every framework's reward and
-// regret. `last` is NULL before the first round; `belief` is NULL for a fair coin, or `count` probabilities of the
-// other player's actions. Free the string with `probity_string_free`.
+// The moral account of every action of the row player, as JSON: its expected points, and its reward and regret under every
+// framework.
 //
-// # Safety
-// Pointers are NULL or valid as their types say, with the stated numbers of values.
+// - `game`: a live game; from any thread.
+// - `last`: the last round, read during the call; NULL before the first round.
+// - `belief`: `count` probabilities of the other player's actions, read during the call; NULL, with a count of 0, for
+//   equal ones.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_account(struct probity_game_t game,
                                       const struct probity_round_t *last,
                                       const double *belief,
@@ -428,34 +461,37 @@ probity_status_t probity_game_account(struct probity_game_t game,
 
 // Lets a game go.
 //
-// # Safety
-// `error` is NULL or valid.
+// - `game`: a live game; freed once, from any thread. Calls that are using it finish first.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_free(struct probity_game_t game, struct probity_error_t *error);
 
-// Opens a store of values, one file, as `probity values` makes it; `probity_graph_vote` adds to it. Other programs may use it
-// at the same time. Free the graph with `probity_graph_free`.
+// Opens a store of values, one file, as `probity values` makes it. Other programs may use it at the same time.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `path`: the file; read during the call; not NULL.
+// - `graph`: receives the graph, yours to free with `probity_graph_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_open(const char *path,
                                     struct probity_graph_t *graph,
                                     struct probity_error_t *error);
 
-// Reads a graph from JSON: a deliberation (`docs/schema/deliberation.json`) or a published graph. It lives in memory only
-// and takes no votes.
+// Reads a graph from JSON: a deliberation (`docs/schema/deliberation.json`) or a published graph. It lives in memory and takes
+// no votes.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `json`: read during the call; not NULL.
+// - `graph`: receives the graph, yours to free with `probity_graph_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_parse(const char *json,
                                      struct probity_graph_t *graph,
                                      struct probity_error_t *error);
 
-// Ranks the values, the wisest first, as JSON: `{"method", "context", "ranked", "ranking": [{"id", "title", "score", ...}]}`.
-// `method` is "robust" (where NULL) or "compat"; `context` is one that somebody voted in, NULL for all of them. Free the JSON
-// with `probity_string_free`.
+// Ranks the values, the wisest first, as JSON:
+// `{"method", "context", "ranked", "ranking": [{"id", "title", "score", ...}]}`.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `graph`: a live graph; from any thread.
+// - `method`: "robust" or "compat"; read during the call; NULL for "robust".
+// - `context`: the text of a context that somebody voted in; read during the call; NULL for all contexts.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_rank(struct probity_graph_t graph,
                                     const char *method,
                                     const char *context,
@@ -463,51 +499,63 @@ probity_status_t probity_graph_rank(struct probity_graph_t graph,
                                     struct probity_error_t *error);
 
 // Explains where a card stands, as JSON: the card, its places everywhere and in each context, its votes to and from other
-// cards, and `path`, the ids on the way up from it to the wisest card that upheld upgrades lead to. `context` limits the votes
-// and the path; NULL for all of them. Free the JSON with `probity_string_free`.
+// cards, and `path`, the ids on the way up from it to the wisest card that upheld upgrades lead to.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `graph`: a live graph; from any thread.
+// - `card`: the card's id; read during the call; not NULL.
+// - `context`: limits the votes and the path to one context; read during the call; NULL for all contexts.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_explain(struct probity_graph_t graph,
                                        const char *card,
                                        const char *context,
                                        char **json,
                                        struct probity_error_t *error);
 
-// Adds a vote to the graph's store, `{"voter", "from", "to", "context", "answer"}` with an answer of "upgrade", "no_upgrade" or
-// "not_sure". It is on the disk when this returns, and what is asked after that counts it.
+// Adds a vote to the graph's store. It is on the disk when this returns, and every later answer counts it.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `graph`: a live graph that was opened as a store; from any thread.
+// - `vote`: JSON, `{"voter", "from", "to", "context", "answer"}`, with "upgrade", "no_upgrade" or "not_sure" for an answer;
+//   read during the call; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_vote(struct probity_graph_t graph,
                                     const char *vote,
                                     struct probity_error_t *error);
 
-// Finds the contexts that a situation, told in words, is of, and the wisest values there, as JSON: `{"contexts": [{"text",
-// "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters", "contested"}]}]}`, at most three contexts
-// with ten values each; or none, with `"abstains"` and its reason. The model's hidden states tell what is near what; from where on,
-// is measured when a graph is first asked with this model, and where that shows that it cannot tell, the graph abstains. The graph
-// keeps the model that it was asked with last, even where the model itself is freed, until it is freed. `probity_graph_rank` gives
-// the wisest of a context that is known. Free the JSON with `probity_string_free`.
+// Finds the contexts of a situation and the wisest values there, as JSON:
+// `{"contexts": [{"text", "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters",
+// "contested"}]}]}`, at most three contexts with ten values each. Where it finds none, `"abstains"` has the reason.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// The model's hidden states tell which contexts are near. The threshold is measured when a graph is first asked with this
+// model; where the model cannot tell near from far, the graph abstains. The graph keeps the model that it was asked with
+// last, even where the model itself is freed.
+//
+// - `graph`: a live graph; from any thread.
+// - `model`: a live model, which other threads may be using.
+// - `situation`: the situation in words; read during the call; not NULL.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_situate(struct probity_graph_t graph,
                                        struct probity_model_t model,
                                        const char *situation,
                                        char **json,
                                        struct probity_error_t *error);
 
-// Scores actions in a situation by the values that people found wisest there, as JSON. `situation` is JSON as well:
-// `{"situation", "actions": [...]}`, and at will `"contexts": [...]` that it is of (found as `probity_graph_situate` finds them where
-// none is named) and `"baseline"`, the action that counts as doing nothing. The answer has `"values"`, one for each action from -1.5
-// (all that the wisest values are not, a penalty of a half included) to 1, with the contexts, cards, votes, policies and penalties
-// that they add up from; or `null`, and `"abstains"` with its reason. The model judges how well each action serves each policy: two
-// questions each. `progress` (may be NULL) runs on the calling thread and stops the work by returning `false`. Free the JSON with
-// `probity_string_free`.
+// Scores actions in a situation by the values that people found wisest there, as JSON. `"values"` has a number for each
+// action, from -1.5 to 1, with the contexts, cards, votes, policies and penalties that they add up from. Where the graph
+// abstains it is `null`, and `"abstains"` has the reason.
 //
-// # Safety
-// Pointers are NULL or valid as their types say; `progress` may be called with `user_data` during this call.
+// The model judges how well each action serves each policy, by two questions each.
+//
+// - `graph`: a live graph; from any thread.
+// - `model`: a live model, which other threads may be using.
+// - `situation`: JSON, `{"situation", "actions": [...]}`, and optionally `"contexts": [...]`, which are found as in
+//   `probity_graph_situate` where none is named, and `"baseline"`, the action that counts as doing nothing; read during the
+//   call; not NULL.
+// - `progress`: called on this thread during the call; NULL for none.
+// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_score(struct probity_graph_t graph,
                                      struct probity_model_t model,
                                      const char *situation,
@@ -516,38 +564,44 @@ probity_status_t probity_graph_score(struct probity_graph_t graph,
                                      char **json,
                                      struct probity_error_t *error);
 
-// Frees a graph. Calls under way end as if it lived.
+// Lets a graph go. Calls that are using it finish first.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `graph`: a live graph; freed once, from any thread.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_free(struct probity_graph_t graph, struct probity_error_t *error);
 
-// Sends log lines of at least `minimum` importance to `callback`; NULL drops them, as at the start. Process-wide.
+// Sets where log lines go, for the whole process. At the start they go nowhere.
 //
-// # Safety
-// `callback` may be called with `user_data` from any thread until it is replaced and every call that was running then
-// has returned.
+// - `callback`: called from any thread until it is replaced and every call that was running then has returned; NULL to drop
+//   the lines.
+// - `user_data`: passed to `callback` as it is; yours, for as long as `callback` may be called; may be NULL.
+// - `minimum`: the least importance that is passed on.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_log_set(probity_log_callback_t callback,
                                  void *user_data,
                                  probity_log_level_t minimum,
                                  struct probity_error_t *error);
 
-// Opens a GGUF model. `options` is NULL or JSON: `{"gpu_layers": 0, "mmap": false}`. `"mmap": true` maps the file instead
-// of reading it: truncating a mapped file while the model lives kills the process. Free the model with
-// `probity_model_free`.
+// Opens a GGUF model.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `path`: the file; read during the call; not NULL.
+// - `options`: JSON, `{"gpu_layers": 0, "mmap": false}`, read during the call; NULL for these defaults. `"mmap": true` maps
+//   the file instead of reading it: truncating a mapped file while the model lives kills the process.
+// - `model`: receives the model, yours to free with `probity_model_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_model_open(const char *path,
                                     const char *options,
                                     struct probity_model_t *model,
                                     struct probity_error_t *error);
 
-// As `probity_model_open`, telling `progress` how far it is; it stops the load by returning `false`, and the call then
-// fails with `PROBITY_STATUS_CANCELLED`. `progress` runs on the calling thread.
+// As `probity_model_open`, with progress. A load that is stopped fails with `PROBITY_STATUS_CANCELLED`.
 //
-// # Safety
-// Pointers are NULL or valid as their types say; `progress` may be called with `user_data` during this call.
+// - `path`: the file; read during the call; not NULL.
+// - `options`: as in `probity_model_open`.
+// - `progress`: called on this thread during the call; NULL for none.
+// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+// - `model`: receives the model, yours to free with `probity_model_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_model_open_with_progress(const char *path,
                                                   const char *options,
                                                   probity_progress_t progress,
@@ -555,29 +609,29 @@ probity_status_t probity_model_open_with_progress(const char *path,
                                                   struct probity_model_t *model,
                                                   struct probity_error_t *error);
 
-// What the model is, as JSON: path, fingerprint, shape, whether it has a chat template. Free the string with
-// `probity_string_free`.
+// What the model is, as JSON: path, fingerprint, shape, whether it has a chat template.
 //
-// # Safety
-// Pointers are NULL or valid as their types say.
+// - `model`: a live model; from any thread.
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
 probity_status_t probity_model_info(struct probity_model_t model, char **json, struct probity_error_t *error);
 
-// Lets a model go. Agents and adapters made on it keep what they need until they are freed themselves.
+// Lets a model go. Agents and adapters that were made on it keep what they need until they are freed themselves.
 //
-// # Safety
-// `error` is NULL or valid.
-probity_status_t probity_model_free(struct probity_model_t model, struct probity_error_t *error);
+// - `model`: a live model; freed once, from any thread.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_model_free(struct probity_model_t model,
+                                    struct probity_error_t *error);
 
-// Frees a string that this library returned. NULL is fine; a string must be freed once.
+// Frees a string that this library returned.
 //
-// # Safety
-// `text` is NULL or came from this library and was not freed yet.
+// - `text`: yours until this call, from any thread; each string is freed once. NULL does nothing.
 void probity_string_free(char *text);
 
-// Frees bytes that this library returned, with the length it returned. NULL is fine; they must be freed once.
+// Frees bytes that this library returned.
 //
-// # Safety
-// `bytes` is NULL or came from this library with this `length` and was not freed yet.
+// - `bytes`: yours until this call, from any thread; freed once. NULL does nothing.
+// - `length`: the length that came with them.
 void probity_bytes_free(uint8_t *bytes, size_t length);
 
 // The ABI version of the library that is loaded; compare with `PROBITY_ABI_VERSION` of the header.

@@ -3,8 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 run=${RUN:-out/models}
+make --no-print-directory program
 mkdir -p "$run"
-probity() { RUSTFLAGS="-C target-cpu=native" cargo run --quiet --release -- "$@"; }
+probity() { target/release/probity "$@"; }
 resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
 # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
 probity pretrain --run "$run/default" $(resume "$run/default") --out "$run/default.gguf"
@@ -21,7 +22,8 @@ for name in game deontological utilitarian game+deontological; do
         --out "$run/paper/paper-$name.gguf"
 done
 # The program carries what is in models/: built anew, it draws the picture, and a test writes the card's tables.
+make --no-print-directory program
 probity demo --picture docs/policies.svg >/dev/null
-make lib-native
+make --no-print-directory lib-native
 PROBITY_UPDATE_CARD=1 PROBITY_PAPER_ADAPTERS="$PWD/$run/paper" RUSTFLAGS="-C target-cpu=native" \
-    cargo test --quiet --release --test shipped_figures
+    cargo test --quiet --release --workspace --all-features --test probity the_model_card_is_true

@@ -13,7 +13,8 @@ mkdir -p "$run"
 if [ -n "${PROBITY:-}" ]; then
     probity() { "$PROBITY" "$@"; }
 else
-    probity() { RUSTFLAGS="-C target-cpu=native" cargo run --quiet --release -- "$@"; }
+    make --no-print-directory program
+    probity() { target/release/probity "$@"; }
 fi
 resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
 for reward in game deontological utilitarian game-deontological; do

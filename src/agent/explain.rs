@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::decision::Decision;
-use crate::game::{MatrixGame, Player};
+use probity_game::{MatrixGame, Player};
 
-impl Decision {
+use super::decision::{Consideration, Decision};
+
+impl Consideration {
     /// The game and its last round, in words.
     #[must_use]
     pub fn situation(&self, game: &MatrixGame) -> String {
@@ -20,11 +21,10 @@ impl Decision {
         }
     }
 
-    /// What was chosen, in which state, and a line for every action: its probability, what it pays, what each framework
-    /// says of it.
+    /// A line for every action: its probability, what it pays, what each framework says of it.
     #[must_use]
-    pub fn explain(&self, game: &MatrixGame) -> String {
-        let mut text = format!("In {}, takes {:?}.\n", self.situation(game), self.label());
+    pub fn explain(&self) -> String {
+        let mut text = String::new();
         for a in &self.actions {
             let (own, other) = (a.account.payoff_own, a.account.payoff_other);
             // Writing to a string cannot fail.
@@ -41,5 +41,14 @@ impl Decision {
         let _ =
             writeln!(text, "Probability that the model answers with a legal action at all: {:.4}.", self.legality_mass);
         text
+    }
+}
+
+impl Decision {
+    /// What was chosen, in which state, and [`Consideration::explain`].
+    #[must_use]
+    pub fn explain(&self, game: &MatrixGame) -> String {
+        let considered = &self.considered;
+        format!("In {}, takes {:?}.\n{}", considered.situation(game), self.label(), considered.explain())
     }
 }

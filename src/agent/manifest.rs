@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use probity_engine::Error as EngineError;
+use probity_engine::Model;
+use probity_engine::gguf::Gguf;
+use probity_game::moral::Mixture;
+use probity_game::{MatrixGame, Profile};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::{PROMPT_VERSION, Style};
-use crate::engine::Model;
-use crate::engine::gguf::Gguf;
-use crate::game::{MatrixGame, Profile};
-use crate::moral::Mixture;
 use crate::{Error, Result};
 
 /// The metadata key that holds the manifest, as JSON.
@@ -68,13 +69,13 @@ impl Manifest {
     /// Refuses an adapter whose manifest names another base than the model it is for, or another prompt than ours.
     ///
     /// # Errors
-    /// [`Error::AdapterMismatch`], [`Error::Unverified`].
+    /// [`EngineError::AdapterMismatch`], [`Error::Unverified`].
     pub fn check_for(&self, model: &Model, file: &Path) -> Result<()> {
         let (file, model) = (file.display().to_string(), model.fingerprint());
         if self.base != model {
             let short = |hash: &str| hash.chars().take(12).collect::<String>();
             let problem = format!("trained on {}, the model is {}", short(&self.base), short(model));
-            return Err(Error::AdapterMismatch { file, problem });
+            return Err(EngineError::AdapterMismatch { file, problem }.into());
         }
         if self.prompt_version != PROMPT_VERSION {
             let found = self.prompt_version;

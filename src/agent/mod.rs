@@ -17,7 +17,7 @@ pub mod scenario;
 mod snapshot;
 pub mod verify;
 
-pub use decision::Decision;
+pub use decision::{Consideration, Decision};
 pub use manifest::Manifest;
 pub use player::Agent;
 pub use record::Record;

@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::{Adapter, CancelToken, Context, ContextOptions, Model, Token};
+use probity_game::moral::account;
+use probity_game::{History, Player, Profile, State, draw};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::decision::{Choice, Decision};
+use super::decision::{Choice, Consideration, Decision};
 use super::prompt::{PROMPT_VERSION, encode, options, prompt};
 use super::record::{AdapterInForce, RECORD_VERSION, Record, prompt_hash};
 use super::scenario::Scenario;
 use crate::Result;
-use crate::engine::score::{PromptTokens, Scorer};
-use crate::engine::{Adapter, CancelToken, Context, ContextOptions, Model, Token};
-use crate::game::{History, Profile, State, draw};
-use crate::moral::account;
 
 /// One player of one game, on one model.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Agent {
     /// A new agent with a context of its own.
     ///
     /// # Errors
-    /// What [`Scenario::check`] finds, [`crate::Error::Engine`] when no context can be made.
+    /// What [`Scenario::check`] finds, [`probity_engine::Error::Llama`] when no context can be made.
     pub fn new(model: &Model, scenario: Scenario, context: ContextOptions) -> Result<Self> {
         scenario.check()?;
         let options = options(model, &scenario.game)?;
@@ -90,22 +90,20 @@ impl Agent {
     /// Replaces the whole set of adapters.
     ///
     /// # Errors
-    /// [`crate::Error::AdapterMismatch`] for an adapter of another model, [`crate::Error::Option`] for a scale that is
+    /// [`probity_engine::Error::AdapterMismatch`] for an adapter of another model, [`probity_engine::Error::Option`] for a scale that is
     /// no number; the old set then stays.
     pub fn set_adapters(&mut self, adapters: &[(Adapter, f32)]) -> Result<()> {
-        self.scorer.set_adapters(adapters)
+        Ok(self.scorer.set_adapters(adapters)?)
     }
 
     /// The probabilities of the next decision in `state`, without taking it: nothing is drawn or remembered.
     ///
     /// # Errors
     /// As [`Agent::decide`], and [`crate::Error::Game`] for a state the game does not have.
-    pub fn consider(&mut self, state: Option<Profile>) -> Result<Decision> {
+    pub fn consider(&mut self, state: State) -> Result<Consideration> {
         if let Some(round) = state {
             self.scenario.game.check_profile(round)?;
         }
-        // A request to stop that came before this decision does not concern it.
-        self.scorer.cancel_token().clear();
         let prompt = self.encoded(state)?;
         self.answer(state, &prompt)
     }
@@ -123,14 +121,16 @@ impl Agent {
         Ok(prompt)
     }
 
-    fn answer(&mut self, state: State, prompt: &PromptTokens) -> Result<Decision> {
+    fn answer(&mut self, state: State, prompt: &PromptTokens) -> Result<Consideration> {
+        // A request to stop that came before this decision does not concern it.
+        self.scorer.cancel_token().clear();
         let game = &self.scenario.game;
         let scores = self.scorer.score(prompt, &self.options)?;
         let policy = &self.scenario.policy;
         let probabilities = policy.probabilities(game, state, &scores)?;
         let belief = policy.belief.distribution(game, state)?;
         let accounts = account(game, state, &belief, &policy.rewards)?;
-        let labels = game.labels(crate::game::Player::Row);
+        let labels = game.labels(Player::Row);
         let actions = accounts
             .into_iter()
             .zip(labels.iter().zip(probabilities.iter().zip(&scores)))
@@ -142,44 +142,48 @@ impl Agent {
             })
             .collect();
         let legality_mass = scores.iter().map(|s| s.exp()).sum();
-        // The most probable action, ties to the smaller id; `decide` replaces it by its draw.
-        let best = probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let action = probabilities.iter().position(|&p| p == best).unwrap_or(0);
-        Ok(Decision { action, actions, legality_mass, state, belief })
+        Ok(Consideration { actions, legality_mass, state, belief })
     }
 
     /// Takes a decision in the current state and keeps its record. The history is unchanged until
     /// [`Agent::observe`] says what was really played.
     ///
     /// # Errors
-    /// [`crate::Error::PromptTooLong`], [`crate::Error::Cancelled`], [`crate::Error::Engine`]; the agent is then as it
+    /// [`probity_engine::Error::PromptTooLong`], [`probity_engine::Error::Cancelled`], [`probity_engine::Error::Llama`]; the agent is then as it
     /// was before, its random stream included.
     pub fn decide(&mut self) -> Result<Decision> {
-        let decision = self.consider(self.history.state())?;
+        let (prompt, considered) = self.consider_now()?;
         let u = self.rng.random();
-        let decision = self.take(decision, self.draws, u)?;
+        let decision = self.take(prompt, considered, self.draws, u);
         self.draws += 1;
         Ok(decision)
     }
 
+    fn consider_now(&mut self) -> Result<(Arc<PromptTokens>, Consideration)> {
+        let state = self.history.state();
+        let prompt = self.encoded(state)?;
+        let considered = self.answer(state, &prompt)?;
+        Ok((prompt, considered))
+    }
+
     /// Takes the decision in the current state with a number that was drawn before; for [`Record::retake`].
     pub(super) fn retake(&mut self, draw: u64, u: f64) -> Result<Option<Record>> {
-        let decision = self.consider(self.history.state())?;
-        self.take(decision, draw, u)?;
+        let (prompt, considered) = self.consider_now()?;
+        self.take(prompt, considered, draw, u);
         Ok(self.record())
     }
 
-    fn take(&mut self, mut decision: Decision, number: u64, u: f64) -> Result<Decision> {
-        decision.action = draw(&decision.policy(), u);
+    fn take(&mut self, prompt: Arc<PromptTokens>, considered: Consideration, number: u64, u: f64) -> Decision {
+        let decision = Decision { action: draw(&considered.policy(), u), considered };
         self.last = Some(Taken {
-            prompt: self.encoded(decision.state)?,
+            prompt,
             rounds: self.history.rounds().len(),
             adapters: self.scorer.context().adapters().to_vec(),
             draw: number,
             u,
             decision: decision.clone(),
         });
-        Ok(decision)
+        decision
     }
 
     /// The record of the last decision, if there was one.
@@ -196,7 +200,7 @@ impl Agent {
             prompt_version: PROMPT_VERSION,
             model: self.model().fingerprint().into(),
             adapters: taken.adapters.iter().map(in_force).collect(),
-            scenario: serde_json::from_str(&scenario.to_json()).expect("a scenario is JSON"),
+            scenario: scenario.to_document(),
             prompt: prompt_hash(&taken.prompt),
             draw: taken.draw,
             u: taken.u,

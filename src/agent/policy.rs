@@ -1,10 +1,11 @@
 //! From scores to probabilities: softmax over the legal actions, with what the host asked for on top.
 
+use probity_engine::Error as EngineError;
+use probity_engine::score::softmax;
+use probity_game::moral::{Framework, Reward, betrays};
+use probity_game::{ActionId, MatrixGame, Player, State, Strategy, check_belief, fair_coin};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::score::softmax;
-use crate::game::{ActionId, MatrixGame, Player, State, Strategy, check_belief, fair_coin};
-use crate::moral::{Framework, Reward, betrays};
 use crate::{Error, Result};
 
 /// What is believed about the other player's next action; accounts and tilts are expectations under it.
@@ -90,13 +91,14 @@ impl PolicyOptions {
     /// Checks every option against a game.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::Reward`] or [`Error::Game`] naming what is out of range.
+    /// [`EngineError::Option`], [`Error::Reward`] or [`Error::Game`] naming what is out of range.
     pub fn check(&self, game: &MatrixGame) -> Result<()> {
         let above_zero = |name, v: f64| {
             if v.is_finite() && v > 0.0 {
-                Ok(())
+                Ok::<_, Error>(())
             } else {
-                Err(Error::Option { name, given: v.to_string(), expected: "a finite number above 0".into() })
+                Err(EngineError::Option { name, given: v.to_string(), expected: "a finite number above 0".into() }
+                    .into())
             }
         };
         above_zero("temperature", self.temperature)?;
@@ -110,14 +112,14 @@ impl PolicyOptions {
             }
             if (0..game.count(Player::Row)).all(|a| actions.contains(&a)) {
                 let expected = "at least one action left".into();
-                return Err(Error::Option { name: "mask", given: "every action".into(), expected });
+                return Err(EngineError::Option { name: "mask", given: "every action".into(), expected }.into());
             }
         }
         if let Some(Mask::Worse { reward, by }) = &self.mask {
             reward.check_for(game)?;
             if by.is_nan() || *by < 0.0 {
                 let expected = "a number of at least 0".into();
-                return Err(Error::Option { name: "mask", given: by.to_string(), expected });
+                return Err(EngineError::Option { name: "mask", given: by.to_string(), expected }.into());
             }
         }
         self.rewards.iter().try_for_each(|reward| reward.check_for(game))?;
@@ -144,12 +146,12 @@ impl PolicyOptions {
     /// log-probabilities in order of action id.
     ///
     /// # Errors
-    /// [`Error::Game`] from the belief; [`Error::Engine`] when a score is no number; [`Error::Option`] when temperature or
+    /// [`Error::Game`] from the belief; [`EngineError::Llama`] when a score is no number; [`EngineError::Option`] when temperature or
     /// tilt are so small that the sums overflow.
     pub fn probabilities(&self, game: &MatrixGame, state: State, scores: &[f64]) -> Result<Vec<f64>> {
         if scores.iter().any(|s| s.is_nan()) || scores.iter().all(|s| *s == f64::NEG_INFINITY) {
             let reason = format!("the options' log-probabilities are {scores:?}; the model or adapter is damaged");
-            return Err(Error::Engine { action: "score the options", reason });
+            return Err(EngineError::Llama { action: "score the options", reason }.into());
         }
         let pull = match &self.tilt {
             Some(t) => {
@@ -167,11 +169,12 @@ impl PolicyOptions {
             .collect();
         let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if !most.is_finite() || logits.iter().any(|l| l.is_nan()) {
-            return Err(Error::Option {
+            return Err(EngineError::Option {
                 name: "temperature and tilt",
                 given: format!("the sums {logits:?}"),
                 expected: "a temperature and a beta under which they stay finite".into(),
-            });
+            }
+            .into());
         }
         Ok(softmax(&logits))
     }

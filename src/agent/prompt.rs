@@ -6,12 +6,13 @@
 //! which no label may contain, and they are bound to action ids; neither the order of mention nor the layout of the table
 //! says which action is which.
 
+use probity_engine::Error as EngineError;
+use probity_engine::chat::{Speaker, Turn};
+use probity_engine::score::PromptTokens;
+use probity_engine::{Model, Token};
+use probity_game::{MatrixGame, Player, State};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::chat::{Speaker, Turn};
-use crate::engine::score::PromptTokens;
-use crate::engine::{Model, Token};
-use crate::game::{MatrixGame, Player, State};
 use crate::{Error, Result};
 
 /// Version of the wording; part of every record and adapter manifest.
@@ -139,7 +140,9 @@ fn choices(game: &MatrixGame, player: Player, reversed: bool) -> String {
 }
 
 /// Labels as alternatives: `"a", "b" or "c"`.
-pub(crate) fn enumerate(labels: &[String]) -> String {
+#[doc(hidden)]
+#[must_use]
+pub fn enumerate(labels: &[String]) -> String {
     let names: Vec<String> = labels.iter().map(|l| format!("\"{l}\"")).collect();
     match names.as_slice() {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
@@ -152,12 +155,16 @@ fn quoted(game: &MatrixGame, player: Player, action: usize) -> String {
 }
 
 /// A cell by its labels, the own one next to the points it brings.
-pub(crate) fn pair(game: &MatrixGame, row: usize, column: usize) -> String {
+#[doc(hidden)]
+#[must_use]
+pub fn pair(game: &MatrixGame, row: usize, column: usize) -> String {
     format!("you {}, A {}", quoted(game, Player::Row, row), quoted(game, Player::Column, column))
 }
 
 /// What a cell pays.
-pub(crate) fn points(game: &MatrixGame, row: usize, column: usize) -> String {
+#[doc(hidden)]
+#[must_use]
+pub fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     let [own, other] = game.payoff(row, column);
     format!("you {own}, A {other}")
 }
@@ -165,7 +172,7 @@ pub(crate) fn points(game: &MatrixGame, row: usize, column: usize) -> String {
 /// Tokens of a decision's prompt, in the model's own chat template.
 ///
 /// # Errors
-/// [`Error::Template`].
+/// [`EngineError::Template`].
 pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
     let turn = Turn { speaker: Speaker::User, text: prompt.text() };
     let mut tokens = Vec::new();
@@ -184,9 +191,10 @@ pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
 /// Tokens of each of the row player's labels as an answer, terminator included.
 ///
 /// # Errors
-/// [`Error::Option`] for a label without tokens, and two that become the same ones.
+/// [`EngineError::Option`] for a label without tokens, and two that become the same ones.
 pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Vec<Token>>> {
-    let bad = |given, expected: &str| Error::Option { name: "labels", given, expected: expected.into() };
+    let bad =
+        |given, expected: &str| Error::from(EngineError::Option { name: "labels", given, expected: expected.into() });
     let end = model.template().terminator(model);
     let options: Vec<Vec<Token>> = game
         .labels(Player::Row)

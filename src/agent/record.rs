@@ -1,12 +1,13 @@
 //! The record: the audit trail of one decision, complete enough to take it again and compare.
 
+use probity_engine::Error as EngineError;
+use probity_engine::score::PromptTokens;
+use probity_engine::{Adapter, ContextOptions, Model};
 use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
 use super::prompt::PROMPT_VERSION;
 use super::{Agent, Scenario};
-use crate::engine::score::PromptTokens;
-use crate::engine::{Adapter, ContextOptions, Model};
 use crate::{Error, Result};
 
 /// Version of the record format.
@@ -52,10 +53,10 @@ impl Record {
     /// recorded set is found. The same build on the same kind of processor gives a record equal to this one, to the bit.
     ///
     /// # Errors
-    /// [`Error::Document`] for a record of another version, wording or model, or with an adapter that was not given; the
+    /// [`EngineError::Document`] for a record of another version, wording or model, or with an adapter that was not given; the
     /// errors of [`Agent::decide`].
     pub fn retake(&self, model: &Model, adapters: &[Adapter], context: ContextOptions) -> Result<Self> {
-        let bad = |problem: String| Error::Document { what: "record", problem };
+        let bad = |problem: String| Error::from(EngineError::Document { what: "record", problem });
         let versions = [(self.version, RECORD_VERSION, ""), (self.prompt_version, PROMPT_VERSION, " of the prompt")];
         for (found, expected, what) in versions {
             if found != expected {
@@ -67,7 +68,7 @@ impl Record {
         }
         let named = |a: &AdapterInForce| Ok((find(adapters, &a.fingerprint).map_err(bad)?.clone(), a.scale));
         let set = self.adapters.iter().map(named).collect::<Result<Vec<_>>>()?;
-        let mut agent = Agent::new(model, Scenario::from_json(&self.scenario.to_string())?, context)?;
+        let mut agent = Agent::new(model, Scenario::from_document(self.scenario.clone())?, context)?;
         agent.set_adapters(&set)?;
         Ok(agent.retake(self.draw, self.u)?.expect("a decision leaves a record"))
     }

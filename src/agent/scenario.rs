@@ -1,10 +1,11 @@
 //! A scenario: the game, how it is told, and how the agent chooses. A versioned JSON document.
 
+use probity_engine::Error as EngineError;
+use probity_game::{ActionId, CatalogGame, MatrixGame, Player, Profile};
 use serde::{Deserialize, Serialize};
 
 use super::policy::PolicyOptions;
 use super::prompt::Style;
-use crate::game::{ActionId, MatrixGame, Named, Player, Profile};
 use crate::{Error, Result};
 
 /// Bytes of the longest text before the rules.
@@ -60,6 +61,10 @@ fn one() -> u32 {
     1
 }
 
+fn bad(problem: String) -> Error {
+    EngineError::Document { what: "scenario", problem }.into()
+}
+
 impl Scenario {
     /// A scenario with default style, policy and seed.
     #[must_use]
@@ -77,17 +82,27 @@ impl Scenario {
     /// Reads a scenario document.
     ///
     /// # Errors
-    /// [`Error::Document`] where the JSON or a field is wrong, [`Error::Game`], [`Error::LabelPrefix`] and
-    /// [`Error::Option`] where what it says is.
+    /// [`EngineError::Document`] where the JSON or a field is wrong, [`Error::Game`], [`Error::LabelPrefix`] and
+    /// [`EngineError::Option`] where what it says is.
     pub fn from_json(json: &str) -> Result<Self> {
-        let bad = |problem: String| Error::Document { what: "scenario", problem };
-        let d: ScenarioDocument = serde_json::from_str(json).map_err(|e| bad(e.to_string()))?;
+        Self::of(serde_json::from_str(json).map_err(|e| bad(e.to_string()))?)
+    }
+
+    /// As [`Scenario::from_json`], of a document that is parsed already.
+    ///
+    /// # Errors
+    /// As [`Scenario::from_json`].
+    pub fn from_document(document: serde_json::Value) -> Result<Self> {
+        Self::of(serde_json::from_value(document).map_err(|e| bad(e.to_string()))?)
+    }
+
+    fn of(d: ScenarioDocument) -> Result<Self> {
         if d.version != 1 {
             return Err(bad(format!("version {}, expected 1", d.version)));
         }
-        let mut game = match &d.game {
-            serde_json::Value::String(name) => Named::find(name)?.game(),
-            own => MatrixGame::from_json(&own.to_string())?,
+        let mut game = match d.game {
+            serde_json::Value::String(name) => CatalogGame::find(&name)?.game(),
+            own => MatrixGame::from_document(own)?,
         };
         game = game.relabelled(d.labels.as_deref(), d.other_labels.as_deref())?;
         let history = d
@@ -106,10 +121,20 @@ impl Scenario {
     /// Writes the scenario as a document that [`Scenario::from_json`] reads back to the same value.
     #[must_use]
     pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.document()).expect("a scenario is plain data")
+    }
+
+    /// As [`Scenario::to_json`], as a JSON value.
+    #[must_use]
+    pub fn to_document(&self) -> serde_json::Value {
+        serde_json::to_value(self.document()).expect("a scenario is plain data")
+    }
+
+    fn document(&self) -> ScenarioDocument {
         let label = |player, action: ActionId| self.game.labels(player)[action].clone();
         let history =
             self.history.iter().map(|p| [label(Player::Row, p.own), label(Player::Column, p.other)]).collect();
-        let document = ScenarioDocument {
+        ScenarioDocument {
             version: 1,
             game: serde_json::to_value(&self.game).expect("a game is plain data"),
             labels: None,
@@ -119,20 +144,19 @@ impl Scenario {
             policy: self.policy.clone(),
             seed: self.seed,
             history,
-        };
-        serde_json::to_string(&document).expect("a scenario is plain data")
+        }
     }
 
     /// Checks what the parts cannot check alone.
     ///
     /// # Errors
-    /// [`Error::LabelPrefix`], [`Error::Option`], [`Error::Reward`], [`Error::Game`].
+    /// [`Error::LabelPrefix`], [`EngineError::Option`], [`Error::Reward`], [`Error::Game`].
     pub fn check(&self) -> Result<()> {
         check_options(self.game.labels(Player::Row))?;
         if self.preamble.len() > MAX_PREAMBLE || self.preamble.contains('\0') {
             let given = format!("{} bytes", self.preamble.len());
             let expected = format!("at most {MAX_PREAMBLE} bytes, none of them 0");
-            return Err(Error::Option { name: "preamble", given, expected });
+            return Err(EngineError::Option { name: "preamble", given, expected }.into());
         }
         self.policy.check(&self.game)?;
         self.history.iter().try_for_each(|&round| Ok(self.game.check_profile(round)?))

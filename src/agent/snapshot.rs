@@ -4,14 +4,14 @@
 //! of it: it is recomputed, and gives the same bits. Nor is the record of the last decision: whoever wants to keep it
 //! writes it down before. `bincode` stays inside this file; nothing users keep for long is written with it.
 
+use probity_engine::{Adapter, ContextOptions, Model};
+use probity_game::Profile;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::record::find;
 use super::{Agent, Scenario};
-use crate::engine::{Adapter, ContextOptions, Model};
-use crate::game::Profile;
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"PROBSNAP";
@@ -101,7 +101,7 @@ impl Agent {
             .map(|(fingerprint, scale)| Ok((find(adapters, fingerprint).map_err(bad)?.clone(), *scale)))
             .collect::<Result<Vec<_>>>()?;
         let mut agent = Self::new(model, Scenario::from_json(&payload.scenario)?, context)?;
-        agent.history = crate::game::History::default();
+        agent.history = probity_game::History::default();
         for (own, other) in payload.rounds {
             agent.observe(Profile { own: own as usize, other: other as usize })?;
         }

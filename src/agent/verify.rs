@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use probity_engine::Error as EngineError;
+use probity_engine::score::Scorer;
+use probity_engine::{Adapter, Context, ContextOptions, Model};
 use serde::Serialize;
 
 use super::manifest::{Manifest, SelfTest};
 use super::policy::PolicyOptions;
 use super::prompt::{encode, options, prompt};
-use crate::engine::score::Scorer;
-use crate::engine::{Adapter, Context, ContextOptions, Model};
 use crate::{Error, Result};
 
 /// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
@@ -33,7 +34,7 @@ pub struct Verification {
 ///
 /// # Errors
 /// [`Error::Unverified`] for an adapter without a manifest or recorded decisions, of another wording, or whose figures
-/// differ; [`Error::AdapterMismatch`] where the manifest names another base; engine errors.
+/// differ; [`EngineError::AdapterMismatch`] where the manifest names another base; engine errors.
 pub fn verify(adapter: &Adapter) -> Result<Verification> {
     let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
     let manifest = Manifest::of(adapter.gguf())?
@@ -41,7 +42,7 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     manifest.check_for(adapter.model(), adapter.path())?;
     if !manifest.base_content.is_empty() && manifest.base_content != adapter.model().content()? {
         let problem = "the base model has changed since it was trained".into();
-        return Err(Error::AdapterMismatch { file: adapter.path().display().to_string(), problem });
+        return Err(EngineError::AdapterMismatch { file: adapter.path().display().to_string(), problem }.into());
     }
     if manifest.self_test.is_empty() {
         return Err(bad("its manifest records no decisions to check".into()));
@@ -82,7 +83,7 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
 /// a manifest is accepted by its shapes alone.
 ///
 /// # Errors
-/// As [`Adapter::load`], and [`Error::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not parse.
+/// As [`Adapter::load`], and [`EngineError::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not parse.
 pub fn load(model: &Model, path: &Path) -> Result<Adapter> {
     let adapter = Adapter::load(model, path)?;
     if let Some(manifest) = Manifest::of(adapter.gguf())? {

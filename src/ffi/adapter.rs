@@ -1,21 +1,19 @@
 //! Adapters: loaded for one model, shared by its agents.
-#![allow(non_camel_case_types, reason = "these are the names C sees")]
 
 use std::ffi::c_char;
 use std::path::Path;
 
-use super::boundary::{boundary, require};
-use super::handle::Objects;
-use super::model::{MODELS, probity_model_t};
+use probity_engine::Adapter;
+
+use super::boundary::{call, call_for};
+use super::handle::object;
+use super::model::probity_model_t;
 use super::status::{probity_error_t, probity_status_t};
-use super::strings::{give, text};
+use super::strings::{json, text};
 use crate::agent::Manifest;
 use crate::agent::verify::{load, verify};
-use crate::engine::Adapter;
 
-pub(super) static ADAPTERS: Objects<Adapter> = Objects::new("adapter");
-
-/// An adapter. Shareable between threads.
+/// An adapter. May be used by many threads at once.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct probity_adapter_t {
@@ -23,11 +21,15 @@ pub struct probity_adapter_t {
     pub id: u64,
 }
 
-/// Loads a LoRA adapter for a model, which may be in use meanwhile. An adapter whose manifest names another base model
-/// is refused; one without a manifest is accepted by its shapes alone. Free it with `probity_adapter_free`.
+object!(Adapter, probity_adapter_t, "adapter");
+
+/// Loads a LoRA adapter for a model. An adapter whose manifest names another base model is refused; one without a manifest
+/// is accepted by its shapes alone.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `model`: a live model, which other threads may be using.
+/// - `path`: the file; read during the call; not NULL.
+/// - `adapter`: receives the adapter, yours to free with `probity_adapter_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_adapter_load(
     model: probity_model_t,
@@ -36,23 +38,19 @@ pub unsafe extern "C" fn probity_adapter_load(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        require(adapter, "adapter")?;
-        // SAFETY: the caller's promise about the string.
+        // SAFETY: the contract.
         let path = unsafe { text(path, "path")? };
-        let id = ADAPTERS.insert(load(&*MODELS.get(model.id)?, Path::new(path))?)?;
-        // SAFETY: not NULL, checked above.
-        unsafe { adapter.write(probity_adapter_t { id }) };
-        Ok(())
+        Ok(load(&*model.get()?, Path::new(path))?)
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(adapter, "adapter", error, body) }
 }
 
-/// What the adapter is, as JSON: path, fingerprint, shape, manifest (null without one). Free the string with
-/// `probity_string_free`.
+/// What the adapter is, as JSON: path, fingerprint, shape, manifest (null without one).
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `adapter`: a live adapter; from any thread.
+/// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_adapter_info(
     adapter: probity_adapter_t,
@@ -60,50 +58,45 @@ pub unsafe extern "C" fn probity_adapter_info(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        require(json, "json")?;
-        let adapter = ADAPTERS.get(adapter.id)?;
-        let info = serde_json::json!({
+        let adapter = adapter.get()?;
+        Ok(self::json(&serde_json::json!({
             "path": adapter.path(),
             "fingerprint": adapter.fingerprint(),
             "shape": adapter.shape(),
             "manifest": Manifest::of(adapter.gguf())?,
-        });
-        // SAFETY: not NULL, checked above.
-        unsafe { json.write(give(info.to_string())) };
-        Ok(())
+        })))
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(json, "json", error, body) }
 }
 
-/// Takes the decisions recorded in the adapter's manifest again, and fails with `PROBITY_STATUS_UNVERIFIED` when a
-/// probability differs or the adapter changes nothing.
+/// Takes the decisions that the adapter's manifest records again. Fails with `PROBITY_STATUS_UNVERIFIED` where a probability
+/// differs, or where the adapter changes no probability.
 ///
-/// # Safety
-/// `error` is NULL or valid.
+/// - `adapter`: a live adapter; from any thread. The call takes as long as the recorded decisions do.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_adapter_verify(
     adapter: probity_adapter_t,
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        let adapter = ADAPTERS.get(adapter.id)?;
-        verify(&adapter)?;
+        verify(&*adapter.get()?)?;
         Ok(())
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
 }
 
 /// Lets an adapter go. Agents that have it set keep it until they are freed or given another set.
 ///
-/// # Safety
-/// `error` is NULL or valid.
+/// - `adapter`: a live adapter; freed once, from any thread.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_adapter_free(
     adapter: probity_adapter_t,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, || ADAPTERS.remove(adapter.id).map(drop)) }
+    // SAFETY: the contract.
+    unsafe { call(error, || adapter.remove()) }
 }

@@ -1,47 +1,28 @@
 //! Agents: used by one thread at a time; a second one gets `PROBITY_STATUS_BUSY`.
-#![allow(non_camel_case_types, reason = "these are the names C sees")]
 
 use std::ffi::c_char;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::adapter::{ADAPTERS, probity_adapter_t};
-use super::boundary::{Failure, Outcome, boundary, require, slice, slice_mut};
+use parking_lot::{Mutex, MutexGuard};
+use probity_engine::{Adapter, CancelToken, ContextOptions};
+use probity_game::{Player, Profile};
+
+use super::adapter::probity_adapter_t;
+use super::boundary::{Failure, Give, Outcome, call, call_for, require, slice, slice_mut};
 use super::game::probity_round_t;
-use super::handle::Objects;
-use super::model::{MODELS, probity_model_t};
+use super::handle::object;
+use super::model::probity_model_t;
 use super::status::{
     PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_NO_DECISION, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_PANIC,
     probity_error_t, probity_status_t,
 };
-use super::strings::{give, text};
+use super::strings::{json, text};
+use crate::Error;
 use crate::agent::{Agent, Scenario};
-use crate::engine::{Adapter, CancelToken, ContextOptions};
-use crate::game::Profile;
 
-pub(super) static AGENTS: Objects<Shared> = Objects::new("agent");
-
-pub(super) struct Shared {
-    agent: Mutex<Agent>,
-    /// Beside the lock: cancelling must work while a decision holds it.
-    cancel: CancelToken,
-}
-
-impl Shared {
-    fn new(agent: Agent) -> Self {
-        Self { cancel: agent.cancel_token(), agent: Mutex::new(agent) }
-    }
-
-    fn lock(&self) -> Outcome<MutexGuard<'_, Agent>> {
-        self.agent.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => crate::Error::Busy { what: "agent" }.into(),
-            TryLockError::Poisoned(_) => {
-                Failure::new(PROBITY_STATUS_PANIC, "agent: a defect stopped an earlier call; free it and make another")
-            }
-        })
-    }
-}
-
-/// An agent. Used by one thread at a time; only `probity_agent_cancel` may be called from others.
+/// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`. `probity_agent_cancel` alone may be called
+/// from any thread at any time.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct probity_agent_t {
@@ -49,11 +30,66 @@ pub struct probity_agent_t {
     pub id: u64,
 }
 
-/// Makes an agent from a scenario (`docs/schema/scenario.json`), for example
-/// `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`. Free it with `probity_agent_free`.
+object!(Shared, probity_agent_t, "agent");
+
+/// An agent behind the lock that keeps it to one thread.
+pub(super) struct Shared {
+    agent: Mutex<Agent>,
+    /// Set where a panic left the agent half-changed.
+    broken: AtomicBool,
+    /// Beside the lock: cancelling must work while a decision holds it.
+    cancel: CancelToken,
+}
+
+impl Shared {
+    fn new(agent: Agent) -> Self {
+        Self { cancel: agent.cancel_token(), agent: Mutex::new(agent), broken: AtomicBool::new(false) }
+    }
+
+    fn lock(&self) -> Outcome<Held<'_>> {
+        let agent = self.agent.try_lock().ok_or(Error::Busy { what: "agent" })?;
+        if self.broken.load(Ordering::Relaxed) {
+            let message = "agent: a defect stopped an earlier call; free it and make another";
+            return Err(Failure::new(PROBITY_STATUS_PANIC, message));
+        }
+        Ok(Held { agent, broken: &self.broken })
+    }
+}
+
+/// An agent that this thread holds.
+struct Held<'a> {
+    agent: MutexGuard<'a, Agent>,
+    broken: &'a AtomicBool,
+}
+
+impl Deref for Held<'_> {
+    type Target = Agent;
+    fn deref(&self) -> &Agent {
+        &self.agent
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Agent {
+        &mut self.agent
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Makes an agent.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `model`: a live model, which other threads may be using.
+/// - `scenario`: JSON (`docs/schema/scenario.json`), such as `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`; read
+///   during the call; not NULL.
+/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_new(
     model: probity_model_t,
@@ -62,24 +98,21 @@ pub unsafe extern "C" fn probity_agent_new(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        require(agent, "agent")?;
-        // SAFETY: the caller's promise about the string.
+        // SAFETY: the contract.
         let scenario = Scenario::from_json(unsafe { text(scenario, "scenario")? })?;
-        let model = MODELS.get(model.id)?;
-        let id = AGENTS.insert(Shared::new(Agent::new(&model, scenario, ContextOptions::default())?))?;
-        // SAFETY: not NULL, checked above.
-        unsafe { agent.write(probity_agent_t { id }) };
-        Ok(())
+        Ok(Shared::new(Agent::new(&*model.get()?, scenario, ContextOptions::default())?))
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(agent, "agent", error, body) }
 }
 
-/// Replaces the agent's whole set of adapters by `count` of them; `scales` is NULL for 1 each. What was computed under
-/// the old set is forgotten. On failure the old set stays.
+/// Replaces the agent's whole set of adapters. What was computed under the old set is forgotten. On failure the old set stays.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say, with `count` values.
+/// - `agent`: a live agent that no other thread is using.
+/// - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with a
+///   count of 0, for none.
+/// - `scales`: `count` numbers, read during the call; NULL for 1 each.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_set_adapters(
     agent: probity_agent_t,
@@ -89,20 +122,19 @@ pub unsafe extern "C" fn probity_agent_set_adapters(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        let shared = AGENTS.get(agent.id)?;
-        // SAFETY: the caller's promises.
+        let shared = agent.get()?;
+        // SAFETY: the contract.
         let set = unsafe { adapters_of(adapters, count)? };
         let scales = if scales.is_null() {
             vec![1.0; count]
         } else {
-            // SAFETY: the caller's promises.
+            // SAFETY: the contract.
             unsafe { slice(scales, count, "scales")? }.to_vec()
         };
-        shared.lock()?.set_adapters(&set.into_iter().zip(scales).collect::<Vec<_>>())?;
-        Ok(())
+        Ok(shared.lock()?.set_adapters(&set.into_iter().zip(scales).collect::<Vec<_>>())?)
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
 }
 
 /// # Safety
@@ -110,14 +142,16 @@ pub unsafe extern "C" fn probity_agent_set_adapters(
 unsafe fn adapters_of(adapters: *const probity_adapter_t, count: usize) -> Outcome<Vec<Adapter>> {
     // SAFETY: the caller's promise.
     let handles = unsafe { slice(adapters, count, "adapters")? };
-    handles.iter().map(|h| Ok((*ADAPTERS.get(h.id)?).clone())).collect()
+    handles.iter().map(|handle| Ok((*handle.get()?).clone())).collect()
 }
 
-/// Takes a decision: writes the action's id, and where `probabilities` is not NULL the probability of each of the
-/// `count` actions. The history is unchanged until `probity_agent_observe` says what was really played.
+/// Takes a decision. The history is unchanged until `probity_agent_observe` says what was really played.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say, with `count` values.
+/// - `agent`: a live agent that no other thread is using.
+/// - `action`: receives the id of the action taken; not NULL.
+/// - `probabilities`: receives the probability of each action, in order of id; NULL, with a count of 0, to do without.
+/// - `count`: room in `probabilities`: as many as the agent has actions.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_decide(
     agent: probity_agent_t,
@@ -127,15 +161,12 @@ pub unsafe extern "C" fn probity_agent_decide(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        require(action, "action")?;
-        let shared = AGENTS.get(agent.id)?;
+        let shared = agent.get()?;
         let mut agent = shared.lock()?;
-        let needed = agent.scenario().game.count(crate::game::Player::Row);
+        let needed = agent.scenario().game.count(Player::Row);
         if probabilities.is_null() && count != 0 {
-            return Err(Failure::new(
-                PROBITY_STATUS_NULL_ARGUMENT,
-                format!("probabilities: NULL with room for {count}"),
-            ));
+            let message = format!("probabilities: NULL with room for {count}");
+            return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, message));
         }
         if !probabilities.is_null() && count != needed {
             let message = format!("probabilities: room for {count}, expected {needed}");
@@ -143,23 +174,34 @@ pub unsafe extern "C" fn probity_agent_decide(
         }
         let decision = agent.decide()?;
         if !probabilities.is_null() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract.
             unsafe { slice_mut(probabilities, count, needed, "probabilities")? }.copy_from_slice(&decision.policy());
         }
-        // SAFETY: not NULL, checked above.
-        unsafe { action.write(decision.action as u32) };
-        Ok(())
+        Ok(Action(decision.action as u32))
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(action, "action", error, body) }
 }
 
-/// The probability of each of the `count` actions in a state, without deciding: nothing is drawn or remembered. `last`
-/// is NULL for the first round. Where `legality_mass` is not NULL, the probability that the model answers with any
-/// legal action at all.
+/// The id of an action that is handed out.
+struct Action(u32);
+
+impl Give for Action {
+    type Given = u32;
+
+    fn give(self) -> Outcome<u32> {
+        Ok(self.0)
+    }
+}
+
+/// The probability of each action in a state, without deciding: nothing is drawn or remembered.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say, with `count` values.
+/// - `agent`: a live agent that no other thread is using.
+/// - `last`: the last round, read during the call; NULL for the first round.
+/// - `probabilities`: receives the probability of each action, in order of id; not NULL.
+/// - `count`: room in `probabilities`: as many as the agent has actions.
+/// - `legality_mass`: receives the probability that the model answers with any legal action; NULL to do without.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_policy(
     agent: probity_agent_t,
@@ -170,29 +212,30 @@ pub unsafe extern "C" fn probity_agent_policy(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        let shared = AGENTS.get(agent.id)?;
+        let shared = agent.get()?;
         let mut agent = shared.lock()?;
-        let game = &agent.scenario().game;
-        // SAFETY: the caller's promises.
-        let out = unsafe { slice_mut(probabilities, count, game.count(crate::game::Player::Row), "probabilities")? };
-        // SAFETY: NULL or valid, by the caller's promise.
-        let state = unsafe { last.as_ref() }.map(|r| Profile::from(*r));
-        let decision = agent.consider(state)?;
-        out.copy_from_slice(&decision.policy());
+        let needed = agent.scenario().game.count(Player::Row);
+        // SAFETY: the contract.
+        let out = unsafe { slice_mut(probabilities, count, needed, "probabilities")? };
+        // SAFETY: the contract.
+        let state = unsafe { last.as_ref() }.map(|round| Profile::from(*round));
+        let choice = agent.consider(state)?;
+        out.copy_from_slice(&choice.policy());
         if !legality_mass.is_null() {
-            // SAFETY: not NULL, and valid by the caller's promise.
-            unsafe { legality_mass.write(decision.legality_mass) };
+            // SAFETY: not NULL; the contract.
+            unsafe { legality_mass.write(choice.legality_mass) };
         }
         Ok(())
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
 }
 
-/// Tells the agent what was played: its own action and the other player's.
+/// Tells the agent what was played.
 ///
-/// # Safety
-/// `error` is NULL or valid.
+/// - `agent`: a live agent that no other thread is using.
+/// - `own`, `other`: the agent's own action and the other player's, by id.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_observe(
     agent: probity_agent_t,
@@ -200,71 +243,58 @@ pub unsafe extern "C" fn probity_agent_observe(
     other: u32,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let body = || {
-        let shared = AGENTS.get(agent.id)?;
-        shared.lock()?.observe(Profile { own: own as usize, other: other as usize })?;
-        Ok(())
-    };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    let round = Profile { own: own as usize, other: other as usize };
+    // SAFETY: the contract.
+    unsafe { call(error, || Ok(agent.get()?.lock()?.observe(round)?)) }
 }
 
-/// The last decision in words. Free the string with `probity_string_free`.
+/// The last decision in words.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
+///   `PROBITY_STATUS_NO_DECISION`.
+/// - `words`: receives a string, yours to free with `probity_string_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_explain(
     agent: probity_agent_t,
     words: *mut *mut c_char,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    // SAFETY: the same promises.
-    unsafe { last_decision(agent, words, error, Agent::explain) }
+    // SAFETY: the contract.
+    unsafe { call_for(words, "words", error, || of_last_decision(agent, Agent::explain)) }
 }
 
-/// The record of the last decision, as JSON (`docs/schema/record.json`): everything it followed from, complete enough
-/// to take it again. Free the string with `probity_string_free`.
+/// The record of the last decision, as JSON (`docs/schema/record.json`): everything that it followed from, complete enough to
+/// take it again.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
+///   `PROBITY_STATUS_NO_DECISION`.
+/// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_record(
     agent: probity_agent_t,
     json: *mut *mut c_char,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let record = |agent: &Agent| agent.record().map(|r| serde_json::to_string(&r).expect("a record is plain data"));
-    // SAFETY: the same promises.
-    unsafe { last_decision(agent, json, error, record) }
+    let record = |agent: &Agent| agent.record().map(|record| self::json(&record));
+    // SAFETY: the contract.
+    unsafe { call_for(json, "json", error, || of_last_decision(agent, record)) }
 }
 
-/// # Safety
-/// Pointers are NULL or valid as their types say.
-unsafe fn last_decision(
-    agent: probity_agent_t,
-    out: *mut *mut c_char,
-    error: *mut probity_error_t,
-    text: impl FnOnce(&Agent) -> Option<String>,
-) -> probity_status_t {
-    let body = || {
-        require(out, "the string")?;
-        let shared = AGENTS.get(agent.id)?;
-        let text = text(&*shared.lock()?)
-            .ok_or_else(|| Failure::new(PROBITY_STATUS_NO_DECISION, "agent: has not decided yet"))?;
-        // SAFETY: not NULL, checked above.
-        unsafe { out.write(give(text)) };
-        Ok(())
-    };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+fn of_last_decision(agent: probity_agent_t, text: impl FnOnce(&Agent) -> Option<String>) -> Outcome<String> {
+    let shared = agent.get()?;
+    let agent = shared.lock()?;
+    text(&agent).ok_or_else(|| Failure::new(PROBITY_STATUS_NO_DECISION, "agent: has not decided yet"))
 }
 
-/// The agent as bytes: history, random stream, scenario, and which model and adapters it runs on; not the record of its
-/// last decision. Free them with `probity_bytes_free`.
+/// The agent as bytes: its history, random stream and scenario, and which model and adapters it runs on; not the record of its
+/// last decision.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `agent`: a live agent that no other thread is using.
+/// - `bytes`: receives the bytes, yours to free with `probity_bytes_free`; not NULL.
+/// - `length`: receives their number; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_snapshot(
     agent: probity_agent_t,
@@ -275,24 +305,26 @@ pub unsafe extern "C" fn probity_agent_snapshot(
     let body = || {
         require(bytes, "bytes")?;
         require(length, "length")?;
-        let shared = AGENTS.get(agent.id)?;
-        let snapshot = shared.lock()?.snapshot()?.into_boxed_slice();
-        // SAFETY: neither is NULL, checked above.
+        let snapshot = agent.get()?.lock()?.snapshot()?.into_boxed_slice();
+        // SAFETY: neither is NULL, checked above; the contract.
         unsafe {
             length.write(snapshot.len());
             bytes.write(Box::into_raw(snapshot).cast());
         }
         Ok(())
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
 }
 
-/// Makes the agent a snapshot was taken of, which goes on byte for byte. `adapters` are `count` loaded adapters among
-/// which the snapshot's are found.
+/// Makes the agent that a snapshot was taken of; it goes on byte for byte.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say, with the stated numbers of values.
+/// - `model`: the live model that the snapshot was taken on.
+/// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count of 0,
+///   for none.
+/// - `bytes`: `length` bytes of the snapshot, read during the call; not NULL.
+/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_restore(
     model: probity_model_t,
@@ -304,41 +336,36 @@ pub unsafe extern "C" fn probity_agent_restore(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        require(agent, "agent")?;
-        let model = MODELS.get(model.id)?;
-        // SAFETY: the caller's promises.
+        let model = model.get()?;
+        // SAFETY: the contract.
         let (adapters, bytes) = unsafe { (adapters_of(adapters, count)?, slice(bytes, length, "bytes")?) };
-        let restored = Agent::restore(&model, &adapters, bytes, ContextOptions::default())?;
-        let id = AGENTS.insert(Shared::new(restored))?;
-        // SAFETY: not NULL, checked above.
-        unsafe { agent.write(probity_agent_t { id }) };
-        Ok(())
+        Ok(Shared::new(Agent::restore(&model, &adapters, bytes, ContextOptions::default())?))
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(agent, "agent", error, body) }
 }
 
-/// Stops the decision the agent is taking, from any thread; that call then fails with `PROBITY_STATUS_CANCELLED` and
-/// leaves the agent as it was. Without a running decision it does nothing.
+/// Stops the decision that the agent is taking: that call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent as it was.
+/// Without a running decision nothing happens.
 ///
-/// # Safety
-/// `error` is NULL or valid.
+/// - `agent`: a live agent; from any thread.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_cancel(agent: probity_agent_t, error: *mut probity_error_t) -> probity_status_t {
     let body = || {
-        AGENTS.get(agent.id)?.cancel.cancel();
+        agent.get()?.cancel.cancel();
         Ok(())
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
 }
 
-/// Lets an agent go; a decision that another thread is taking with it finishes first.
+/// Lets an agent go. A decision that another thread is taking with it finishes first.
 ///
-/// # Safety
-/// `error` is NULL or valid.
+/// - `agent`: a live agent; freed once, from any thread.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_agent_free(agent: probity_agent_t, error: *mut probity_error_t) -> probity_status_t {
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, || AGENTS.remove(agent.id).map(drop)) }
+    // SAFETY: the contract.
+    unsafe { call(error, || agent.remove()) }
 }

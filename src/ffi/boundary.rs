@@ -1,12 +1,12 @@
-//! The one way in and out: panics stop here, errors become numbers and messages.
+//! The way in and out: a panic stops here, an error becomes a number and a message, a result is written.
 
 use std::any::Any;
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::status::{
-    PROBITY_ERROR_MESSAGE_SIZE, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_OK, PROBITY_STATUS_PANIC, code_of,
-    probity_error_t, probity_status_t,
+    PROBITY_ERROR_MESSAGE_SIZE, PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_OK,
+    PROBITY_STATUS_PANIC, code_of, probity_error_t, probity_status_t,
 };
 use crate::Error;
 
@@ -25,23 +25,34 @@ impl Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(e: Error) -> Self {
+/// Whatever the library returns as an error.
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(e: E) -> Self {
+        let e = e.into();
         Self::new(code_of(&e), e.to_string())
     }
 }
 
-/// Runs a function's body; whatever happens in it becomes a status and, where `error` is given, a message.
+/// A result that C receives through a pointer.
+pub(super) trait Give {
+    /// What C receives.
+    type Given;
+
+    /// Hands it out.
+    fn give(self) -> Outcome<Self::Given>;
+}
+
+/// Runs the body of a function without a result.
 ///
 /// # Safety
 /// `error` is NULL or points to a [`probity_error_t`] that may be written.
-pub(super) unsafe fn boundary(error: *mut probity_error_t, body: impl FnOnce() -> Outcome<()>) -> probity_status_t {
-    // Objects that a panic may leave half-changed stay behind a lock. A poisoned agent answers with PANIC from then on; a graph is
+pub(super) unsafe fn call(error: *mut probity_error_t, body: impl FnOnce() -> Outcome<()>) -> probity_status_t {
+    // An agent that a panic left half-changed stays behind its poisoned lock and answers with PANIC from then on. A graph is
     // replaced as a whole or not at all, and goes on.
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return PROBITY_STATUS_OK,
         Ok(Err(failure)) => failure,
-        Err(panic) => Failure::new(PROBITY_STATUS_PANIC, format!("defect in the library: {}", text_of(&*panic))),
+        Err(panic) => Failure::new(PROBITY_STATUS_PANIC, format!("defect in the library: {}", message_of(&*panic))),
     };
     if !error.is_null() {
         // SAFETY: not NULL, and the caller promises that it may be written.
@@ -50,7 +61,29 @@ pub(super) unsafe fn boundary(error: *mut probity_error_t, body: impl FnOnce() -
     failure.status
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> &str {
+/// Runs the body of a function with a result, which goes to `out` when the body succeeds. NULL is refused before the body
+/// runs, by the name of the argument.
+///
+/// # Safety
+/// `out` is NULL or may be written; `error` as in [`call`].
+pub(super) unsafe fn call_for<T: Give>(
+    out: *mut T::Given,
+    name: &str,
+    error: *mut probity_error_t,
+    body: impl FnOnce() -> Outcome<T>,
+) -> probity_status_t {
+    let body = || {
+        require(out, name)?;
+        let given = body()?.give()?;
+        // SAFETY: not NULL, checked above, and the caller promises that it may be written.
+        unsafe { out.write(given) };
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { call(error, body) }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
@@ -58,6 +91,8 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic without a message")
 }
 
+/// # Safety
+/// `error` may be written.
 unsafe fn write(error: *mut probity_error_t, failure: &Failure) {
     let mut message: [c_char; PROBITY_ERROR_MESSAGE_SIZE] = [0; PROBITY_ERROR_MESSAGE_SIZE];
     // Cut at a character, with room for the NUL.
@@ -72,13 +107,11 @@ unsafe fn write(error: *mut probity_error_t, failure: &Failure) {
     unsafe { error.write(probity_error_t { status: failure.status, message }) }
 }
 
-/// Refuses NULL for an output, before anything is done.
+/// Refuses NULL for an output, before any work is done.
 pub(super) fn require<T>(pointer: *mut T, name: &str) -> Outcome<()> {
     if pointer.is_null() {
-        return Err(Failure::new(
-            PROBITY_STATUS_NULL_ARGUMENT,
-            format!("{name}: NULL, expected a place for the result"),
-        ));
+        let message = format!("{name}: NULL, expected a place for the result");
+        return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, message));
     }
     Ok(())
 }
@@ -111,7 +144,7 @@ pub(super) unsafe fn slice_mut<'a, T>(
     require(pointer, name)?;
     if count != needed {
         let message = format!("{name}: room for {count} values, expected {needed}");
-        return Err(Failure::new(super::status::PROBITY_STATUS_BUFFER_SIZE, message));
+        return Err(Failure::new(PROBITY_STATUS_BUFFER_SIZE, message));
     }
     // SAFETY: not NULL, and the caller promises the rest.
     Ok(unsafe { std::slice::from_raw_parts_mut(pointer, count) })

@@ -1,19 +1,16 @@
 //! Games on paper: no model needed.
-#![allow(non_camel_case_types, reason = "these are the names C sees")]
 
 use std::ffi::c_char;
 
-use super::boundary::{Failure, boundary, require, slice};
-use super::handle::Objects;
-use super::status::{PROBITY_STATUS_OPTION, probity_error_t, probity_status_t};
-use super::strings::{give, text};
-use crate::Error;
-use crate::game::{MAX_ACTIONS, MatrixGame, Named, Profile, fair_coin};
-use crate::moral::{Framework, account};
+use probity_game::moral::{Framework, account};
+use probity_game::{CatalogGame, MAX_ACTIONS, MatrixGame, Profile, fair_coin};
 
-pub(super) static GAMES: Objects<MatrixGame> = Objects::new("game");
+use super::boundary::{Failure, Outcome, call, call_for, slice};
+use super::handle::object;
+use super::status::{PROBITY_STATUS_GAME_ACTIONS, PROBITY_STATUS_OPTION, probity_error_t, probity_status_t};
+use super::strings::{json, text};
 
-/// A game. Shareable between threads.
+/// A game. May be used by many threads at once.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct probity_game_t {
@@ -21,7 +18,9 @@ pub struct probity_game_t {
     pub id: u64,
 }
 
-/// The last round: what the agent did and what the other player did, by action id.
+object!(MatrixGame, probity_game_t, "game");
+
+/// A round: what the agent did and what the other player did, by action id.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct probity_round_t {
@@ -37,11 +36,15 @@ impl From<probity_round_t> for Profile {
     }
 }
 
-/// Makes a game. `payoffs` holds `rows * columns` pairs, row by row, the row player's points before the column
-/// player's; action 0 of each player counts as cooperation. Labels are UTF-8. Free it with `probity_game_free`.
+/// Makes a game. Action 0 of each player counts as cooperation.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say, with the stated numbers of values.
+/// - `name`: read during the call; not NULL.
+/// - `rows`, `columns`: how many actions the two players have, 2 to 128 each.
+/// - `payoffs`: `rows * columns` pairs, row by row, the row player's points before the column player's; read during the
+///   call; not NULL.
+/// - `row_labels`, `column_labels`: `rows` and `columns` strings; read during the call; not NULL.
+/// - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_game_new(
     name: *const c_char,
@@ -54,108 +57,85 @@ pub unsafe extern "C" fn probity_game_new(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        require(game, "game")?;
         if rows > MAX_ACTIONS || columns > MAX_ACTIONS {
             let message = format!("{rows} x {columns} actions, expected at most {MAX_ACTIONS} each");
-            return Err(Failure::new(super::status::PROBITY_STATUS_GAME_ACTIONS, message));
+            return Err(Failure::new(PROBITY_STATUS_GAME_ACTIONS, message));
         }
-        // SAFETY: the caller's promises; the counts are small, so the product does not overflow.
+        // SAFETY: the contract; the counts are small, so the product does not overflow.
         let (name, payoffs) = unsafe { (text(name, "name")?, slice(payoffs, rows * columns * 2, "payoffs")?) };
-        let table = (0..rows)
-            .map(|r| {
-                (0..columns).map(|c| [payoffs[2 * (r * columns + c)], payoffs[2 * (r * columns + c) + 1]]).collect()
-            })
-            .collect();
-        let labels = |pointer, count, what| -> Result<Vec<String>, Failure> {
-            // SAFETY: the caller's promises.
-            let pointers = unsafe { slice(pointer, count, what)? };
-            // SAFETY: the caller's promises.
-            pointers.iter().map(|&p| Ok(unsafe { text(p, what)? }.to_owned())).collect()
+        let cell = |row: usize, column: usize| {
+            let at = 2 * (row * columns + column);
+            [payoffs[at], payoffs[at + 1]]
+        };
+        let table = (0..rows).map(|row| (0..columns).map(|column| cell(row, column)).collect()).collect();
+        let labels = |pointers, count, name| -> Outcome<Vec<String>> {
+            // SAFETY: the contract.
+            let pointers = unsafe { slice(pointers, count, name)? };
+            // SAFETY: the contract.
+            pointers.iter().map(|&label| Ok(unsafe { text(label, name)? }.to_owned())).collect()
         };
         let actions = [labels(row_labels, rows, "row_labels")?, labels(column_labels, columns, "column_labels")?];
-        let made = MatrixGame::new(name, actions, table, [0, 0]).map_err(Error::from)?;
-        let id = GAMES.insert(made)?;
-        // SAFETY: not NULL, checked above.
-        unsafe { game.write(probity_game_t { id }) };
-        Ok(())
+        Ok(MatrixGame::new(name, actions, table, [0, 0])?)
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(game, "game", error, body) }
 }
 
-/// Takes a game from the catalogue: ipd, ish, icn, bos, icd or volunteer.
+/// Takes a game from the catalogue.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `name`: the name of a catalogue game, such as "ipd"; an unknown one is refused with the list of names. Read during the
+///   call; not NULL.
+/// - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_game_named(
     name: *const c_char,
     game: *mut probity_game_t,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let body = || {
-        require(game, "game")?;
-        // SAFETY: the caller's promise about the string.
-        let name = unsafe { text(name, "name")? };
-        let id = GAMES.insert(Named::find(name).map_err(Error::from)?.game())?;
-        // SAFETY: not NULL, checked above.
-        unsafe { game.write(probity_game_t { id }) };
-        Ok(())
-    };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(game, "game", error, || Ok(CatalogGame::find(text(name, "name")?)?.game())) }
 }
 
 /// Reads a game from its JSON form (`docs/schema/game.json`).
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `json`: read during the call; not NULL.
+/// - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_game_parse(
     json: *const c_char,
     game: *mut probity_game_t,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let body = || {
-        require(game, "game")?;
-        // SAFETY: the caller's promise about the string.
-        let json = unsafe { text(json, "json")? };
-        let id = GAMES.insert(MatrixGame::from_json(json).map_err(Error::from)?)?;
-        // SAFETY: not NULL, checked above.
-        unsafe { game.write(probity_game_t { id }) };
-        Ok(())
-    };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(game, "game", error, || Ok(MatrixGame::from_json(text(json, "json")?)?)) }
 }
 
-/// The game's JSON form. Free the string with `probity_string_free`.
+/// Writes a game in its JSON form.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say.
+/// - `game`: a live game; from any thread.
+/// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_game_json(
     game: probity_game_t,
     json: *mut *mut c_char,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let body = || {
-        require(json, "json")?;
-        let game = GAMES.get(game.id)?;
-        // SAFETY: not NULL, checked above.
-        unsafe { json.write(give(game.to_json())) };
-        Ok(())
-    };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(json, "json", error, || Ok(game.get()?.to_json())) }
 }
 
-/// The moral account of every action of the row player, as JSON: expected points, and every framework's reward and
-/// regret. `last` is NULL before the first round; `belief` is NULL for a fair coin, or `count` probabilities of the
-/// other player's actions. Free the string with `probity_string_free`.
+/// The moral account of every action of the row player, as JSON: its expected points, and its reward and regret under every
+/// framework.
 ///
-/// # Safety
-/// Pointers are NULL or valid as their types say, with the stated numbers of values.
+/// - `game`: a live game; from any thread.
+/// - `last`: the last round, read during the call; NULL before the first round.
+/// - `belief`: `count` probabilities of the other player's actions, read during the call; NULL, with a count of 0, for
+///   equal ones.
+/// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_game_account(
     game: probity_game_t,
@@ -166,12 +146,11 @@ pub unsafe extern "C" fn probity_game_account(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        require(json, "json")?;
-        let game = GAMES.get(game.id)?;
-        // SAFETY: NULL or valid, by the caller's promise.
-        let state = unsafe { last.as_ref() }.map(|r| Profile::from(*r));
-        if let Some(p) = state {
-            game.check_profile(p).map_err(Error::from)?;
+        let game = game.get()?;
+        // SAFETY: the contract.
+        let state = unsafe { last.as_ref() }.map(|round| Profile::from(*round));
+        if let Some(round) = state {
+            game.check_profile(round)?;
         }
         if belief.is_null() && count != 0 {
             return Err(Failure::new(PROBITY_STATUS_OPTION, format!("count: {count} without a belief, expected 0")));
@@ -179,25 +158,21 @@ pub unsafe extern "C" fn probity_game_account(
         let belief = if belief.is_null() {
             fair_coin(&game)
         } else {
-            // SAFETY: the caller's promise.
+            // SAFETY: the contract.
             unsafe { slice(belief, count, "belief")? }.to_vec()
         };
-        let accounts = account(&game, state, &belief, &Framework::all_rewards()).map_err(Error::from)?;
-        let text = serde_json::to_string(&accounts).expect("accounts are plain data");
-        // SAFETY: not NULL, checked above.
-        unsafe { json.write(give(text)) };
-        Ok(())
+        Ok(self::json(&account(&game, state, &belief, &Framework::all_rewards())?))
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call_for(json, "json", error, body) }
 }
 
 /// Lets a game go.
 ///
-/// # Safety
-/// `error` is NULL or valid.
+/// - `game`: a live game; freed once, from any thread. Calls that are using it finish first.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_game_free(game: probity_game_t, error: *mut probity_error_t) -> probity_status_t {
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, || GAMES.remove(game.id).map(drop)) }
+    // SAFETY: the contract.
+    unsafe { call(error, || game.remove()) }
 }

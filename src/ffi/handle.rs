@@ -1,18 +1,14 @@
-//! Handles: an object lives in a map of its kind, C holds its index with a generation and the map's identity.
+//! Handles: an object lives in a map of its kind; C holds its index with a generation and the map's identity.
 //!
-//! The map holds `Arc`s. A call clones the one it needs and lets go of the map before it works, so a long decision
-//! blocks nobody, and an object freed meanwhile lives until the call returns.
+//! The map holds `Arc`s. A call clones the one it needs and lets go of the map before it works, so that a long decision
+//! blocks nobody, and an object that is freed meanwhile lives until the call returns.
 
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
 
 use ffi_support::handle_map::{Handle, HandleError, HandleMap, MAX_CAPACITY};
+use parking_lot::RwLock;
 
-use super::adapter::ADAPTERS;
-use super::agent::AGENTS;
 use super::boundary::{Failure, Outcome};
-use super::game::GAMES;
-use super::graph::GRAPHS;
-use super::model::MODELS;
 use super::status::{
     PROBITY_STATUS_DOUBLE_FREE, PROBITY_STATUS_FOREIGN_HANDLE, PROBITY_STATUS_INVALID_HANDLE, PROBITY_STATUS_LIMIT,
     PROBITY_STATUS_STALE_HANDLE, PROBITY_STATUS_WRONG_TYPE,
@@ -24,14 +20,38 @@ pub(super) struct Objects<T> {
     map: LazyLock<RwLock<HandleMap<Arc<T>>>>,
 }
 
-impl<T> Objects<T> {
+/// Every kind of object that there was one of, to name the kind of a handle that is used as another.
+static KINDS: RwLock<Vec<&'static dyn Kind>> = RwLock::new(Vec::new());
+
+/// A map of objects, whatever they are.
+trait Kind: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Whether a handle is, or was, one of this kind.
+    fn knows(&self, handle: Handle) -> bool;
+}
+
+impl<T: Send + Sync> Kind for Objects<T> {
+    fn name(&self) -> &'static str {
+        self.kind
+    }
+
+    fn knows(&self, handle: Handle) -> bool {
+        !matches!(self.map.read().get(handle), Err(HandleError::WrongMap))
+    }
+}
+
+impl<T: Send + Sync + 'static> Objects<T> {
     pub const fn new(kind: &'static str) -> Self {
         Self { kind, map: LazyLock::new(|| RwLock::new(HandleMap::new())) }
     }
 
     /// Takes an object in.
-    pub fn insert(&self, object: T) -> Outcome<u64> {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+    pub fn insert(&'static self, object: T) -> Outcome<u64> {
+        let mut map = self.map.write();
+        if map.is_empty() && !KINDS.read().iter().any(|kind| kind.name() == self.kind) {
+            KINDS.write().push(self);
+        }
         // The map panics when it would have to grow past its capacity, always one entry early; refuse before.
         if map.len() >= MAX_CAPACITY - 2 {
             let message = format!("{} {}s are alive, expected fewer: free some", map.len(), self.kind);
@@ -42,32 +62,21 @@ impl<T> Objects<T> {
 
     /// The object of a handle.
     pub fn get(&self, handle: u64) -> Outcome<Arc<T>> {
-        let found = {
-            let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-            Handle::from_u64(handle).and_then(|h| map.get(h).cloned())
-        };
+        let found = Handle::from_u64(handle).and_then(|h| self.map.read().get(h).cloned());
         found.map_err(|e| self.refuse(handle, &e))
     }
 
     /// Lets an object go.
-    pub fn remove(&self, handle: u64) -> Outcome<Arc<T>> {
-        let removed = {
-            let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-            Handle::from_u64(handle).and_then(|h| map.remove(h))
-        };
-        removed.map_err(|e| match e {
+    pub fn remove(&self, handle: u64) -> Outcome<()> {
+        // Dropped after the lock: the last reference frees a model.
+        let removed = Handle::from_u64(handle).and_then(|h| self.map.write().remove(h));
+        removed.map(drop).map_err(|e| match e {
             HandleError::StaleVersion => {
                 let message = format!("{}: freed already, expected to be freed once", self.kind);
                 Failure::new(PROBITY_STATUS_DOUBLE_FREE, message)
             }
             e => self.refuse(handle, &e),
         })
-    }
-
-    /// Whether a handle is, or was, one of this kind.
-    fn knows(&self, handle: Handle) -> bool {
-        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-        !matches!(map.get(handle), Err(HandleError::WrongMap))
     }
 
     /// Looks into every map: no lock may be held.
@@ -96,13 +105,33 @@ impl<T> Objects<T> {
 /// The kind of this library's objects that a handle belongs to.
 fn kind_of(handle: u64) -> Option<&'static str> {
     let handle = Handle::from_u64(handle).ok()?;
-    [
-        (MODELS.knows(handle), "model"),
-        (ADAPTERS.knows(handle), "adapter"),
-        (GAMES.knows(handle), "game"),
-        (AGENTS.knows(handle), "agent"),
-        (GRAPHS.knows(handle), "graph"),
-    ]
-    .into_iter()
-    .find_map(|(known, kind)| known.then_some(kind))
+    KINDS.read().iter().find(|kind| kind.knows(handle)).map(|kind| kind.name())
 }
+
+/// Makes a type an object that C holds by a handle, which is a struct around a `uint64_t`.
+macro_rules! object {
+    ($object:ty, $handle:ident, $kind:literal) => {
+        static OBJECTS: $crate::ffi::handle::Objects<$object> = $crate::ffi::handle::Objects::new($kind);
+
+        impl $handle {
+            /// The object, which lives on while the call has it.
+            pub(super) fn get(self) -> $crate::ffi::boundary::Outcome<std::sync::Arc<$object>> {
+                OBJECTS.get(self.id)
+            }
+
+            /// Lets the object go.
+            fn remove(self) -> $crate::ffi::boundary::Outcome<()> {
+                OBJECTS.remove(self.id)
+            }
+        }
+
+        impl $crate::ffi::boundary::Give for $object {
+            type Given = $handle;
+
+            fn give(self) -> $crate::ffi::boundary::Outcome<$handle> {
+                Ok($handle { id: OBJECTS.insert(self)? })
+            }
+        }
+    };
+}
+pub(super) use object;

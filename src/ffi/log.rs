@@ -1,21 +1,21 @@
-//! Logs go to a callback, never to stderr.
-#![allow(non_camel_case_types, reason = "these are the names C sees")]
+//! Logs go to a callback, never to standard error.
 
 use std::ffi::{CString, c_char, c_void};
 
-use super::boundary::boundary;
+use probity_engine::{LogLevel, set_log};
+
+use super::boundary::call;
 use super::status::{probity_error_t, probity_status_t};
-use crate::engine::{LogLevel, set_log};
 
 /// Importance of a log line: 0 debug, 1 information, 2 warning, 3 error.
 pub type probity_log_level_t = u32;
 
-/// Receives log lines, on any thread. Must not call back into the library.
+/// Receives log lines, on any thread; `line` lives for the call. Must not call back into the library.
 pub type probity_log_callback_t =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: probity_log_level_t, line: *const c_char)>;
 
 struct UserData(*mut c_void);
-// SAFETY: the host promises that its callback may be called with this pointer on any thread.
+// SAFETY: the contract: the callback may be called with this pointer on any thread.
 unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
@@ -26,11 +26,13 @@ impl UserData {
     }
 }
 
-/// Sends log lines of at least `minimum` importance to `callback`; NULL drops them, as at the start. Process-wide.
+/// Sets where log lines go, for the whole process. At the start they go nowhere.
 ///
-/// # Safety
-/// `callback` may be called with `user_data` from any thread until it is replaced and every call that was running then
-/// has returned.
+/// - `callback`: called from any thread until it is replaced and every call that was running then has returned; NULL to drop
+///   the lines.
+/// - `user_data`: passed to `callback` as it is; yours, for as long as `callback` may be called; may be NULL.
+/// - `minimum`: the least importance that is passed on.
+/// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_log_set(
     callback: probity_log_callback_t,
@@ -45,7 +47,7 @@ pub unsafe extern "C" fn probity_log_set(
                 if level as u32 >= minimum
                     && let Ok(line) = CString::new(line)
                 {
-                    // SAFETY: the host's promise.
+                    // SAFETY: the contract.
                     unsafe { callback(user_data.get(), level as u32, line.as_ptr()) }
                 }
             };
@@ -53,6 +55,6 @@ pub unsafe extern "C" fn probity_log_set(
         }));
         Ok(())
     };
-    // SAFETY: the caller's promise about `error`.
-    unsafe { boundary(error, body) }
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
 }

@@ -1,20 +1,21 @@
-//! Floor 5: the C ABI, one file per object. `include/probity.h` is generated from here and committed.
+//! Floor 5 (feature `capi`): the C ABI, one file per object. `include/probity.h` is generated from here and committed.
 //!
-//! Rules, stated once (README, "From C"): every function that can fail returns a `probity_status_t`; outputs are written only on
-//! success and come last, before the nullable error; handles are checked for type, age and origin; NULL is checked
-//! everywhere; every body runs inside one panic boundary; strings in are UTF-8, strings out are freed with
-//! `probity_string_free`.
+//! Every exported function is three lines around its own work: [`boundary::call`] or [`boundary::call_for`] runs the body,
+//! stops a panic, checks the output for NULL and writes it on success alone. The header's preamble (`build.rs`) states the
+//! contract that every caller keeps; `SAFETY: the contract` below means that one.
+//!
+//! To add a function: write it beside its object, run `make header`, add its name to `include/probity.symbols`.
+#![allow(non_camel_case_types, reason = "these are the names C sees")]
 
-pub mod adapter;
-pub mod agent;
+mod adapter;
+mod agent;
 mod boundary;
-pub mod game;
-pub mod graph;
+mod game;
+#[cfg(feature = "graphs")]
+mod graph;
 mod handle;
-pub mod log;
-pub mod model;
-pub mod status;
+mod log;
+mod model;
+mod status;
 mod strings;
-pub mod version;
-
-pub use strings::{probity_bytes_free, probity_string_free};
+mod version;

@@ -1,11 +1,15 @@
 //! Status codes and the error struct.
-#![allow(non_camel_case_types, reason = "these are the names C sees")]
+#![allow(dead_code, reason = "a number is part of the ABI, whether this build returns it or not")]
 
 use std::ffi::c_char;
 use std::io::ErrorKind;
 
+use probity_engine::Error as EngineError;
+use probity_game::GameError;
+#[cfg(feature = "graphs")]
+use probity_values::store::StoreError;
+
 use crate::Error;
-use crate::game::GameError;
 
 /// Outcome of a call: one of the `PROBITY_STATUS_*` numbers. A number keeps its meaning for good.
 pub type probity_status_t = i32;
@@ -126,36 +130,56 @@ pub const PROBITY_STATUS_EMBEDDER: probity_status_t = 72;
 /// The number of an error.
 pub(super) fn code_of(error: &Error) -> probity_status_t {
     match error {
-        Error::Io { source, .. } => match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => PROBITY_STATUS_DISK_FULL,
-            _ => PROBITY_STATUS_IO,
-        },
-        Error::NotGguf { .. } => PROBITY_STATUS_NOT_GGUF,
-        Error::Truncated { .. } => PROBITY_STATUS_TRUNCATED,
-        Error::MalformedGguf { .. } => PROBITY_STATUS_MALFORMED_GGUF,
-        Error::UnsupportedModel { .. } => PROBITY_STATUS_UNSUPPORTED_MODEL,
-        Error::UnsupportedAdapter { .. } => PROBITY_STATUS_UNSUPPORTED_ADAPTER,
-        Error::AdapterMismatch { .. } => PROBITY_STATUS_ADAPTER_MISMATCH,
-        Error::Unverified { .. } => PROBITY_STATUS_UNVERIFIED,
-        Error::Engine { .. } => PROBITY_STATUS_ENGINE,
-        Error::Processor { .. } => PROBITY_STATUS_PROCESSOR,
-        Error::Cancelled { .. } => PROBITY_STATUS_CANCELLED,
-        Error::Busy { .. } => PROBITY_STATUS_BUSY,
-        Error::PromptTooLong { .. } => PROBITY_STATUS_PROMPT_TOO_LONG,
-        Error::TooManyOptions { .. } => PROBITY_STATUS_TOO_MANY_OPTIONS,
-        Error::LabelPrefix { .. } => PROBITY_STATUS_LABEL_PREFIX,
-        Error::Template { .. } => PROBITY_STATUS_TEMPLATE,
-        Error::Game(game) => code_of_game(game),
+        Error::Engine(e) => code_of_engine(e),
+        Error::Game(e) => code_of_game(e),
         Error::Reward(_) => PROBITY_STATUS_REWARD,
-        Error::Values(_) => PROBITY_STATUS_VALUES,
-        Error::NoStore { .. } | Error::Store { .. } => PROBITY_STATUS_STORE,
-        Error::Embedder { .. } => PROBITY_STATUS_EMBEDDER,
-        Error::Document { .. } => PROBITY_STATUS_DOCUMENT,
-        Error::Option { .. } => PROBITY_STATUS_OPTION,
+        Error::LabelPrefix { .. } => PROBITY_STATUS_LABEL_PREFIX,
+        Error::Unverified { .. } => PROBITY_STATUS_UNVERIFIED,
         Error::Snapshot { .. } => PROBITY_STATUS_SNAPSHOT,
-        Error::Checkpoint { .. } => PROBITY_STATUS_CHECKPOINT,
-        Error::Untrainable { .. } => PROBITY_STATUS_UNTRAINABLE,
-        Error::Training { .. } => PROBITY_STATUS_TRAINING,
+        Error::Busy { .. } => PROBITY_STATUS_BUSY,
+        #[cfg(feature = "graphs")]
+        Error::Values(_) => PROBITY_STATUS_VALUES,
+        #[cfg(feature = "graphs")]
+        Error::Store(e) => code_of_store(e),
+        #[cfg(feature = "graphs")]
+        Error::Embedder { .. } => PROBITY_STATUS_EMBEDDER,
+    }
+}
+
+fn code_of_io(error: &std::io::Error) -> probity_status_t {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => PROBITY_STATUS_DISK_FULL,
+        _ => PROBITY_STATUS_IO,
+    }
+}
+
+fn code_of_engine(error: &EngineError) -> probity_status_t {
+    match error {
+        EngineError::Io { source, .. } => code_of_io(source),
+        EngineError::NotGguf { .. } => PROBITY_STATUS_NOT_GGUF,
+        EngineError::Truncated { .. } => PROBITY_STATUS_TRUNCATED,
+        EngineError::MalformedGguf { .. } => PROBITY_STATUS_MALFORMED_GGUF,
+        EngineError::UnsupportedModel { .. } => PROBITY_STATUS_UNSUPPORTED_MODEL,
+        EngineError::UnsupportedAdapter { .. } => PROBITY_STATUS_UNSUPPORTED_ADAPTER,
+        EngineError::AdapterMismatch { .. } => PROBITY_STATUS_ADAPTER_MISMATCH,
+        EngineError::Processor { .. } => PROBITY_STATUS_PROCESSOR,
+        EngineError::Cancelled { .. } => PROBITY_STATUS_CANCELLED,
+        EngineError::PromptTooLong { .. } => PROBITY_STATUS_PROMPT_TOO_LONG,
+        EngineError::TooManyOptions { .. } => PROBITY_STATUS_TOO_MANY_OPTIONS,
+        EngineError::Template { .. } => PROBITY_STATUS_TEMPLATE,
+        EngineError::Option { .. } => PROBITY_STATUS_OPTION,
+        EngineError::Document { .. } => PROBITY_STATUS_DOCUMENT,
+        // The engine's own refusals, and kinds that it may gain.
+        _ => PROBITY_STATUS_ENGINE,
+    }
+}
+
+#[cfg(feature = "graphs")]
+fn code_of_store(error: &StoreError) -> probity_status_t {
+    match error {
+        StoreError::Io { source, .. } => code_of_io(source),
+        StoreError::Values(_) => PROBITY_STATUS_VALUES,
+        _ => PROBITY_STATUS_STORE,
     }
 }
 
@@ -172,6 +196,7 @@ fn code_of_game(error: &GameError) -> probity_status_t {
         GameError::NotMirrored { .. } => PROBITY_STATUS_STRATEGY,
         GameError::Belief { .. } => PROBITY_STATUS_BELIEF,
         GameError::UnknownGame { .. } => PROBITY_STATUS_UNKNOWN_GAME,
-        GameError::Document { .. } | GameError::Version { .. } => PROBITY_STATUS_DOCUMENT,
+        // Documents, their versions, and kinds that may be gained.
+        _ => PROBITY_STATUS_DOCUMENT,
     }
 }

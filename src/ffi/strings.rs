@@ -2,7 +2,9 @@
 
 use std::ffi::{CStr, CString, c_char};
 
-use super::boundary::{Failure, Outcome};
+use serde::Serialize;
+
+use super::boundary::{Failure, Give, Outcome};
 use super::status::{PROBITY_STATUS_INVALID_UTF8, PROBITY_STATUS_NULL_ARGUMENT};
 
 /// A string that must be there.
@@ -30,33 +32,40 @@ pub(super) unsafe fn optional<'a>(text: *const c_char, name: &str) -> Outcome<Op
     })
 }
 
-/// Hands a string out; `probity_string_free` takes it back.
-pub(super) fn give(text: String) -> *mut c_char {
-    // JSON and messages hold no NUL; a label cannot either.
-    let text = text.replace('\0', "");
-    CString::new(text).map(CString::into_raw).unwrap_or(std::ptr::null_mut())
+impl Give for String {
+    type Given = *mut c_char;
+
+    fn give(self) -> Outcome<*mut c_char> {
+        // JSON and messages hold no NUL; a label cannot either.
+        let text = self.replace('\0', "");
+        Ok(CString::new(text).map(CString::into_raw).unwrap_or(std::ptr::null_mut()))
+    }
 }
 
-/// Frees a string that this library returned. NULL is fine; a string must be freed once.
+/// A document that C receives as JSON.
+pub(super) fn json(document: &impl Serialize) -> String {
+    serde_json::to_string(document).expect("plain data becomes JSON")
+}
+
+/// Frees a string that this library returned.
 ///
-/// # Safety
-/// `text` is NULL or came from this library and was not freed yet.
+/// - `text`: yours until this call, from any thread; each string is freed once. NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_string_free(text: *mut c_char) {
     if !text.is_null() {
-        // SAFETY: it came from `CString::into_raw`, by the caller's promise.
+        // SAFETY: it came from `CString::into_raw`, by the contract.
         drop(unsafe { CString::from_raw(text) });
     }
 }
 
-/// Frees bytes that this library returned, with the length it returned. NULL is fine; they must be freed once.
+/// Frees bytes that this library returned.
 ///
-/// # Safety
-/// `bytes` is NULL or came from this library with this `length` and was not freed yet.
+/// - `bytes`: yours until this call, from any thread; freed once. NULL does nothing.
+/// - `length`: the length that came with them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_bytes_free(bytes: *mut u8, length: usize) {
     if !bytes.is_null() {
-        // SAFETY: it came from a boxed slice of that length, by the caller's promise.
+        // SAFETY: it came from a boxed slice of that length, by the contract.
         drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(bytes, length)) });
     }
 }

@@ -1,0 +1,71 @@
+//! What the benchmarks share: medians of interleaved rounds, and the peak of memory.
+
+pub mod random;
+pub mod rival;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The project's folder.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A way of doing it once, which returns the seconds it took.
+type Way<'a> = Box<dyn FnMut() -> f64 + 'a>;
+
+/// Times of several ways of doing the same, taken in turns so that a slow spell of the machine hits all of them.
+pub struct Rounds<'a> {
+    ways: Vec<(&'a str, Way<'a>)>,
+}
+
+impl<'a> Rounds<'a> {
+    pub fn new() -> Self {
+        Self { ways: Vec::new() }
+    }
+
+    /// Adds a way; `once` does it one time and returns the seconds it took.
+    pub fn way(&mut self, name: &'a str, once: impl FnMut() -> f64 + 'a) -> &mut Self {
+        self.ways.push((name, Box::new(once)));
+        self
+    }
+
+    /// Median seconds of each way over `rounds` rounds, after one to warm up.
+    pub fn medians(&mut self, rounds: usize) -> Vec<(&'a str, f64)> {
+        let mut times = vec![Vec::new(); self.ways.len()];
+        for round in 0..=rounds {
+            for ((_, once), times) in self.ways.iter_mut().zip(&mut times) {
+                let seconds = once();
+                if round > 0 {
+                    times.push(seconds);
+                }
+            }
+        }
+        self.ways.iter().zip(&mut times).map(|((name, _), times)| (*name, median(times))).collect()
+    }
+}
+
+pub fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Seconds that `work` takes.
+pub fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = Instant::now();
+    std::hint::black_box(work());
+    start.elapsed().as_secs_f64()
+}
+
+/// The most memory this process has held, MiB.
+pub fn peak_memory() -> f64 {
+    // SAFETY: getrusage fills the structure it is given; all-zero is a valid rusage.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
+    usage.ru_maxrss as f64 * unit / f64::from(1 << 20)
+}

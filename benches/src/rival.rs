@@ -1,0 +1,60 @@
+//! The other side of a benchmark: a Python script in a process of its own, which reads a job and answers commands.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+/// glibc gives freed memory back and asks for it again at every step otherwise; ours keeps its own, too.
+const TUNED: [(&str, &str); 3] =
+    [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "100000000000"), ("MALLOC_TOP_PAD_", "268435456")];
+
+/// A script that runs; it ends with this.
+pub struct Rival {
+    script: &'static str,
+    child: Child,
+    input: BufWriter<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Rival {
+    /// Starts `benches/SCRIPT` under the interpreter that `PYTHON` names, and hands it its job, a line of JSON.
+    pub fn start(script: &'static str, job: &Value) -> Result<Self, Box<dyn Error>> {
+        let python = std::env::var_os("PYTHON").ok_or_else(|| {
+            format!(
+                "{script} wants PYTHON to name an interpreter with what it imports; the Makefile's targets make one"
+            )
+        })?;
+        let path = crate::root().join("benches").join(script);
+        let mut child =
+            Command::new(python).arg(path).envs(TUNED).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut input = BufWriter::new(child.stdin.take().ok_or("no standard input")?);
+        let output = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        writeln!(input, "{job}")?;
+        Ok(Self { script, child, input, output })
+    }
+
+    /// Its answer to a command, a line of JSON.
+    pub fn ask(&mut self, command: &str) -> Result<Value, Box<dyn Error>> {
+        writeln!(self.input, "{command}")?;
+        self.input.flush()?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        serde_json::from_str(&line)
+            .map_err(|_| format!("{} gave no answer to {command:?}: {line:?}", self.script).into())
+    }
+
+    /// The seconds that it says a command took.
+    pub fn time(&mut self, command: &str) -> Result<f64, Box<dyn Error>> {
+        Ok(self.ask(command)?["seconds"].as_f64().ok_or("an answer without a time")?)
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        // Killing can fail only when it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

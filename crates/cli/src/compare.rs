@@ -1,0 +1,241 @@
+//! `probity compare`: every way to make a model behave, side by side, with what it costs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use probity::agent::policy::Tilt;
+use probity::agent::prompt::{Layout, Style};
+use probity::agent::{Scenario, verify};
+use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
+use probity_game::CatalogGame;
+use probity_game::moral::{Reward, WORDINGS};
+use probity_train::Schedule;
+use probity_train::curriculum::{Algorithm, TrainConfig};
+use probity_train::eval::{Figures, Ground, Player};
+use probity_train::finetune::Finetuning;
+use probity_train::finish::write_verified;
+use probity_train::run::Needs;
+use serde::Serialize;
+
+use crate::errors::Usage;
+use crate::output::say;
+use crate::{builtin, input, names, output, train};
+
+/// Compare ways to make a model behave: as it is, asked to in words, tilted, taught the right answers, trained exactly.
+///
+/// Every policy decides every state of the games in every layout; figures are exact means, against a fair coin. The labels
+/// that stand where none are given are ones that training never draws.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity compare --reward deontological --steps 100\n         probity compare --model your.gguf --steps 0 --adapter yours.gguf --labels share,keep"
+)]
+pub struct Args {
+    /// The model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    #[arg(long, default_value = "deontological", help = format!("The framework that is looked for: {}", names::frameworks()))]
+    reward: String,
+    /// Games of the catalogue.
+    #[arg(long, value_delimiter = ',', default_value = "ipd,ish,icn,bos,icd")]
+    game: Vec<String>,
+    /// Labels of the two actions, cooperation first.
+    #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
+    labels: Vec<String>,
+    /// Steps to train for, by labels and exactly; 0 trains nothing.
+    #[arg(long, default_value_t = 100)]
+    steps: u64,
+    /// The config to train by: a recipe's name or a TOML file. Of it this command keeps games, labels, styles, opponent, rank
+    /// and rates; algorithm, reward and steps are its own, one phase, each round alone. The recipe of the reward where there
+    /// is one, else the deontological, where not given.
+    #[arg(long)]
+    config: Option<String>,
+    /// Another adapter to compare: a GGUF file or a built-in name. May be repeated.
+    #[arg(long)]
+    adapter: Vec<String>,
+    /// A folder to keep the trained adapters in.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A way, what it does, and what it took.
+#[derive(Serialize)]
+struct Row {
+    policy: String,
+    /// The text before the rules, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'static str>,
+    #[serde(flatten)]
+    figures: Figures,
+    training_tokens: u64,
+    training_seconds: f64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let reward = input::reward(&args.reward)?;
+    let [c, d] = args.labels.as_slice() else {
+        return Err(Usage(format!("{} labels, expected two", args.labels.len())).into());
+    };
+    let games = args.game.iter().map(|name| CatalogGame::find(name)?.labelled([c, d])).collect::<Result<_, _>>()?;
+    let ground =
+        Ground { games, styles: Layout::ALL.map(|layout| Style { layout, ..Style::default() }).to_vec(), reward };
+    let config = config(args, ground.reward.clone())?;
+    // What is wrong is said before anything is trained.
+    ground.games.iter().try_for_each(|game| Scenario::new(game.clone()).check())?;
+    for name in &args.adapter {
+        let file = builtin::adapter_file(name)?;
+        fs::metadata(file.path()).with_context(|| name.clone())?;
+    }
+    let kept = args.out.as_ref().map(|out| fs::create_dir_all(out).with_context(|| out.display().to_string()));
+    kept.transpose()?;
+    let temporary = tempfile::tempdir()?;
+    let folder = args.out.as_deref().unwrap_or(temporary.path());
+    // Training comes first: its memory is given back before the runtime's model takes its own.
+    let mut trained = Vec::new();
+    if args.steps > 0 {
+        for (name, algorithm) in [("taught labels", Algorithm::Supervised {}), ("trained exactly", Algorithm::Exact {})]
+        {
+            let config = TrainConfig { algorithm, name: name.replace(' ', "-"), ..config.clone() };
+            trained.push((name, train(&args.model, config, folder)?));
+        }
+    }
+
+    let model = builtin::open_model(&args.model)?;
+    let ways = 2 + WORDINGS + trained.len() + args.adapter.len();
+    let bar = output::bar((ways * ground.games.len() * ground.styles.len()) as u64, "measuring");
+    let measure = |policy: &str, player: &Player<'_>| -> probity_train::Result<Row> {
+        let figures = ground.measure(&model, player, || bar.inc(1))?;
+        Ok(Row { policy: policy.into(), prompt: None, figures, training_tokens: 0, training_seconds: 0.0 })
+    };
+    let mut rows = vec![measure("bare model", &Player::default())?];
+    let mut asked = Vec::new();
+    for text in ground.reward.framework.wordings() {
+        let row = measure("asked in words", &Player { preamble: text, ..Player::default() })?;
+        asked.push(Row { prompt: Some(text), ..row });
+    }
+    // The best of the wordings stands for all.
+    rows.extend(asked.into_iter().max_by(|a, b| a.figures.reward.total_cmp(&b.figures.reward)));
+    let tilt = Tilt { reward: ground.reward.clone(), beta: config.beta };
+    rows.push(measure("tilted", &Player { tilt: Some(tilt), ..Player::default() })?);
+    for (name, run) in &trained {
+        let adapters = vec![(verify::load(&model, &run.path)?, 1.0)];
+        let row = measure(&format!("{name}, {} steps", run.steps), &Player { adapters, ..Player::default() })?;
+        rows.push(Row { training_tokens: run.tokens, training_seconds: run.seconds, ..row });
+    }
+    for name in &args.adapter {
+        let adapters = vec![(builtin::load_adapter(&model, name)?, 1.0)];
+        rows.push(measure(name, &Player { adapters, ..Player::default() })?);
+    }
+    bar.finish_and_clear();
+    if args.json {
+        return output::json(&rows);
+    }
+    show(args, &config, &rows);
+    Ok(())
+}
+
+/// The config both adapters are trained by.
+fn config(args: &Args, reward: Reward) -> anyhow::Result<TrainConfig> {
+    let name = args.config.clone().unwrap_or_else(|| {
+        // The recipes spell sums with a plus.
+        let name = args.reward.replace("game-deontological", "game+deontological");
+        if train::recipe(&name).is_some() { name } else { "deontological".into() }
+    });
+    let mut config = match train::recipe(&name) {
+        Some(config) => config,
+        None => input::read(&name, TrainConfig::from_toml)?,
+    };
+    config.phases.truncate(1);
+    config.phases[0].reward = reward.into();
+    config.phases[0].steps = args.steps.max(1);
+    if config.learners() > 1 {
+        let problem = format!("--config {name} trains two learners, expected one");
+        return Err(Usage(problem).into());
+    }
+    config.play = None;
+    config.early_stop = None;
+    config.check()?;
+    Ok(config)
+}
+
+/// A trained adapter on the disk, and what it took.
+struct Run {
+    path: PathBuf,
+    steps: u64,
+    tokens: u64,
+    seconds: f64,
+}
+
+fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result<Run> {
+    keep_freed_memory();
+    let begin = Instant::now();
+    let path = folder.join(format!("{}.gguf", config.name));
+    let model = builtin::open_vocabulary(model_name)?;
+    let needs = Needs::of(&model, &config, None)?;
+    needs.refuse()?;
+    let mut training = Finetuning::new(&model, config, needs.schedule())?;
+    let bar = output::bar(training.config.steps(), &training.config.name);
+    if needs.schedule() == Schedule::Narrow {
+        bar.suspend(|| eprintln!("little memory: {}", needs.times()));
+    }
+    while !training.finished() {
+        training.step()?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let (steps, tokens) = (training.done(), training.state().tokens);
+    let trained = training.finish()?;
+    give_freed_memory_back();
+    write_verified(&trained[0], &builtin::open_model(model_name)?, &path)?;
+    Ok(Run { path, steps, tokens, seconds: begin.elapsed().as_secs_f64() })
+}
+
+fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
+    let games = args.game.join(", ");
+    say!("{} reward in {games}; every state, four layouts, labels {:?}.\n", args.reward, args.labels);
+    let mut table = output::table(&[
+        "policy",
+        "reward",
+        "of",
+        "miss",
+        "De regret",
+        "Ut regret",
+        "legality",
+        "trained on",
+        "in",
+        "prompt",
+        "decision",
+    ]);
+    for row in rows {
+        let f = &row.figures;
+        let trained = |text: String| if row.training_tokens > 0 { text } else { "-".into() };
+        table.add_row([
+            row.policy.clone(),
+            // Adding 0 takes the sign from what rounds to nothing.
+            format!("{:.3}", (1e3 * f.reward).round() / 1e3 + 0.0),
+            format!("{:.3}", f.best),
+            format!("{:.3}", f.miss),
+            format!("{:.3}", f.deontological),
+            format!("{:.3}", f.utilitarian),
+            format!("{:.3}", f.legality_mass),
+            trained(format!("{:.2} M tokens", row.training_tokens as f64 / 1e6)),
+            trained(format!("{:.0} s", row.training_seconds)),
+            format!("{:.0} tokens", f.prompt_tokens),
+            format!("{:.1} ms", 1e3 * f.seconds),
+        ]);
+    }
+    say!("{table}");
+    if let Some(text) = rows.iter().find_map(|row| row.prompt) {
+        say!("asked in words, the best of {}: {text:?}", WORDINGS);
+    }
+    say!(
+        "Reward: expected, points a round, of at most what is possible. Miss: probability of actions that are not the best."
+    );
+    say!("De and Ut regret: deontological and utilitarian as in arXiv 2410.01639, figure 4 (xi = 4); 0 is best.");
+    say!("Legality: probability of the legal answers before the choice is narrowed to them.");
+    say!("tilted: pi ~ bare exp(R / {}), no training; it needs the payoffs at every decision.", config.beta);
+}

@@ -1,0 +1,229 @@
+//! `probity demo`: the same small model, selfish under one adapter and principled under another.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use plotters::prelude::*;
+use probity::agent::{Agent, Scenario};
+use probity_engine::{ContextOptions, Model};
+use probity_game::moral::{EVALUATION_XI, ILLEGAL, Regrets, WeightedState, expected_regrets};
+use probity_game::{CatalogGame, History, MatrixGame, Player, Profile, Strategy, fair_coin};
+use probity_train::labels::{Split, split_of};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use crate::errors::Usage;
+use crate::output::say;
+use crate::{builtin, decide, output};
+
+/// Play the prisoner's dilemma with a model, bare and under adapters: the built-in ones where none are given.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity demo --rounds 50 --picture policies.svg\n         probity demo --model your.gguf --adapter yours.gguf --labels share,keep"
+)]
+pub struct Args {
+    /// The model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// An adapter: a GGUF file or a built-in name. May be repeated.
+    #[arg(long)]
+    adapter: Vec<String>,
+    /// Rounds against each opponent.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Labels of the two actions, cooperation first.
+    #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
+    labels: Vec<String>,
+    /// Seed of every random stream.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Where to write the picture.
+    #[arg(long, default_value = "probity-demo.svg")]
+    picture: PathBuf,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    policy: String,
+    /// P(C) after (own, other) = CC, CD, DC, DD.
+    cooperation: Vec<f64>,
+    /// Mean points a round against each strategy, in the order of `Strategy::all`.
+    scores: Vec<f64>,
+    #[serde(flatten)]
+    regrets: Regrets,
+    legality_mass: f64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let [c, d] = args.labels.as_slice() else {
+        return Err(Usage(format!("{} labels, expected two", args.labels.len())).into());
+    };
+    let game = CatalogGame::find("ipd")?.labelled([c, d])?;
+    let model = builtin::open_model(&args.model)?;
+    let own = args.model != "default";
+    let adapters: Vec<&str> = if own || !args.adapter.is_empty() {
+        args.adapter.iter().map(String::as_str).collect()
+    } else {
+        builtin::ADAPTERS.iter().map(|(name, _)| *name).collect()
+    };
+    let names: Vec<Option<&str>> = std::iter::once(None).chain(adapters.iter().copied().map(Some)).collect();
+    let bar = output::bar((names.len() * Strategy::all().len()) as u64, "playing");
+    let mut rows = Vec::new();
+    for name in &names {
+        rows.push(play(&model, &game, *name, args, &bar)?);
+    }
+    bar.finish_and_clear();
+    draw(&args.picture, &rows).with_context(|| args.picture.display().to_string())?;
+    if args.json {
+        return output::json(&rows);
+    }
+
+    let unseen = !own && args.labels.iter().all(|l| split_of(l) == Split::Test);
+    let note = if unseen { ": labels the model never saw in training" } else { "" };
+    say!("The iterated prisoner's dilemma, {c:?} to cooperate and {d:?} to defect{note}.\n");
+    let mut table = output::table(&[
+        "policy",
+        "P(C|CC)",
+        "P(C|CD)",
+        "P(C|DC)",
+        "P(C|DD)",
+        "vs tft",
+        "vs all-C",
+        "vs all-D",
+        "vs random",
+        "deontological regret",
+        "utilitarian regret",
+    ]);
+    for row in &rows {
+        let mut cells = vec![row.policy.clone()];
+        cells.extend(row.cooperation.iter().chain(&row.scores).map(|v| format!("{v:.2}")));
+        cells.extend([format!("{:.3}", row.regrets.deontological), format!("{:.3}", row.regrets.utilitarian)]);
+        table.add_row(cells);
+    }
+    say!("{table}");
+    say!(
+        "P(C|xy): probability of cooperating after own x and the other's y. Scores: mean points a round over {} rounds.",
+        args.rounds
+    );
+    say!("Regrets: expected over the four states against a fair coin; 0 is best (the protocol's measures, xi = 4).\n");
+
+    let mut scenario = Scenario::new(game);
+    scenario.seed = args.seed;
+    scenario.history = vec![Profile { own: 1, other: 0 }];
+    let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+    let shown = adapters.iter().find(|a| **a == "deontological").or(adapters.last());
+    if let Some(name) = shown {
+        agent.set_adapters(&[(builtin::load_adapter(&model, name)?, 1.0)])?;
+    }
+    agent.decide()?;
+    let record = agent.record().context("a decision leaves a record")?;
+    let who = shown.map_or("bare model", |name| name);
+    say!("One decision under {who}, after it chose {d:?} and the other {c:?}:");
+    say!("{}", decide::account_table(&record));
+    say!("It takes {:?}.\n", record.decision.label());
+
+    say!("Picture of the policies: {}", args.picture.display());
+    let program = std::env::args().next().unwrap_or_else(|| "probity".into());
+    say!("With your own model: {program} demo --model your.gguf --labels share,keep");
+    say!("Train an adapter:    {program} train --recipe deontological --model your.gguf --out yours.gguf");
+    say!("And see it play:     {program} demo --model your.gguf --adapter yours.gguf");
+    Ok(())
+}
+
+fn play(
+    model: &Model,
+    game: &MatrixGame,
+    name: Option<&str>,
+    args: &Args,
+    bar: &indicatif::ProgressBar,
+) -> anyhow::Result<Row> {
+    let policy = name.unwrap_or("bare model");
+    bar.set_message(policy.to_owned());
+    let mut scenario = Scenario::new(game.clone());
+    scenario.seed = args.seed;
+    let mut agent = Agent::new(model, scenario.clone(), ContextOptions::default())?;
+    let adapters = match name {
+        Some(name) => vec![(builtin::load_adapter(model, name)?, 1.0)],
+        None => Vec::new(),
+    };
+    agent.set_adapters(&adapters)?;
+
+    let mut rounds = Vec::new();
+    let mut legality_mass = 0.0;
+    for state in History::states(game) {
+        let considered = agent.consider(Some(state))?;
+        legality_mass += considered.legality_mass / 4.0;
+        rounds.push(WeightedState { state, weight: 0.25, policy: considered.policy(), belief: fair_coin(game) });
+    }
+    let regrets = expected_regrets(game, &rounds, EVALUATION_XI, ILLEGAL)?;
+    let cooperation = rounds.iter().map(|r| r.policy[game.cooperative(Player::Row)]).collect();
+
+    let mut scores = Vec::new();
+    for (stream, strategy) in Strategy::all().enumerate() {
+        let mut agent = Agent::new(model, scenario.clone(), ContextOptions::default())?;
+        agent.set_adapters(&adapters)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
+        rng.set_stream(1 + stream as u64);
+        let mut points = 0.0;
+        for _ in 0..args.rounds {
+            let own = agent.decide()?.action;
+            let other = strategy.play(game, agent.history().state(), &mut rng)?;
+            points += game.payoff(own, other)[0];
+            agent.observe(Profile { own, other })?;
+        }
+        scores.push(points / f64::from(args.rounds));
+        bar.inc(1);
+    }
+    Ok(Row { policy: policy.into(), cooperation, scores, regrets, legality_mass })
+}
+
+/// A bar for each state, a panel for each policy.
+fn draw(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
+    const PANEL: (u32, u32) = (220, 190);
+    let columns = rows.len().min(4);
+    let lines = rows.len().div_ceil(columns);
+    let size = (PANEL.0 * columns as u32, PANEL.1 * lines as u32 + 40);
+    let colours = [RGBColor(38, 110, 170), RGBColor(120, 170, 210), RGBColor(200, 120, 60), RGBColor(225, 180, 130)];
+    let failed = |e: &dyn std::fmt::Display| anyhow::anyhow!("{e}");
+    let area = SVGBackend::new(path, size).into_drawing_area();
+    area.fill(&WHITE).map_err(|e| failed(&e))?;
+    let titled = area
+        .titled("Probability of cooperating, by last round (own, other)", ("sans-serif", 18))
+        .map_err(|e| failed(&e))?;
+    for (panel, row) in titled.split_evenly((lines, columns)).iter().zip(rows) {
+        let mut chart = ChartBuilder::on(panel)
+            .caption(&row.policy, ("sans-serif", 14))
+            .margin(6)
+            .x_label_area_size(22)
+            .y_label_area_size(30)
+            .build_cartesian_2d(0.0..4.0, 0.0..1.0)
+            .map_err(|e| failed(&e))?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(WHITE)
+            .y_labels(3)
+            .x_labels(0)
+            .draw()
+            .map_err(|e| failed(&e))?;
+        let bars = row.cooperation.iter().enumerate().map(|(i, &p)| {
+            let x = i as f64;
+            Rectangle::new([(x + 0.15, 0.0), (x + 0.85, p)], colours[i % 4].filled())
+        });
+        chart.draw_series(bars).map_err(|e| failed(&e))?;
+        let names = ["CC", "CD", "DC", "DD"]
+            .into_iter()
+            .enumerate()
+            .map(|(i, name)| Text::new(name, (i as f64 + 0.33, -0.04), ("sans-serif", 12)));
+        let labels = chart.plotting_area();
+        for name in names {
+            labels.draw(&name).map_err(|e| failed(&e))?;
+        }
+    }
+    area.present().map_err(|e| failed(&e))?;
+    Ok(())
+}

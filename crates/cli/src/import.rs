@@ -1,0 +1,50 @@
+//! `probity import`: a PEFT adapter as GGUF.
+
+use std::path::PathBuf;
+
+use probity_train::finish::{foreign_manifest, write_proven};
+use probity_train::lora::peft;
+use serde_json::json;
+
+use crate::output::say;
+use crate::{builtin, output};
+
+/// Turn a PEFT adapter folder into a verified GGUF adapter.
+///
+/// The folder holds adapter_config.json and adapter_model.safetensors. Whatever it holds beside plain LoRA pairs of this
+/// model is refused by name, never dropped. The written file records decisions that `probity verify` takes again.
+#[derive(clap::Args)]
+#[command(after_help = "Example: probity import my-peft-adapter --model gemma-2-2b-it-Q4_K_M.gguf --out mine.gguf")]
+pub struct Args {
+    /// The folder.
+    folder: PathBuf,
+    /// The base model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// Where to write the adapter.
+    #[arg(long)]
+    out: PathBuf,
+    /// Its name; the folder's where not given.
+    #[arg(long)]
+    name: Option<String>,
+    /// Element type of the written adapter: f32, f16 or q8_0.
+    #[arg(long, default_value = "f32", value_parser = output::precision)]
+    precision: probity_train::curriculum::Precision,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let model = builtin::open_model(&args.model)?;
+    let weights = peft::read(&args.folder, model.shape())?;
+    let folder = args.folder.file_name().map_or_else(|| "imported".into(), |n| n.to_string_lossy().into_owned());
+    let name = args.name.clone().unwrap_or(folder);
+    let manifest = foreign_manifest(&model, &name, "imported from PEFT")?;
+    let verified = write_proven(&weights, args.precision, manifest, &model, &args.out)?;
+    if args.json {
+        return output::json(&json!({ "adapter": args.out, "pairs": weights.pairs.len(), "verified": verified }));
+    }
+    say!("written and verified: {} ({} pairs)", args.out.display(), weights.pairs.len());
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Files that somebody wrote: read whole, and named in whatever is wrong with them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+use probity_engine::Error as EngineError;
+use probity_game::moral::{Framework, Reward};
+use probity_game::{CatalogGame, MatrixGame};
+use serde::de::DeserializeOwned;
+
+use crate::errors::Usage;
+
+/// Largest file that is read, bytes: a graph of all the world's published studies is far below, and what it becomes fits into
+/// memory.
+const MOST: u64 = 1 << 30;
+
+/// Reads a file and what it says. A byte order mark, which some editors write before JSON, is passed over.
+pub fn read<T, E: Into<anyhow::Error>>(
+    path: impl AsRef<Path>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let path = path.as_ref();
+    let name = || path.display().to_string();
+    let mut text = Vec::new();
+    let size = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut text)).with_context(name)?;
+    if size as u64 > MOST {
+        return Err(Usage(format!("{}: larger than {MOST} bytes, expected a smaller file", name())).into());
+    }
+    let text = String::from_utf8(text).map_err(|_| Usage(format!("{}: no UTF-8 text", name())))?;
+    parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(Into::into).with_context(name)
+}
+
+/// Reads a document that is checked by its caller.
+pub fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, EngineError> {
+    serde_json::from_str(text).map_err(|e| EngineError::Document { what, problem: e.to_string() })
+}
+
+/// A reward by its framework's name, or from a file that `probity values score --scenario` wrote.
+pub fn reward(name: &str) -> anyhow::Result<Reward> {
+    if !name.ends_with(".json") {
+        return Ok(Framework::find(name)?.into());
+    }
+    read(name, |text| {
+        let reward: Reward = json("reward", text)?;
+        reward.check()?;
+        Ok::<_, probity::Error>(reward)
+    })
+}
+
+/// A game by its name, or from a file.
+pub fn game(name: &str) -> anyhow::Result<MatrixGame> {
+    if !name.ends_with(".json") {
+        return Ok(CatalogGame::find(name)?.game());
+    }
+    read(name, MatrixGame::from_json)
+}

@@ -1,0 +1,138 @@
+//! `probity inspect`: what a GGUF file holds, or what is wrong with it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use probity::agent::Manifest;
+use probity_engine::Error as EngineError;
+use probity_engine::gguf::{Gguf, Tensor, Value};
+use probity_engine::preflight::{AdapterShape, ModelShape, check_adapter, check_model};
+use probity_game::moral::Mixture;
+use serde::Serialize;
+
+use crate::output::say;
+use crate::{builtin, output};
+
+/// Show what a model or adapter file holds, or exactly what is wrong with it.
+///
+/// The file is only read, never loaded: a damaged or hostile one can be looked at safely.
+#[derive(clap::Args)]
+#[command(after_help = "Example: probity inspect model.gguf")]
+pub struct Args {
+    /// A GGUF file, or a built-in name.
+    file: String,
+    /// Print everything as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    kind: String,
+    shape: Shape,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<Manifest>,
+    metadata: BTreeMap<String, String>,
+    tensors: Vec<TensorReport>,
+    parameters: u64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shape {
+    Model(ModelShape),
+    Adapter(AdapterShape),
+}
+
+#[derive(Serialize)]
+struct TensorReport {
+    name: String,
+    #[serde(rename = "type")]
+    ty: &'static str,
+    dimensions: Vec<u64>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let file =
+        if args.file == "default" { builtin::model_file("default")? } else { builtin::adapter_file(&args.file)? };
+    let path = PathBuf::from(file.path());
+    let source = File::open(&path).with_context(|| path.display().to_string())?;
+    let length = source.metadata()?.len();
+    let gguf = Gguf::read(&args.file, BufReader::new(&source), length)?;
+    let adapter = gguf.str("general.type") == Some("adapter");
+    let shape = if adapter {
+        let read =
+            |t: &Tensor| t.read_from(&source).map_err(|e| EngineError::Io { path: args.file.clone(), source: e });
+        Shape::Adapter(check_adapter(&gguf, read)?)
+    } else {
+        Shape::Model(check_model(&gguf)?)
+    };
+    let manifest = if adapter { Manifest::of(&gguf)? } else { None };
+    let report = Report {
+        file: args.file.clone(),
+        kind: if adapter { "LoRA adapter".into() } else { "model".into() },
+        shape,
+        manifest,
+        metadata: gguf.keys().iter().map(|k| (k.clone(), describe(gguf.get(k)))).collect(),
+        parameters: gguf.tensors().iter().map(Tensor::elements).sum(),
+        tensors: gguf
+            .tensors()
+            .iter()
+            .map(|t| TensorReport { name: t.name.clone(), ty: t.ty.name, dimensions: t.dims.clone() })
+            .collect(),
+    };
+    if args.json {
+        return output::json(&report);
+    }
+    say!(
+        "{}: {}, {} tensors, {} parameters, {length} bytes",
+        report.file,
+        report.kind,
+        report.tensors.len(),
+        report.parameters
+    );
+    if let Some(m) = &report.manifest {
+        let rewards: Vec<String> = m.rewards.iter().map(Mixture::name).collect();
+        let how = if m.algorithm.is_empty() { String::new() } else { format!(" ({})", m.algorithm) };
+        let rewards = rewards.join(" then ");
+        say!("trained on {rewards}{how} for {} steps, games: {}, labels: {}", m.steps, m.games, m.labels);
+    }
+    let mut table = output::table(&["key", "value"]);
+    for (key, value) in report.metadata.iter().filter(|(k, _)| *k != probity::agent::manifest::MANIFEST_KEY) {
+        table.add_row([key.as_str(), value.as_str()]);
+    }
+    say!("{table}");
+    let mut table = output::table(&["tensor", "type", "dimensions"]);
+    for t in &report.tensors {
+        let dims: Vec<String> = t.dimensions.iter().map(u64::to_string).collect();
+        table.add_row([t.name.as_str(), t.ty, &dims.join(" x ")]);
+    }
+    say!("{table}");
+    Ok(())
+}
+
+fn describe(value: Option<&Value>) -> String {
+    const SHOWN: usize = 60;
+    let cut = |s: String| {
+        let short: String = s.chars().take(SHOWN).collect();
+        if short.len() < s.len() { format!("{short}... ({} bytes)", s.len()) } else { s }
+    };
+    match value {
+        Some(Value::Str(s)) => cut(s.replace('\n', "\\n")),
+        Some(Value::Uint(v, _)) => v.to_string(),
+        Some(Value::Int(v, _)) => v.to_string(),
+        Some(Value::F32(v)) => v.to_string(),
+        Some(Value::F64(v)) => v.to_string(),
+        Some(Value::Bool(v)) => v.to_string(),
+        Some(Value::Strs(v)) => format!("{} texts", v.len()),
+        Some(Value::Uints(v, _)) => format!("{} numbers", v.len()),
+        Some(Value::Ints(v, _)) => format!("{} numbers", v.len()),
+        Some(Value::Floats(v, _)) => format!("{} numbers", v.len()),
+        Some(Value::Bools(v)) => format!("{} booleans", v.len()),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,83 @@
+//! The `probity` command line: one file a subcommand.
+#![forbid(unsafe_code)]
+
+mod builtin;
+mod compare;
+mod decide;
+mod demo;
+mod errors;
+mod export;
+mod import;
+mod input;
+mod inspect;
+mod merge;
+mod names;
+mod output;
+mod pretrain;
+mod train;
+mod values;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Moral decisions on a local language model: decide, account for it, train it.
+///
+#[derive(Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    long_about = about(),
+    after_help = "Example: probity decide --game ipd --labels zork,blip --adapter deontological\n\nExit codes: 0 done, 1 the work failed, 2 wrong usage or bad input."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn about() -> String {
+    format!(
+        "Moral decisions on a local language model: decide, account for it, train it.\n\nModels and adapters are GGUF files, or \
+         built-in names: the model default, and the adapters {}.",
+        names::adapters()
+    )
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Decide(decide::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    Train(train::Args),
+    Pretrain(pretrain::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Merge(merge::Args),
+    Compare(compare::Args),
+    Values(values::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Decide(args) => decide::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Values(args) => values::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("probity: {}", errors::told(&e));
+            errors::exit_code(&e)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `probity merge`: adapters mixed into one, or merged into their base.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use probity_engine::gguf::GgmlType;
+use probity_train::finish::{foreign_manifest, write_merged_proven, write_proven};
+use probity_train::lora::merge::mix;
+use serde_json::json;
+
+use crate::errors::Usage;
+use crate::output::say;
+use crate::{builtin, names, output};
+
+/// Mix adapters, each with a weight, into one adapter; or merge them into a model of their own.
+///
+/// A mixed adapter does exactly what its parts do together, at the sum of their ranks. A merged model needs no adapter; its
+/// changed matrices keep the base's element types, which rounds them once more, unless --type names another.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity merge deontological:0.5 utilitarian:0.5 --out both.gguf\n         probity merge deontological --into-model --out principled.gguf"
+)]
+pub struct Args {
+    /// Adapters, each a GGUF file or a built-in name, with an optional weight after a colon.
+    #[arg(required = true)]
+    adapters: Vec<String>,
+    /// The base model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// Where to write the adapter or model.
+    #[arg(long)]
+    out: PathBuf,
+    /// Write a model with the adapters merged in.
+    #[arg(long)]
+    into_model: bool,
+    /// Element type of a merged model's changed matrices, such as F16 or Q8_0; the base's where not given.
+    #[arg(long = "type", requires = "into_model")]
+    ty: Option<String>,
+    /// Element type of a mixed adapter: f32, f16 or q8_0.
+    #[arg(long, default_value = "f32", value_parser = output::precision, conflicts_with = "into_model")]
+    precision: probity_train::curriculum::Precision,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let model = builtin::open_model(&args.model)?;
+    let (mut parts, mut adapters) = (Vec::new(), Vec::new());
+    for given in &args.adapters {
+        let (name, weight) = names::with_number(given).unwrap_or((given.as_str(), 1.0));
+        parts.push((builtin::adapter_weights(&model, name).with_context(|| name.to_owned())?, weight));
+        adapters.push((name, weight));
+    }
+    let mixed = mix(&parts)?;
+    let mut off = None;
+    if args.into_model {
+        let named = |name: &String| {
+            GgmlType::ALL
+                .into_iter()
+                .find(|t| t.name.eq_ignore_ascii_case(name))
+                .ok_or_else(|| Usage(format!("type {name:?} is none of ggml's, expected one such as F16 or Q8_0")))
+        };
+        let ty = args.ty.as_ref().map(named).transpose()?;
+        let load = |(name, weight): &(&str, f32)| Ok((builtin::load_adapter(&model, name)?, *weight));
+        let loaded = adapters.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
+        off = Some(write_merged_proven(&model, &mixed, &loaded, ty, &args.out)?);
+    } else {
+        let manifest = foreign_manifest(&model, &args.adapters.join(" + "), "a mixture of adapters")?;
+        write_proven(&mixed, args.precision, manifest, &model, &args.out)?;
+    }
+    if args.json {
+        return output::json(&json!({ "written": args.out, "pairs": mixed.pairs.len(), "off": off }));
+    }
+    say!("written: {} ({} matrices changed)", args.out.display(), mixed.pairs.len());
+    if let Some(off) = off {
+        say!("its decisions are off by at most {off:.4} from those of the base under the adapters");
+    }
+    Ok(())
+}

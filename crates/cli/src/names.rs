@@ -1,0 +1,48 @@
+//! What names there are, for help texts: all from the tables that hold the things.
+
+use probity_game::moral::Framework;
+use probity_game::{CATALOG, Strategy};
+
+use crate::errors::Usage;
+use crate::{builtin, train};
+
+/// The games of the catalogue.
+pub fn games() -> String {
+    CATALOG.iter().map(|game| game.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The moral frameworks.
+pub fn frameworks() -> String {
+    Framework::names().join(", ")
+}
+
+/// The scripted players.
+pub fn strategies() -> String {
+    Strategy::names().join(", ")
+}
+
+/// The built-in adapters.
+pub fn adapters() -> String {
+    builtin::ADAPTERS.map(|(name, _)| name).join(", ")
+}
+
+/// The configs that come with the program.
+pub fn recipes() -> String {
+    train::RECIPES.map(|(name, _)| name).join(", ")
+}
+
+/// Splits `NAME:NUMBER`, as in `deontological:0.5`; `None` where no number follows the last colon, which then belongs to the
+/// name, such as that of a file.
+pub fn with_number<N: std::str::FromStr>(given: &str) -> Option<(&str, N)> {
+    let (name, number) = given.rsplit_once(':')?;
+    Some((name, number.parse().ok()?))
+}
+
+/// As [`with_number`], where the number is needed.
+pub fn with_needed_number<'a, N: std::str::FromStr>(
+    flag: &str,
+    given: &'a str,
+    expected: &str,
+) -> Result<(&'a str, N), Usage> {
+    with_number(given).ok_or_else(|| Usage(format!("--{flag} {given:?}, expected {expected}")))
+}

@@ -1,0 +1,79 @@
+//! What every subcommand prints the same way.
+
+use std::io::{IsTerminal, Write};
+
+use probity_train::curriculum::Precision;
+use serde::Serialize;
+
+/// Reads the element type of an adapter.
+pub fn precision(given: &str) -> Result<Precision, String> {
+    match given {
+        "f32" => Ok(Precision::F32),
+        "f16" => Ok(Precision::F16),
+        "q8_0" => Ok(Precision::Q8_0),
+        _ => Err("expected f32, f16 or q8_0".into()),
+    }
+}
+
+/// A word as a shell takes it for one.
+pub fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:+@%,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// Prints a line; a reader that has gone away (`probity inspect x | head`) ends the program quietly.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    if let Err(e) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+        if e.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("probity: standard output: {e}");
+        std::process::exit(1);
+    }
+}
+
+/// `println!` by way of [`line`].
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
+}
+pub(crate) use say;
+
+/// Prints a value as one JSON document.
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(format_args!("{}", serde_json::to_string_pretty(value)?));
+    Ok(())
+}
+
+/// Prints a value as one line of JSON, at once.
+pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    line(format_args!("{}", serde_json::to_string(value)?));
+    Ok(())
+}
+
+/// A table without borders that would not survive a narrow terminal.
+pub fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header.iter().copied());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Right);
+    }
+    table
+}
+
+/// A progress bar on standard error, hidden where nobody looks.
+pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::new(length).with_message(what.to_owned());
+    let style = "{msg:>24} {wide_bar} {pos}/{len} {eta}";
+    bar.set_style(
+        indicatif::ProgressStyle::with_template(style).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()),
+    );
+    bar
+}

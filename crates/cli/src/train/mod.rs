@@ -1,0 +1,324 @@
+//! `probity train`: an adapter from a config.
+
+mod curves;
+mod watch;
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
+use probity_game::moral::Framework;
+use probity_train::curriculum::TrainConfig;
+use probity_train::finetune::{Finetuning, References};
+use probity_train::finish::write_verified;
+use probity_train::objective::ObjectiveParts;
+use probity_train::run::{Checkpoints, End, GIB, LoggedStep, Needs, Run, Session};
+use serde_json::json;
+
+use self::curves::Curves;
+use self::watch::Watch;
+use crate::errors::Usage;
+use crate::output::say;
+use crate::{builtin, errors, input, names, output};
+
+/// The configs that come with the program.
+pub const RECIPES: [(&str, &str); 13] = [
+    ("game", include_str!("../../configs/game.toml")),
+    ("deontological", include_str!("../../configs/deontological.toml")),
+    ("utilitarian", include_str!("../../configs/utilitarian.toml")),
+    ("game+deontological", include_str!("../../configs/game+deontological.toml")),
+    ("game-then-deontological", include_str!("../../configs/game-then-deontological.toml")),
+    ("game-then-utilitarian", include_str!("../../configs/game-then-utilitarian.toml")),
+    ("game-repeated", include_str!("../../configs/game-repeated.toml")),
+    ("laptop", include_str!("../../configs/laptop.toml")),
+    ("paper-game", include_str!("../../configs/paper-game.toml")),
+    ("paper-deontological", include_str!("../../configs/paper-deontological.toml")),
+    ("paper-utilitarian", include_str!("../../configs/paper-utilitarian.toml")),
+    ("paper-game+deontological", include_str!("../../configs/paper-game+deontological.toml")),
+    ("paper-ppo", include_str!("../../configs/paper-ppo.toml")),
+];
+
+/// The config of this name that comes with the program.
+pub fn recipe(name: &str) -> Option<TrainConfig> {
+    let (_, text) = RECIPES.iter().find(|(known, _)| *known == name)?;
+    Some(TrainConfig::from_toml(text).expect("what comes with the program is sound"))
+}
+
+/// Train a moral LoRA adapter: with exact gradients, or on sampled answers, as the paper does.
+///
+/// The run folder keeps the resolved config, a line of JSON a step, curves and a checkpoint; an interrupted run goes on with
+/// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe deontological --game ipd --reward reward.json --out valued.gguf\n         probity train --recipe laptop --reward utilitarian --model gemma-2-2b-it-Q4_K_M.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
+)]
+pub struct Args {
+    #[arg(long, conflicts_with = "config", required_unless_present = "config", help = format!("A config that comes with the program: {}. Those that begin with paper- train as the paper does", names::recipes()))]
+    recipe: Option<String>,
+    /// A config file (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The base model: a GGUF file or `default`.
+    #[arg(long, default_value = "default")]
+    model: String,
+    /// Where to write the adapter.
+    #[arg(long, required_unless_present = "plan")]
+    out: Option<PathBuf>,
+    /// Only say what memory and time it would take.
+    #[arg(long)]
+    plan: bool,
+    /// GiB of memory it may take; what is free where not given. Less than a fast run needs means a slower one that
+    /// computes each block twice; the result is the same to the bit.
+    #[arg(long)]
+    memory: Option<f64>,
+    /// Run folder; `OUT.run` where not given.
+    #[arg(long)]
+    run: Option<PathBuf>,
+    /// Where to keep the bare model's answers, by content; runs on the same base may share it, one after the other.
+    /// `RUN/references.bin` where not given.
+    #[arg(long)]
+    references: Option<PathBuf>,
+    /// Go on from the run folder's checkpoint.
+    #[arg(long)]
+    resume: bool,
+    #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file that `probity values score --scenario` wrote", names::frameworks()))]
+    reward: Option<String>,
+    /// Play this game of the catalogue and not the config's; may be given several times. A reward from a moral graph is of
+    /// one game.
+    #[arg(long, value_name = "GAME")]
+    game: Vec<String>,
+    /// Override the config's peak learning rate.
+    #[arg(long)]
+    rate: Option<f32>,
+    /// Override the config's seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Draw the run in the terminal as it goes.
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    /// Steps between checkpoints: what a crash may lose.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: u64,
+    /// Stop after this many steps in this session, with a checkpoint.
+    #[arg(long)]
+    pause_after: Option<u64>,
+    /// Print every step as a line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let config = config(args)?;
+    keep_freed_memory();
+    let model = builtin::open_vocabulary(&args.model)?;
+    let allowed = match args.memory {
+        Some(gib) if gib.is_finite() && gib > 0.0 => Some((gib * GIB) as u64),
+        Some(gib) => return Err(Usage(format!("memory {gib}, expected GiB above 0")).into()),
+        None => None,
+    };
+    let needs = Needs::of(&model, &config, allowed)?;
+    let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
+        if args.json {
+            return output::json(&needs);
+        }
+        show(&needs);
+        return Ok(());
+    };
+    needs.refuse()?;
+    // Nobody wants to learn after the training that there is no place for its result.
+    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if out.is_dir() || !parent.is_dir() {
+        let problem = format!("--out {}: expected a file in a folder that exists", out.display());
+        return Err(Usage(problem).into());
+    }
+    if args.watch && !std::io::stderr().is_terminal() {
+        return Err(Usage("--watch draws in a terminal, and there is none".into()).into());
+    }
+    let folder = args.run.clone().unwrap_or_else(|| match out.extension() {
+        Some(extension) if extension == "gguf" => out.with_extension("run"),
+        _ => out.with_added_extension("run"),
+    });
+    let mut checkpoints = Checkpoints::of(&folder)?;
+    let mut training = Finetuning::new(&model, config.clone(), needs.schedule())?;
+    if args.resume {
+        checkpoints.resume(&mut training)?;
+    } else if checkpoints.exists() {
+        let problem =
+            format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
+        return Err(Usage(problem).into());
+    }
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let references = args.references.clone().unwrap_or_else(|| folder.join("references.bin"));
+    training.keep_references(References::in_file(&references)?);
+    if !args.json {
+        eprintln!("{needs}, {}", needs.times());
+    }
+    let mut run = Run::open(&folder, training, checkpoints)?;
+    let End::Finished(stands) = steps(args, &mut run, &folder)? else { return Ok(()) };
+    let steps = run.training.done();
+    // The trainer's memory is given back before the runtime's model takes its own.
+    let trained = run.training.finish()?;
+    give_freed_memory_back();
+    let model = builtin::open_model(&args.model)?;
+    // The second of two learners stands beside the first.
+    let other = out.extension().map_or("other".into(), |e| format!("other.{}", e.display()));
+    let outs = [out.clone(), out.with_extension(other)];
+    let mut verified = Vec::new();
+    for (trained, out) in trained.iter().zip(&outs) {
+        verified.push(write_verified(trained, &model, out)?);
+    }
+    if args.json {
+        return output::json_line(
+            &json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "stands": stands }),
+        );
+    }
+    for ((parts, out), verified) in stands.iter().zip(&outs).zip(&verified) {
+        say!("{}: {steps} steps{}", config.name, spell(parts));
+        if parts.objective < parts.bare {
+            say!("  worse than the bare model by its own objective: {:.3}, not {:.3}", parts.objective, parts.bare);
+        }
+        if verified.effect < WEAK {
+            say!("  a weak adapter: it moves no probability by more than {:.4}", verified.effect);
+        }
+        say!("written and verified: {}", out.display());
+    }
+    say!("curves: {}", folder.join("curves.svg").display());
+    Ok(())
+}
+
+/// The config that is meant, with what the command line overrides in it.
+fn config(args: &Args) -> anyhow::Result<TrainConfig> {
+    let mut config = match (&args.recipe, &args.config) {
+        (Some(name), _) => {
+            let known = RECIPES.map(|(n, _)| n).join(", ");
+            let unknown = || Usage(format!("recipe {name:?} is not built in, expected one of {known}"));
+            recipe(name).ok_or_else(unknown)?
+        }
+        (None, Some(path)) => input::read(path, TrainConfig::from_toml)?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    config.rate = args.rate.unwrap_or(config.rate);
+    if !args.game.is_empty() {
+        config.games.catalogue.clone_from(&args.game);
+        let mut named = HashSet::new();
+        config.games.catalogue.retain(|name| named.insert(name.clone()));
+        config.games.random = 0.0;
+        config.games.weights.retain(|name, _| args.game.contains(name));
+        config.name = format!("{}-{}", config.name, config.games.catalogue.join("-"));
+    }
+    if let Some(name) = &args.reward {
+        let reward = input::reward(name)?;
+        let [phase] = config.phases.as_mut_slice() else {
+            let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
+            return Err(Usage(problem).into());
+        };
+        let plays = config.games.catalogue.join(", ");
+        if let Framework::Values(scores) = &reward.framework
+            && plays != scores.game
+        {
+            let game = &scores.game;
+            let problem =
+                format!("--reward {name} is of {game:?}, and this run plays {plays}; --game {game} plays it alone");
+            return Err(Usage(problem).into());
+        }
+        phase.reward = reward.into();
+        config.name = format!("{}-{}", config.name, phase.reward.name());
+    }
+    Ok(config)
+}
+
+/// Prints what a run takes as a table.
+fn show(needs: &Needs) {
+    let plan = &needs.plan;
+    let mut table = output::table(&["what", "GiB"]);
+    for (what, bytes) in [
+        ("the base model, as in its file", plan.weights as u64),
+        ("adapter, gradient, optimiser", plan.adapter as u64),
+        ("activations", plan.activations as u64),
+        ("logits", plan.logits as u64),
+        ("the program and the vocabulary", needs.process),
+        ("together", needs.total),
+    ] {
+        table.add_row([what.to_owned(), format!("{:.3}", bytes as f64 / GIB)]);
+    }
+    say!("{table}");
+    say!("{needs}; {} tokens a step, {} on {} threads", plan.nodes, needs.times(), plan.threads);
+}
+
+/// An adapter that moves no probability by more is said to be weak.
+const WEAK: f64 = 0.05;
+
+/// Takes the steps that are left, and draws them as they come.
+fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            // The last checkpoint stands.
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step; once more stops at once");
+    })?;
+    let total = run.training.config.steps();
+    let mut curves = Curves::of(&run.training.config.name, total, run.logged());
+    let name = &run.training.config.name;
+    let bar = if args.watch { indicatif::ProgressBar::hidden() } else { output::bar(total, name) };
+    let mut watch = args.watch.then(Watch::open).transpose()?;
+    let session = Session { checkpoint_every: args.checkpoint_every, pause_after: args.pause_after, stop: &stop };
+    let taken = run.steps(&session, |step| {
+        let LoggedStep { report, seconds } = step;
+        if args.json {
+            output::json_line(step)?;
+        }
+        curves.push(report, *seconds);
+        if let Some(watch) = &mut watch {
+            watch.draw(&curves)?;
+        }
+        bar.set_position(report.step);
+        let twentieth = |step: u64| step * 20 / total;
+        if bar.is_hidden() && !args.watch && !args.json && twentieth(report.step) > twentieth(report.step - 1) {
+            let stands = report.parts.as_ref().map_or(String::new(), spell);
+            eprintln!("step {} of {total}{stands}", report.step);
+        }
+        if let Some(p) = report.parts {
+            bar.set_message(format!("reward {:.3} off {:.3}", p.reward, p.distance));
+        }
+        anyhow::Ok(())
+    });
+    drop(watch);
+    match &taken {
+        Ok(End::Finished(_)) => bar.finish_and_clear(),
+        _ => bar.abandon(),
+    }
+    let drawn = curves.draw(&folder.join("curves.svg"));
+    if matches!(taken, Ok(End::Paused)) || taken.as_ref().is_err_and(errors::is_cancelled) {
+        eprintln!("stopped at step {} of {total}; go on with --resume", run.training.done());
+    }
+    // The error that ended the run is told before the one that kept it from being drawn.
+    let end = taken?;
+    drawn?;
+    Ok(end)
+}
+
+fn spell(p: &ObjectiveParts) -> String {
+    format!(
+        ", expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
+        p.reward, p.best, p.kl, p.distance, p.legality
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_recipe_is_sound() {
+        assert!(super::RECIPES.iter().all(|(name, _)| super::recipe(name).is_some()));
+    }
+}

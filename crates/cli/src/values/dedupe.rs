@@ -1,0 +1,71 @@
+//! `probity values dedupe`: cards that mean the same become one.
+
+use probity_elicit::{duplicates, merge};
+use probity_values::CardId;
+
+use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
+use super::{StoreArgs, named};
+use crate::output::{self, say};
+
+/// Merge cards that mean the same: neighbours by what their texts mean, if a model finds so, too.
+///
+/// From which likeness on two cards are neighbours, and whether the model's word on it is worth anything, is measured once for
+/// the models at hand, on cards of which it is known, and kept in the store. Whoever disagrees undoes a merge by `card ID
+/// --split`, and then it is not made again.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values dedupe --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --dry-run"
+)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+    /// Go by likeness alone: no model is asked.
+    #[arg(long)]
+    no_verdict: bool,
+    /// Show what would be merged, and merge nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut store = args.store.open()?;
+    let mut asked = if args.no_verdict { None } else { Some(judge(&args.model.open()?)?) };
+    let mut embedder = args.embedder.open(|| match &asked {
+        Some(judge) => Ok(judge.model().clone()),
+        None => args.model.open(),
+    })?;
+    let measured = calibration(&mut store, &mut *embedder, asked.as_mut())?;
+    if let Some(verdicts) = measured.verdicts.as_ref().filter(|verdicts| !verdicts.count()) {
+        eprintln!(
+            "The model's verdicts on cards of which it is known are {:.0}% right: they are not asked for, likeness decides alone.",
+            100.0 * verdicts.odds.accuracy
+        );
+    }
+    let held = store.read()?;
+    let bar = output::bar(0, "asking about neighbours");
+    let found = duplicates(&held, &mut *embedder, asked.as_mut(), &measured, &mut step(&bar))?;
+    bar.finish_and_clear();
+    let made = if args.dry_run { found.clone() } else { store.change(|held| Ok(merge(held, &found)))? };
+    if args.json {
+        return output::json(
+            &serde_json::json!({ "calibration": measured, "merged": !args.dry_run, "duplicates": made }),
+        );
+    }
+    let title = |id: &CardId| held.cards.iter().find(|card| card.id == *id).map_or_else(|| id.to_string(), named);
+    for duplicate in &made {
+        let verdict = duplicate.verdict.map(|odds| format!(", verdict {odds:+.2}")).unwrap_or_default();
+        say!("{} -> {} (likeness {:.2}{verdict})", title(&duplicate.card), title(&duplicate.into), duplicate.likeness);
+    }
+    say!("{} {}", made.len(), if args.dry_run { "would be merged" } else { "merged" });
+    if made.len() < found.len() {
+        say!("{} were merged or taken apart by somebody else meanwhile, and stay so", found.len() - made.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! `probity values graph`: every upgrade that was voted on, and what is made of it.
+
+use std::collections::BTreeSet;
+
+use probity_values::robust::Verdict;
+use probity_values::{CardId, bridging};
+use serde_json::json;
+
+use super::StoreArgs;
+use crate::output::{self, say};
+
+/// Show the moral graph: every pair of values that was voted on, the votes, and what is made of them.
+///
+/// Where voters say which group they belong to, the bridging score of a pair is the least share of yes in any of them, each drawn
+/// a little towards the share of all.
+#[derive(clap::Args)]
+#[command(after_help = "Example: probity values graph --store values.db --context \"When parenting\"")]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The votes of one context; where not given, all.
+    #[arg(long)]
+    context: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let graph = args.store.graph()?;
+    let context = super::context(&graph, args.context.as_deref())?;
+    let accounts = graph.accounts(context);
+    let groups = &graph.deliberation().groups;
+    let names: Vec<&String> = groups.values().collect::<BTreeSet<_>>().into_iter().collect();
+    let number = |group: &String| names.binary_search(&group).ok().map(|i| i as u32);
+    let group_of: Vec<Option<u32>> =
+        graph.ballots().voters.iter().map(|voter| groups.get(voter).and_then(number)).collect();
+    let bridges = bridging(graph.ballots(), &group_of, context);
+    let id = |card: u32| &graph.card(card).id;
+    if args.json {
+        let bridges: Vec<_> = bridges
+            .iter()
+            .map(|bridge| {
+                let of = |&(group, votes, share): &(u32, u32, f64)| {
+                    json!({ "group": names[group as usize], "votes": votes, "share": share })
+                };
+                let groups: Vec<_> = bridge.groups.iter().map(of).collect();
+                json!({ "from": id(bridge.from), "to": id(bridge.to), "score": bridge.score, "groups": groups })
+            })
+            .collect();
+        return output::json(&json!({
+            "context": args.context,
+            "contexts": graph.ballots().contexts,
+            "acquiescence": graph.fit().acquiescence,
+            "upgrades": accounts,
+            "bridges": bridges,
+        }));
+    }
+    let title = |id: &CardId| graph.number(id).map_or_else(|_| id.to_string(), |card| graph.card(card).title.clone());
+    let mut table =
+        output::table(&["less wise -> wiser", "wiser", "not", "unsure", "in reverse", "sure", "bridge", "verdict"]);
+    for account in &accounts {
+        let bridge = bridges.iter().find(|b| (id(b.from), id(b.to)) == (&account.from, &account.to));
+        let (counts, reversed) = (account.counts, account.reversed);
+        table.add_row([
+            format!("{} -> {}", title(&account.from), title(&account.to)),
+            counts.wiser.to_string(),
+            counts.not_wiser.to_string(),
+            counts.unsure.to_string(),
+            format!("{} / {} / {}", reversed.wiser, reversed.not_wiser, reversed.unsure),
+            format!("{:.2}", account.probability),
+            bridge.map_or_else(String::new, |b| format!("{:.2}", b.score)),
+            account.verdict.to_string(),
+        ]);
+    }
+    say!("{table}");
+    let how_many = |verdict| accounts.iter().filter(|account| account.verdict == verdict).count();
+    say!(
+        "{} pairs: {} upheld, {} overruled, {} contested, {} open. People say yes with {:.2} logits to what they neither find wiser nor not.",
+        accounts.len(),
+        how_many(Verdict::Upheld),
+        how_many(Verdict::Overruled),
+        how_many(Verdict::Contested),
+        how_many(Verdict::Open),
+        graph.fit().acquiescence
+    );
+    Ok(())
+}

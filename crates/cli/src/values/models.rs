@@ -1,0 +1,111 @@
+//! The models that elicitation asks: one that writes and judges, one that embeds.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use probity_elicit::embed::{Embedder, LlamaEmbedder, OnnxEmbedder};
+use probity_elicit::{Calibration, Judge};
+use probity_engine::{ContextOptions, Model};
+use probity_values::store::Store;
+
+use crate::builtin;
+use crate::errors::Usage;
+use crate::output;
+
+/// Which model writes.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// The model that asks, writes and judges: a GGUF file of an instruction-tuned model, or `default`, the built-in one, which
+    /// keeps to the form and has nothing to say.
+    #[arg(long, default_value = "default")]
+    pub model: String,
+}
+
+impl ModelArgs {
+    pub fn open(&self) -> anyhow::Result<Model> {
+        if self.model == "default" {
+            eprintln!(
+                "The built-in model only knows games: what it writes is of the right form and makes no sense. Name an \
+                 instruction-tuned GGUF by --model."
+            );
+        }
+        builtin::open_model(&self.model)
+    }
+}
+
+/// Which model embeds.
+#[derive(clap::Args)]
+pub struct EmbedderArgs {
+    /// What tells texts apart: `default`, the built-in sentence model, which needs an ONNX Runtime (ORT_DYLIB_PATH names it); a
+    /// folder as sentence-transformers exports it; or `model`, the language model itself, which needs neither and is worse.
+    #[arg(long, default_value = "default")]
+    pub embedder: String,
+}
+
+impl EmbedderArgs {
+    /// Opens it; `model` is asked for where it is the embedder, too.
+    pub fn open(&self, model: impl FnOnce() -> anyhow::Result<Model>) -> anyhow::Result<Box<dyn Embedder>> {
+        Ok(match self.embedder.as_str() {
+            "default" => {
+                let opened = OnnxEmbedder::from_bytes(probity_embedder::GRAPH, probity_embedder::TOKENIZER, 256, None);
+                Box::new(opened.context("--embedder default; --embedder model needs no ONNX Runtime")?)
+            }
+            "model" => Box::new(LlamaEmbedder::new(&model()?)?),
+            folder if Path::new(folder).is_dir() => Box::new(OnnxEmbedder::open(Path::new(folder), None)?),
+            other => {
+                let expected = "expected default, model, or a folder with model.onnx and tokenizer.json";
+                return Err(Usage(format!("--embedder {other:?}: {expected}")).into());
+            }
+        })
+    }
+}
+
+/// The calibration for an embedder, and for a model's verdicts where one is given: the one that the store keeps, or else measured
+/// now and kept.
+pub fn calibration(
+    store: &mut Store,
+    embedder: &mut dyn Embedder,
+    judge: Option<&mut Judge>,
+) -> anyhow::Result<Calibration> {
+    let model = judge.as_ref().map(|judge| judge.model().fingerprint().to_owned());
+    let name = format!("{} {}", embedder.fingerprint(), model.as_deref().unwrap_or("-"));
+    let kept = store.calibration(&name)?.and_then(|body| serde_json::from_str(&body).ok());
+    if let Some(calibration) = kept {
+        return Ok(calibration);
+    }
+    let mut calibration = Calibration::of(embedder)?;
+    if let Some(judge) = judge {
+        let bar = output::bar(0, "asking what is known");
+        calibration.ask(judge, embedder, &mut step(&bar))?;
+        bar.finish_and_clear();
+    }
+    store.put_calibration(&name, &serde_json::to_string(&calibration)?)?;
+    Ok(calibration)
+}
+
+/// A judge on a model.
+pub fn judge(model: &Model) -> probity_elicit::Result<Judge> {
+    Judge::new(model, ContextOptions::default())
+}
+
+/// Shows steps on a bar.
+pub fn step(bar: &ProgressBar) -> impl FnMut(usize, usize) -> bool {
+    |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        true
+    }
+}
+
+/// Shows on standard error that something takes a while, where somebody looks.
+pub fn waiting(what: &'static str) -> ProgressBar {
+    let bar = output::bar(0, what);
+    if !bar.is_hidden() {
+        bar.set_style(indicatif::ProgressStyle::default_spinner());
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(120));
+    }
+    bar
+}

@@ -1,0 +1,235 @@
+//! `probity values score`: the moral graph as a reward.
+
+use std::path::PathBuf;
+
+use probity::agent::Scenario;
+use probity::agent::prompt::last_round;
+use probity::graphs::{ScenarioReward, Telling, scenario_reward};
+use probity_elicit::embed::{Embedder, Remembered};
+use probity_elicit::{Judge, Nearness, Situation, Threshold, score};
+use probity_engine::files::write_whole;
+use probity_game::Player;
+use probity_values::{Graph, Judgement, Terms};
+
+use super::StoreArgs;
+use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
+use crate::errors::Usage;
+use crate::input;
+use crate::output::{self, say};
+
+/// Score actions by the values that people found wisest: of one situation, or of every state of a game as a reward.
+///
+/// The contexts of the situation are found by similarity, or named; the wisest values there count, and a local model says how
+/// well each action serves what they attend to. Where no context fits, or the values want different things, the graph abstains
+/// and says why. What is written for a game is a reward: `decide --tilt FILE:BETA`, `decide --reward FILE`, `train --reward
+/// FILE`, `compare --reward FILE`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values score --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --situation \"A user asks what to say to a dying friend.\" --action \"Answer at once with a list of tips.\" --action \"Ask what the friend is like.\"\n         probity values score --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --scenario scenario.json --out reward.json"
+)]
+pub struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+    /// The situation, in words, or a file of it (JSON: situation, actions, contexts, baseline).
+    #[arg(long, required_unless_present = "scenario")]
+    situation: Option<String>,
+    /// What can be done, each once.
+    #[arg(long)]
+    action: Vec<String>,
+    /// What counts as doing nothing: values are told from what it is worth.
+    #[arg(long)]
+    baseline: Option<String>,
+    /// A context that it is of; found by similarity where none is named.
+    #[arg(long)]
+    context: Vec<String>,
+    /// A scenario (JSON): the actions of its game are scored in every state.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["situation", "action", "baseline"])]
+    scenario: Option<PathBuf>,
+    /// What the game is about, in words (JSON: situation, actions, own_last, other_last): models judge people's doings better than
+    /// picks and points.
+    #[arg(long, value_name = "FILE", requires = "scenario")]
+    telling: Option<PathBuf>,
+    /// Scale the reward of a scenario so that the largest difference between two actions in a state is so many points, as
+    /// payoffs are: training and tilts are set for those.
+    #[arg(long, requires = "scenario", value_parser = points)]
+    points: Option<f64>,
+    /// Where to write the reward of a scenario.
+    #[arg(long, requires = "scenario")]
+    out: Option<PathBuf>,
+    /// Values of a context that count.
+    #[arg(long, default_value_t = Terms::default().values)]
+    values: usize,
+    /// What serving a value instead of the wiser one costs.
+    #[arg(long, default_value_t = Terms::default().penalty)]
+    penalty: f64,
+    /// Actions whose values differ by less are not told apart, and the graph abstains.
+    #[arg(long, default_value_t = Terms::default().resolution)]
+    resolution: f64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads a number of points.
+fn points(given: &str) -> Result<f64, String> {
+    let points = given.parse().ok().filter(|points: &f64| (1e-6..=1e3).contains(points));
+    points.ok_or_else(|| "expected a number of points from 0.000001 to 1000".into())
+}
+
+/// What scores.
+struct Scorer {
+    graph: Graph,
+    judge: Judge,
+    /// What finds contexts, where none is named.
+    nearness: Option<(Remembered<Box<dyn Embedder>>, Threshold)>,
+    terms: Terms,
+}
+
+impl Scorer {
+    fn score(&mut self, situation: &Situation) -> anyhow::Result<Judgement> {
+        let Self { graph, judge, nearness, terms } = self;
+        let bar = output::bar(0, "judging");
+        let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
+        let judgement = score(graph, situation, judge, nearness, terms, &mut step(&bar))?;
+        bar.finish_and_clear();
+        Ok(judgement)
+    }
+
+    /// What a reward was computed from.
+    fn source(&self) -> String {
+        let graph = blake3::hash(self.graph.deliberation().to_json().as_bytes()).to_hex();
+        let contexts = match &self.nearness {
+            Some((embedder, _)) => format!("contexts by the embedder {}", embedder.fingerprint()),
+            None => "contexts by name".into(),
+        };
+        format!("graph {graph}, model {}, {contexts}", self.judge.model().fingerprint())
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let Args { values, penalty, resolution, .. } = *args;
+    let terms = Terms { values, penalty, resolution, ..Terms::default() };
+    terms.check()?;
+    // What `requires` lets pass where the required option conflicts with one that is there.
+    let only =
+        [("--telling", args.telling.is_some()), ("--points", args.points.is_some()), ("--out", args.out.is_some())];
+    if let Some((name, _)) = only.iter().find(|(_, given)| *given && args.scenario.is_none()) {
+        return Err(Usage(format!("{name} is for the states of a game, expected --scenario beside it")).into());
+    }
+    let scenario = args.scenario.as_ref().map(|path| input::read(path, Scenario::from_json)).transpose()?;
+    let situation = args.situation.as_ref().map(|text| situation(args, text)).transpose()?;
+    args.store.spare(args.out.as_deref())?;
+    let graph = args.store.graph()?;
+    let model = args.model.open()?;
+    let named = situation.as_ref().map_or(&args.context, |situation| &situation.contexts);
+    let nearness = match named.as_slice() {
+        [] => {
+            let mut embedder = Remembered::new(args.embedder.open(|| Ok(model.clone()))?);
+            let threshold = calibration(&mut args.store.open()?, &mut embedder, None)?.situations;
+            Some((embedder, threshold))
+        }
+        [..] => None,
+    };
+    let mut scorer = Scorer { graph, judge: judge(&model)?, nearness, terms };
+    match (scenario, situation) {
+        (Some(scenario), _) => of_scenario(args, &scenario, &mut scorer),
+        (None, Some(situation)) => {
+            let judgement = scorer.score(&situation)?;
+            if args.json {
+                let mut document = serde_json::to_value(&judgement)?;
+                document["source"] = scorer.source().into();
+                return output::json(&document);
+            }
+            show(&judgement, &situation.actions);
+            Ok(())
+        }
+        (None, None) => unreachable!("clap asks for one of them"),
+    }
+}
+
+fn situation(args: &Args, text: &str) -> anyhow::Result<Situation> {
+    if text.ends_with(".json") && args.action.is_empty() {
+        let mut situation = input::read(text, Situation::from_json)?;
+        situation.contexts.extend(args.context.iter().cloned());
+        situation.baseline = args.baseline.clone().or(situation.baseline);
+        situation.check()?;
+        return Ok(situation);
+    }
+    let situation = Situation {
+        situation: text.into(),
+        actions: args.action.clone(),
+        contexts: args.context.clone(),
+        baseline: args.baseline.clone(),
+    };
+    situation.check()?;
+    Ok(situation)
+}
+
+/// The reward of a game's every state.
+fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow::Result<()> {
+    let game = &scenario.game;
+    let telling = match &args.telling {
+        Some(path) => input::read(path, |text| Telling::from_json(text, game))?,
+        None => Telling::of_rules(scenario),
+    };
+    let source = scorer.source();
+    let ScenarioReward { reward, judgements } = scenario_reward(game, args.points, source, |state| {
+        let judgement = scorer.score(&telling.situation(state, &args.context))?;
+        if !args.json {
+            say!("{}", last_round(game, state).trim_end());
+            show(&judgement, game.labels(Player::Row));
+        }
+        anyhow::Ok(judgement)
+    })?;
+    let text = serde_json::to_string_pretty(&reward)?;
+    if args.json {
+        output::json(&serde_json::json!({ "reward": reward, "states": judgements }))?;
+    }
+    match &args.out {
+        Some(path) => {
+            write_whole(path, |out| out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")))?;
+            if !args.json {
+                say!("wrote {}: probity decide --tilt {0}:0.1", path.display());
+            }
+        }
+        None if !args.json => say!("{text}"),
+        None => {}
+    }
+    Ok(())
+}
+
+/// What the graph makes of the actions, and what it rests on.
+fn show(judgement: &Judgement, actions: &[String]) {
+    for context in &judgement.contexts {
+        say!("Context: {} (similarity {:.2}, weight {:.2})", context.text, context.similarity, context.weight);
+    }
+    if !judgement.cards.is_empty() {
+        let mut header: Vec<String> = vec!["value".into(), "share".into(), "voters".into()];
+        header.extend(actions.iter().map(|action| action.chars().take(40).collect()));
+        let mut table = output::table(&header.iter().map(String::as_str).collect::<Vec<_>>());
+        for card in &judgement.cards {
+            let mut row =
+                vec![format!("{} ({})", card.title, card.card), format!("{:.2}", card.share), card.voters.to_string()];
+            row.extend(card.adherence.iter().map(|served| format!("{served:+.3}")));
+            table.add_row(row);
+        }
+        for penalty in &judgement.penalties {
+            let mut row = vec![format!("{} instead of {}", penalty.from, penalty.to), String::new(), String::new()];
+            row.extend(penalty.cost.iter().map(|cost| format!("{:+.3}", -cost)));
+            table.add_row(row);
+        }
+        if let Some(values) = &judgement.values {
+            let mut row = vec!["reward".into(), String::new(), String::new()];
+            row.extend(values.iter().map(|value| format!("{value:+.3}")));
+            table.add_row(row);
+        }
+        say!("{table}");
+    }
+    if let Some(reason) = &judgement.abstains {
+        say!("The graph abstains: {reason}.");
+    }
+}

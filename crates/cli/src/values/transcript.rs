@@ -1,0 +1,61 @@
+//! `probity values transcript`: conversations looked at and deleted.
+
+use probity_elicit::Interview;
+
+use super::StoreArgs;
+use crate::errors::Usage;
+use crate::output::{say, shell};
+
+/// List the conversations of a store, show one, or delete one for good.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity values transcript --store values.db\n         probity values transcript interview-1 --forget --store values.db"
+)]
+pub struct Args {
+    /// The conversation's name; all are listed where not given.
+    name: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Delete it: its bytes are overwritten in the store, and the log beside it is emptied. The card that came of it stays.
+    #[arg(long, requires = "name")]
+    forget: bool,
+    /// Print it as JSON.
+    #[arg(long, requires = "name")]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut store = args.store.open()?;
+    let Some(name) = &args.name else {
+        store.transcripts()?.iter().for_each(|name| say!("{name}"));
+        return Ok(());
+    };
+    let missing = || Usage(format!("there is no conversation {name:?}"));
+    if args.forget {
+        if !store.forget(name)? {
+            return Err(missing().into());
+        }
+        say!("{name} is deleted");
+        return Ok(());
+    }
+    let text = store.transcript(name)?.ok_or_else(missing)?;
+    if text.is_empty() {
+        return Err(half(name));
+    }
+    if args.json {
+        say!("{text}");
+        return Ok(());
+    }
+    let interview = Interview::from_json(&text)?;
+    for exchange in &interview.exchanges {
+        say!("{}\n", exchange.question);
+        exchange.answer.iter().for_each(|answer| say!("    {}\n", answer.replace('\n', "\n    ")));
+    }
+    Ok(())
+}
+
+/// What there is to say of a conversation that another program kept from being deleted for good.
+pub fn half(name: &str) -> anyhow::Error {
+    let name = shell(name);
+    Usage(format!("{name} is deleted, but may still be in the log; `transcript {name} --forget` finishes that")).into()
+}

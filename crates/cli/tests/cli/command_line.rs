@@ -1,0 +1,521 @@
+//! The command line as a user or a script meets it: output, exit codes, interruptions, failing disks.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use probity_engine::gguf::{GgmlType, Value as GgufValue};
+use probity_testing::parts::GgufParts;
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
+
+fn probity(args: &[&str]) -> Output {
+    Command::new(PROGRAM).args(args).output().expect("it runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(args: &[&str]) -> Value {
+    let output = probity(args);
+    assert!(output.status.success(), "{args:?}: {}", err(&output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", out(&output)))
+}
+
+/// A recipe shrunk to a few steps.
+fn short_recipe(folder: &Path, steps: u64) -> String {
+    let text = include_str!("../../../../configs/deontological.toml");
+    let mut config: toml::Table = toml::from_str(text).expect("a recipe");
+    config["games_per_step"] = 4.into();
+    config["shards"] = 2.into();
+    // A random base puts nothing on the labels: without these, a few steps would learn them and no policy.
+    config["legality"] = 0.0.into();
+    config["rate"] = 0.01.into();
+    config["phases"].as_array_mut().expect("phases")[0].as_table_mut().expect("a phase")["steps"] =
+        i64::try_from(steps).expect("few").into();
+    let path = folder.join("short.toml");
+    fs::write(&path, toml::to_string(&config).expect("TOML")).expect("a config");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_decision_from_flags() {
+    let ask = [
+        "decide",
+        "--game",
+        "ipd",
+        "--labels",
+        "zork,blip",
+        "--layout",
+        "original",
+        "--own-last",
+        "blip",
+        "--other-last",
+        "zork",
+        "--adapter",
+        "deontological",
+        "--json",
+    ];
+    let record = json(&ask);
+    let actions = record["actions"].as_array().expect("actions");
+    assert_eq!(actions.iter().map(|a| a["label"].as_str().unwrap()).collect::<Vec<_>>(), ["zork", "blip"]);
+    let total: f64 = actions.iter().map(|a| a["probability"].as_f64().unwrap()).sum();
+    assert!((total - 1.0).abs() < 1e-9, "{total}");
+    let mass = record["legality_mass"].as_f64().expect("a mass");
+    assert!(mass > 0.0 && mass <= 1.0 + 1e-9, "{mass}");
+    assert_eq!(record, json(&ask), "the same question, the same record");
+}
+
+#[test]
+fn a_decision_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.json");
+    fs::write(&file, r#"{"game": "volunteer", "labels": ["help", "wait"], "seed": 3}"#).unwrap();
+    let record = json(&["decide", file.to_str().unwrap(), "--json"]);
+    assert_eq!(record["actions"].as_array().map(Vec::len), Some(2));
+    let words = probity(&["decide", file.to_str().unwrap()]);
+    assert!(out(&words).contains("help"), "{}", out(&words));
+    // As some editors write it.
+    let marked = folder.path().join("marked.json");
+    fs::write(&marked, format!("\u{feff}{}", fs::read_to_string(&file).unwrap())).unwrap();
+    assert_eq!(record, json(&["decide", marked.to_str().unwrap(), "--json"]));
+}
+
+#[test]
+fn wrong_usage_and_bad_input_are_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.gguf");
+    fs::write(&text, "not a model").unwrap();
+    let text = text.to_str().unwrap();
+    let record = folder.path().join("record.json");
+    fs::write(&record, "{").unwrap();
+    let bytes = folder.path().join("latin1.json");
+    fs::write(&bytes, b"{\"game\": \"\xe9\"}").unwrap();
+    let bytes = bytes.to_str().unwrap();
+    let adapter = folder.path().join("adapter.gguf");
+    GgufParts::of(&probity_testing::shipped("game"))
+        .set("adapter.lora.alpha", GgufValue::F32(f32::NAN))
+        .write(&adapter);
+    let cases: [(&[&str], &str); 23] = [
+        (&["decide", "--game", "ipd", "--reward", "saintly"], "saintly"),
+        (&["decide", "--game", "ipd", "--tilt", "saintly:1"], "saintly"),
+        (&["decide", "--game", "ipd", "--tilt", "game:1e-320"], "tilt"),
+        (&["decide", bytes], "latin1.json"),
+        (&["demo", "--rounds", "0"], "--rounds"),
+        (&["train", "--recipe", "game", "--out", "x.gguf", "--checkpoint-every", "0"], "--checkpoint-every"),
+        (&["inspect", adapter.to_str().unwrap()], "alpha"),
+        (&["decide"], "game"),
+        (&["decide", "--game", "chess"], "ipd"),
+        (&["decide", "--game", "ipd", "--labels", "same,same"], "same"),
+        (&["decide", "--game", "ipd", "--labels", "act,action"], "act"),
+        (&["decide", "--game", "ipd", "--labels", "a,b", "--own-last", "c", "--other-last", "a"], "c"),
+        (&["decide", "--game", "ipd", "--adapter", "saintly"], "deontological"),
+        (&["decide", "--game", "ipd", "--belief", "0.5,0.9"], "belief"),
+        (&["decide", "--game", "ipd", "--temperature", "0"], "temperature"),
+        (&["decide", record.to_str().unwrap()], "record.json: scenario"),
+        (&["inspect", text], "GGUF"),
+        (&["train", "--recipe", "saintly", "--out", "x.gguf"], "deontological"),
+        (&["inspect", "no/such/model.gguf"], "no/such/model.gguf"),
+        (&["decide", "no/such/scenario.json"], "no/such/scenario.json"),
+        (&["decide", "--game", "ipd", "--model", "no/such/model.gguf"], "no/such/model.gguf"),
+        (&["train", "--config", "no/such/config.toml", "--out", "x.gguf"], "no/such/config.toml"),
+        (&["--frobnicate"], "--frobnicate"),
+    ];
+    for (args, hint) in cases {
+        let output = probity(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", err(&output));
+        assert!(err(&output).contains(hint), "{args:?} should mention {hint:?}: {}", err(&output));
+        assert!(output.stdout.is_empty(), "{args:?} prints an answer: {}", out(&output));
+    }
+}
+
+#[test]
+fn every_help_has_an_example() {
+    for command in ["demo", "decide", "inspect", "verify", "train", "pretrain", "compare", "import", "export", "merge"]
+    {
+        let help = probity(&[command, "--help"]);
+        assert!(help.status.success() && out(&help).contains("Example: probity"), "{command}: {}", out(&help));
+    }
+}
+
+#[test]
+fn the_built_in_files_inspect_and_verify() {
+    let shape = json(&["inspect", "default", "--json"]);
+    assert_eq!(shape["shape"]["architecture"], "llama");
+    for name in [
+        "game",
+        "deontological",
+        "utilitarian",
+        "game+deontological",
+        "game-then-deontological",
+        "game-then-utilitarian",
+    ] {
+        let manifest = json(&["inspect", name, "--json"]);
+        assert_eq!(manifest["manifest"]["name"], name, "{manifest}");
+        let found = json(&["verify", name, "--json"]);
+        // Five games in five states each. How far a probability may lie from the recorded one, `verify` itself says.
+        assert_eq!(found["vectors"], 25, "{found}");
+        assert!(found["effect"].as_f64().unwrap() > 0.3, "{found}");
+    }
+}
+
+#[test]
+fn the_demo_shows_policies_and_draws_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("policies.svg");
+    let output = probity(&["demo", "--rounds", "3", "--picture", picture.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", err(&output));
+    let text = out(&output);
+    for word in ["bare model", "game", "deontological", "utilitarian", "P(C|CC)", "--model your.gguf"] {
+        assert!(text.contains(word), "{word:?} is missing: {text}");
+    }
+    assert!(fs::read_to_string(picture).unwrap().starts_with("<svg"));
+}
+
+/// Asks a process to stop as Ctrl-C does.
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = short_recipe(folder.path(), 60);
+    probity_testing::write_random(&folder.path().join("base.gguf"), &probity_testing::tiny_config(), GgmlType::F32, 7);
+    let train = |run: &str, adapter: &str, resume: bool| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["train", "--config", &config, "--model", &at("base.gguf")]);
+        command.args(["--run", &at(run), "--out", &at(adapter), "--json"]);
+        if resume {
+            command.arg("--resume");
+        }
+        command
+    };
+    let whole = train("whole", "whole.gguf", false).output().expect("it runs");
+    assert!(whole.status.success(), "{}", err(&whole));
+
+    let mut child =
+        train("cut", "cut.gguf", false).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let start = Instant::now();
+    let lines = || fs::read_to_string(folder.path().join("cut/steps.jsonl")).map_or(0, |t| t.lines().count());
+    while lines() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(120), "no step was taken");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    interrupt(&child);
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(1), "cancelled is not done");
+    assert!(!folder.path().join("cut.gguf").exists(), "no half-trained adapter");
+    let again = train("cut", "cut.gguf", false).output().expect("it runs");
+    assert_eq!(again.status.code(), Some(2), "a run folder is not overwritten");
+    assert!(err(&again).contains("--resume"), "{}", err(&again));
+    let resumed = train("cut", "cut.gguf", true).output().expect("it runs");
+    assert!(resumed.status.success(), "{}", err(&resumed));
+    let [a, b] = ["whole.gguf", "cut.gguf"].map(|f| fs::read(folder.path().join(f)).expect("an adapter"));
+    assert!(a == b, "the resumed run ends in the same bytes");
+}
+
+/// A disk that is full after 100 KiB: the file size limit makes writes fail in the same place.
+#[cfg(unix)]
+#[test]
+fn a_failed_write_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = short_recipe(folder.path(), 2);
+    fs::write(at("mine.gguf"), "what was there").unwrap();
+    // A model file, as the built-in one would have to be unpacked first.
+    let model = probity_testing::shipped("default").to_string_lossy().into_owned();
+    let train = ["train", "--config", &config, "--model", &model, "--run", &at("run"), "--out", &at("mine.gguf")];
+    let paused = probity(&train);
+    assert!(paused.status.success(), "{}", err(&paused));
+    let before = fs::read(at("mine.gguf")).unwrap();
+    let script = "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\"";
+    let output =
+        Command::new("sh").args(["-c", script, PROGRAM]).args(train).arg("--resume").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    assert!(err(&output).contains("mine.gguf") && err(&output).contains("os error"), "{}", err(&output));
+    assert!(fs::read(at("mine.gguf")).unwrap() == before, "the old adapter is untouched");
+    let left: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .chain(fs::read_dir(at("run")).unwrap())
+        .map(|f| f.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|f| f.ends_with(".tmp"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// The whole life of a model of one's own, in small: pretraining, an adapter, a decision with both.
+#[test]
+fn from_nothing_to_a_decision() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    fs::write(
+        at("pretrain.toml"),
+        "layers = 2\nwidth = 64\nheads = 2\nfeed_forward = 128\nvocabulary = 400\ncontext = 768\nsteps = 120\nlessons = 4\n",
+    )
+    .unwrap();
+    let lines = probity(&[
+        "pretrain",
+        "--config",
+        &at("pretrain.toml"),
+        "--run",
+        &at("base"),
+        "--out",
+        &at("base.gguf"),
+        "--checkpoint-every",
+        "60",
+        "--json",
+    ]);
+    assert!(lines.status.success(), "{}", err(&lines));
+    let losses: Vec<f64> =
+        out(&lines).lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()?["loss"].as_f64()).collect();
+    assert_eq!(losses.len(), 120);
+    let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
+    let (early, late) = (mean(&losses[..10]), mean(&losses[110..]));
+    assert!(late < 0.7 * early, "the loss fell from {early} to {late} only");
+
+    let config = short_recipe(folder.path(), 6);
+    let adapter = probity(&[
+        "train",
+        "--config",
+        &config,
+        "--model",
+        &at("base.gguf"),
+        "--run",
+        &at("run"),
+        "--out",
+        &at("mine.gguf"),
+    ]);
+    assert!(adapter.status.success(), "{}", err(&adapter));
+    let record =
+        json(&["decide", "--game", "ipd", "--model", &at("base.gguf"), "--adapter", &at("mine.gguf"), "--json"]);
+    assert_eq!(record["actions"].as_array().map(Vec::len), Some(2));
+    let elsewhere = probity(&["decide", "--game", "ipd", "--adapter", &at("mine.gguf")]);
+    assert_eq!(elsewhere.status.code(), Some(2), "an adapter of another base: {}", err(&elsewhere));
+}
+
+#[test]
+fn adapters_travel() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (peft, back, half, merged) = (at("peft"), at("back.gguf"), at("half.gguf"), at("merged.gguf"));
+    let done = |args: &[&str]| {
+        let output = probity(args);
+        assert!(output.status.success(), "{args:?}: {}", err(&output));
+        out(&output)
+    };
+    let policy = |given: &[&str]| -> Vec<f64> {
+        let ask = ["decide", "--game", "ipd", "--labels", "zork,blip", "--own-last", "blip", "--other-last", "zork"];
+        let record = json(&[&ask, given, &["--json"]].concat());
+        record["actions"].as_array().unwrap().iter().map(|a| a["probability"].as_f64().unwrap()).collect()
+    };
+    let close = |a: &[f64], b: &[f64], most: f64| {
+        assert!(a.iter().zip(b).all(|(x, y)| (x - y).abs() <= most), "{a:?} and {b:?}");
+    };
+    let shipped = policy(&["--adapter", "deontological"]);
+    done(&["export", "deontological", "--out", &peft]);
+    assert!(done(&["import", &peft, "--out", &back]).contains("verified"));
+    // The shipped one is F16, to which the engine rounds what it multiplies with it; this one is F32.
+    close(&policy(&["--adapter", &back]), &shipped, 1e-3);
+    // Half and half of the same is the same.
+    done(&["merge", "deontological:0.5", "deontological:0.5", "--out", &half]);
+    close(&policy(&["--adapter", &half]), &shipped, 1e-3);
+    // Merged matrices are F16 here, so that the base's activations are rounded to F16 and not to int8.
+    done(&["merge", "deontological", "--into-model", "--type", "f16", "--out", &merged]);
+    close(&policy(&["--model", &merged]), &shipped, 0.05);
+    // Weights that are no numbers any more: the file that was there stays.
+    let before = fs::read(&merged).unwrap();
+    let broken = probity(&["merge", "deontological:1e30", "--into-model", "--type", "f16", "--out", &merged]);
+    assert!(!broken.status.success() && err(&broken).contains("the merged model"), "{}", err(&broken));
+    assert!(fs::read(&merged).unwrap() == before && fs::read_dir(folder.path()).unwrap().count() == 4);
+    for (args, said) in [
+        (&["merge", "deontological", "--into-model", "--type", "IQ2_XS", "--out", &half][..], "calibration"),
+        (&["merge", "nobody", "--out", &half], "neither a file nor built in"),
+        // The same shape, and yet another model.
+        (&["export", "deontological", "--model", &merged, "--out", &peft], "the model is"),
+        (&["import", &at("nothing"), "--out", &half], "adapter_config.json"),
+        (&["import", &peft, "--precision", "q4_0", "--out", &half], "q8_0"),
+    ] {
+        let output = probity(args);
+        assert!(output.status.code() == Some(2) && err(&output).contains(said), "{args:?}: {}", err(&output));
+        assert!(err(&output).matches("os error").count() <= 1, "a reason is said once: {}", err(&output));
+    }
+}
+
+#[test]
+fn a_run_is_planned_before_it_starts() {
+    let plan = json(&["train", "--recipe", "deontological", "--plan", "--json"]);
+    let narrow = json(&["train", "--recipe", "deontological", "--plan", "--json", "--memory", "0.1"]);
+    let bytes = |p: &Value| p["bytes"].as_u64().expect("bytes");
+    assert!(plan["schedule"] == "wide" && narrow["schedule"] == "narrow" && bytes(&narrow) * 4 < bytes(&plan));
+    let refused = probity(&["train", "--recipe", "deontological", "--memory", "0.01", "--out", "/tmp/never.gguf"]);
+    assert!(
+        refused.status.code() == Some(1) && err(&refused).contains("0.01 GiB are allowed; fewer games"),
+        "{}",
+        err(&refused)
+    );
+    let bad = probity(&["train", "--recipe", "deontological", "--memory", "-1", "--plan"]);
+    assert_eq!(bad.status.code(), Some(2), "{}", err(&bad));
+}
+
+/// A reward from a moral graph is of one game: training plays that one, or says how to.
+#[test]
+fn a_graphs_reward_is_of_one_game() {
+    let folder = tempfile::tempdir().unwrap();
+    let reward = folder.path().join("reward.json");
+    let scores = vec![vec![0.1, -0.2]; 5];
+    let document = serde_json::json!({ "framework": "values", "game": "ipd", "scores": scores, "source": "by hand" });
+    fs::write(&reward, document.to_string()).unwrap();
+    let reward = reward.to_str().unwrap();
+    let config = probity_testing::root().join("docs/example/training.toml");
+    json(&["train", "--plan", "--json", "--config", config.to_str().unwrap(), "--reward", reward]);
+    json(&["train", "--plan", "--json", "--recipe", "deontological", "--game", "ipd", "--reward", reward]);
+    for (args, says) in [(["--reward", reward], "--game ipd plays it alone"), (["--game", "chess"], "\"chess\"")] {
+        let bad = probity(&[&["train", "--plan", "--recipe", "deontological"], args.as_slice()].concat());
+        assert_eq!(bad.status.code(), Some(2));
+        assert!(err(&bad).contains(says), "{}", err(&bad));
+    }
+    let other = probity(&["decide", "--game", "ish", "--labels", "a,b", "--reward", reward]);
+    assert_eq!(other.status.code(), Some(2), "{}", err(&other));
+    assert!(err(&other).contains("scores of the game \"ipd\", expected of \"ish\""), "{}", err(&other));
+}
+
+#[test]
+fn two_learners_write_two_adapters() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(short_recipe(folder.path(), 8)).unwrap();
+    let text = text.replace("opponent = \"random\"", "opponent = \"learner\"");
+    assert!(text.contains("learner"), "{text}");
+    let config = folder.path().join("two.toml");
+    fs::write(&config, text).unwrap();
+    let file = folder.path().join("mine.gguf");
+    let output = probity(&["train", "--config", config.to_str().unwrap(), "--out", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", err(&output));
+    for name in ["mine.gguf", "mine.other.gguf"] {
+        let verified = probity(&["verify", folder.path().join(name).to_str().unwrap()]);
+        assert!(verified.status.success(), "{name}: {}", err(&verified));
+    }
+}
+
+/// What a crash leaves: the checkpoint of the last step, a log that may be a step ahead or cut off in the middle of a line.
+#[cfg(unix)]
+#[test]
+fn a_killed_training_loses_the_step_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = short_recipe(folder.path(), 8);
+    let at = |name: &str| folder.path().join(name);
+    let train = |run: &str, out: &str, resume: bool| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["train", "--config", &config]).arg("--run").arg(at(run)).arg("--out").arg(at(out)).arg("--json");
+        command.args(resume.then_some("--resume")).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    assert!(train("whole", "whole.gguf", false).status().expect("it runs").success());
+    let mut child = train("cut", "cut.gguf", false).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    for _ in 0..3 {
+        lines.next().expect("a step").expect("a line");
+    }
+    child.kill().expect("it was running");
+    child.wait().expect("it is gone");
+    let log = at("cut").join("steps.jsonl");
+    let steps = || fs::read_to_string(&log).unwrap().lines().map(String::from).collect::<Vec<_>>();
+    let killed_after = steps().len();
+    assert!((3..=8).contains(&killed_after));
+    fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(b"{\"step\":99,\"obj").unwrap();
+    assert!(train("cut", "cut.gguf", true).status().expect("it runs").success());
+    let [a, b] = ["whole.gguf", "cut.gguf"].map(|f| fs::read(at(f)).expect("an adapter"));
+    assert!(a == b, "the resumed run ends in the same bytes");
+    // Every step is logged once, with what it was and what it took.
+    let parse = |line: &String| serde_json::from_str::<Value>(line).expect("a line of JSON");
+    let lines: Vec<Value> = steps().iter().map(parse).collect();
+    assert_eq!(lines.iter().map(|l| l["step"].as_u64().unwrap()).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+    for line in &lines {
+        assert!(line["seconds"].as_f64().unwrap() > 0.0 && line["tokens"].as_u64().unwrap() > 0, "{line}");
+        let states = line["states"].as_array().unwrap();
+        assert!(states.iter().any(|s| s["state"] == "DC" && s["kl"].is_number() && s["game"].is_string()), "{line}");
+    }
+    assert!(fs::read_to_string(at("cut").join("curves.svg")).unwrap().contains("legality mass"));
+}
+
+#[test]
+fn the_papers_algorithm_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("ppo.toml");
+    let text = fs::read_to_string(probity_testing::root().join("configs/paper-ppo.toml")).unwrap();
+    let text = text.replace("steps = 1000", "steps = 3").replace("rank = 64", "rank = 4");
+    fs::write(&config, text.replace("rate = 1.41e-5", "rate = 0.01")).unwrap();
+    let (config, file) = (config.to_str().unwrap(), folder.path().join("mine.gguf"));
+    let args = ["train", "--config", config, "--reward", "utilitarian", "--json", "--out", file.to_str().unwrap()];
+    let output = probity(&args);
+    assert!(output.status.success(), "{}", err(&output));
+    let first: Value = serde_json::from_str(out(&output).lines().next().unwrap()).unwrap();
+    assert!(first["played"]["illegal"].is_number() && first["miss"].is_number(), "{first}");
+    assert!(out(&probity(&["inspect", file.to_str().unwrap()])).contains("trained on utilitarian (ppo) for 3 steps"));
+    let refused =
+        probity(&["train", "--recipe", "game-then-utilitarian", "--reward", "game", "--out", "/tmp/never.gguf"]);
+    assert!(refused.status.code() == Some(2) && err(&refused).contains("with 2 phases"), "{}", err(&refused));
+    let blind = probity(&["train", "--recipe", "game", "--watch", "--out", "/tmp/never.gguf"]);
+    assert!(blind.status.code() == Some(2) && err(&blind).contains("terminal"), "{}", err(&blind));
+}
+
+#[test]
+fn a_failed_run_leaves_a_checkpoint_that_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = short_recipe(folder.path(), 6);
+    let run = |rate: &str, more: &[&str]| {
+        let run = ["train", "--config", &config, "--rate", rate, "--run", &at(rate), "--out", &at("mine.gguf")];
+        probity(&[&run, more].concat())
+    };
+    // The first step ends in parameters that give no numbers; the second finds that out.
+    for more in [&[][..], &["--resume"]] {
+        let output = run("1e30", more);
+        let said = err(&output);
+        assert!(
+            output.status.code() == Some(1) && said.contains("at step 2") && said.contains("that of step 0"),
+            "{said}"
+        );
+    }
+    assert!(!folder.path().join("mine.gguf").exists() && folder.path().join("1e30/curves.svg").exists());
+    // A run that goes well keeps the one before the newest; where it is killed between them, either is there.
+    assert!(run("0.001", &["--pause-after", "3"]).status.success());
+    let (newest, good) = (folder.path().join("0.001/checkpoint.bin"), folder.path().join("0.001/checkpoint.good.bin"));
+    assert!(newest.exists() && good.exists());
+    fs::rename(&newest, newest.with_extension("next.bin")).unwrap();
+    let output = run("0.001", &["--resume"]);
+    assert!(output.status.success() && out(&output).contains("6 steps"), "{}", err(&output));
+}
+
+#[test]
+fn ways_to_behave_are_compared() {
+    let ask = ["compare", "--reward", "utilitarian", "--game", "ipd", "--steps", "2", "--adapter", "utilitarian"];
+    let rows = json(&[&ask[..], &["--json"]].concat());
+    let names: Vec<&str> = rows.as_array().unwrap().iter().map(|r| r["policy"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["bare model", "asked in words", "tilted", "taught labels, 2 steps", "trained exactly, 2 steps", "utilitarian"]
+    );
+    let of = |i: usize, key: &str| rows[i][key].as_f64().unwrap();
+    // A fair coin, and mutual cooperation worth 6, one-sided 4, none 2: cooperating brings 5, defecting 3.
+    assert!((of(0, "best") - 5.0).abs() < 1e-9);
+    assert!(of(2, "reward") > 4.9 && of(5, "reward") > 4.9 && of(5, "miss") < 0.05, "{rows}");
+    assert!(of(0, "reward") < 4.5 && of(1, "prompt_tokens") > of(0, "prompt_tokens"), "{rows}");
+    assert!(of(3, "training_tokens") > 0.0 && of(0, "training_tokens") == 0.0);
+    let table = probity(&["compare", "--reward", "game", "--game", "icd", "--steps", "0"]);
+    assert!(table.status.success() && out(&table).contains("the best of 3"), "{}", err(&table));
+    let unknown = probity(&["compare", "--reward", "greed"]);
+    assert!(unknown.status.code() == Some(2) && err(&unknown).contains("greed"), "{}", err(&unknown));
+}

@@ -1,0 +1,191 @@
+//! From which likeness on two cards are taken for the same, and whether a model's word on it is worth anything: measured for the
+//! embedder and the model at hand on cards of which it is known.
+
+use probity_engine::Error as EngineError;
+use serde::{Deserialize, Serialize};
+
+use super::duplicates::ask;
+use super::labelled::{LabelledContext, labelled_cards, labelled_contexts};
+use super::likeness::Likeness;
+use super::{Judge, Progress};
+use crate::Result;
+use crate::embed::{Embedder, cosine};
+
+/// From which balanced accuracy on a threshold is gone by: half of the way from chance to certainty.
+const WORTH: f64 = 0.75;
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The embedder it is for.
+    pub embedder: String,
+    /// Cards that are at least as alike may be the same.
+    pub cards: Threshold,
+    /// Contexts whose vectors' cosine is at least this are the same: above all that are not.
+    pub contexts: f64,
+    /// A situation is about contexts whose vectors' cosine with its own is at least this.
+    pub situations: Threshold,
+    /// The model's verdicts; none where no model was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<Verdicts>,
+}
+
+/// A model's verdicts on whether two cards are the same value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdicts {
+    /// Fingerprint of the model.
+    pub model: String,
+    /// Log-odds of a yes.
+    pub odds: Threshold,
+}
+
+impl Verdicts {
+    /// Whether they are worth asking for.
+    #[must_use]
+    pub fn count(&self) -> bool {
+        self.odds.counts()
+    }
+}
+
+/// What tells two kinds apart, and how well.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// At least this much is of the first kind.
+    pub at: f64,
+    /// Balanced accuracy on what it was chosen by: 0.5 is chance, 1 is certainty.
+    pub accuracy: f64,
+}
+
+impl Threshold {
+    /// Whether it tells the two kinds apart well enough to be gone by: a balanced accuracy of at least 0.75.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.accuracy >= WORTH
+    }
+
+    /// The middle of the widest gap among those that tell best.
+    fn between(of_the_kind: &[f64], others: &[f64]) -> Self {
+        let mut all: Vec<f64> = of_the_kind.iter().chain(others).copied().collect();
+        all.sort_by(f64::total_cmp);
+        all.dedup();
+        let share = |values: &[f64], above: bool, at: f64| {
+            values.iter().filter(|&&value| (value >= at) == above).count() as f64 / values.len().max(1) as f64
+        };
+        let mut best = (Self { at: f64::INFINITY, accuracy: 0.5 }, 0.0);
+        for pair in all.windows(2) {
+            let (at, gap) = (f64::midpoint(pair[0], pair[1]), pair[1] - pair[0]);
+            let accuracy = f64::midpoint(share(of_the_kind, true, at), share(others, false, at));
+            if (accuracy, gap) > (best.0.accuracy, best.1) {
+                best = (Self { at, accuracy }, gap);
+            }
+        }
+        best.0
+    }
+}
+
+impl Calibration {
+    /// Measures an embedder.
+    ///
+    /// # Errors
+    /// [`Error::Embedder`].
+    pub fn of(embedder: &mut dyn Embedder) -> Result<Self> {
+        let likeness = Likeness::of_labelled(embedder)?;
+        let (mut same, mut different) = (Vec::new(), Vec::new());
+        for (a, b, is_same) in labelled_pairs() {
+            if is_same { &mut same } else { &mut different }.push(likeness.between(a, b));
+        }
+        let contexts = labelled_texts(|labelled| &labelled.contexts);
+        let vectors = embedder.embed(&contexts.iter().map(|(_, text)| *text).collect::<Vec<_>>())?;
+        let mut most = -1.0_f64;
+        for (i, a) in contexts.iter().enumerate() {
+            for (j, b) in contexts.iter().enumerate().take(i) {
+                if a.0 != b.0 {
+                    most = most.max(cosine(&vectors[i], &vectors[j]));
+                }
+            }
+        }
+        Ok(Self {
+            embedder: embedder.fingerprint().to_owned(),
+            cards: Threshold::between(&same, &different),
+            // A synonym that is missed costs little, two contexts in one cost what people said.
+            contexts: f64::midpoint(most, 1.0),
+            situations: Self::situations_of(embedder)?,
+            verdicts: None,
+        })
+    }
+
+    /// Measures [`Calibration::situations`] alone.
+    ///
+    /// # Errors
+    /// [`Error::Embedder`].
+    pub fn situations_of(embedder: &mut dyn Embedder) -> Result<Threshold> {
+        let contexts = labelled_texts(|labelled| &labelled.contexts);
+        let situations = labelled_texts(|labelled| &labelled.situations);
+        let texts: Vec<&str> = situations.iter().chain(&contexts).map(|(_, text)| *text).collect();
+        let vectors = embedder.embed(&texts)?;
+        let (of_situations, of_contexts) = vectors.split_at(situations.len());
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for (s, vector) in situations.iter().zip(of_situations) {
+            for (c, context) in contexts.iter().zip(of_contexts) {
+                if s.0 == c.0 { &mut own } else { &mut others }.push(cosine(vector, context));
+            }
+        }
+        Ok(Threshold::between(&own, &others))
+    }
+
+    /// Measures a model's verdicts, too: on the pairs that are the same, and as many of those that are not, the most alike.
+    ///
+    /// # Errors
+    /// [`EngineError::Cancelled`] where `progress` says no; what the judge and the embedder say.
+    pub fn ask(&mut self, judge: &mut Judge, embedder: &mut dyn Embedder, progress: &mut Progress<'_>) -> Result<()> {
+        self.check(embedder)?;
+        let likeness = Likeness::of_labelled(embedder)?;
+        let cards = labelled_cards();
+        let (same, mut different): (Vec<_>, Vec<_>) = labelled_pairs().partition(|&(_, _, same)| same);
+        different.sort_by(|x, y| likeness.between(y.0, y.1).total_cmp(&likeness.between(x.0, x.1)));
+        different.truncate(same.len());
+        let all = same.len() + different.len();
+        let (mut yes, mut no) = (Vec::new(), Vec::new());
+        for (done, (a, b, same)) in same.into_iter().chain(different).enumerate() {
+            if !progress(done, all) {
+                return Err(EngineError::Cancelled { what: "calibration" }.into());
+            }
+            if same { &mut yes } else { &mut no }.push(ask(judge, &cards[a].card, &cards[b].card)?);
+        }
+        let odds = Threshold::between(&yes, &no);
+        self.verdicts = Some(Verdicts { model: judge.model().fingerprint().to_owned(), odds });
+        Ok(())
+    }
+
+    /// Checks that it is an embedder's.
+    ///
+    /// # Errors
+    /// [`EngineError::Option`] where it is another's.
+    pub fn check(&self, embedder: &dyn Embedder) -> Result<()> {
+        if self.embedder == embedder.fingerprint() {
+            return Ok(());
+        }
+        Err(EngineError::Option {
+            name: "calibration",
+            given: format!("that of embedder {}", self.embedder),
+            expected: format!("one of {}", embedder.fingerprint()),
+        }
+        .into())
+    }
+}
+
+/// Labelled texts of a kind, each with the number of what it is about.
+fn labelled_texts(kind: fn(&LabelledContext) -> &[String]) -> Vec<(usize, &'static str)> {
+    let labelled = labelled_contexts().iter().enumerate();
+    labelled.flat_map(|(i, labelled)| kind(labelled).iter().map(move |text| (i, text.as_str()))).collect()
+}
+
+/// All pairs of labelled cards, and whether they are the same.
+fn labelled_pairs() -> impl Iterator<Item = (usize, usize, bool)> {
+    let cards = labelled_cards();
+    (0..cards.len())
+        .flat_map(move |a| (0..a).map(move |b| (a, b, cards[a].same.is_some() && cards[a].same == cards[b].same)))
+}

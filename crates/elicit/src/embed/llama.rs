@@ -1,0 +1,43 @@
+//! A GGUF language model as an embedder: no other runtime is needed, and no other file where a model is loaded anyway.
+
+use probity_engine::{ContextOptions, HiddenStates, Model};
+
+use super::{Embedder, normalise};
+use crate::Result;
+
+/// Most tokens of a text.
+const LENGTH: usize = 512;
+
+/// An embedder on a model.
+#[derive(Debug)]
+pub struct LlamaEmbedder {
+    states: HiddenStates,
+    fingerprint: String,
+}
+
+impl LlamaEmbedder {
+    /// An embedder with a context of its own.
+    ///
+    /// # Errors
+    /// As [`HiddenStates::new`].
+    pub fn new(model: &Model) -> Result<Self> {
+        let options = ContextOptions { context: LENGTH.min(model.shape().context), ..ContextOptions::default() };
+        let fingerprint = format!("llama.cpp {}", model.fingerprint());
+        Ok(Self { states: HiddenStates::new(model, options)?, fingerprint })
+    }
+}
+
+impl Embedder for LlamaEmbedder {
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        let embed = |text: &&str| {
+            let mut vector = self.states.of(text)?;
+            normalise(&mut vector);
+            Ok(vector)
+        };
+        texts.iter().map(embed).collect()
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}

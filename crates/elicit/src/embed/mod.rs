@@ -1,0 +1,46 @@
+//! Floor 2: what texts mean, as vectors. Called by whatever looks for cards or contexts that are alike.
+//!
+//! A folder as sentence-transformers writes it is run by an ONNX Runtime that the application brings (`OnnxEmbedder`, feature
+//! `onnx`); any GGUF model that the engine runs is an embedder, too ([`LlamaEmbedder`]), if a worse one where it was not made
+//! for that.
+#![forbid(unsafe_code)]
+
+mod llama;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod remembered;
+#[cfg(feature = "onnx")]
+mod runtime;
+
+pub use llama::LlamaEmbedder;
+#[cfg(feature = "onnx")]
+pub use onnx::OnnxEmbedder;
+pub use remembered::Remembered;
+
+use crate::Result;
+
+/// Turns texts into vectors of length 1: the nearer their directions, the nearer the texts in meaning.
+pub trait Embedder {
+    /// A vector for every text, in their order; what is too long is cut off at its end.
+    ///
+    /// # Errors
+    /// [`crate::Error::Embedder`] where the runtime fails.
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>>;
+
+    /// Tells embedders apart: thresholds that were calibrated for one mean nothing to another.
+    fn fingerprint(&self) -> &str;
+}
+
+/// The cosine of the angle between two vectors of length 1.
+#[must_use]
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+/// Scales a vector to length 1; one without a direction stays.
+pub(crate) fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
+}

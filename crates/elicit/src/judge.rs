@@ -1,0 +1,92 @@
+//! Yes or no: how likely a model finds one or the other.
+
+use probity_engine::Error as EngineError;
+use probity_engine::chat::{Speaker, Turn};
+use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::{CancelToken, Context, ContextOptions, Model, Token};
+
+use crate::Result;
+
+/// A model that is asked what has yes or no for an answer. Deterministic: what it answers is not drawn but read off.
+#[derive(Debug)]
+pub struct Judge {
+    scorer: Scorer,
+    /// "Yes" and "No" with what ends an answer.
+    answers: Vec<Vec<Token>>,
+}
+
+/// What is asked: a part that stays from question to question, and one that does not. Both are data to the model's control
+/// tokens, whatever they spell.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// What it is about, what counts as a yes.
+    pub rubric: &'a str,
+    /// What is to be judged.
+    pub case: &'a str,
+}
+
+impl Judge {
+    /// A judge with a context of its own.
+    ///
+    /// # Errors
+    /// [`EngineError::Llama`] when no context can be made; [`EngineError::UnsupportedModel`] for a vocabulary that has no tokens for
+    /// yes and no.
+    pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
+        let end = model.template().terminator(model);
+        let answer =
+            |text: &str| -> Vec<Token> { model.tokenize(text, false).into_iter().chain(end.iter().copied()).collect() };
+        let answers = vec![answer("Yes"), answer("No")];
+        if answers.iter().any(|tokens| tokens.len() <= end.len()) || answers[0] == answers[1] {
+            return Err(EngineError::UnsupportedModel {
+                file: model.path().display().to_string(),
+                problem: "its vocabulary has no tokens for \"Yes\" and \"No\"".into(),
+            }
+            .into());
+        }
+        Ok(Self { scorer: Scorer::new(Context::new(model, options)?), answers })
+    }
+
+    /// The model it asks.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        self.scorer.context().model()
+    }
+
+    /// The flag that stops it, from any thread.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.scorer.cancel_token()
+    }
+
+    /// `ln P(yes) - ln P(no)`: above 0 where the model finds yes more likely.
+    ///
+    /// # Errors
+    /// [`EngineError::PromptTooLong`], [`EngineError::Template`], [`EngineError::Cancelled`], [`EngineError::Llama`].
+    pub fn log_odds(&mut self, question: Question<'_>) -> Result<f64> {
+        let prompt = self.encode(question)?;
+        let scores = self.scorer.score(&prompt, &self.answers)?;
+        let odds = scores[0] - scores[1];
+        if odds.is_finite() {
+            Ok(odds)
+        } else {
+            let reason = format!("yes and no have the log-probabilities {scores:?}; the model is damaged");
+            Err(EngineError::Llama { action: "judge", reason }.into())
+        }
+    }
+
+    fn encode(&self, question: Question<'_>) -> Result<PromptTokens> {
+        let model = self.model();
+        let turn = Turn { speaker: Speaker::User, text: format!("{}{}", question.rubric, question.case) };
+        let mut prompt = PromptTokens::default();
+        for piece in model.template().encode(model, &[turn], true)? {
+            if piece.turn.is_some() {
+                let rubric = model.tokenize(question.rubric, false);
+                // What follows may be drawn into the rubric's last token.
+                let shared = rubric.iter().zip(&piece.tokens).take_while(|(a, b)| a == b).count();
+                prompt.fixed = prompt.tokens.len() + shared.min(rubric.len().saturating_sub(1));
+            }
+            prompt.tokens.extend(piece.tokens);
+        }
+        Ok(prompt)
+    }
+}

@@ -1,0 +1,33 @@
+//! Floor 3: what models do for people's values: interview them, find cards and contexts that mean the same, tell stories of
+//! upgrades to vote on, and say whether an action serves a value.
+//!
+//! Everything is written by a local model within a grammar, by a seed, and carries the hashes of model and prompt. What people
+//! say is data: it is never taken for control tokens, and what models do with it is JSON of a fixed form. Called by the command
+//! line and the C boundary; what comes of it is kept in [`probity_values::store`].
+#![forbid(unsafe_code)]
+
+mod adherence;
+mod calibration;
+mod contexts;
+mod duplicates;
+pub mod embed;
+mod error;
+mod interview;
+mod judge;
+mod labelled;
+mod likeness;
+mod scribe;
+mod stories;
+
+pub use adherence::{Nearness, Situation, score, situate};
+pub use calibration::{Calibration, Threshold, Verdicts};
+pub use contexts::contexts;
+pub use duplicates::{Duplicate, duplicates, merge};
+pub use error::{Error, Result};
+pub use interview::{Draft, Exchange, Interview, MAX_ANSWER, Stage, is_yes};
+pub use judge::{Judge, Question};
+pub use scribe::Scribe;
+pub use stories::{Untold, story, untold};
+
+/// Is told how many of how many steps are done; stops the work by returning `false`.
+pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;

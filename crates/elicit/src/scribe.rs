@@ -1,0 +1,134 @@
+//! What a model is asked to write: always JSON that a grammar holds it to, so that not even a small model can break the form.
+
+use probity_engine::Error as EngineError;
+use probity_engine::chat::{Speaker, Turn};
+use probity_engine::{CancelToken, ContextOptions, Model, Sampling, Token, Writer};
+use probity_values::Provenance;
+use serde::de::DeserializeOwned;
+
+use crate::Result;
+
+/// Most tokens of prompt and text together, where the model knows as many.
+const CONTEXT: usize = 4096;
+/// How boldly texts are drawn.
+const TEMPERATURE: f32 = 0.5;
+/// How often something is asked for again, with another seed, that did not end or that its check refuses.
+const TRIES: u64 = 3;
+
+/// Rules that every grammar may use. A text has no quotes, backslashes or control characters and does not start with a space:
+/// what JSON would have to escape is nothing that a title or a story needs.
+const COMMON: &str = r#"
+char ::= [^"\\\x00-\x1F\x7F\u0080-\u009F]
+first ::= [^"\\\x00-\x20\x7F\u0080-\u00A0]
+"#;
+
+/// What is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
+    /// What the model is told first: the same for every conversation.
+    pub instructions: &'a str,
+    /// What people said or wrote, as it is to be shown. Data: whatever it spells, it makes no control tokens.
+    pub data: &'a str,
+    /// What it is asked for last.
+    pub request: &'a str,
+    /// The form of what it writes: rules of a grammar from `root` on.
+    pub grammar: &'a str,
+    /// Most tokens of it.
+    pub most: usize,
+}
+
+/// A model that writes.
+#[derive(Debug)]
+pub struct Scribe {
+    writer: Writer,
+}
+
+impl Scribe {
+    /// A scribe with a context of its own.
+    ///
+    /// # Errors
+    /// [`EngineError::Llama`] when no context can be made.
+    pub fn new(model: &Model) -> Result<Self> {
+        let context = CONTEXT.min(model.shape().context);
+        Ok(Self { writer: Writer::new(model, ContextOptions { context, ..ContextOptions::default() })? })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        self.writer.model()
+    }
+
+    /// The flag that stops it, from any thread.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.writer.cancel_token()
+    }
+
+    /// Writes and reads what was written. `check` says what is wrong with it; then it is asked for again.
+    ///
+    /// # Errors
+    /// [`EngineError::PromptTooLong`], [`EngineError::Cancelled`]; [`EngineError::Llama`] where what is written does not end or is refused, three
+    /// times.
+    pub(super) fn write<T: DeserializeOwned>(
+        &mut self,
+        task: Task<'_>,
+        seed: u64,
+        check: impl Fn(&T) -> std::result::Result<(), String>,
+    ) -> Result<(T, Provenance)> {
+        let Task { instructions, data, request, grammar, most } = task;
+        let model = self.writer.model();
+        let turn = Turn { speaker: Speaker::User, text: format!("{instructions}\n\n{data}\n\n{request}") };
+        let pieces = model.template().encode(model, &[turn], true)?;
+        let prompt: Vec<Token> = pieces.into_iter().flat_map(|piece| piece.tokens).collect();
+        // A model that knows few tokens at a time writes less.
+        let room = self.writer.capacity().saturating_sub(prompt.len());
+        if room < most / 4 {
+            let tokens = prompt.len() + most / 4;
+            return Err(EngineError::PromptTooLong { tokens, context: self.writer.capacity() }.into());
+        }
+        let provenance = |seed| -> Result<Provenance> {
+            let bytes: Vec<u8> = prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
+            Ok(Provenance {
+                model: self.writer.model().content()?.to_owned(),
+                prompt: blake3::hash(&bytes).to_hex().to_string(),
+                seed,
+            })
+        };
+        let provenance: Vec<Provenance> =
+            (0..TRIES).map(|n| provenance(seed.wrapping_add(n))).collect::<Result<_>>()?;
+        let grammar = format!("{grammar}{COMMON}");
+        let mut refused = String::new();
+        for provenance in provenance {
+            let sampling = Sampling { temperature: TEMPERATURE, seed: provenance.seed, most: most.min(room) };
+            let text = match self.writer.write(&prompt, &grammar, sampling) {
+                Ok(text) => text,
+                Err(EngineError::Llama { action: "write", reason }) => {
+                    refused = reason;
+                    continue;
+                }
+                Err(e) => return Err(e.into()),
+            };
+            let read = serde_json::from_str(&text).map_err(|e| format!("it wrote {text:?}: {e}"));
+            match read.and_then(|read: T| check(&read).map(|()| read)) {
+                Ok(read) => return Ok((read, provenance)),
+                Err(problem) => refused = problem,
+            }
+        }
+        let reason = format!("{refused}; {TRIES} tries, expected another seed or a larger model");
+        Err(EngineError::Llama { action: "write", reason }.into())
+    }
+
+    /// How many tokens there are for a conversation, beside instructions, a request and what is written.
+    pub(super) fn room(&self, task: &Task<'_>) -> usize {
+        let model = self.writer.model();
+        let own = model.tokenize(task.instructions, false).len() + model.tokenize(task.request, false).len();
+        // What the template adds is short.
+        self.writer.capacity().saturating_sub(own + task.most.min(self.writer.capacity() / 3) + 64)
+    }
+
+    /// How many tokens a text takes.
+    pub(super) fn length(&self, text: &str) -> usize {
+        self.writer.model().tokenize(text, false).len()
+    }
+}

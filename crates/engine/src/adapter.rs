@@ -1,0 +1,122 @@
+//! A loaded LoRA adapter, bound to the model it was checked against.
+
+use std::fs::File;
+use std::io::Seek;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::{Arc, PoisonError};
+
+use llama_cpp_sys_2 as sys;
+
+use super::Model;
+use super::backend::with_reason;
+use super::gguf::Gguf;
+use super::model::{read_header, same_file};
+use super::preflight::{AdapterShape, check_adapter, check_fit};
+use crate::{Error, Result};
+
+/// An adapter, shared: clones are handles to the same weights. It keeps its model alive, and a context keeps the
+/// adapters it has set alive, so they are freed in the order the engine needs.
+#[derive(Clone)]
+pub struct Adapter {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    raw: NonNull<sys::llama_adapter_lora>,
+    model: Model,
+    gguf: Gguf,
+    shape: AdapterShape,
+    path: PathBuf,
+    fingerprint: String,
+}
+
+// SAFETY: llama.cpp only reads an adapter's weights after loading; loading and freeing change the model's adapter list
+// and happen under the model's write lock.
+unsafe impl Send for Inner {}
+// SAFETY: as above.
+unsafe impl Sync for Inner {}
+
+impl std::fmt::Debug for Adapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Adapter").field("path", &self.inner.path).field("shape", &self.inner.shape).finish()
+    }
+}
+
+impl Adapter {
+    /// Loads an adapter for `model`, which may be in use by other threads meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedAdapter`], [`Error::AdapterMismatch`], or
+    /// [`Error::Llama`] with llama.cpp's own reason.
+    pub fn load(model: &Model, path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path))?;
+        let gguf = read_header(&file, path)?;
+        let shape = check_adapter(&gguf, |t| t.read_from(&file).map_err(Error::io(path)))?;
+        check_fit(&gguf, model.gguf(), model.shape())?;
+        let fingerprint = fingerprint(&file).map_err(Error::io(path))?;
+        let alias = same_file(&file, path);
+        let name = std::ffi::CString::new(alias.as_os_str().as_encoded_bytes()).map_err(|_| {
+            Error::UnsupportedAdapter { file: path.display().to_string(), problem: "the path holds a NUL byte".into() }
+        })?;
+        let lock = model.adapter_lock().write().unwrap_or_else(PoisonError::into_inner);
+        let raw = with_reason("load the adapter", || {
+            // SAFETY: the model is alive, the path is NUL-terminated, the file passed the preflight, and the write lock
+            // keeps every other user of the model's adapter list out.
+            NonNull::new(unsafe { sys::llama_adapter_lora_init(model.raw(), name.as_ptr()) })
+        });
+        drop(lock);
+        let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, path: path.to_owned(), fingerprint };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The model it changes.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.inner.model
+    }
+
+    /// The checked header.
+    #[must_use]
+    pub fn gguf(&self) -> &Gguf {
+        &self.inner.gguf
+    }
+
+    /// Rank, scale and targets.
+    #[must_use]
+    pub fn shape(&self) -> &AdapterShape {
+        &self.inner.shape
+    }
+
+    /// The file it was loaded from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// BLAKE3 of the whole file, hex.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.inner.fingerprint
+    }
+
+    pub(super) fn raw(&self) -> *mut sys::llama_adapter_lora {
+        self.inner.raw.as_ptr()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _lock = self.model.adapter_lock().write().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: no context has it set, since a context holds a handle while it does; the model is still alive.
+        unsafe { sys::llama_adapter_lora_free(self.raw.as_ptr()) }
+    }
+}
+
+/// BLAKE3 of the whole file, hex.
+fn fingerprint(mut file: &File) -> std::io::Result<String> {
+    file.rewind()?;
+    let mut hash = blake3::Hasher::new();
+    hash.update_reader(file)?;
+    Ok(hash.finalize().to_hex().to_string())
+}

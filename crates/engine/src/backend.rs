@@ -1,0 +1,140 @@
+//! One-time initialisation of llama.cpp, and its log.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{OnceLock, RwLock};
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_sys_2 as sys;
+
+use crate::{Error, Result};
+
+/// Importance of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Detail for debugging the engine.
+    Debug = 0,
+    /// Ordinary progress.
+    Info = 1,
+    /// Something looks wrong.
+    Warn = 2,
+    /// An operation failed; the same text is in the returned error.
+    Error = 3,
+}
+
+type LogSink = Box<dyn Fn(LogLevel, &str) + Send + Sync>;
+
+static SINK: RwLock<Option<LogSink>> = RwLock::new(None);
+
+thread_local! {
+    /// Error lines of the engine while [`with_reason`] is on this thread's stack.
+    static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Sends every log line of the engine to `sink`, or drops them again with `None`. The sink runs on any thread and must
+/// not call back into the library.
+pub fn set_log(sink: Option<LogSink>) {
+    *SINK.write().unwrap_or_else(std::sync::PoisonError::into_inner) = sink;
+}
+
+/// The initialised backend; the first call starts it, and it lives as long as the process.
+pub(super) fn backend() -> Result<&'static LlamaBackend> {
+    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    check_processor()?;
+    Ok(BACKEND.get_or_init(|| {
+        // SAFETY: the callback is a plain function that never unwinds; it is set before any other engine call, so no
+        // thread can be inside the old one.
+        unsafe {
+            sys::llama_log_set(Some(on_log), std::ptr::null_mut());
+            sys::ggml_log_set(Some(on_log), std::ptr::null_mut());
+        }
+        // Another user of the same copy of llama-cpp-2 may have started it already; then its start serves us too.
+        LlamaBackend::init().unwrap_or(LlamaBackend {})
+    }))
+}
+
+/// Refuses to start on a processor that lacks what this build was compiled for, where llama.cpp would die of an
+/// illegal instruction.
+///
+/// # Errors
+/// [`Error::Processor`] naming what is missing.
+pub fn check_processor() -> Result<()> {
+    // A build for the machine at hand (`target-cpu=native`) promises nothing elsewhere; the portable x86-64 build is
+    // compiled by llama-cpp-sys for Haswell and later.
+    #[cfg(target_arch = "x86_64")]
+    let needed = [
+        ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
+        ("FMA", std::arch::is_x86_feature_detected!("fma")),
+        ("F16C", std::arch::is_x86_feature_detected!("f16c")),
+        ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let needed = [];
+    refuse_missing(&needed)
+}
+
+/// Of instruction sets by name, refuses those that are not there.
+fn refuse_missing(needed: &[(&str, bool)]) -> Result<()> {
+    let missing: Vec<&str> = needed.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Processor { missing: missing.join(", ") }) }
+}
+
+/// Runs an engine call that answers null or false on failure, and turns that into an error with the engine's reason.
+pub(super) fn with_reason<T>(action: &'static str, call: impl FnOnce() -> Option<T>) -> Result<T> {
+    let outer = REASON.with(|r| r.replace(Some(String::new())));
+    let result = call();
+    let reason = REASON.with(|r| r.replace(outer)).unwrap_or_default();
+    result.ok_or_else(|| {
+        let reason = if reason.is_empty() { "it gave no reason".to_owned() } else { reason };
+        Error::Llama { action, reason }
+    })
+}
+
+unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+    // A panic must not cross into C++; a log line that cannot be delivered is dropped.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        if text.is_null() {
+            return;
+        }
+        // SAFETY: ggml passes a NUL-terminated string that lives for this call.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        let line = text.trim_end();
+        if line.is_empty() || line.bytes().all(|b| b == b'.') {
+            return;
+        }
+        let level = match level {
+            sys::GGML_LOG_LEVEL_ERROR => LogLevel::Error,
+            sys::GGML_LOG_LEVEL_WARN => LogLevel::Warn,
+            sys::GGML_LOG_LEVEL_INFO => LogLevel::Info,
+            _ => LogLevel::Debug,
+        };
+        if level == LogLevel::Error {
+            REASON.with(|r| {
+                if let Some(reason) = r.borrow_mut().as_mut() {
+                    if !reason.is_empty() {
+                        reason.push_str("; ");
+                    }
+                    reason.push_str(line);
+                }
+            });
+        }
+        if let Ok(sink) = SINK.read()
+            && let Some(sink) = sink.as_ref()
+        {
+            sink(level, line);
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_without_what_the_build_needs_is_refused() {
+        check_processor().unwrap();
+        let error = refuse_missing(&[("AVX2", true), ("FMA", false), ("F16C", false)]).unwrap_err();
+        assert_eq!(error.to_string(), "processor: lacks FMA, F16C, which this build of the library needs");
+    }
+}

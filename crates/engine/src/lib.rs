@@ -1,0 +1,35 @@
+//! Floor 2: the engine. Everything that touches llama.cpp, and every `unsafe` of the library but the C boundary's.
+//!
+//! [`gguf`] and [`preflight`] check a file in Rust before C++ sees a byte of it; [`Model`], [`Adapter`] and
+//! [`Context`] own the engine's objects in the order it wants them freed; [`trie`] and [`score`] turn options into
+//! log-probabilities; [`chat`] turns a conversation into tokens. Called by the agent, the trainer and the C ABI.
+
+mod adapter;
+mod backend;
+pub mod chat;
+mod context;
+mod error;
+pub mod files;
+pub mod gguf;
+mod grammar;
+mod hidden;
+mod model;
+pub mod numeric;
+pub mod preflight;
+pub mod score;
+pub mod trie;
+mod write;
+
+pub use adapter::Adapter;
+pub use backend::{LogLevel, check_processor, set_log};
+pub use context::{CancelToken, Context, ContextOptions};
+pub use error::{Error, Result};
+pub use hidden::HiddenStates;
+pub use model::{Model, ModelOptions, read_header};
+pub use write::{Sampling, Writer};
+
+/// A token of some model's vocabulary.
+pub type Token = i32;
+
+/// The most options one question may have, decoded some thirty at a time.
+pub const MAX_OPTIONS: usize = 128;

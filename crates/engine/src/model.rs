@@ -1,0 +1,283 @@
+//! A loaded model: the checked header, the weights in llama.cpp, the vocabulary.
+
+use std::ffi::{CString, c_void};
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock, RwLock};
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2 as sys;
+
+use super::backend::{backend, with_reason};
+use super::gguf::{Gguf, Tensor};
+use super::preflight::{ModelShape, check_model};
+use super::{Token, chat};
+use crate::{Error, Result};
+
+/// How to load a model.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ModelOptions {
+    /// Layers to place on a GPU, where the build has one. 0: all on the processor.
+    pub gpu_layers: u32,
+    /// Map the file instead of reading it: loads faster and shares memory between processes, but a mapped file that is
+    /// truncated while the model lives kills the process (SIGBUS). For files nobody else can write.
+    pub mmap: bool,
+    /// Load the vocabulary only: tokenising and templates work, contexts do not.
+    pub vocab_only: bool,
+}
+
+/// A model, shared: clones are handles to the same weights, and it lives until the last context and adapter is gone.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    llama: LlamaModel,
+    gguf: Gguf,
+    shape: ModelShape,
+    file: File,
+    path: PathBuf,
+    fingerprint: String,
+    content: OnceLock<String>,
+    template: chat::Template,
+    options: ModelOptions,
+    /// llama.cpp walks the model's adapter list whenever a context is made or reserved; loading or freeing an adapter
+    /// meanwhile is a data race. Readers: decodes. Writers: adapter load and free, context creation.
+    adapters: RwLock<()>,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("path", &self.inner.path).field("shape", &self.inner.shape).finish()
+    }
+}
+
+impl Model {
+    /// Opens a GGUF model. `progress` is told the share loaded, 0 to 1, and stops the load by returning `false`.
+    ///
+    /// The header is checked through the same open file that llama.cpp then reads, so that a file swapped in between
+    /// is not loaded unchecked.
+    ///
+    /// # Errors
+    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Cancelled`], or [`Error::Llama`] with
+    /// llama.cpp's own reason.
+    pub fn open(path: &Path, options: ModelOptions, mut progress: impl FnMut(f32) -> bool) -> Result<Self> {
+        let backend = backend()?;
+        let file = File::open(path).map_err(Error::io(path))?;
+        let gguf = read_header(&file, path)?;
+        let shape = check_model(&gguf)?;
+        let fingerprint = fingerprint(&file, path, &gguf)?;
+
+        let mut cancelled = false;
+        let loaded = with_reason("load the model", || {
+            load(backend, &same_file(&file, path), options, |share| {
+                // A panic must not cross into C++: it counts as a request to stop.
+                let go = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| progress(share))).unwrap_or(false);
+                cancelled |= !go;
+                go
+            })
+        });
+        let llama = match loaded {
+            Ok(llama) => llama,
+            Err(_) if cancelled => return Err(Error::Cancelled { what: "model load" }),
+            Err(e) => return Err(e),
+        };
+        let template = chat::Template::of(&gguf)?;
+        let adapters = RwLock::new(());
+        let path = path.to_owned();
+        let content = OnceLock::new();
+        let inner = Inner { llama, gguf, shape, file, path, fingerprint, content, template, options, adapters };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The checked header.
+    #[must_use]
+    pub fn gguf(&self) -> &Gguf {
+        &self.inner.gguf
+    }
+
+    /// The numbers that define the decoder.
+    #[must_use]
+    pub fn shape(&self) -> &ModelShape {
+        &self.inner.shape
+    }
+
+    /// The file it was loaded from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// BLAKE3 over the header and the ends of every tensor, hex: tells models apart, in milliseconds whatever their
+    /// size. It guards against mistakes, not against somebody who sets out to forge it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.inner.fingerprint
+    }
+
+    /// BLAKE3 of the whole file, hex: sees a change that the [`Model::fingerprint`]'s samples miss. The first call reads
+    /// the file, a second or so a few gigabytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn content(&self) -> Result<&str> {
+        const PIECE: u64 = 1 << 20;
+        if let Some(content) = self.inner.content.get() {
+            return Ok(content);
+        }
+        let (file, io) = (&self.inner.file, Error::io(&self.inner.path));
+        let mut hash = blake3::Hasher::new();
+        let mut read = || -> std::io::Result<()> {
+            let length = file.metadata()?.len();
+            let mut bytes = vec![0; PIECE.min(length) as usize];
+            for from in (0..length).step_by(PIECE as usize) {
+                let piece = &mut bytes[..PIECE.min(length - from) as usize];
+                file.read_exact_at(piece, from)?;
+                hash.update(piece);
+            }
+            Ok(())
+        };
+        read().map_err(io)?;
+        Ok(self.inner.content.get_or_init(|| hash.finalize().to_hex().to_string()))
+    }
+
+    /// How the model wants conversations written.
+    #[must_use]
+    pub fn template(&self) -> &chat::Template {
+        &self.inner.template
+    }
+
+    /// Whether only the vocabulary was loaded.
+    #[must_use]
+    pub fn is_vocab_only(&self) -> bool {
+        self.inner.options.vocab_only
+    }
+
+    /// A tensor's bytes, as stored.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read_tensor(&self, tensor: &Tensor) -> Result<Vec<u8>> {
+        tensor.read_from(&self.inner.file).map_err(Error::io(&self.inner.path))
+    }
+
+    /// Tokens of a text. `control` turns the names of control tokens into those tokens: for template parts only, never
+    /// for what a user or another agent wrote.
+    #[must_use]
+    pub fn tokenize(&self, text: &str, control: bool) -> Vec<Token> {
+        let tokens = self.inner.llama.vocab().tokenize(text.as_bytes(), false, control);
+        tokens.into_iter().map(|t| t.0).collect()
+    }
+
+    /// The token that ends a turn or, where the model has none, the text.
+    #[must_use]
+    pub fn end_of_turn(&self) -> Option<Token> {
+        let vocab = self.inner.llama.vocab();
+        [vocab.eot(), vocab.eos()].into_iter().map(|t| t.0).find(|&t| t >= 0)
+    }
+
+    /// The token that ends a text, where the model has one.
+    #[must_use]
+    pub fn end_of_text(&self) -> Option<Token> {
+        Some(self.inner.llama.vocab().eos().0).filter(|&token| token >= 0)
+    }
+
+    /// The token that starts every text, where the model wants one.
+    #[must_use]
+    pub fn start_of_text(&self) -> Option<Token> {
+        let vocab = self.inner.llama.vocab();
+        Some(vocab.bos().0).filter(|&t| t >= 0 && vocab.should_add_bos())
+    }
+
+    /// The text of a token, control tokens by name; for messages and `inspect`.
+    #[must_use]
+    pub fn piece(&self, token: Token) -> String {
+        self.inner.llama.vocab().text(LlamaToken(token)).map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    pub(super) fn adapter_lock(&self) -> &RwLock<()> {
+        &self.inner.adapters
+    }
+
+    /// The raw model, valid as long as `self` or a clone of it lives.
+    pub(super) fn raw(&self) -> *mut sys::llama_model {
+        // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` non-null pointer, so a reference to it
+        // is a reference to that pointer. llama-cpp-2 keeps the field to itself; its version is pinned exactly.
+        unsafe { std::ptr::from_ref(&self.inner.llama).cast::<*mut sys::llama_model>().read() }
+    }
+}
+
+const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
+
+/// Loads what the path leads to; `None` where llama.cpp does not, or where `progress` says no.
+fn load<P: FnMut(f32) -> bool>(
+    _: &LlamaBackend,
+    path: &Path,
+    options: ModelOptions,
+    mut progress: P,
+) -> Option<LlamaModel> {
+    unsafe extern "C" fn on_progress<P: FnMut(f32) -> bool>(share: f32, progress: *mut c_void) -> bool {
+        // SAFETY: llama.cpp passes on the pointer set below, from the thread that loads, while it loads.
+        unsafe { (*progress.cast::<P>())(share) }
+    }
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: fills a plain structure.
+    let mut params = unsafe { sys::llama_model_default_params() };
+    params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
+    params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
+    params.vocab_only = options.vocab_only;
+    params.progress_callback = Some(on_progress::<P>);
+    params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
+    // Of the extra buffers one is for Intel's AMX, whose kernels die of an illegal instruction where GCC 12 compiled them:
+    // it takes the stores into their tile configuration for dead (llama.cpp's pull request 26954, open). llama-cpp-2 has no
+    // way to turn it off. SAFETY: asks for a constant.
+    params.use_extra_bufts &= unsafe { sys::ggml_cpu_has_amx_int8() } == 0;
+    // SAFETY: the backend is initialised, the path ends in NUL, and what `params` points to outlives the call.
+    let model = NonNull::new(unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) })?;
+    // SAFETY: the layout that `Model::raw` relies on, the other way round; the model is owned by nobody else.
+    Some(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
+}
+
+/// Reads and checks the GGUF header of an open file.
+pub fn read_header(file: &File, path: &Path) -> Result<Gguf> {
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    reader.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
+    Gguf::read(&path.display().to_string(), reader, length)
+}
+
+/// A path that opens the very file that is already open here, where the system has one.
+pub(super) fn same_file(mut file: &File, path: &Path) -> PathBuf {
+    // On macOS such a path shares the open file's position instead of starting at 0; a file that cannot seek fails to
+    // load with the engine's own reason.
+    let _ = file.rewind();
+    let alias = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
+    if alias.exists() { alias } else { path.to_owned() }
+}
+
+/// Header and the first and last 4 KiB of every tensor.
+fn fingerprint(file: &File, path: &Path, gguf: &Gguf) -> Result<String> {
+    const SAMPLE: u64 = 4096;
+    let mut hash = blake3::Hasher::new();
+    let mut sample = |from: u64, length: u64| -> Result<()> {
+        let mut bytes = vec![0; length as usize];
+        file.read_exact_at(&mut bytes, from).map_err(Error::io(path))?;
+        hash.update(&bytes);
+        Ok(())
+    };
+    let header = gguf.tensors().first().map_or(0, |t| t.offset);
+    sample(0, header)?;
+    for t in gguf.tensors() {
+        sample(t.offset, t.bytes.min(SAMPLE))?;
+        sample(t.offset + t.bytes.saturating_sub(SAMPLE), t.bytes.min(SAMPLE))?;
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}

@@ -1,0 +1,276 @@
+//! The numeric doors that need `unsafe`: matrix products on the `gemm` crate, and ggml's own row decoders and encoders.
+//! Every function here is safe to call; what it needs is checked before it is passed on.
+
+#[cfg(feature = "numeric")]
+pub use product::{Matrix, MatrixMut, product};
+
+use llama_cpp_sys_2 as sys;
+
+use super::gguf::GgmlType;
+
+/// `e^x` for the range softmax and SiLU need, branch-free so that loops over it vectorise; relative error < 2e-7.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // Beyond these the result is 0 or infinity in f32 anyway.
+    let x = x.clamp(-87.3, 88.0);
+    // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low mantissa bits.
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, 12_582_912.0);
+    let n = shifted - 12_582_912.0;
+    // ln 2 in two parts, so that the reduction loses no digits (Cody and Waite).
+    let r = n.mul_add(-0.693_145_75, x);
+    let r = n.mul_add(-1.428_606_8e-6, r);
+    let p = 1.0 / 720.0;
+    let p = r.mul_add(p, 1.0 / 120.0);
+    let p = r.mul_add(p, 1.0 / 24.0);
+    let p = r.mul_add(p, 1.0 / 6.0);
+    let p = r.mul_add(p, 0.5);
+    let p = r.mul_add(p, 1.0);
+    let p = r.mul_add(p, 1.0);
+    let exponent = shifted.to_bits().wrapping_add(127) << 23;
+    p * f32::from_bits(exponent)
+}
+
+/// Decodes ggml rows to floats: `bytes` holds `out.len()` elements of `ty`.
+///
+/// # Panics
+/// When the lengths do not match: a caller's mistake, not bad input.
+pub fn decode(ty: GgmlType, bytes: &[u8], out: &mut [f32]) {
+    assert_eq!(bytes.len() as u64, ty.bytes(out.len() as u64), "{} bytes do not match", ty.name);
+    if ty == GgmlType::F32 {
+        for (o, b) in out.iter_mut().zip(bytes.chunks_exact(4)) {
+            *o = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        }
+        return;
+    }
+    // SAFETY: ggml's table is static; every type in `GgmlType::ALL` but F32 has a decoder, which reads exactly the
+    // bytes and writes exactly the floats whose lengths were compared above.
+    unsafe {
+        let traits = &*sys::ggml_get_type_traits(ty.id);
+        let to_float = traits.to_float.expect("every accepted type decodes");
+        to_float(bytes.as_ptr().cast(), out.as_mut_ptr(), out.len() as i64);
+    }
+}
+
+/// Rounds activations in place to what the engine multiplies weights of type `ty` with: ggml's processor kernels first
+/// convert them to the type that the weight's dot product takes (F16 for F16, int8 blocks for most quantised types).
+/// A trainer that does the same computes the policy that will run. `scratch` is reused between calls.
+///
+/// # Panics
+/// When the values are not whole blocks of that type: a caller's mistake, not bad input.
+pub fn round_activations(ty: GgmlType, values: &mut [f32], scratch: &mut Vec<u8>) {
+    if ty == GgmlType::F32 {
+        return;
+    }
+    // SAFETY: ggml's tables are static and indexed by types it knows; the scratch has room for the converted values,
+    // and both converters are told the exact number of elements.
+    unsafe {
+        let target = (*sys::ggml_get_type_traits_cpu(ty.id)).vec_dot_type;
+        let Some(encode) = (*sys::ggml_get_type_traits_cpu(target)).from_float else { return };
+        let traits = &*sys::ggml_get_type_traits(target);
+        assert!((values.len() as i64) % traits.blck_size == 0, "activations are not whole blocks");
+        scratch.resize(values.len() / traits.blck_size as usize * traits.type_size, 0);
+        encode(values.as_ptr(), scratch.as_mut_ptr().cast(), values.len() as i64);
+        if target == sys::GGML_TYPE_Q8_K {
+            decode_q8_k(scratch, values);
+        } else if let Some(decode) = traits.to_float {
+            decode(scratch.as_ptr().cast(), values.as_mut_ptr(), values.len() as i64);
+        }
+    }
+}
+
+/// The one type for activations that ggml has no decoder for: blocks of an f32 scale, 256 int8 values, and sums of them.
+fn decode_q8_k(bytes: &[u8], values: &mut [f32]) {
+    const VALUES: usize = 256;
+    const BLOCK: usize = 4 + VALUES + VALUES / 16 * 2;
+    for (block, values) in bytes.chunks_exact(BLOCK).zip(values.chunks_exact_mut(VALUES)) {
+        let scale = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+        for (v, &q) in values.iter_mut().zip(&block[4..]) {
+            *v = scale * f32::from(q.cast_signed());
+        }
+    }
+}
+
+/// Encodes floats as ggml rows of `row` elements each; `row` must be a multiple of the type's block.
+///
+/// # Panics
+/// When the lengths do not match: a caller's mistake, not bad input.
+#[must_use]
+pub fn encode(ty: GgmlType, values: &[f32], row: usize) -> Vec<u8> {
+    assert!(row > 0 && values.len().is_multiple_of(row) && (row as u64).is_multiple_of(ty.block), "rows do not match");
+    if ty == GgmlType::F32 {
+        return values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    }
+    let mut out = vec![0_u8; ty.bytes(values.len() as u64) as usize];
+    // SAFETY: source and destination have the lengths that ggml computes from the row count; the types whose encoder
+    // needs an importance matrix are never asked for (F16, BF16 and Q8_0 are).
+    let written = unsafe {
+        sys::ggml_quantize_chunk(
+            ty.id,
+            values.as_ptr(),
+            out.as_mut_ptr().cast(),
+            0,
+            (values.len() / row) as i64,
+            row as i64,
+            std::ptr::null(),
+        )
+    };
+    assert_eq!(written, out.len(), "{} rows of {row} did not encode", ty.name);
+    out
+}
+
+#[cfg(feature = "numeric")]
+mod product {
+    use gemm::Parallelism;
+
+    /// A read-only matrix in a slice, with strides in elements.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Matrix<'a> {
+        data: &'a [f32],
+        rows: usize,
+        columns: usize,
+        row_stride: usize,
+        column_stride: usize,
+    }
+
+    impl<'a> Matrix<'a> {
+        /// A row-major matrix whose rows start `row_stride` elements apart.
+        ///
+        /// # Panics
+        /// When the last element lies outside the slice.
+        #[must_use]
+        pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+            check(data.len(), rows, columns, row_stride, 1);
+            Self { data, rows, columns, row_stride, column_stride: 1 }
+        }
+
+        /// A dense row-major matrix.
+        ///
+        /// # Panics
+        /// When the slice is too short.
+        #[must_use]
+        pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+            Self::strided(data, rows, columns, columns)
+        }
+
+        /// The transposed view.
+        #[must_use]
+        pub fn t(self) -> Self {
+            Self {
+                rows: self.columns,
+                columns: self.rows,
+                row_stride: self.column_stride,
+                column_stride: self.row_stride,
+                ..self
+            }
+        }
+    }
+
+    /// A row-major matrix to write to, with the row stride in elements.
+    #[derive(Debug)]
+    pub struct MatrixMut<'a> {
+        data: &'a mut [f32],
+        rows: usize,
+        columns: usize,
+        row_stride: usize,
+    }
+
+    impl<'a> MatrixMut<'a> {
+        /// A row-major matrix whose rows start `row_stride` elements apart.
+        ///
+        /// # Panics
+        /// When the last element lies outside the slice, or rows overlap.
+        #[must_use]
+        pub fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+            check(data.len(), rows, columns, row_stride, 1);
+            assert!(row_stride >= columns || rows <= 1, "rows overlap");
+            Self { data, rows, columns, row_stride }
+        }
+
+        /// A dense row-major matrix.
+        ///
+        /// # Panics
+        /// When the slice is too short.
+        #[must_use]
+        pub fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
+            Self::strided(data, rows, columns, columns)
+        }
+    }
+
+    fn check(len: usize, rows: usize, columns: usize, row_stride: usize, column_stride: usize) {
+        let last = match (rows.checked_sub(1), columns.checked_sub(1)) {
+            (Some(r), Some(c)) => r.checked_mul(row_stride).and_then(|a| a.checked_add(c.checked_mul(column_stride)?)),
+            _ => return,
+        };
+        assert!(last.is_some_and(|l| l < len), "a {rows} x {columns} matrix does not fit {len} elements");
+    }
+
+    /// `out = scale * a b`, or `out += scale * a b` with `add`, on `threads` threads.
+    ///
+    /// # Panics
+    /// When the dimensions do not chain.
+    pub fn product(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, threads: usize) {
+        assert!(
+            out.rows == a.rows && a.columns == b.rows && out.columns == b.columns,
+            "{} x {} is not {} x {} times {} x {}",
+            out.rows,
+            out.columns,
+            a.rows,
+            a.columns,
+            b.rows,
+            b.columns
+        );
+        if out.rows == 0 || out.columns == 0 {
+            return;
+        }
+        let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
+        // SAFETY: the constructors checked that every element of the three views lies in its slice, `out` is borrowed
+        // mutably and so overlaps neither operand, and the dimensions chain.
+        unsafe {
+            gemm::gemm(
+                out.rows,
+                out.columns,
+                a.columns,
+                out.data.as_mut_ptr(),
+                1,
+                out.row_stride as isize,
+                add,
+                a.data.as_ptr(),
+                a.column_stride as isize,
+                a.row_stride as isize,
+                b.data.as_ptr(),
+                b.column_stride as isize,
+                b.row_stride as isize,
+                1.0,
+                scale,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    }
+}
+
+/// Keeps memory that was freed for the next who asks, in this whole process: every matrix product and training step asks
+/// for the same large buffers again, and glibc otherwise gives them back to the system each time, which clears them page by
+/// page. For programs that train and own their process; elsewhere it does nothing.
+#[cfg(feature = "numeric")]
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt takes two numbers and may be called at any time; a setting it does not know it refuses.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 1 << 26);
+    }
+}
+
+/// Gives memory that was freed back to the system, where [`keep_freed_memory`] kept it.
+#[cfg(feature = "numeric")]
+pub fn give_freed_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

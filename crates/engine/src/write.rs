@@ -1,0 +1,236 @@
+//! Text that a model writes, drawn token by token within a grammar, the same for the same seed.
+
+use llama_cpp_sys_2 as sys;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::context::{BATCH, Entry};
+use super::grammar::{Grammar, vocabulary};
+use super::numeric::exp;
+use super::{CancelToken, Context, ContextOptions, Model, Token};
+use crate::{Error, Result};
+
+/// Tokens less likely than this share of the likeliest one are not drawn: what small models spread over their vocabulary is
+/// noise.
+const LEAST: f32 = 0.05;
+
+/// So many tokens in a row are not written twice: small models fall into saying the same for ever.
+const REPEATED: usize = 6;
+
+/// How to draw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits; 0 takes the likeliest token.
+    pub temperature: f32,
+    /// Seed of the text's own random stream.
+    pub seed: u64,
+    /// Most tokens.
+    pub most: usize,
+}
+
+/// Writes texts on a context of its own.
+#[derive(Debug)]
+pub struct Writer {
+    context: Context,
+    /// What sequence 0 holds: whole batches of the last prompt. Only whole ones are used again, so that what is computed, and
+    /// with it every bit, does not depend on what was asked before.
+    held: Vec<Token>,
+}
+
+impl Writer {
+    /// A writer with an empty cache.
+    ///
+    /// # Errors
+    /// As [`Context::new`].
+    pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
+        Ok(Self { context: Context::new(model, options)?, held: Vec::new() })
+    }
+
+    /// The model it runs.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        self.context.model()
+    }
+
+    /// Tokens that a prompt and what is written have room in.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.context.capacity()
+    }
+
+    /// The flag that stops it, from any thread.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.context.cancel_token()
+    }
+
+    /// Writes what follows the prompt, up to the first place where the grammar lets it end. The prompt must not be empty. After
+    /// three quarters of `most` tokens every text, list and object of JSON is closed where the grammar lets it: what a model
+    /// cannot bring to an end is cut short rather than lost.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`] where the prompt leaves no room for `most` tokens; [`Error::Llama`] for a grammar that is none,
+    /// and where the text has not ended after `most` tokens; [`Error::Cancelled`].
+    pub fn write(&mut self, prompt: &[Token], grammar: &str, sampling: Sampling) -> Result<String> {
+        let needed = prompt.len() + sampling.most;
+        if prompt.is_empty() || needed > self.context.capacity() {
+            return Err(Error::PromptTooLong { tokens: needed, context: self.context.capacity() });
+        }
+        let mut grammar = Grammar::new(self.context.model(), grammar)?;
+        let written = self.read(prompt).and_then(|row| self.draw(prompt.len(), row, &mut grammar, sampling));
+        // What was written and the prompt's last, partial batch go; where the cache cannot do that, everything.
+        let whole = self.held.len();
+        if written.is_err() || !self.context.truncate(0, whole) {
+            self.context.clear();
+            self.held.clear();
+        }
+        written
+    }
+
+    /// Brings the prompt into the cache; returns the row of the last batch whose logits tell how it goes on.
+    fn read(&mut self, prompt: &[Token]) -> Result<usize> {
+        let batches = self.held.chunks(BATCH).zip(prompt.chunks(BATCH));
+        // The last token's logits are wanted: its batch is read in any case.
+        let most = (prompt.len() - 1) / BATCH;
+        let kept = batches.take(most).take_while(|(held, asked)| held == asked).count() * BATCH;
+        if !self.context.truncate(0, kept) {
+            self.context.clear();
+            self.held.clear();
+            return self.read(prompt);
+        }
+        self.held.truncate(kept);
+        let mut row = 0;
+        for (i, batch) in prompt.chunks(BATCH).enumerate().skip(kept / BATCH) {
+            let last = (i + 1) * BATCH >= prompt.len();
+            let entry = |(j, &token)| {
+                let position = i * BATCH + j;
+                Entry { token, position, sequences: 0..1, output: last && j + 1 == batch.len() }
+            };
+            self.context.decode(&batch.iter().enumerate().map(entry).collect::<Vec<_>>())?;
+            if batch.len() == BATCH {
+                self.held.extend(batch);
+            }
+            row = batch.len() - 1;
+        }
+        Ok(row)
+    }
+
+    fn draw(&mut self, start: usize, mut row: usize, grammar: &mut Grammar, sampling: Sampling) -> Result<String> {
+        let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
+        let mut bytes = Vec::new();
+        let mut tokens: Vec<Token> = Vec::new();
+        for written in 0..sampling.most {
+            let hurry = written >= sampling.most / 4 * 3;
+            let drawing = Drawing { model: self.context.model(), grammar, sampling, hurry, written: &tokens };
+            let token = drawing.choose(self.context.logits(row)?, &mut rng)?;
+            grammar.accept(token);
+            tokens.push(token);
+            bytes.extend(spelling(self.context.model(), token));
+            if grammar.may_end() {
+                return String::from_utf8(bytes).map_err(|_| {
+                    let reason = "it wrote what is no UTF-8; its vocabulary is damaged".into();
+                    Error::Llama { action: "write", reason }
+                });
+            }
+            let entry = Entry { token, position: start + written, sequences: 0..1, output: true };
+            self.context.decode(&[entry])?;
+            row = 0;
+        }
+        let reason = format!("it stopped in the middle: no end within {} tokens; try another seed", sampling.most);
+        Err(Error::Llama { action: "write", reason })
+    }
+}
+
+/// What the next token is drawn by.
+struct Drawing<'a> {
+    model: &'a Model,
+    grammar: &'a Grammar,
+    sampling: Sampling,
+    hurry: bool,
+    written: &'a [Token],
+}
+
+impl Drawing<'_> {
+    /// Draws the next token. One is drawn from all; only where the grammar does not allow it, the others are looked at: the
+    /// result has the distribution of the allowed ones.
+    fn choose(&self, logits: &[f32], rng: &mut ChaCha8Rng) -> Result<Token> {
+        let damaged = |reason: &str| Error::Llama { action: "write", reason: reason.into() };
+        let candidate = |(id, &logit): (usize, &f32)| sys::llama_token_data { id: id as Token, logit, p: 0.0 };
+        let mut candidates: Vec<sys::llama_token_data> = logits.iter().enumerate().map(candidate).collect();
+        // Names of control tokens are no text.
+        candidates.retain(|c| c.logit.is_finite() && !is_control(self.model, c.id));
+        if !self.hurry {
+            let first = pick(&candidates, self.sampling, rng);
+            let first = first.ok_or_else(|| damaged("no logit is a number; the model is damaged"))?;
+            if self.grammar.allows(first) && !self.repeats(first) {
+                return Ok(first);
+            }
+        }
+        self.grammar.retain(&mut candidates);
+        let closes = |c: &sys::llama_token_data| matches!(spelling(self.model, c.id).first(), Some(b'"' | b']' | b'}'));
+        prefer(&mut candidates, |c| !self.repeats(c.id));
+        if self.hurry {
+            prefer(&mut candidates, closes);
+        }
+        pick(&candidates, self.sampling, rng)
+            .ok_or_else(|| damaged("its vocabulary cannot spell what the grammar asks for"))
+    }
+
+    /// Whether a token would end a row of tokens that was written before.
+    fn repeats(&self, token: Token) -> bool {
+        let Some(start) = self.written.len().checked_sub(REPEATED - 1) else { return false };
+        let row = &self.written[start..];
+        self.written.windows(REPEATED).any(|before| before[..REPEATED - 1] == *row && before[REPEATED - 1] == token)
+    }
+}
+
+/// Keeps those that are wanted, or all where none is.
+fn prefer(candidates: &mut Vec<sys::llama_token_data>, wanted: impl Fn(&sys::llama_token_data) -> bool) {
+    if candidates.iter().any(&wanted) {
+        candidates.retain(wanted);
+    }
+}
+
+fn pick(candidates: &[sys::llama_token_data], sampling: Sampling, rng: &mut ChaCha8Rng) -> Option<Token> {
+    let best = candidates.iter().max_by(|a, b| a.logit.total_cmp(&b.logit).then(b.id.cmp(&a.id)))?;
+    if sampling.temperature <= 0.0 {
+        return Some(best.id);
+    }
+    let weight = |c: &sys::llama_token_data| {
+        let weight = exp((c.logit - best.logit) / sampling.temperature);
+        if weight < LEAST { 0.0 } else { f64::from(weight) }
+    };
+    let total: f64 = candidates.iter().map(weight).sum();
+    let mut left = rng.random::<f64>() * total;
+    let drawn = candidates.iter().find(|c| {
+        left -= weight(c);
+        left < 0.0
+    });
+    Some(drawn.unwrap_or(best).id)
+}
+
+fn is_control(model: &Model, token: Token) -> bool {
+    // SAFETY: the model is alive, and the token is one of its vocabulary's.
+    unsafe { sys::llama_vocab_is_control(vocabulary(model), token) }
+}
+
+/// The bytes that a token stands for in a text; none for control tokens.
+fn spelling(model: &Model, token: Token) -> Vec<u8> {
+    let mut bytes = vec![0_u8; 64];
+    loop {
+        // SAFETY: the buffer is as long as it says; nothing is written beyond it.
+        let length = unsafe {
+            let (text, room) = (bytes.as_mut_ptr().cast(), bytes.len() as i32);
+            sys::llama_token_to_piece(vocabulary(model), token, text, room, 0, false)
+        };
+        match usize::try_from(length) {
+            Ok(length) => {
+                bytes.truncate(length);
+                return bytes;
+            }
+            // Too short: it says how long the text is.
+            Err(_) => bytes.resize(length.unsigned_abs() as usize, 0),
+        }
+    }
+}

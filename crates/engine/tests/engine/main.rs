@@ -1,0 +1,6 @@
+//! The tests of `probity-engine` on small models that they make.
+
+mod chat_templates;
+mod damage;
+mod hostile_files;
+mod scoring;

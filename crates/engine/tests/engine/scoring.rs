@@ -1,0 +1,112 @@
+//! Scores, caching and cancelled loads, on a small random model.
+
+use probity::agent::prompt::{Style, encode, options, prompt};
+use probity::agent::{Agent, Scenario};
+use probity_engine::gguf::GgmlType;
+use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::{Context, ContextOptions, Error, Model, ModelOptions};
+use probity_game::{CatalogGame, History, MatrixGame};
+
+fn scorer(model: &Model) -> Scorer {
+    let exact = ContextOptions { threads: 1, exact_cache: true, ..Default::default() };
+    Scorer::new(Context::new(model, exact).unwrap())
+}
+
+fn ipd() -> MatrixGame {
+    CatalogGame::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap()
+}
+
+#[test]
+fn the_trie_equals_one_full_prefill_an_option() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let mut scorer = scorer(&model);
+    let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
+    // Shared beginnings of every length, single tokens among them.
+    let options: Vec<Vec<i32>> = vec![
+        vec![7, 8, 9, 0],
+        vec![7, 8, 10, 0],
+        vec![7, 0],
+        vec![11],
+        vec![12, 13, 14, 15, 16, 0],
+        vec![7, 8, 9, 9, 0],
+    ];
+    let together = scorer.score(&tokens, &options).unwrap();
+    for (option, expected) in options.iter().zip(&together) {
+        // One token at a time, each as the only option after a longer prompt.
+        let mut alone = 0.0;
+        for i in 0..option.len() {
+            let longer = PromptTokens { tokens: [&tokens.tokens, &option[..i]].concat(), fixed: 0 };
+            alone += scorer.score(&longer, &[vec![option[i]]]).unwrap()[0];
+        }
+        assert!((alone - expected).abs() < 1e-4, "{option:?}: {alone} and {expected}");
+    }
+    let everything: Vec<Vec<i32>> = (0..128).map(|t| vec![t]).collect();
+    let rest: Vec<Vec<i32>> = (128..256).map(|t| vec![t]).collect();
+    let last: Vec<Vec<i32>> =
+        (256..model.shape().n_vocab as i32).collect::<Vec<_>>().chunks(1).map(<[i32]>::to_vec).collect();
+    let mut sum = 0.0;
+    for options in [everything, rest].into_iter().chain(last.chunks(128).map(<[Vec<i32>]>::to_vec)) {
+        sum += scorer.score(&tokens, &options).unwrap().iter().map(|s| s.exp()).sum::<f64>();
+    }
+    assert!((sum - 1.0).abs() < 1e-5, "all tokens together have probability {sum}");
+}
+
+#[test]
+fn many_options_and_permutations() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let mut scorer = scorer(&model);
+    let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
+    let options: Vec<Vec<i32>> = (0..128).map(|i| vec![20 + i % 7, 40 + i / 7, 60, i, 0]).collect();
+    let scores = scorer.score(&tokens, &options).unwrap();
+    let reversed: Vec<Vec<i32>> = options.iter().rev().cloned().collect();
+    let again: Vec<f64> = scorer.score(&tokens, &reversed).unwrap().into_iter().rev().collect();
+    assert_eq!(scores, again, "the order of the options changes no bit");
+    let one_more: Vec<Vec<i32>> = (0..129).map(|i| vec![i]).collect();
+    assert!(matches!(scorer.score(&tokens, &one_more), Err(Error::TooManyOptions { found: 129, most: 128 })));
+    assert!(matches!(scorer.score(&tokens, &[]), Err(Error::TooManyOptions { found: 0, .. })));
+}
+
+#[test]
+fn a_warm_cache_gives_the_bits_of_a_cold_one() {
+    for ty in [GgmlType::F32, GgmlType::Q8_0] {
+        let (_folder, path) = probity_testing::tiny(ty);
+        let model = probity_testing::open(&path);
+        for style in Style::all().step_by(5) {
+            let mut scenario = Scenario::new(ipd());
+            scenario.style = style;
+            let mut warm = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
+            for state in std::iter::once(None).chain(History::states(&ipd()).map(Some)) {
+                let mut cold = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
+                let expected = cold.consider(state).unwrap();
+                assert_eq!(warm.consider(state).unwrap(), expected, "{style:?}");
+                assert_eq!(warm.consider(state).unwrap(), expected, "from the memo");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_prompt_that_does_not_fit() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let small = Context::new(&model, ContextOptions { context: 64, threads: 1, exact_cache: false }).unwrap();
+    let mut scorer = Scorer::new(small);
+    let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
+    let options = options(&model, &ipd()).unwrap();
+    assert!(matches!(scorer.score(&tokens, &options), Err(Error::PromptTooLong { context: 64, .. })));
+    let short = PromptTokens { tokens: tokens.tokens[..20].to_vec(), fixed: 5 };
+    assert!(scorer.score(&short, &options).is_ok(), "and the scorer still works");
+    let too_long = ContextOptions { context: 100_000, ..Default::default() };
+    assert!(matches!(Context::new(&model, too_long), Err(Error::Option { name: "context", .. })));
+}
+
+#[test]
+fn a_load_can_be_cancelled_and_told_from_a_failure() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let stopped = Model::open(&path, ModelOptions::default(), |_| false);
+    assert!(matches!(stopped, Err(Error::Cancelled { what: "model load" })));
+    let panicked = Model::open(&path, ModelOptions::default(), |_| panic!("in the callback"));
+    assert!(matches!(panicked, Err(Error::Cancelled { .. })));
+}

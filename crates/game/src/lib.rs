@@ -1,0 +1,20 @@
+//! Floors 0 and 1: games on paper, and what their actions are worth morally ([`moral`]). Pure: no I/O, no threads, no model; serde and a seeded random stream, nothing else.
+//!
+//! Everybody may call this room; it calls nobody.
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod history;
+mod matrix;
+pub mod moral;
+pub mod play;
+mod solve;
+mod strategy;
+
+pub use catalog::{CATALOG, CatalogGame};
+pub use history::{History, Profile, State, state_number, states};
+pub use matrix::{ActionId, GameError, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
+pub use solve::{
+    argmax_set, best_replies, check_belief, draw, expected_payoffs, fair_coin, max_joint_payoff, min_joint_payoff,
+};
+pub use strategy::{STRATEGIES, Strategy, StrategyEntry};

@@ -1,0 +1,397 @@
+//! A two-player matrix game: labels, payoffs, and which action counts as cooperation.
+
+use serde::{Deserialize, Serialize};
+
+use super::Profile;
+
+/// Index of an action in its player's list; the identity of the action, whatever its label or its place in a table.
+pub type ActionId = usize;
+
+/// The most actions one player may have: each is an option of a decision, decoded some thirty at a time.
+pub const MAX_ACTIONS: usize = 128;
+/// The longest label in UTF-8 bytes.
+pub const MAX_LABEL_BYTES: usize = 64;
+/// The largest payoff magnitude accepted; beyond it sums of payoffs stop being exact in an `f64`.
+const MAX_PAYOFF: f64 = 1e12;
+
+/// One of the two players.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Player {
+    /// Chooses the row; payoffs are `(row, column)`.
+    Row = 0,
+    /// Chooses the column.
+    Column = 1,
+}
+
+/// Why a game was refused. Each message says where and what would be right.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GameError {
+    /// A player has fewer than two actions or more than [`MAX_ACTIONS`].
+    #[error("actions: the {player} player has {found} actions, expected 2 to {MAX_ACTIONS}")]
+    ActionCount {
+        /// `row` or `column`.
+        player: &'static str,
+        /// How many were given.
+        found: usize,
+    },
+    /// The payoff table is not rectangular, or does not match the action lists.
+    #[error("payoffs: {place} has {found} entries, expected {expected}")]
+    Shape {
+        /// `the table` or `row N`.
+        place: String,
+        /// Entries found.
+        found: usize,
+        /// Entries expected.
+        expected: usize,
+    },
+    /// A payoff is NaN, infinite or beyond 1e12.
+    #[error("payoffs: row {row}, column {column} holds {value}, expected a finite number within +-1e12")]
+    Payoff {
+        /// Row, counted from 1.
+        row: usize,
+        /// Column, counted from 1.
+        column: usize,
+        /// The offending value as text.
+        value: String,
+    },
+    /// A label is empty.
+    #[error("labels: one is empty, expected at least one character")]
+    EmptyLabel,
+    /// A label is too long.
+    #[error("labels: {label:?}... has {bytes} bytes, expected at most {MAX_LABEL_BYTES}")]
+    LongLabel {
+        /// Its first characters.
+        label: String,
+        /// Its length, bytes.
+        bytes: usize,
+    },
+    /// A label holds control characters, quotes or outer white space.
+    #[error("labels: {label:?} {problem}")]
+    Label {
+        /// The label.
+        label: String,
+        /// What is wrong and what would be right.
+        problem: &'static str,
+    },
+    /// Two actions of one player share a label.
+    #[error("labels: {label:?} is given twice, expected different labels for one player's actions")]
+    RepeatedLabel {
+        /// The label.
+        label: String,
+    },
+    /// An action id or label that the game does not have.
+    #[error("action: {given} is not an action of the {player} player, expected one of {expected}")]
+    UnknownAction {
+        /// What was given.
+        given: String,
+        /// `row` or `column`.
+        player: &'static str,
+        /// The legal labels.
+        expected: String,
+    },
+    /// A strategy that needs both players to have the same actions met a game where they have not.
+    #[error("strategy: {strategy} copies actions, expected both players to have the same number of them")]
+    NotMirrored {
+        /// The strategy's name.
+        strategy: &'static str,
+    },
+    /// A probability vector of the wrong length, or not a distribution.
+    #[error("belief: {problem}")]
+    Belief {
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// No catalogue game of that name.
+    #[error("game: {given:?} is not in the catalogue, expected one of {expected}")]
+    UnknownGame {
+        /// What was given.
+        given: String,
+        /// The catalogue's names.
+        expected: String,
+    },
+    /// A document that is no game.
+    #[error("game: {problem}")]
+    Document {
+        /// What the parser says.
+        problem: String,
+    },
+    /// A document written by another version of the format.
+    #[error("game: version {found} of the format, expected 1")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+}
+
+/// A finite two-player game in normal form (m x n), with labels for the actions of each player.
+///
+/// Invariants (checked by [`MatrixGame::new`], so every value of this type is valid): 2 to [`MAX_ACTIONS`] actions a
+/// player, a full rectangle of finite payoffs, labels that are distinct within a player.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "GameDocument", try_from = "GameDocument")]
+pub struct MatrixGame {
+    name: String,
+    actions: [Vec<String>; 2],
+    payoffs: Vec<Vec<[f64; 2]>>,
+    cooperative: [ActionId; 2],
+}
+
+/// The versioned JSON form of a game.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GameDocument {
+    version: u32,
+    name: String,
+    /// Labels of the row player's actions, then of the column player's.
+    actions: [Vec<String>; 2],
+    /// `payoffs[row][column] = [row player's, column player's]`.
+    payoffs: Vec<Vec<[f64; 2]>>,
+    /// The action of each player that counts as cooperation; every other one is a defection.
+    #[serde(default)]
+    cooperative: [ActionId; 2],
+}
+
+impl From<MatrixGame> for GameDocument {
+    fn from(g: MatrixGame) -> Self {
+        Self { version: 1, name: g.name, actions: g.actions, payoffs: g.payoffs, cooperative: g.cooperative }
+    }
+}
+
+impl TryFrom<GameDocument> for MatrixGame {
+    type Error = GameError;
+    fn try_from(d: GameDocument) -> Result<Self, GameError> {
+        if d.version != 1 {
+            return Err(GameError::Version { found: d.version });
+        }
+        Self::new(d.name, d.actions, d.payoffs, d.cooperative)
+    }
+}
+
+impl MatrixGame {
+    /// Builds a game and checks every invariant.
+    ///
+    /// `payoffs[r][c]` is `[row player's, column player's]` payoff in points; `cooperative` names, for each player, the
+    /// action that counts as cooperation in the deontological and kindness rewards.
+    ///
+    /// # Errors
+    /// [`GameError`] naming the first thing that is wrong.
+    pub fn new(
+        name: impl Into<String>,
+        actions: [Vec<String>; 2],
+        payoffs: Vec<Vec<[f64; 2]>>,
+        cooperative: [ActionId; 2],
+    ) -> Result<Self, GameError> {
+        for (labels, player) in actions.iter().zip(["row", "column"]) {
+            if !(2..=MAX_ACTIONS).contains(&labels.len()) {
+                return Err(GameError::ActionCount { player, found: labels.len() });
+            }
+            check_labels(labels)?;
+        }
+        let [rows, columns] = [actions[0].len(), actions[1].len()];
+        if payoffs.len() != rows {
+            return Err(GameError::Shape { place: "the table".into(), found: payoffs.len(), expected: rows });
+        }
+        for (r, row) in payoffs.iter().enumerate() {
+            if row.len() != columns {
+                return Err(GameError::Shape { place: format!("row {}", r + 1), found: row.len(), expected: columns });
+            }
+            for (c, cell) in row.iter().enumerate() {
+                if let Some(bad) = cell.iter().find(|p| !p.is_finite() || p.abs() > MAX_PAYOFF) {
+                    return Err(GameError::Payoff { row: r + 1, column: c + 1, value: bad.to_string() });
+                }
+            }
+        }
+        let game = Self { name: name.into(), actions, payoffs, cooperative };
+        for player in [Player::Row, Player::Column] {
+            game.check_action(player, game.cooperative(player))?;
+        }
+        Ok(game)
+    }
+
+    /// Reads the versioned JSON form.
+    ///
+    /// # Errors
+    /// [`GameError::Document`] where it does not parse, otherwise what [`MatrixGame::new`] finds.
+    pub fn from_json(json: &str) -> Result<Self, GameError> {
+        let document: GameDocument =
+            serde_json::from_str(json).map_err(|e| GameError::Document { problem: e.to_string() })?;
+        document.try_into()
+    }
+
+    /// As [`MatrixGame::from_json`], of a document that is parsed already.
+    ///
+    /// # Errors
+    /// As [`MatrixGame::from_json`].
+    pub fn from_document(document: serde_json::Value) -> Result<Self, GameError> {
+        let document: GameDocument =
+            serde_json::from_value(document).map_err(|e| GameError::Document { problem: e.to_string() })?;
+        document.try_into()
+    }
+
+    /// The versioned JSON form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a game is plain data")
+    }
+
+    /// The same game with the labels that somebody gave: the row player's alone are for both players where both have as
+    /// many actions, and who gets none keeps the game's.
+    ///
+    /// # Errors
+    /// As [`MatrixGame::with_labels`].
+    pub fn relabelled(self, row: Option<&[String]>, column: Option<&[String]>) -> Result<Self, GameError> {
+        let [own, other] = [Player::Row, Player::Column].map(|p| self.labels(p).to_vec());
+        let own = row.map_or(own, <[String]>::to_vec);
+        let other = match (column, row) {
+            (Some(column), _) => column.to_vec(),
+            (None, Some(row)) if row.len() == other.len() => row.to_vec(),
+            (None, _) => other,
+        };
+        self.with_labels(&own, &other)
+    }
+
+    /// The same game under other labels.
+    ///
+    /// # Errors
+    /// [`GameError`] when a list has the wrong length or a label is unfit.
+    pub fn with_labels(mut self, row: &[String], column: &[String]) -> Result<Self, GameError> {
+        for ((slot, labels), player) in self.actions.iter_mut().zip([row, column]).zip(["row", "column"]) {
+            if labels.len() != slot.len() {
+                return Err(GameError::Shape {
+                    place: format!("the {player} player's label list"),
+                    found: labels.len(),
+                    expected: slot.len(),
+                });
+            }
+            check_labels(labels)?;
+            *slot = labels.to_vec();
+        }
+        Ok(self)
+    }
+
+    /// The game as the other player sees it: rows become columns, and each payoff pair is swapped.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let [rows, columns] = [self.count(Player::Row), self.count(Player::Column)];
+        let payoffs = (0..columns)
+            .map(|c| {
+                (0..rows)
+                    .map(|r| {
+                        let [a, b] = self.payoffs[r][c];
+                        [b, a]
+                    })
+                    .collect()
+            })
+            .collect();
+        let [row, column] = self.actions.clone();
+        let [cr, cc] = self.cooperative;
+        Self { name: self.name.clone(), actions: [column, row], payoffs, cooperative: [cc, cr] }
+    }
+
+    /// The game's name, free text.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Labels of a player's actions, in order of action id.
+    #[must_use]
+    pub fn labels(&self, player: Player) -> &[String] {
+        &self.actions[player as usize]
+    }
+
+    /// How many actions a player has.
+    #[must_use]
+    pub fn count(&self, player: Player) -> usize {
+        self.actions[player as usize].len()
+    }
+
+    /// `[row player's, column player's]` payoff of a cell.
+    ///
+    /// # Panics
+    /// When an action id is out of range; ids are checked where they enter the library.
+    #[must_use]
+    pub fn payoff(&self, row: ActionId, column: ActionId) -> [f64; 2] {
+        self.payoffs[row][column]
+    }
+
+    /// The action of a player that counts as cooperation.
+    #[must_use]
+    pub fn cooperative(&self, player: Player) -> ActionId {
+        self.cooperative[player as usize]
+    }
+
+    /// Whether an action counts as a defection, that is, as anything but cooperation.
+    #[must_use]
+    pub fn is_defection(&self, player: Player, action: ActionId) -> bool {
+        action != self.cooperative(player)
+    }
+
+    /// Whether the two players face the same game: same counts, and `payoff(a, b)` mirrors `payoff(b, a)`.
+    #[must_use]
+    pub fn is_symmetric(&self) -> bool {
+        let mirror = self.transposed();
+        self.payoffs == mirror.payoffs
+    }
+
+    /// The id of a label.
+    ///
+    /// # Errors
+    /// [`GameError::UnknownAction`] listing the legal labels.
+    pub fn action(&self, player: Player, label: &str) -> Result<ActionId, GameError> {
+        self.labels(player).iter().position(|l| l == label).ok_or_else(|| self.unknown(player, format!("{label:?}")))
+    }
+
+    /// Checks that an id is an action of a player.
+    ///
+    /// # Errors
+    /// [`GameError::UnknownAction`] listing the legal labels.
+    pub fn check_action(&self, player: Player, id: ActionId) -> Result<(), GameError> {
+        if id < self.count(player) { Ok(()) } else { Err(self.unknown(player, format!("number {id}"))) }
+    }
+
+    /// Checks that both ids of a round are actions of their players.
+    ///
+    /// # Errors
+    /// [`GameError::UnknownAction`] listing the legal labels.
+    pub fn check_profile(&self, round: Profile) -> Result<(), GameError> {
+        self.check_action(Player::Row, round.own)?;
+        self.check_action(Player::Column, round.other)
+    }
+
+    fn unknown(&self, player: Player, given: String) -> GameError {
+        let player_name = match player {
+            Player::Row => "row",
+            Player::Column => "column",
+        };
+        GameError::UnknownAction { given, player: player_name, expected: self.labels(player).join(", ") }
+    }
+}
+
+/// Labels go into a prompt between double quotes, one line each: what would break out of that is refused here.
+fn check_labels(labels: &[String]) -> Result<(), GameError> {
+    for (i, label) in labels.iter().enumerate() {
+        if label.is_empty() {
+            return Err(GameError::EmptyLabel);
+        }
+        if label.len() > MAX_LABEL_BYTES {
+            return Err(GameError::LongLabel { label: label.chars().take(32).collect(), bytes: label.len() });
+        }
+        let problem = if label.trim() != label {
+            Some("starts or ends with white space")
+        } else if label.chars().any(|c| c.is_control() || c == '"' || c == '\u{2028}' || c == '\u{2029}') {
+            Some("holds a control character, a line break or a double quote")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(GameError::Label { label: label.clone(), problem });
+        }
+        if labels[..i].contains(label) {
+            return Err(GameError::RepeatedLabel { label: label.clone() });
+        }
+    }
+    Ok(())
+}

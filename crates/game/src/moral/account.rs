@@ -1,0 +1,61 @@
+//! The moral account of one decision: what every action is worth under every framework.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Framework, Reward};
+use crate::{ActionId, GameError, MatrixGame, State, expected_payoffs};
+
+/// What one action is worth, expected under a stated belief about the other player.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// The action.
+    pub action: ActionId,
+    /// Expected own payoff, points.
+    pub payoff_own: f64,
+    /// Expected payoff of the other player, points.
+    pub payoff_other: f64,
+    /// Expected reward under each framework, and how much the best action would have brought on top.
+    pub rewards: Vec<Valuation>,
+}
+
+/// One framework's view of one action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Valuation {
+    /// The reward that judged.
+    #[serde(flatten)]
+    pub reward: Reward,
+    /// Expected reward, in the framework's units.
+    pub value: f64,
+    /// Best action's expected reward minus this one's: 0 for what the framework would choose.
+    pub regret: f64,
+}
+
+/// The account of every row action in `state`, under `belief` (a distribution over the column player's actions), by
+/// each of `rewards` (usually [`Framework::all_rewards`]).
+///
+/// # Errors
+/// [`GameError::Belief`] when the belief is not a distribution over the column player's actions.
+pub fn account(game: &MatrixGame, state: State, belief: &[f64], rewards: &[Reward]) -> Result<Vec<Account>, GameError> {
+    let payoffs = expected_payoffs(game, belief)?;
+    let mut accounts: Vec<Account> = payoffs
+        .iter()
+        .enumerate()
+        .map(|(action, p)| Account { action, payoff_own: p[0], payoff_other: p[1], rewards: Vec::new() })
+        .collect();
+    for reward in rewards {
+        let values = reward.expected(game, state, belief)?;
+        let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for (account, value) in accounts.iter_mut().zip(values) {
+            account.rewards.push(Valuation { reward: reward.clone(), value, regret: best - value });
+        }
+    }
+    Ok(accounts)
+}
+
+impl Framework {
+    /// Every framework as a reward with the published constants.
+    #[must_use]
+    pub fn all_rewards() -> Vec<Reward> {
+        Self::all().map(Reward::from).collect()
+    }
+}

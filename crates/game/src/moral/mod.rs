@@ -1,0 +1,18 @@
+//! Floor 1: what an action is worth morally. Pure, and on the games of floor 0 only.
+//!
+//! Called by the agent (accounts, tilt), the trainer (the same rewards, differentiated) and the evaluation.
+#![forbid(unsafe_code)]
+
+mod account;
+mod framework;
+mod metrics;
+mod mixture;
+mod regret;
+mod reward;
+
+pub use account::{Account, Valuation, account};
+pub use framework::{Constant, EVALUATION_XI, FRAMEWORKS, Framework, FrameworkEntry, Round, WORDINGS, XI, betrays};
+pub use metrics::ActionTypes;
+pub use mixture::{Mixture, Share};
+pub use regret::{Regrets, WeightedState, expected_regrets};
+pub use reward::{ILLEGAL, Reward, RewardError, Scores};

@@ -1,0 +1,67 @@
+//! How far a policy falls short of what its framework could have had.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Framework, Reward};
+use crate::{GameError, MatrixGame, Profile, max_joint_payoff, min_joint_payoff};
+
+/// The two regrets of arXiv 2410.01639, figure 4, exact instead of sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Regrets {
+    /// `0 - E[deontological reward]`, points: 0 is best, `max(xi, -R_illegal)` worst. Not normalised, as in the code
+    /// behind the paper's figure.
+    pub deontological: f64,
+    /// `(Umax - E[utilitarian reward]) / (Umax - Umin)`, in 0..=1: `Umax` is the largest joint payoff and `Umin` what is
+    /// worst, `R_illegal` or the smallest joint payoff. In the protocol's games it is always `R_illegal`, its formula. 0
+    /// where nothing is worse than anything else.
+    pub utilitarian: f64,
+}
+
+/// One state of an expectation: how often it occurs, and how the player and its rival act in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightedState {
+    /// The state the round is played in.
+    pub state: Profile,
+    /// Its share of all rounds.
+    pub weight: f64,
+    /// The player's policy there; what is missing to 1 is illegal output.
+    pub policy: Vec<f64>,
+    /// Distribution over the other player's action.
+    pub belief: Vec<f64>,
+}
+
+impl Regrets {
+    /// From mean rewards, the way the protocol's script computes them.
+    #[must_use]
+    pub fn from_means(game: &MatrixGame, deontological: f64, utilitarian: f64, illegal: f64) -> Self {
+        let best = max_joint_payoff(game);
+        let range = best - min_joint_payoff(game).min(illegal);
+        let utilitarian = if range > 0.0 { (best - utilitarian) / range } else { 0.0 };
+        Self { deontological: -deontological, utilitarian }
+    }
+}
+
+/// Both regrets of a policy, expected over the given states.
+///
+/// `xi` is the deontological penalty: the protocol trains with 3 but evaluates with 4.
+///
+/// # Errors
+/// [`GameError::Belief`] when a belief is not a distribution over the column player's actions.
+pub fn expected_regrets(
+    game: &MatrixGame,
+    rounds: &[WeightedState],
+    xi: f64,
+    illegal: f64,
+) -> Result<Regrets, GameError> {
+    let mean = |name, constant| -> Result<f64, GameError> {
+        let framework = Framework::find(name).expect("an entry of the table").with_constant(constant);
+        let reward = Reward { framework, illegal };
+        rounds.iter().try_fold(0.0, |sum, round| {
+            let values = reward.expected(game, Some(round.state), &round.belief)?;
+            let legal: f64 = round.policy.iter().sum();
+            let value: f64 = round.policy.iter().zip(&values).map(|(p, v)| p * v).sum();
+            Ok(sum + round.weight * (value + (1.0 - legal) * illegal))
+        })
+    };
+    Ok(Regrets::from_means(game, mean("deontological", xi)?, mean("utilitarian", 0.0)?, illegal))
+}

@@ -1,0 +1,39 @@
+//! Lessons on a list of actions with what each brings, where nothing depends on another player.
+
+use probity::agent::prompt::enumerate;
+use rand::{Rng, RngExt};
+
+use super::question::{Kind, Question, Rows};
+use super::{Lesson, Split, labels};
+
+/// Draws a list in the words of a table's lines: short, with no rules and no last round. What is looked up and compared
+/// here, games ask for over longer distances. `plain` is the chance of plain labels.
+pub(super) fn lesson(rng: &mut impl Rng, split: Split, [chains, turns]: [usize; 2], plain: f64) -> Lesson {
+    let kind = if rng.random_bool(plain) { labels::plain } else { labels::any };
+    let n = rng.random_range(2..=4_usize);
+    let own = labels::draw(rng, n, split, kind);
+    let most = rng.random_range(2..=9_u8);
+    let totals = own.iter().map(|_| [(); 2].map(|()| f64::from(rng.random_range(0..=most)))).collect();
+    let rows = Rows { labels: &own, totals };
+    let lines = own.iter().zip(&rows.totals).map(|(label, [you, a])| format!("you {you}, A {a}: you \"{label}\".\n"));
+    let rules = lines.collect::<String>() + &format!("Answer {} and nothing else.\n", enumerate(&own));
+    let chains = (0..chains).map(|_| (0..turns).map(|_| about(rng, &rows)).collect()).collect();
+    Lesson { rules, chains }
+}
+
+/// Draws a question about a list.
+fn about(rng: &mut impl Rng, rows: &Rows) -> Question {
+    let row = rng.random_range(0..rows.labels.len());
+    let whose = rng.random_range(0..3_usize);
+    match rng.random_range(0..10_u32) {
+        0..4 => rows.sums(row),
+        4 => rows.total(row),
+        5..7 => {
+            let one = usize::from(whose == 1);
+            let wanted = rows.totals[row][one];
+            let answers = rows.only(|other| rows.totals[other][one] == wanted);
+            Question { kind: Kind::Find, asked: format!("{} {wanted}?", ["You", "A"][one]), answers }
+        }
+        _ => rows.more(whose),
+    }
+}

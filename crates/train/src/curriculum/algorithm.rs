@@ -1,0 +1,151 @@
+//! How the gradient of a step is found.
+
+use probity_engine::Error as EngineError;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::objective::Aim;
+
+/// How the gradient of a step is found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "name",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "an algorithm such as { name = \"ppo\", rounds = 5 }"
+)]
+pub enum Algorithm {
+    /// The objective's own gradient, over all states and actions.
+    Exact {},
+    /// Towards the objective's optimum, which is known: cross-entropy to it, over all states and actions, and the legality
+    /// term. Ends nearer to it than `exact` where rewards differ by little. Of one round, not of repeated play.
+    Optimum {},
+    /// Cross-entropy to the actions that are best: supervised fine-tuning on the optimal policy's labels. What the config
+    /// says of divergence and legality is reported, not trained on.
+    Supervised {},
+    /// Answers sampled in play; policy gradient with a leave-one-out baseline (Williams 1992; Kool et al. 2019).
+    Reinforce(Reinforce),
+    /// Answers sampled in play; proximal policy optimisation (Schulman et al. 2017) as arXiv 2410.01639 ran it.
+    Ppo(Ppo),
+}
+
+/// What REINFORCE needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reinforce {
+    /// Rounds in an episode; a step plays `games_per_step` episodes.
+    pub rounds: usize,
+}
+
+/// What PPO needs to know; the defaults are the published ones (TRL 0.9 at commit 78f8228, as the paper's code set it).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ppo {
+    /// Rounds in an episode; a step plays `games_per_step` episodes.
+    pub rounds: usize,
+    /// Optimiser steps on the same samples. The paper's text says 4; its code accumulates four passes over the same
+    /// gradient into one step, which is 1.
+    pub epochs: usize,
+    /// How far the ratio of new to old probability may move before it stops counting.
+    pub clip: f64,
+    /// The same of the value's change.
+    pub value_clip: f64,
+    /// Weight of the value's error.
+    pub value_weight: f64,
+    /// Weight of a token's reward beside the one before it.
+    pub discount: f64,
+    /// Decay of the generalised advantage estimate (Schulman et al. 2016).
+    pub lambda: f64,
+    /// Samples whose mean ratio is larger are not learned from: the optimiser then follows its momentum alone.
+    pub ratio_threshold: f64,
+}
+
+impl Default for Ppo {
+    fn default() -> Self {
+        Self {
+            rounds: 5,
+            epochs: 1,
+            clip: 0.2,
+            value_clip: 0.2,
+            value_weight: 0.1,
+            discount: 1.0,
+            lambda: 0.95,
+            ratio_threshold: 10.0,
+        }
+    }
+}
+
+impl Default for Algorithm {
+    fn default() -> Self {
+        Self::Exact {}
+    }
+}
+
+impl Algorithm {
+    /// Its name, as a config has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Exact {} => "exact",
+            Self::Optimum {} => "optimum",
+            Self::Supervised {} => "supervised",
+            Self::Reinforce(_) => "reinforce",
+            Self::Ppo(_) => "ppo",
+        }
+    }
+
+    /// What the gradient is of, where nothing is sampled.
+    pub(crate) fn aim(&self) -> Aim {
+        match self {
+            Self::Optimum {} => Aim::Optimum,
+            Self::Supervised {} => Aim::Labels,
+            Self::Exact {} | Self::Reinforce(_) | Self::Ppo(_) => Aim::Objective,
+        }
+    }
+
+    /// Rounds of an episode, where answers are sampled in play.
+    #[must_use]
+    pub fn rounds(&self) -> Option<usize> {
+        match self {
+            Self::Exact {} | Self::Optimum {} | Self::Supervised {} => None,
+            Self::Reinforce(r) => Some(r.rounds),
+            Self::Ppo(p) => Some(p.rounds),
+        }
+    }
+
+    /// Optimiser steps in a step of the run.
+    #[must_use]
+    pub fn epochs(&self) -> u64 {
+        if let Self::Ppo(p) = self { p.epochs as u64 } else { 1 }
+    }
+
+    /// Decay of the optimiser's second moment: short where the gradient is exact, the usual one where it is noisy.
+    #[must_use]
+    pub fn beta2(&self) -> f32 {
+        if self.rounds().is_some() { 0.999 } else { 0.98 }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`EngineError::Option`] naming the field.
+    pub fn check(&self) -> Result<()> {
+        let need = |ok: bool, name: &'static str, given: String, expected: &str| {
+            if ok { Ok(()) } else { Err(EngineError::Option { name, given, expected: expected.into() }.into()) }
+        };
+        if let Some(rounds) = self.rounds() {
+            need((2..=1024).contains(&rounds), "algorithm.rounds", rounds.to_string(), "2 to 1024")?;
+        }
+        let Self::Ppo(p) = self else { return Ok(()) };
+        need((1..=64).contains(&p.epochs), "algorithm.epochs", p.epochs.to_string(), "1 to 64")?;
+        let above = |name, v: f64| need(v.is_finite() && v > 0.0, name, v.to_string(), "a number above 0");
+        above("algorithm.clip", p.clip)?;
+        above("algorithm.value_clip", p.value_clip)?;
+        above("algorithm.ratio_threshold", p.ratio_threshold)?;
+        let least = p.value_weight.is_finite() && p.value_weight >= 0.0;
+        need(least, "algorithm.value_weight", p.value_weight.to_string(), "a number of at least 0")?;
+        let share = |name, v: f64| need((0.0..=1.0).contains(&v), name, v.to_string(), "a number from 0 to 1");
+        share("algorithm.discount", p.discount)?;
+        share("algorithm.lambda", p.lambda)
+    }
+}

@@ -1,0 +1,211 @@
+//! A linear layer: a weight that is stored as it lies in the file or trained in full, and optionally a LoRA pair.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use probity_engine::gguf::GgmlType;
+use probity_engine::numeric::{Matrix, MatrixMut, decode, product};
+use rayon::prelude::*;
+
+use super::kernels::{add, each_row, fit, round};
+
+/// Where a tensor's values live.
+#[derive(Debug, Clone)]
+pub enum Weight {
+    /// As in the file, decoded each time it is used; never changes.
+    Stored(GgmlType, Arc<[u8]>),
+    /// A range of the parameter vector, with its gradient in the same range of the gradient vector.
+    Trained(Range<usize>),
+}
+
+/// Elements of a stored matrix that are decoded at a time: 32 MiB of floats, so that the head of a large vocabulary never
+/// stands in memory as a whole.
+const BAND: usize = 1 << 23;
+/// Elements decoded by one thread at a time: whole blocks of every type.
+const CHUNK: usize = 1 << 16;
+
+impl Weight {
+    /// The values of a vector, decoded into `scratch` where they are stored encoded.
+    pub fn read<'a>(&self, n: usize, theta: &'a [f32], scratch: &'a mut Vec<f32>) -> &'a [f32] {
+        match self {
+            Self::Trained(range) => &theta[range.clone()],
+            Self::Stored(ty, bytes) => {
+                fit(scratch, n);
+                decode(*ty, bytes, scratch);
+                scratch
+            }
+        }
+    }
+
+    /// Bytes that `n` values of it take in memory by themselves.
+    pub fn stored_bytes(&self, n: usize) -> usize {
+        match self {
+            Self::Trained(_) => 0,
+            Self::Stored(ty, _) => ty.bytes(n as u64) as usize,
+        }
+    }
+
+    /// Hands out a matrix of `n_out` rows of `n_in`, band by band where it is stored encoded.
+    fn bands(&self, pass: &mut Pass<'_>, [n_out, n_in]: [usize; 2], mut take: impl FnMut(Range<usize>, Matrix<'_>)) {
+        let (ty, bytes) = match self {
+            Self::Trained(range) => return take(0..n_out, Matrix::new(&pass.theta[range.clone()], n_out, n_in)),
+            Self::Stored(ty, bytes) => (*ty, bytes),
+        };
+        let row = ty.bytes(n_in as u64) as usize;
+        let step = (BAND / n_in).max(1);
+        for first in (0..n_out).step_by(step) {
+            let rows = first..(first + step).min(n_out);
+            fit(pass.scratch, rows.len() * n_in);
+            let bytes = &bytes[rows.start * row..rows.end * row];
+            if pass.threads > 1 {
+                let chunks = bytes.par_chunks(ty.bytes(CHUNK as u64) as usize);
+                pass.scratch.par_chunks_mut(CHUNK).zip(chunks).for_each(|(values, bytes)| decode(ty, bytes, values));
+            } else {
+                decode(ty, bytes, pass.scratch);
+            }
+            take(rows.clone(), Matrix::new(pass.scratch, rows.len(), n_in));
+        }
+    }
+}
+
+/// A low-rank update `scale * B A` of a linear layer.
+#[derive(Debug, Clone)]
+pub struct Lora {
+    /// `A`, `[rank, n_in]`, in the parameter vector.
+    pub a: Range<usize>,
+    /// `B`, `[n_out, rank]`, in the parameter vector.
+    pub b: Range<usize>,
+    /// Rank.
+    pub rank: usize,
+    /// `alpha / rank`.
+    pub scale: f32,
+}
+
+/// `y = x W^T (+ scale (x A^T) B^T) (+ bias)`, `W` being `[n_out, n_in]` row-major as in a GGUF file.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// Input width.
+    pub n_in: usize,
+    /// Output width.
+    pub n_out: usize,
+    /// The matrix.
+    pub weight: Weight,
+    /// What is added to every row of the result.
+    pub bias: Option<Weight>,
+    /// The adapter, where one is being trained.
+    pub lora: Option<Lora>,
+}
+
+/// What a gradient is written onto.
+pub enum Onto<'a> {
+    /// Whatever the buffer holds is written over.
+    Whatever(&'a mut [f32]),
+    /// The buffer holds a part of it already: it is added to.
+    Sum(&'a mut [f32]),
+}
+
+/// What every kernel call needs besides its data.
+pub struct Pass<'a> {
+    /// All trained parameters.
+    pub theta: &'a [f32],
+    /// Room for a band of a decoded matrix.
+    pub scratch: &'a mut Vec<f32>,
+    /// Room for the rounded input of a layer.
+    pub rounded: &'a mut Vec<f32>,
+    /// Whether to compute what the engine computes, which rounds the inputs of stored layers, or what it stands for.
+    pub as_engine: bool,
+    /// Threads inside one matrix product.
+    pub threads: usize,
+}
+
+impl Linear {
+    /// Floats of the largest band it is decoded in.
+    pub fn band_floats(&self) -> usize {
+        match self.weight {
+            Weight::Trained(_) => 0,
+            Weight::Stored(..) => (BAND / self.n_in).clamp(1, self.n_out) * self.n_in,
+        }
+    }
+
+    /// Forward for `n` rows; `h` keeps `x A^T` for the way back.
+    pub fn forward(&self, pass: &mut Pass<'_>, x: &[f32], n: usize, y: &mut Vec<f32>, h: &mut Vec<f32>) {
+        fit(y, n * self.n_out);
+        let threads = pass.threads;
+        let mut rounded = std::mem::take(pass.rounded);
+        let seen = match &self.weight {
+            // The engine rounds a layer's input to suit the weight's type; the gradient passes straight through.
+            Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => {
+                round(*ty, &mut rounded, x, self.n_in, threads);
+                &rounded
+            }
+            _ => x,
+        };
+        self.weight.bands(pass, [self.n_out, self.n_in], |rows, w| {
+            let y = MatrixMut::strided(&mut y[rows.start..], n, rows.len(), self.n_out);
+            product(y, Matrix::new(seen, n, self.n_in), w.t(), 1.0, false, threads);
+        });
+        *pass.rounded = rounded;
+        let x = Matrix::new(x, n, self.n_in);
+        if let Some(lora) = &self.lora {
+            fit(h, n * lora.rank);
+            let a = Matrix::new(&pass.theta[lora.a.clone()], lora.rank, self.n_in);
+            let b = Matrix::new(&pass.theta[lora.b.clone()], self.n_out, lora.rank);
+            product(MatrixMut::new(h, n, lora.rank), x, a.t(), 1.0, false, threads);
+            product(MatrixMut::new(y, n, self.n_out), Matrix::new(h, n, lora.rank), b.t(), lora.scale, true, threads);
+        }
+        if let Some(bias) = &self.bias {
+            let bias = bias.read(self.n_out, pass.theta, pass.scratch);
+            each_row(y, self.n_out, threads, |_, y| add(y, bias));
+        }
+    }
+
+    /// Backward: adds the parameters' gradients to `grads` and hands the input's to `dx`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one row of the chain rule: input, saved value, gradients in and out"
+    )]
+    pub fn backward(
+        &self,
+        pass: &mut Pass<'_>,
+        x: &[f32],
+        h: &[f32],
+        n: usize,
+        dy: &[f32],
+        dx: Onto<'_>,
+        grads: &mut [f32],
+        dh: &mut Vec<f32>,
+    ) {
+        let threads = pass.threads;
+        if let Some(Weight::Trained(range)) = &self.bias {
+            dy.chunks_exact(self.n_out).for_each(|dy| add(&mut grads[range.clone()], dy));
+        }
+        let x = Matrix::new(x, n, self.n_in);
+        let upstream = dy;
+        let dy = Matrix::new(dy, n, self.n_out);
+        if let Weight::Trained(range) = &self.weight {
+            product(MatrixMut::new(&mut grads[range.clone()], self.n_out, self.n_in), dy.t(), x, 1.0, true, threads);
+        }
+        if let Some(lora) = &self.lora {
+            let h = Matrix::new(h, n, lora.rank);
+            let db = MatrixMut::new(&mut grads[lora.b.clone()], self.n_out, lora.rank);
+            product(db, dy.t(), h, lora.scale, true, threads);
+            fit(dh, n * lora.rank);
+            let b = Matrix::new(&pass.theta[lora.b.clone()], self.n_out, lora.rank);
+            product(MatrixMut::new(dh, n, lora.rank), dy, b, lora.scale, false, threads);
+            let da = MatrixMut::new(&mut grads[lora.a.clone()], lora.rank, self.n_in);
+            product(da, Matrix::new(dh, n, lora.rank).t(), x, 1.0, true, threads);
+        }
+        let (dx, there) = match dx {
+            Onto::Whatever(dx) => (dx, false),
+            Onto::Sum(dx) => (dx, true),
+        };
+        self.weight.bands(pass, [self.n_out, self.n_in], |rows, w| {
+            let dy = Matrix::strided(&upstream[rows.start..], n, rows.len(), self.n_out);
+            product(MatrixMut::new(dx, n, self.n_in), dy, w, 1.0, there || rows.start > 0, threads);
+        });
+        if let Some(lora) = &self.lora {
+            let a = Matrix::new(&pass.theta[lora.a.clone()], lora.rank, self.n_in);
+            product(MatrixMut::new(dx, n, self.n_in), Matrix::new(dh, n, lora.rank), a, 1.0, true, threads);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A ground to measure policies on: games in all their states, told in several ways, exactly.
+
+use std::time::Instant;
+
+use probity::agent::policy::{PolicyOptions, Tilt};
+use probity::agent::prompt::{Style, encode, prompt};
+use probity::agent::{Agent, Scenario};
+use probity_engine::{Adapter, ContextOptions, Model};
+use probity_game::moral::{EVALUATION_XI, ILLEGAL, Reward, WeightedState, expected_regrets};
+use probity_game::{History, MatrixGame, argmax_set, fair_coin};
+use serde::Serialize;
+
+use crate::Result;
+
+/// Where policies are measured. Every state of every game in every style counts the same, against a fair coin.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The games, with their labels.
+    pub games: Vec<MatrixGame>,
+    /// How each of them is told.
+    pub styles: Vec<Style>,
+    /// The reward that is looked for.
+    pub reward: Reward,
+}
+
+/// Whose policy it is.
+#[derive(Debug, Clone, Default)]
+pub struct Player<'a> {
+    /// Adapters on the model, with their scales.
+    pub adapters: Vec<(Adapter, f32)>,
+    /// Text before the rules.
+    pub preamble: &'a str,
+    /// A pull towards a reward.
+    pub tilt: Option<Tilt>,
+}
+
+/// What a policy does, as means over the ground.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Figures {
+    /// Expected reward, points.
+    pub reward: f64,
+    /// The largest expected reward any policy has.
+    pub best: f64,
+    /// Probability of actions that are not among the best.
+    pub miss: f64,
+    /// Deontological regret (2410.01639, figure 4a).
+    pub deontological: f64,
+    /// Utilitarian regret (2410.01639, figure 4b).
+    pub utilitarian: f64,
+    /// Legality mass.
+    pub legality_mass: f64,
+    /// Tokens of a prompt.
+    pub prompt_tokens: f64,
+    /// Seconds of a decision, the fixed part of its prompt kept from the one before where it is the same.
+    pub seconds: f64,
+}
+
+impl Ground {
+    /// Measures a policy. `progress` is told after every game and style.
+    ///
+    /// # Errors
+    /// What [`Agent::consider`] finds.
+    pub fn measure(&self, model: &Model, player: &Player<'_>, mut progress: impl FnMut()) -> Result<Figures> {
+        let mut sum = Figures::default();
+        let mut n = 0.0;
+        for game in &self.games {
+            for &style in &self.styles {
+                let mut scenario = Scenario::new(game.clone());
+                scenario.style = style;
+                scenario.preamble = player.preamble.into();
+                scenario.policy = PolicyOptions { tilt: player.tilt.clone(), ..PolicyOptions::default() };
+                let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
+                agent.set_adapters(&player.adapters)?;
+                let mut figures = self.of_game(model, &mut agent)?;
+                for (sum, figure) in sum.all().into_iter().zip(figures.all()) {
+                    *sum += *figure;
+                }
+                n += 1.0;
+                progress();
+            }
+        }
+        sum.all().into_iter().for_each(|figure| *figure /= n);
+        Ok(sum)
+    }
+
+    fn of_game(&self, model: &Model, agent: &mut Agent) -> Result<Figures> {
+        let Scenario { game, style, preamble, .. } = agent.scenario().clone();
+        let states: Vec<_> = History::states(&game).collect();
+        let share = 1.0 / states.len() as f64;
+        let mut figures = Figures::default();
+        let mut rounds = Vec::new();
+        for state in states {
+            let begin = Instant::now();
+            let decision = agent.consider(Some(state))?;
+            figures.seconds += share * begin.elapsed().as_secs_f64();
+            let policy = decision.policy();
+            let values = self.reward.expected(&game, Some(state), &fair_coin(&game))?;
+            let best = argmax_set(&values);
+            for (a, (p, v)) in policy.iter().zip(&values).enumerate() {
+                figures.reward += share * p * v;
+                figures.miss += if best.contains(&a) { 0.0 } else { share * p };
+            }
+            figures.best += share * values[best[0]];
+            figures.legality_mass += share * decision.legality_mass;
+            let asked = prompt(&game, Some(state), style).after(&preamble);
+            figures.prompt_tokens += share * encode(model, &asked)?.tokens.len() as f64;
+            rounds.push(WeightedState { state, weight: share, policy, belief: fair_coin(&game) });
+        }
+        let regrets = expected_regrets(&game, &rounds, EVALUATION_XI, ILLEGAL)?;
+        Ok(Figures { deontological: regrets.deontological, utilitarian: regrets.utilitarian, ..figures })
+    }
+}
+
+impl Figures {
+    fn all(&mut self) -> [&mut f64; 8] {
+        let Self { reward, best, miss, deontological, utilitarian, legality_mass, prompt_tokens, seconds } = self;
+        [reward, best, miss, deontological, utilitarian, legality_mass, prompt_tokens, seconds]
+    }
+}

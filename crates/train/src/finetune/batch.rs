@@ -1,0 +1,127 @@
+//! What a step asks: games in all their states, as tries, and what the answers are worth.
+
+use probity::agent::prompt::{encode, options, prompt};
+use probity_engine::Error as EngineError;
+use probity_engine::Model;
+use probity_game::Player;
+use probity_game::play::Policy;
+use probity_game::states;
+
+use crate::Result;
+use crate::curriculum::{Opponent, Phase, Play, Task};
+use crate::decoder::{MAX_POSITIONS, Pack};
+use crate::objective::repeated::Repeated;
+use crate::objective::{Decision, Group, Question, push_all};
+
+/// One shard of one seat's step: some games, every state of each, as one trie.
+#[derive(Debug)]
+pub struct Batch {
+    /// The trie.
+    pub pack: Pack,
+    /// The games as this seat sees them, their mover the row player.
+    pub tasks: Vec<Task>,
+    /// A game's decisions, in the order of [`states`]; what they are worth is not known yet.
+    decisions: Vec<Vec<Decision>>,
+    /// Names of the decisions by content, in order.
+    pub names: Vec<[u8; 32]>,
+}
+
+impl Batch {
+    /// The batch of some tasks.
+    ///
+    /// # Errors
+    /// [`EngineError::PromptTooLong`], [`Error::LabelPrefix`], [`EngineError::Option`], [`EngineError::Template`].
+    pub fn new(model: &Model, tasks: Vec<Task>) -> Result<Self> {
+        let mut asked = Vec::new();
+        let mut names = Vec::new();
+        for Task { game, style, weight, .. } in &tasks {
+            let options = options(model, game)?;
+            let states = states(game);
+            let weight = weight / states.len() as f64;
+            let mut questions = Vec::new();
+            for &state in &states {
+                let prompt = encode(model, &prompt(game, state, *style))?.tokens;
+                let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
+                let context = model.shape().context.min(MAX_POSITIONS);
+                if longest > context {
+                    return Err(EngineError::PromptTooLong { tokens: longest, context }.into());
+                }
+                names.push(name(model.content()?, std::iter::once(&prompt).chain(&options)));
+                questions.push(Question { prompt, rewards: Vec::new(), weight });
+            }
+            asked.push((questions, options));
+        }
+        let mut pack = Pack::default();
+        let decisions = push_all(&mut pack, asked);
+        Ok(Self { pack, tasks, decisions, names })
+    }
+
+    /// All decisions in order.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().flatten()
+    }
+
+    /// Splits what belongs to the decisions, in order, by game.
+    pub fn by_game<T>(&self, all: Vec<T>) -> Vec<Vec<T>> {
+        let mut all = all.into_iter();
+        self.decisions.iter().map(|d| all.by_ref().take(d.len()).collect()).collect()
+    }
+
+    /// The decisions with what they are worth under a phase, against the policies of the others, a game each.
+    ///
+    /// # Errors
+    /// [`Error::Game`] for a reward or policy that does not fit a game.
+    pub fn groups(&self, phase: &Phase, repeated: Option<Play>, others: Vec<Policy>) -> Result<Vec<Group>> {
+        let group = |((Task { game, weight, .. }, decisions), other): ((&Task, &Vec<Decision>), Policy)| {
+            let states = states(game);
+            let mut decisions = decisions.clone();
+            for ((d, state), belief) in decisions.iter_mut().zip(&states).zip(&other) {
+                d.rewards = phase.reward.expected(game, *state, belief)?;
+            }
+            let repeated = repeated.map(|p| Repeated {
+                game: game.clone(),
+                other,
+                discount: p.discount,
+                start: p.start.distribution(states.len()).into_iter().map(|share| share * weight).collect(),
+            });
+            Ok(Group { decisions, repeated })
+        };
+        self.tasks.iter().zip(&self.decisions).zip(others).map(group).collect()
+    }
+
+    /// The policies of scripted others.
+    ///
+    /// # Errors
+    /// [`Error::Game`] for an opponent that cannot play a game.
+    pub fn scripted(&self, opponent: &Opponent) -> Result<Vec<Policy>> {
+        let of = |Task { game, .. }: &Task| -> Result<Policy> {
+            states(game).into_iter().map(|state| Ok(opponent.policy(game, state)?)).collect()
+        };
+        self.tasks.iter().map(of).collect()
+    }
+
+    /// The policies of the players across the table, who see the same games from the other side: theirs, over this seat's
+    /// states.
+    #[must_use]
+    pub fn across(&self, theirs: Vec<Policy>) -> Vec<Policy> {
+        let turn = |(Task { game, .. }, policy): (&Task, Policy)| -> Policy {
+            let rows = game.count(Player::Row);
+            let seen = |state: probity_game::State| state.map_or(0, |p| 1 + p.other * rows + p.own);
+            states(game).into_iter().map(|state| policy[seen(state)].clone()).collect()
+        };
+        self.tasks.iter().zip(theirs).map(turn).collect()
+    }
+}
+
+/// BLAKE3 of the base and all tokens of a question: what the bare model's scores depend on.
+fn name<'a>(base: &str, tokens: impl Iterator<Item = &'a Vec<i32>>) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new_derive_key("probity reference scores");
+    hash.update(base.as_bytes());
+    for part in tokens {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        part.iter().for_each(|t| {
+            hash.update(&t.to_le_bytes());
+        });
+    }
+    *hash.finalize().as_bytes()
+}

@@ -1,0 +1,199 @@
+//! A step of the exact objective, and the exact measurement of any policy.
+
+use std::collections::BTreeMap;
+
+use probity_game::play::Policy;
+use probity_game::states;
+
+use super::{Batch, Finetuning, Gradient, StateParts, packs, seats, state_name, width};
+use crate::curriculum::Algorithm;
+use crate::decoder::Pack;
+use crate::objective::{Group, Judged, ObjectiveParts, Terms, all_scores, objective, softmax};
+use crate::{Error, Result};
+
+/// Steps in a row that may be worse than the bare model, and than where the phase began, before a run counts as diverging.
+const ASTRAY: u64 = 50;
+/// How much worse counts, as a share of what is at stake.
+const WORSE: f64 = 0.05;
+
+impl Finetuning {
+    /// Takes a step up the exact gradient.
+    pub(super) fn exact(&mut self, phase: usize, rate: f32) -> Result<Gradient> {
+        let tasks = self.config.tasks_at(self.done())?;
+        let seats = seats(&self.model, &self.config, &tasks)?;
+        let found = self.evaluate(&seats, phase, true)?;
+        let parts: Vec<ObjectiveParts> = found.iter().map(|judged| mean(judged)).collect();
+        let mut norm: f32 = 0.0;
+        for (i, parts) in parts.iter().enumerate() {
+            norm = norm.max(self.checked(i, parts.objective)?);
+        }
+        if self.config.algorithm == (Algorithm::Exact {}) {
+            self.keep_to_the_way(&parts)?;
+        }
+        self.state.adam.step(&mut self.state.theta, &self.grads, rate);
+        Ok(Gradient {
+            divergence: parts.iter().map(|p| p.kl).sum::<f64>() / parts.len() as f64,
+            states: seats.iter().zip(&found).map(|(seat, judged)| by_state(seat, judged)).collect(),
+            parts,
+            played: Vec::new(),
+            norm,
+            tokens: seats.iter().flatten().map(|b| b.pack.len() as u64).sum(),
+        })
+    }
+
+    /// Counts the steps in a row that are worse than no training at all, and than where the phase began: what is to be
+    /// unlearnt may be worse for a while.
+    fn keep_to_the_way(&mut self, parts: &[ObjectiveParts]) -> Result<()> {
+        let step = self.done();
+        let first = self.config.phase_at(step).is_some_and(|(_, within)| within == 0);
+        let steering = &mut self.state.steering;
+        let gap = |p: &ObjectiveParts| p.objective - p.bare;
+        if first {
+            steering.start = parts.iter().map(gap).fold(0.0, f64::min);
+        }
+        let astray = |p: &&ObjectiveParts| gap(p) < steering.start - WORSE * (p.best.abs() + p.bare.abs());
+        let Some(worst) = parts.iter().find(astray) else {
+            steering.astray = 0;
+            return Ok(());
+        };
+        steering.astray += 1;
+        if steering.astray < ASTRAY {
+            return Ok(());
+        }
+        let problem = format!(
+            "diverging: at step {} the objective is {:.3}, and for {ASTRAY} steps it was below the bare model's, now {:.3}; a \
+             lower rate may help",
+            step + 1,
+            worst.objective,
+            worst.bare
+        );
+        Err(Error::Training { problem })
+    }
+
+    /// Where the policy stands, without a step, seat by seat: on what the next step asks, or the last one where there is no
+    /// next; of sampled answers on the full batch, where there are catalogue games.
+    ///
+    /// # Errors
+    /// As [`Finetuning::step`].
+    pub fn measure(&mut self) -> Result<Vec<(ObjectiveParts, Vec<StateParts>)>> {
+        let step = self.done().min(self.config.steps() - 1);
+        let (phase, _) = self.config.phase_at(step).expect("a step of some phase");
+        let sampled = self.config.algorithm.rounds().is_some();
+        let tasks = if sampled { self.config.measured_at(step)? } else { self.config.tasks_at(step)? };
+        let seats = seats(&self.model, &self.config, &tasks)?;
+        let found = self.evaluate(&seats, phase, false)?;
+        let parts = seats.iter().zip(&found).map(|(seat, judged)| (mean(judged), by_state(seat, judged)));
+        let parts: Vec<_> = parts.collect();
+        match parts.iter().find(|(p, _)| !p.objective.is_finite()) {
+            Some((p, _)) => Err(self.no_number("objective", p.objective)),
+            None => Ok(parts),
+        }
+    }
+
+    /// The objective of every seat's decisions, and where wanted its gradient into `grads`.
+    fn evaluate(&mut self, seats: &[Vec<Batch>], phase: usize, gradient: bool) -> Result<Vec<Vec<Judged>>> {
+        let groups = self.groups(seats, phase)?;
+        let (n, width) = (self.decoder.n_params(), width(&self.config, &self.decoder));
+        let c = &self.config;
+        let terms = Terms { aim: c.algorithm.aim(), beta: self.state.steering.beta, legality: c.legality };
+        let mut found = Vec::new();
+        for (i, (batches, groups)) in seats.iter().zip(&groups).enumerate() {
+            let references = self.references(batches)?;
+            let packs = packs(batches);
+            let weight: f64 = batches.iter().flat_map(Batch::decisions).map(|d| d.weight).sum();
+            let theta = &self.state.theta[i * width..][..n];
+            let of = |i: usize, logits: &mut [f32]| {
+                objective(&groups[i], &references[i], terms, 1.0 / weight, packs[i], logits)
+            };
+            let judged: Vec<Vec<Judged>> = if gradient {
+                let grads = &mut self.grads[i * width..][..n];
+                self.shards.gradient(&self.decoder, theta, &packs, grads, |i, tape| of(i, &mut tape.logits))
+            } else {
+                self.shards.forward(&self.decoder, theta, &packs, |i, tape| of(i, &mut tape.logits))
+            };
+            found.push(judged.concat());
+        }
+        Ok(found)
+    }
+
+    /// What every seat's decisions are worth: against scripted others, or against what the other learner does now.
+    fn groups(&mut self, seats: &[Vec<Batch>], phase: usize) -> Result<Vec<Vec<Vec<Group>>>> {
+        let c = &self.config;
+        let (n, width, phase) = (self.decoder.n_params(), width(c, &self.decoder), &c.phases[phase]);
+        let mut policies: Vec<Vec<Vec<Policy>>> = Vec::new();
+        if seats.len() > 1 {
+            for (batches, theta) in seats.iter().zip(self.state.theta.chunks_exact(width)) {
+                policies.push(self.shards.forward(&self.decoder, &theta[..n], &packs(batches), |i, tape| {
+                    let scores = all_scores(batches[i].decisions(), &mut tape.logits, &batches[i].pack);
+                    batches[i].by_game(scores.iter().map(|s| softmax(s)).collect())
+                }));
+            }
+            // Whoever sits in one seat plays against whoever sits in the other.
+            policies.reverse();
+        }
+        let mut theirs = policies.into_iter();
+        let mut of_seat = |batches: &Vec<Batch>| -> Result<Vec<Vec<Group>>> {
+            let mut theirs = theirs.next().into_iter().flatten();
+            let of = |batch: &Batch| {
+                let others = match theirs.next() {
+                    Some(policies) => batch.across(policies),
+                    None => batch.scripted(phase.opponent.as_ref().unwrap_or(&c.opponent))?,
+                };
+                batch.groups(phase, c.play, others)
+            };
+            batches.iter().map(of).collect()
+        };
+        seats.iter().map(&mut of_seat).collect()
+    }
+
+    /// The bare model's scores of a seat's decisions, shard by shard; computed where they are not known.
+    fn references(&mut self, batches: &[Batch]) -> Result<Vec<Vec<Vec<f64>>>> {
+        let unknown = |b: &Batch| b.names.iter().any(|name| self.references.get(name).is_none());
+        let missing: Vec<usize> = (0..batches.len()).filter(|&i| unknown(&batches[i])).collect();
+        let asked: Vec<&Pack> = missing.iter().map(|&i| &batches[i].pack).collect();
+        let answers = self.shards.forward(&self.base, &[], &asked, |i, tape| {
+            all_scores(batches[missing[i]].decisions(), &mut tape.logits, asked[i])
+        });
+        for (&i, answers) in missing.iter().zip(answers) {
+            for (name, scores) in batches[i].names.iter().zip(answers) {
+                if self.references.get(name).is_none() {
+                    self.references.put(*name, scores)?;
+                }
+            }
+        }
+        if !missing.is_empty() {
+            self.references.sync()?;
+        }
+        let known = |name| self.references.get(name).expect("asked above").clone();
+        Ok(batches.iter().map(|b| b.names.iter().map(known).collect()).collect())
+    }
+}
+
+fn mean(judged: &[Judged]) -> ObjectiveParts {
+    ObjectiveParts::mean(judged.iter().map(|j| &j.parts))
+}
+
+/// ObjectiveParts by game and state, games in order of their names.
+fn by_state(batches: &[Batch], judged: &[Judged]) -> Vec<StateParts> {
+    let mut found: BTreeMap<&str, Vec<(String, Vec<ObjectiveParts>)>> = BTreeMap::new();
+    let mut parts = judged.iter().map(|j| j.alone);
+    for task in batches.iter().flat_map(|b| &b.tasks) {
+        for (state, parts) in states(&task.game).into_iter().zip(parts.by_ref()) {
+            let state = state_name(task, state);
+            let of_game = found.entry(&task.name).or_default();
+            match of_game.iter_mut().find(|(name, _)| *name == state) {
+                Some((_, all)) => all.push(parts),
+                None => of_game.push((state, vec![parts])),
+            }
+        }
+    }
+    let each = |(game, states): (&str, Vec<(String, Vec<ObjectiveParts>)>)| {
+        let game = game.to_owned();
+        states.into_iter().map(move |(state, all)| StateParts {
+            game: game.clone(),
+            state,
+            parts: ObjectiveParts::mean(&all),
+        })
+    };
+    found.into_iter().flat_map(each).collect()
+}

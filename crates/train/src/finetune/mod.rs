@@ -1,0 +1,378 @@
+//! Moral fine-tuning of a LoRA adapter: exactly, or on sampled answers for comparison.
+
+use probity::agent::Scenario;
+use probity::agent::prompt::options;
+use probity_engine::Model;
+use probity_game::{Player, State};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use super::adam::{Adam, clip};
+use super::checkpoint::{Checkpoint, Steering};
+use super::curriculum::{Algorithm, Task, TrainConfig};
+use super::decoder::{Decoder, Pack};
+use super::init::normal;
+use super::objective::ObjectiveParts;
+use super::plan::Plan;
+use super::sampled::Played;
+use super::shards::{Schedule, Shards};
+use crate::{Error, Result};
+
+mod batch;
+mod exact;
+mod reference;
+mod sampled;
+
+pub use batch::Batch;
+pub use reference::References;
+
+/// What a step reports.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepReport {
+    /// Steps done.
+    pub step: u64,
+    /// Phase it belonged to.
+    pub phase: usize,
+    /// Where the policy stood before the step; where answers are sampled, at the steps that measure it.
+    #[serde(flatten)]
+    pub parts: Option<ObjectiveParts>,
+    /// The same by game and state.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<StateParts>,
+    /// The parts of the second learner, where two train against each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<ObjectiveParts>,
+    /// The same by game and state, as the second learner sees them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_states: Vec<StateParts>,
+    /// What play brought, where answers are sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub played: Option<Played>,
+    /// The same of the second learner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_played: Option<Played>,
+    /// Norm of the gradient before clipping.
+    pub norm: f32,
+    /// Learning rate used.
+    pub rate: f32,
+    /// Weight of the divergence used.
+    pub beta: f64,
+    /// Trie nodes pushed through the model so far, measurements and cached references not counted.
+    pub tokens: u64,
+}
+
+/// ObjectiveParts of one game's state, over all it was asked in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StateParts {
+    /// The game's name in the catalogue, or `random`.
+    pub game: String,
+    /// The last round, `C` the cooperative action of each, its own first; `start` before the first round; in games of more
+    /// than two actions their numbers.
+    pub state: String,
+    /// The parts.
+    #[serde(flatten)]
+    pub parts: ObjectiveParts,
+}
+
+/// A run in progress. Adapters, optimiser and counters are its whole state; of two learners the parameters follow each
+/// other in one vector, each with its value head at its end where it has one.
+pub struct Finetuning {
+    /// The config.
+    pub config: TrainConfig,
+    model: Model,
+    base: Decoder,
+    decoder: Decoder,
+    state: Checkpoint,
+    grads: Vec<f32>,
+    shards: Shards,
+    references: References,
+}
+
+/// A trained adapter in memory.
+#[derive(Debug)]
+pub struct Trained {
+    /// The config.
+    pub config: TrainConfig,
+    /// Where the adapter's parts lie in the parameter vector; without the base's weights.
+    pub decoder: Decoder,
+    /// The parameters.
+    pub theta: Vec<f32>,
+    /// Steps taken.
+    pub steps: u64,
+}
+
+/// What the gradient of a step found, by the learners' seats.
+struct Gradient {
+    parts: Vec<ObjectiveParts>,
+    states: Vec<Vec<StateParts>>,
+    played: Vec<Played>,
+    /// Largest norm before clipping.
+    norm: f32,
+    /// Divergence that a target is compared with: the learners' mean.
+    divergence: f64,
+    tokens: u64,
+}
+
+impl Finetuning {
+    /// A fresh run on a loaded model (the vocabulary alone is enough: the trainer reads the weights itself).
+    ///
+    /// # Errors
+    /// What [`TrainConfig::check`] finds; [`Error::Untrainable`] for a model the trainer does not have;
+    /// [`Error::LabelPrefix`] and [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
+    pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
+        config.check()?;
+        // Labels that no answer can tell apart are found now rather than after the training.
+        for task in config.tasks_at(0)? {
+            options(model, &task.game)?;
+            Scenario::new(task.game).check()?;
+        }
+        let base = Decoder::frozen(model)?;
+        let decoder = base.clone().with_lora(config.rank, config.alpha, &config.targets);
+        let width = width(&config, &decoder);
+        let mut theta = vec![0.0; config.learners() * width];
+        for (i, theta) in theta.chunks_exact_mut(width).enumerate() {
+            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+            // The streams in between belong to the curriculum.
+            rng.set_stream(0_u64.wrapping_sub(i as u64));
+            // A is random and B zero, so that training starts at the bare model (Hu et al. 2021).
+            for (_, linear) in decoder.blocks().iter().flat_map(|b| b.linears()) {
+                let Some(lora) = &linear.lora else { continue };
+                let std = 1.0 / (linear.n_in as f32).sqrt();
+                theta[lora.a.clone()].iter_mut().for_each(|w| *w = std * normal(&mut rng));
+            }
+            // PyTorch's start of a linear layer, which TRL leaves as it is.
+            let most = 1.0 / (decoder.shape().n_embd as f32).sqrt();
+            theta[decoder.n_params()..].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
+        }
+        let adam = Adam::new(theta.len(), config.algorithm.beta2(), 0.0);
+        let grads = vec![0.0; theta.len()];
+        let steering = Steering { beta: config.beta, ..Steering::default() };
+        Ok(Self {
+            config,
+            model: model.clone(),
+            base,
+            decoder,
+            state: Checkpoint { theta, adam, tokens: 0, steering },
+            grads,
+            shards: Shards::new(schedule),
+            references: References::default(),
+        })
+    }
+
+    /// Takes the bare model's answers from here, and keeps new ones there.
+    pub fn keep_references(&mut self, references: References) {
+        self.references = references;
+    }
+
+    /// The decoder with the adapter.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The model it trains on.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What training has changed, to be kept as a checkpoint.
+    #[must_use]
+    pub fn state(&self) -> &Checkpoint {
+        &self.state
+    }
+
+    /// Goes on from the state of an earlier run of this config, bit for bit.
+    pub fn resume(&mut self, saved: Checkpoint) {
+        self.state = saved;
+    }
+
+    /// Steps taken. The optimiser may take several a step of the run.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.state.adam.step / self.config.algorithm.epochs()
+    }
+
+    /// Whether there is nothing left to do: all steps are taken, or the policy has been near enough to the optimum for as
+    /// long as the config asks.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        let near = self.config.early_stop.is_some_and(|stop| self.state.steering.near >= stop.patience);
+        near || self.done() >= self.config.steps()
+    }
+
+    /// Whether the last step was worse than no training: no state to keep.
+    #[must_use]
+    pub fn astray(&self) -> bool {
+        self.state.steering.astray > 0
+    }
+
+    /// What is left of a run whose steps are done, an adapter a learner: base weights and buffers are given back.
+    ///
+    /// # Errors
+    /// [`probity_engine::Error::Io`] when the base's header cannot be read again.
+    pub fn finish(self) -> Result<Vec<Trained>> {
+        let decoder =
+            Decoder::described(&self.model)?.with_lora(self.config.rank, self.config.alpha, &self.config.targets);
+        let one = |theta: &[f32]| Trained {
+            config: self.config.clone(),
+            decoder: decoder.clone(),
+            theta: theta[..decoder.n_params()].to_vec(),
+            steps: self.done(),
+        };
+        Ok(self.state.theta.chunks_exact(width(&self.config, &decoder)).map(one).collect())
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// [`probity_engine::Error::PromptTooLong`] for a model with too short a context; [`Error::Training`] after the last phase, when the
+    /// objective is no number any more, or when training has been worse than none for too long. The parameters are then
+    /// those before the step.
+    pub fn step(&mut self) -> Result<StepReport> {
+        let step = self.done();
+        let Some((phase, _)) = self.config.phase_at(step) else {
+            return Err(Error::Training { problem: format!("step {step} is past the last phase") });
+        };
+        let rate = self.config.rate_at(step);
+        let beta = self.state.steering.beta;
+        // Of several optimiser steps the last may fail.
+        let before = (self.config.algorithm.epochs() > 1).then(|| self.state.clone());
+        let steering = self.state.steering;
+        let found = match self.config.algorithm {
+            Algorithm::Exact {} | Algorithm::Optimum {} | Algorithm::Supervised {} => self.exact(phase, rate),
+            Algorithm::Reinforce(_) | Algorithm::Ppo(_) => self.sampled(phase, rate),
+        };
+        let gradient = found.inspect_err(|_| {
+            if let Some(before) = before {
+                self.state = before;
+            }
+            self.state.steering = steering;
+        })?;
+        self.state.tokens += gradient.tokens;
+        let mut played = gradient.played.iter().copied();
+        self.steer(phase, &gradient);
+        let mut states = gradient.states.into_iter();
+        Ok(StepReport {
+            step: step + 1,
+            phase,
+            parts: gradient.parts.first().copied(),
+            states: states.next().unwrap_or_default(),
+            other: gradient.parts.get(1).copied(),
+            other_states: states.next().unwrap_or_default(),
+            played: played.next(),
+            other_played: played.next(),
+            norm: gradient.norm,
+            rate,
+            beta,
+            tokens: self.state.tokens,
+        })
+    }
+
+    /// What a step leaves for the next: the weight of the divergence, and how long the policy has been near.
+    fn steer(&mut self, phase: usize, gradient: &Gradient) {
+        let steering = &mut self.state.steering;
+        if let Some(kl) = self.config.kl_target {
+            let error = (gradient.divergence / kl.target - 1.0).clamp(-0.2, 0.2);
+            // A target out of reach would drive it to nothing, or to infinity.
+            let most = 1e3 * self.config.beta;
+            steering.beta = (steering.beta * (1.0 + error / kl.horizon)).clamp(1e-6 * most, most);
+        }
+        if let Some(stop) = self.config.early_stop
+            && !gradient.parts.is_empty()
+        {
+            let last = phase + 1 == self.config.phases.len();
+            let near = last && gradient.parts.iter().all(|p| p.distance <= stop.distance);
+            steering.near = if near { steering.near + 1 } else { 0 };
+        }
+    }
+
+    /// Scales the gradient down where it is too large and refuses one that is no number. `learner`'s parameters are meant;
+    /// returns the norm it had.
+    fn checked(&mut self, learner: usize, objective: f64) -> Result<f32> {
+        let width = width(&self.config, &self.decoder);
+        let norm = clip(&mut self.grads[learner * width..][..width], self.config.max_norm);
+        if !objective.is_finite() {
+            return Err(self.no_number("objective", objective));
+        }
+        if !norm.is_finite() {
+            return Err(self.no_number("gradient's norm", f64::from(norm)));
+        }
+        Ok(norm)
+    }
+
+    fn no_number(&self, what: &str, value: f64) -> Error {
+        let step = self.done() + 1;
+        Error::Training { problem: format!("the {what} is {value} at step {step}; a lower rate may help") }
+    }
+}
+
+/// Parameters of a learner: the adapter's, and its value head's.
+fn width(config: &TrainConfig, decoder: &Decoder) -> usize {
+    let head = matches!(config.algorithm, Algorithm::Ppo(_));
+    decoder.n_params() + if head { decoder.shape().n_embd + 1 } else { 0 }
+}
+
+/// What a run of a config on a model needs: the fastest way through a step that fits the memory, or the most frugal.
+///
+/// # Errors
+/// What [`Finetuning::new`] finds.
+pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
+    /// Labels are drawn anew for every step, so that one step says little of the largest.
+    const STEPS: u64 = 8;
+    config.check()?;
+    let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &config.targets);
+    let nodes = |batches: &[Batch]| batches.iter().map(|b| b.pack.len()).sum::<usize>();
+    let mut largest = Vec::new();
+    let rounds = config.algorithm.rounds();
+    for step in 0..STEPS.min(config.steps()) {
+        let tasks = if rounds.is_some() { config.measured_at(step) } else { config.tasks_at(step) };
+        for batches in seats(model, config, &tasks?)? {
+            if nodes(&largest) < nodes(&batches) {
+                largest = batches;
+            }
+        }
+    }
+    let learners = config.learners();
+    let measured = Plan::within(memory, &decoder, &packs(&largest), learners);
+    let Some(rounds) = rounds else { return Ok(measured) };
+    // Sampled answers are learned from all at once; the state is kept for the case that the last of several steps fails.
+    let again = if config.algorithm.epochs() > 1 { 12 * learners * width(config, &decoder) } else { 0 };
+    let learned = Plan::within(memory, &decoder, &[&sampled::largest(model, config, rounds)?], learners);
+    // A way forth to sample, two with the adapter on and off; each optimiser step; and a measurement now and then.
+    let each = 3.0 * learned.forth * learners as f64 + learned.seconds * config.algorithm.epochs() as f64;
+    let seconds = each + measured.forth * learners as f64 / config.measure_every as f64;
+    let plan = if learned.bytes > measured.bytes { learned } else { measured };
+    let nodes = learned.nodes;
+    Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
+}
+
+/// What each learner is asked, a batch a shard: the tasks, and for a second learner the same games from the other side.
+fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Vec<Batch>>> {
+    let turned = || tasks.iter().map(|task| Task { game: task.game.transposed(), ..task.clone() }).collect();
+    let seats: Vec<Vec<Task>> = if c.learners() > 1 { vec![tasks.to_vec(), turned()] } else { vec![tasks.to_vec()] };
+    let shards = |tasks: &Vec<Task>| {
+        let shards = tasks.chunks(tasks.len().div_ceil(c.shards));
+        shards.map(|tasks| Batch::new(model, tasks.to_vec())).collect()
+    };
+    seats.iter().map(shards).collect()
+}
+
+fn packs(batches: &[Batch]) -> Vec<&Pack> {
+    batches.iter().map(|b| &b.pack).collect()
+}
+
+/// The name of a state in a report.
+fn state_name(task: &Task, state: State) -> String {
+    let name = |player, action| match task.game.count(player) {
+        2 if task.game.is_defection(player, action) => "D".to_owned(),
+        2 => "C".to_owned(),
+        _ => action.to_string(),
+    };
+    match state {
+        None => "start".into(),
+        Some(last) => name(Player::Row, last.own) + &name(Player::Column, last.other),
+    }
+}

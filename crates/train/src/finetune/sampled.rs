@@ -1,0 +1,249 @@
+//! A step on answers sampled in play.
+
+use std::collections::HashMap;
+
+use probity::agent::prompt::{encode, options, prompt};
+use probity_engine::{Model, Token};
+use probity_game::{History, Profile};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::{Finetuning, Gradient, width};
+use crate::Result;
+use crate::checkpoint::Moments;
+use crate::curriculum::{Algorithm, Ppo, TrainConfig};
+use crate::decoder::{Decoder, Pack};
+use crate::objective::{Read, Rows};
+use crate::sampled::episode::{Asked, draw_token};
+use crate::sampled::{Played, Rollout, Sample, pack, play, ppo, reinforce};
+use crate::shards::Shards;
+
+/// Sampling has streams of its own.
+const SAMPLING: u64 = 0x706c_6179;
+
+impl Finetuning {
+    /// Plays the step's episodes and learns from them.
+    pub(super) fn sampled(&mut self, phase: usize, rate: f32) -> Result<Gradient> {
+        let step = self.done();
+        let measured = if step.is_multiple_of(self.config.measure_every) { self.measure()? } else { Vec::new() };
+        let (parts, states): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
+        let (samples, mut tokens) = self.episodes(phase)?;
+        let learners = samples.len();
+        let (mut norm, mut played, mut packs, mut rollouts) = (0.0_f32, Vec::new(), Vec::new(), Vec::new());
+        for (learner, samples) in samples.iter().enumerate() {
+            let (pack, reads) = pack(samples);
+            let found = self.rollouts(learner, samples, &pack, reads)?;
+            // Both before training, the adapter on and off.
+            tokens += 2 * pack.len() as u64;
+            played.push(summary(samples, &found));
+            packs.push(pack);
+            rollouts.push(found);
+        }
+        match self.config.algorithm {
+            Algorithm::Ppo(p) => {
+                let scaled =
+                    rollouts.iter().zip(&mut self.state.steering.rewards).map(|(r, moments)| scaled(r, moments));
+                let scores: Vec<Vec<f64>> = scaled.collect();
+                let beta = self.state.steering.beta;
+                let each = rollouts.iter().zip(&scores).map(|(r, scores)| ppo::targets(&p, beta, r, scores));
+                let targets: Vec<ppo::Targets> = each.collect();
+                for _ in 0..p.epochs {
+                    for learner in 0..learners {
+                        let (rollouts, targets) = (&rollouts[learner], &targets[learner]);
+                        norm = norm.max(self.ppo_gradient(&p, learner, rollouts, targets, &packs[learner])?);
+                        tokens += packs[learner].len() as u64;
+                    }
+                    self.state.adam.step(&mut self.state.theta, &self.grads, rate);
+                }
+            }
+            _ => {
+                for learner in 0..learners {
+                    norm = norm.max(self.reinforce_gradient(learner, &rollouts[learner], &packs[learner])?);
+                    tokens += packs[learner].len() as u64;
+                }
+                self.state.adam.step(&mut self.state.theta, &self.grads, rate);
+            }
+        }
+        let divergence = played.iter().map(|p| p.divergence).sum::<f64>() / learners as f64;
+        Ok(Gradient { parts, states, played, norm, divergence, tokens })
+    }
+
+    /// The step's episodes, the samples of each learner, and the tokens it took to sample them.
+    fn episodes(&mut self, phase: usize) -> Result<(Vec<Vec<Sample>>, u64)> {
+        let c = &self.config;
+        let step = self.done();
+        let rounds = c.algorithm.rounds().expect("an algorithm that plays");
+        let mut rng = ChaCha8Rng::seed_from_u64(c.seed ^ SAMPLING);
+        rng.set_stream(step);
+        let reward = &c.phases[phase].reward;
+        let opponent = c.phases[phase].opponent.as_ref().unwrap_or(&c.opponent);
+        let (width, n) = (width(c, &self.decoder), self.decoder.n_params());
+        let (model, decoder, state, shards) = (&self.model, &self.decoder, &self.state, &mut self.shards);
+        let mut tokens = 0;
+        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); c.learners()];
+        for task in c.tasks_at(step)? {
+            let styles = |rng: &mut ChaCha8Rng| c.styles.draw(rng);
+            let answer = |asked: &Asked<'_>, rng: &mut ChaCha8Rng| {
+                let theta = &state.theta[asked.seat * width..][..n];
+                Ok(sample(model, decoder, theta, shards, asked, rng, &mut tokens))
+            };
+            let episode = play(model, &task.game, rounds, (reward, opponent), &mut rng, styles, answer)?;
+            samples.iter_mut().zip(episode).for_each(|(all, new)| all.extend(new));
+        }
+        Ok((samples, tokens))
+    }
+
+    /// The samples as the policy and the bare model see them before anything is learned from them.
+    fn rollouts(
+        &mut self,
+        learner: usize,
+        samples: &[Sample],
+        pack: &Pack,
+        reads: Vec<Vec<Read>>,
+    ) -> Result<Vec<Rollout>> {
+        let (width, n) = (width(&self.config, &self.decoder), self.decoder.n_params());
+        let (theta, head) = self.state.theta[learner * width..][..width].split_at(n);
+        let all = |logits: &mut [f32]| -> Vec<Vec<f64>> {
+            let mut rows = Rows::new(pack, logits);
+            reads.iter().map(|reads| reads.iter().map(|&read| rows.log_probability(read)).collect()).collect()
+        };
+        let d = self.decoder.shape().n_embd;
+        let value = |normed: &[f32], &(row, _): &Read| ppo::value(head, &normed[row * d..][..d]);
+        let own = self.shards.forward(&self.decoder, theta, &[pack], |_, tape| {
+            let values: Vec<Vec<f64>> = match head {
+                [] => vec![Vec::new(); reads.len()],
+                _ => reads.iter().map(|reads| reads.iter().map(|read| value(&tape.normed, read)).collect()).collect(),
+            };
+            (all(&mut tape.logits), values)
+        });
+        let reference = self.shards.forward(&self.base, &[], &[pack], |_, tape| all(&mut tape.logits));
+        let (old, values) = own.into_iter().next().expect("one pack");
+        let reference = reference.into_iter().next().expect("one pack");
+        let each = reads.iter().zip(old).zip(reference).zip(values).zip(samples);
+        let rollout = |((((reads, old), reference), values), sample): ((((&Vec<Read>, _), _), _), &Sample)| Rollout {
+            reads: reads.clone(),
+            old,
+            reference,
+            values,
+            reward: sample.reward,
+        };
+        Ok(each.map(rollout).collect())
+    }
+
+    fn ppo_gradient(
+        &mut self,
+        p: &Ppo,
+        learner: usize,
+        rollouts: &[Rollout],
+        targets: &ppo::Targets,
+        pack: &Pack,
+    ) -> Result<f32> {
+        let (width, n) = (width(&self.config, &self.decoder), self.decoder.n_params());
+        let (theta, head) = self.state.theta[learner * width..][..width].split_at(n);
+        let (grads, head_grads) = self.grads[learner * width..][..width].split_at_mut(n);
+        let mut found = self.shards.gradient(&self.decoder, theta, &[pack], grads, |_, tape| {
+            ppo::loss(p, rollouts, targets, pack, tape, head)
+        });
+        let (loss, gradient) = found.remove(0);
+        head_grads.copy_from_slice(&gradient);
+        self.checked(learner, -loss)
+    }
+
+    fn reinforce_gradient(&mut self, learner: usize, rollouts: &[Rollout], pack: &Pack) -> Result<f32> {
+        let n = self.decoder.n_params();
+        let theta = &self.state.theta[learner * n..][..n];
+        let grads = &mut self.grads[learner * n..][..n];
+        let beta = self.state.steering.beta;
+        self.shards.gradient(&self.decoder, theta, &[pack], grads, |_, tape| {
+            reinforce::loss(beta, rollouts, pack, &mut tape.logits)
+        });
+        self.checked(learner, 0.0)
+    }
+}
+
+/// The pack of a step's samples, if they came to all states and were as long as they may be.
+pub(super) fn largest(model: &Model, config: &TrainConfig, rounds: usize) -> Result<Pack> {
+    let mut samples = Vec::new();
+    for task in config.tasks_at(0)? {
+        let options = options(model, &task.game)?;
+        let answer = options.into_iter().max_by_key(Vec::len).expect("a game has actions");
+        let states: Vec<Profile> = History::states(&task.game).collect();
+        for round in 0..rounds {
+            let state = Some(states[round % states.len()]);
+            let prompt = encode(model, &prompt(&task.game, state, task.style))?.tokens;
+            samples.push(Sample { prompt, answer: answer.clone(), action: None, reward: 0.0 });
+        }
+    }
+    Ok(pack(&samples).0)
+}
+
+/// An answer in the model's own words, at temperature 1 from the whole vocabulary: until it is a legal one, ends, or is as
+/// long as the longest legal one.
+fn sample(
+    model: &Model,
+    decoder: &Decoder,
+    theta: &[f32],
+    shards: &mut Shards,
+    asked: &Asked<'_>,
+    rng: &mut ChaCha8Rng,
+    tokens: &mut u64,
+) -> Vec<Token> {
+    let longest = asked.options.iter().map(Vec::len).max().unwrap_or(1);
+    let end = model.template().terminator(model);
+    // The logits after every beginning of a legal answer come in one pass; whoever leaves them has one a token.
+    let mut known = after(decoder, theta, shards, asked.prompt, asked.options, tokens);
+    let mut answer = Vec::new();
+    loop {
+        if !known.contains_key(&answer) {
+            let longer = [answer.iter().copied().chain([0]).collect::<Vec<Token>>()];
+            known = after(decoder, theta, shards, asked.prompt, &longer, tokens);
+        }
+        answer.push(draw_token(&known[&answer], rng));
+        if answer.len() >= longest || asked.options.contains(&answer) || answer.ends_with(&end) {
+            return answer;
+        }
+    }
+}
+
+/// The logits after every beginning of some answers to a prompt, the answers themselves not included.
+fn after(
+    decoder: &Decoder,
+    theta: &[f32],
+    shards: &mut Shards,
+    prompt: &[Token],
+    answers: &[Vec<Token>],
+    tokens: &mut u64,
+) -> HashMap<Vec<Token>, Vec<f32>> {
+    let sample =
+        |answer: &Vec<Token>| Sample { prompt: prompt.to_vec(), answer: answer.clone(), action: None, reward: 0.0 };
+    let (pack, reads) = pack(&answers.iter().map(sample).collect::<Vec<_>>());
+    *tokens += pack.len() as u64;
+    let width = decoder.shape().n_vocab;
+    let rows = shards.forward(decoder, theta, &[&pack], |_, tape| {
+        let mut rows = HashMap::new();
+        for (answer, reads) in answers.iter().zip(&reads) {
+            for (i, &(row, _)) in reads.iter().enumerate() {
+                rows.entry(answer[..i].to_vec()).or_insert_with(|| tape.logits[row * width..][..width].to_vec());
+            }
+        }
+        rows
+    });
+    rows.into_iter().next().expect("one pack")
+}
+
+/// Rewards by the mean and spread of all so far, these included (TRL's score scaling and normalisation).
+fn scaled(rollouts: &[Rollout], moments: &mut Moments) -> Vec<f64> {
+    rollouts.iter().for_each(|r| moments.add(r.reward));
+    let scale = moments.deviation() + f64::from(f32::EPSILON);
+    rollouts.iter().map(|r| (r.reward - moments.mean) / scale).collect()
+}
+
+fn summary(samples: &[Sample], rollouts: &[Rollout]) -> Played {
+    let n = samples.len() as f64;
+    Played {
+        reward: samples.iter().map(|s| s.reward).sum::<f64>() / n,
+        illegal: samples.iter().filter(|s| s.action.is_none()).count() as f64 / n,
+        divergence: rollouts.iter().map(Rollout::divergence).sum::<f64>() / n,
+        tokens: samples.iter().map(|s| (s.prompt.len() + s.answer.len()) as u64).sum(),
+    }
+}

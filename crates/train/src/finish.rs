@@ -1,0 +1,189 @@
+//! From trained parameters to an adapter file that proves itself: recorded decisions, written, loaded back, verified.
+
+use std::path::Path;
+
+use probity::agent::Agent;
+use probity::agent::manifest::{Manifest, SelfTest};
+use probity::agent::prompt::{PROMPT_VERSION, Style};
+use probity::agent::scenario::Scenario;
+use probity::agent::verify::{Verification, verify};
+use probity_engine::Error as EngineError;
+use probity_engine::files::replace;
+use probity_engine::gguf::GgmlType;
+use probity_engine::{Adapter, ContextOptions, Model, ModelOptions};
+use probity_game::{CatalogGame, History};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::curriculum::{Labels, Precision, Styles};
+use super::finetune::Trained;
+use super::labels::{Split, any, draw};
+use super::lora::AdapterWeights;
+use super::lora::merge::write_merged;
+use crate::{Error, Result};
+
+/// Decisions recorded in an adapter: five games, their states, a style each.
+fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e1f);
+    let styles: Vec<Style> = Style::all().collect();
+    let mut tests = Vec::new();
+    for named in CatalogGame::protocol() {
+        let labels = match labels {
+            Labels::Fixed(labels) => labels.to_vec(),
+            Labels::Pool => draw(&mut rng, 2, Split::Test, any),
+        };
+        let game = named.labelled([&labels[0], &labels[1]])?;
+        for state in std::iter::once(None).chain(History::states(&game).map(Some)) {
+            let style = styles[tests.len() % styles.len()];
+            tests.push(SelfTest { game: game.clone(), style, state, probabilities: Vec::new() });
+        }
+    }
+    Ok(tests)
+}
+
+/// Writes the adapter of a run and verifies what was written. `model` is the base with its weights loaded.
+///
+/// # Errors
+/// As [`write_proven`].
+pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verification> {
+    let c = &run.config;
+    let manifest = Manifest {
+        version: 1,
+        name: c.name.clone(),
+        base: model.fingerprint().into(),
+        base_content: model.content()?.into(),
+        rewards: c.phases.iter().map(|p| p.reward.clone()).collect(),
+        algorithm: c.algorithm.name().into(),
+        beta: c.beta,
+        games: match (c.games.catalogue.is_empty(), c.games.random) {
+            (false, 0.0) => c.games.catalogue.join(", "),
+            (false, share) => format!("{}; {share} of them random 2x2", c.games.catalogue.join(", ")),
+            (true, _) => "random 2x2".into(),
+        },
+        labels: match &c.labels {
+            Labels::Pool => "drawn anew for every game from the training split".into(),
+            Labels::Fixed(labels) => labels.join(", "),
+        } + match c.styles {
+            Styles::All => "; every layout and order",
+            Styles::OriginalLayout => "; original layout, every order",
+        },
+        prompt_version: PROMPT_VERSION,
+        seed: c.seed,
+        steps: run.steps,
+        trainer: env!("CARGO_PKG_VERSION").into(),
+        self_test: self_tests(&c.labels, c.seed)?,
+    };
+    write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
+}
+
+/// The manifest of an adapter that was not trained here, with decisions to be recorded.
+///
+/// # Errors
+/// [`Error::Game`] for drawn labels that are unfit, which the pool does not hold.
+pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manifest> {
+    Ok(Manifest {
+        version: 1,
+        name: name.into(),
+        base: model.fingerprint().into(),
+        base_content: model.content()?.into(),
+        rewards: Vec::new(),
+        algorithm: String::new(),
+        beta: 0.0,
+        games: origin.into(),
+        labels: "unknown".into(),
+        prompt_version: PROMPT_VERSION,
+        seed: 0,
+        steps: 0,
+        trainer: env!("CARGO_PKG_VERSION").into(),
+        self_test: self_tests(&Labels::Pool, 0)?,
+    })
+}
+
+/// Writes an adapter with decisions that the runtime takes under it, loads it back, and verifies it. `model` is the base
+/// with its weights loaded.
+///
+/// # Errors
+/// [`EngineError::Io`]; [`probity::Error::Unverified`] when the file, loaded back, does nothing or not what it should.
+pub fn write_proven(
+    weights: &AdapterWeights,
+    precision: Precision,
+    mut manifest: Manifest,
+    model: &Model,
+    path: &Path,
+) -> Result<Verification> {
+    // The runtime, not the trainer, says what the policy is: its int8 activations are part of what will be deployed.
+    // An adapter that is already at `path` is replaced only by one that was verified.
+    let draft = path.with_added_extension("draft");
+    let mut write = || {
+        weights.write(&draft, precision, &manifest)?;
+        record(model, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
+        weights.write(&draft, precision, &manifest)?;
+        let verified = verify(&Adapter::load(model, &draft)?)?;
+        replace(&draft, path)?;
+        Ok(verified)
+    };
+    write().map_err(|e| {
+        let _ = std::fs::remove_file(&draft);
+        match e {
+            Error::Probity(probity::Error::Unverified { problem, .. }) => unverified(path, problem),
+            e => e,
+        }
+    })
+}
+
+fn record(model: &Model, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {
+    for test in tests {
+        test.probabilities = decide(model, &[(adapter.clone(), 1.0)], test)?;
+    }
+    Ok(())
+}
+
+/// What a model decides under some adapters.
+fn decide(model: &Model, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result<Vec<f64>> {
+    let mut scenario = Scenario::new(test.game.clone());
+    scenario.style = test.style;
+    let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
+    agent.set_adapters(adapters)?;
+    Ok(agent.consider(test.state)?.policy())
+}
+
+/// Writes a model with `mixed`, which is `adapters` together, merged into its matrices, opens it, and takes the recorded kind of decisions with it and
+/// with the base under the adapters: returns the largest difference of a probability, which is what rounding the changed
+/// matrices costs. `model` is the base with its weights loaded.
+///
+/// # Errors
+/// As [`write_merged`]; [`probity::Error::Unverified`] where the merged model cannot be opened or gives no probabilities. Whatever
+/// stood at `path` before is then untouched.
+pub fn write_merged_proven(
+    model: &Model,
+    mixed: &AdapterWeights,
+    adapters: &[(Adapter, f32)],
+    ty: Option<GgmlType>,
+    path: &Path,
+) -> Result<f64> {
+    let draft = path.with_added_extension("draft");
+    let compare = || {
+        write_merged(model, mixed, ty, &draft)?;
+        let merged = Model::open(&draft, ModelOptions::default(), |_| true)?;
+        let mut most: f64 = 0.0;
+        for test in self_tests(&Labels::Pool, 0)? {
+            let (a, b) = (decide(&merged, &[], &test)?, decide(model, adapters, &test)?);
+            most = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(most, f64::max);
+        }
+        replace(&draft, path)?;
+        Ok(most)
+    };
+    compare().map_err(|e: Error| {
+        let _ = std::fs::remove_file(&draft);
+        match e {
+            e @ Error::Probity(probity::Error::Engine(
+                EngineError::Io { .. } | EngineError::Option { .. } | EngineError::AdapterMismatch { .. },
+            )) => e,
+            e => unverified(path, format!("the merged model: {e}")),
+        }
+    })
+}
+
+fn unverified(path: &Path, problem: String) -> Error {
+    probity::Error::Unverified { file: path.display().to_string(), problem }.into()
+}

@@ -1,0 +1,143 @@
+//! Adapters in memory: read from GGUF and PEFT, written to both, mixed, and merged into a base.
+
+pub mod merge;
+pub mod peft;
+
+use std::fs::File;
+use std::path::Path;
+
+use probity::agent::Manifest;
+use probity::agent::manifest::MANIFEST_KEY;
+use probity_engine::Error as EngineError;
+use probity_engine::files::write_whole;
+use probity_engine::gguf::{GgmlType, GgufWriter, Tensor};
+use probity_engine::numeric::{decode, encode};
+use probity_engine::preflight::{Architecture, check_adapter, check_fit};
+use probity_engine::{Model, read_header};
+
+use super::curriculum::Precision;
+use super::finetune::Trained;
+use crate::Result;
+
+/// The update `scale * B A` of one linear layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The base tensor, by its GGUF name.
+    pub target: String,
+    /// Input width.
+    pub n_in: usize,
+    /// Output width.
+    pub n_out: usize,
+    /// Rank.
+    pub rank: usize,
+    /// What the product is multiplied with.
+    pub scale: f32,
+    /// `A`, `[rank, n_in]` row-major.
+    pub a: Vec<f32>,
+    /// `B`, `[n_out, rank]` row-major, rows in the order of the GGUF file.
+    pub b: Vec<f32>,
+}
+
+/// An adapter's weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdapterWeights {
+    /// The architecture of the base.
+    pub architecture: Architecture,
+    /// Its pairs, in the order of the base's blocks.
+    pub pairs: Vec<Pair>,
+}
+
+impl AdapterWeights {
+    /// What a run has trained.
+    #[must_use]
+    pub fn of(trained: &Trained) -> Self {
+        let mut pairs = Vec::new();
+        for (i, block) in trained.decoder.blocks().iter().enumerate() {
+            for (name, linear) in block.linears() {
+                let Some(lora) = &linear.lora else { continue };
+                pairs.push(Pair {
+                    target: format!("blk.{i}.{name}.weight"),
+                    n_in: linear.n_in,
+                    n_out: linear.n_out,
+                    rank: lora.rank,
+                    scale: lora.scale,
+                    a: trained.theta[lora.a.clone()].to_vec(),
+                    b: trained.theta[lora.b.clone()].to_vec(),
+                });
+            }
+        }
+        Self { architecture: trained.decoder.shape().architecture, pairs }
+    }
+
+    /// The weights of an adapter file for this model, of which the vocabulary is enough.
+    ///
+    /// # Errors
+    /// As [`probity::agent::verify::load`].
+    pub fn load(model: &Model, path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(EngineError::io(path))?;
+        let gguf = read_header(&file, path)?;
+        let read = |t: &Tensor| t.read_from(&file).map_err(EngineError::io(path));
+        let alpha = check_adapter(&gguf, read)?.alpha;
+        check_fit(&gguf, model.gguf(), model.shape())?;
+        if let Some(manifest) = Manifest::of(&gguf)? {
+            manifest.check_for(model, path)?;
+        }
+        let values = |t: &Tensor| -> Result<Vec<f32>> {
+            let mut out = vec![0.0; t.elements() as usize];
+            decode(t.ty, &read(t)?, &mut out);
+            Ok(out)
+        };
+        let mut pairs = Vec::new();
+        for a in gguf.tensors() {
+            let Some(target) = a.name.strip_suffix(".lora_a") else { continue };
+            let b = gguf.tensor(&format!("{target}.lora_b")).expect("the preflight saw both halves");
+            let rank = a.dim(1) as usize;
+            // llama.cpp multiplies by alpha / rank, or by 1 where there is no alpha.
+            let scale = if alpha == 0.0 { 1.0 } else { alpha / rank as f32 };
+            let (n_in, n_out) = (a.dim(0) as usize, b.dim(1) as usize);
+            let target = target.to_owned();
+            pairs.push(Pair { target, n_in, n_out, rank, scale, a: values(a)?, b: values(b)? });
+        }
+        Ok(Self { architecture: model.shape().architecture, pairs })
+    }
+
+    /// Writes a GGUF adapter, with its manifest in the metadata.
+    ///
+    /// The file has one alpha, and llama.cpp divides it by each pair's rank: pairs of another scale have theirs folded
+    /// into B.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`]; whatever stood at `path` before is then untouched.
+    pub fn write(&self, path: &Path, precision: Precision, manifest: &Manifest) -> Result<()> {
+        let ty = match precision {
+            Precision::F32 => GgmlType::F32,
+            Precision::F16 => GgmlType::F16,
+            Precision::Q8_0 => GgmlType::Q8_0,
+        };
+        // An alpha of 0 would mean no scale at all.
+        let alpha = self.pairs.iter().map(|p| p.scale * p.rank as f32).find(|a| *a != 0.0).unwrap_or(1.0);
+        let mut w = GgufWriter::new();
+        w.set_str("general.type", "adapter");
+        w.set_str("general.architecture", self.architecture.name);
+        w.set_str("general.name", manifest.name.clone());
+        w.set_str("adapter.type", "lora");
+        w.set_f32("adapter.lora.alpha", alpha);
+        w.set_str(MANIFEST_KEY, serde_json::to_string(manifest).expect("a manifest is plain data"));
+        for p in &self.pairs {
+            let mut put = |side: &str, dims: [usize; 2], values: &[f32]| {
+                // A row that is no whole number of blocks, as of B at ranks below 32, stays F16.
+                let ty = if (dims[0] as u64).is_multiple_of(ty.block) { ty } else { GgmlType::F16 };
+                let bytes = encode(ty, values, dims[0]);
+                w.tensor(&format!("{}.{side}", p.target), &dims.map(|d| d as u64), ty, bytes);
+            };
+            put("lora_a", [p.n_in, p.rank], &p.a);
+            let fold = p.scale * p.rank as f32 / alpha;
+            if fold == 1.0 {
+                put("lora_b", [p.rank, p.n_out], &p.b);
+            } else {
+                put("lora_b", [p.rank, p.n_out], &p.b.iter().map(|v| v * fold).collect::<Vec<_>>());
+            }
+        }
+        Ok(write_whole(path, |mut sink| w.write(&mut sink))?)
+    }
+}

@@ -1,0 +1,314 @@
+//! The exact objective of moral fine-tuning.
+//!
+//! `J = sum_s d(s) [ sum_a pi(a|s) R(s,a) - beta KL(pi(.|s) || ref(.|s)) ] + lambda sum_s w(s) log L(s)`
+//!
+//! where `pi` is the softmax of the scores `S(a)` over the legal actions (the runtime's policy at temperature 1), `ref`
+//! the bare model's, and `L = sum_a exp S(a)` the legality mass. `d(s)` is the weight `w(s)` of the state, or, in repeated
+//! play, the discounted share of the rounds that the policy itself spends there ([`repeated`]). Nothing is sampled: states
+//! and actions are few, so value and gradient are sums. Without the last term the optimum is known, and every report says
+//! how far the policy still is from it.
+
+pub mod repeated;
+mod rows;
+
+pub use rows::{Read, Rows};
+
+use serde::Serialize;
+
+use self::repeated::Repeated;
+use super::decoder::Pack;
+use probity_engine::Token;
+pub use probity_engine::score::softmax;
+use probity_game::argmax_set;
+
+/// One decision in a batch: where its scores are read, and what its actions are worth.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// For each legal action what adds up to its score.
+    pub reads: Vec<Vec<Read>>,
+    /// Expected reward of each action.
+    pub rewards: Vec<f64>,
+    /// Weight of the state in the objective.
+    pub weight: f64,
+}
+
+/// Decisions that belong together: the states of one game.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// Its decisions; of repeated play in the order of [`probity_game::states`].
+    pub decisions: Vec<Decision>,
+    /// How one round leads to the next, where that counts.
+    pub repeated: Option<Repeated>,
+}
+
+/// What the gradient is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Aim {
+    /// The objective.
+    #[default]
+    Objective,
+    /// The same optimum from its other side. What the objective (of one round, legality aside) lacks to its largest value is
+    /// `beta KL(pi || optimum)`, which is flat where `pi` is nearly certain: whoever is certain of too much stays so. This
+    /// is `-beta KL(optimum || pi)`, which is flat nowhere else than at the optimum, and bends there as much.
+    Optimum,
+    /// The log-probability of the best actions, each of several alike as much as the others: supervised learning of the
+    /// optimal policy's labels. Reports stay those of the objective.
+    Labels,
+}
+
+/// Weights of the objective's terms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// What the gradient is of.
+    pub aim: Aim,
+    /// Weight of the divergence from the reference, above 0.
+    pub beta: f64,
+    /// Weight of the logarithm of the legality mass, 0 or more.
+    pub legality: f64,
+}
+
+/// The objective's parts over a batch, and the distance to the optimum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct ObjectiveParts {
+    /// Sum of the weights.
+    pub weight: f64,
+    /// Expected reward.
+    pub reward: f64,
+    /// The largest expected reward any policy has.
+    pub best: f64,
+    /// Divergence from the reference, nats.
+    pub kl: f64,
+    /// Total variation distance to the closed-form optimum, 0 to 1.
+    pub distance: f64,
+    /// Probability of actions that are not among the best, 0 to 1.
+    pub miss: f64,
+    /// Mean legality mass.
+    pub legality: f64,
+    /// The objective.
+    pub objective: f64,
+    /// The bare model's objective.
+    pub bare: f64,
+}
+
+impl ObjectiveParts {
+    fn add(&mut self, o: &Self) {
+        self.weight += o.weight;
+        self.reward += o.reward;
+        self.best += o.best;
+        self.kl += o.kl;
+        self.distance += o.distance;
+        self.miss += o.miss;
+        self.legality += o.legality;
+        self.objective += o.objective;
+        self.bare += o.bare;
+    }
+
+    /// Sums over decisions, added up in their order, as means over the weight.
+    #[must_use]
+    pub fn mean<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        all.into_iter().for_each(|p| sum.add(p));
+        let w = sum.weight;
+        Self {
+            weight: w,
+            reward: sum.reward / w,
+            best: sum.best / w,
+            kl: sum.kl / w,
+            distance: sum.distance / w,
+            miss: sum.miss / w,
+            legality: sum.legality / w,
+            objective: sum.objective / w,
+            bare: sum.bare / w,
+        }
+    }
+}
+
+/// A decision to take.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Tokens of its prompt.
+    pub prompt: Vec<Token>,
+    /// Expected reward of each option.
+    pub rewards: Vec<f64>,
+    /// Weight of the state in the objective.
+    pub weight: f64,
+}
+
+/// Adds questions with the same options to a pack, as one trie: each prompt with each option, whose last token is only
+/// read.
+pub fn push(pack: &mut Pack, questions: Vec<Question>, options: &[Vec<Token>]) -> Vec<Decision> {
+    push_all(pack, vec![(questions, options.to_vec())]).pop().expect("a group for each")
+}
+
+/// Adds groups of questions, each with its options, to a pack as one trie.
+pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<Question>, Vec<Vec<Token>>)>) -> Vec<Vec<Decision>> {
+    let sequence = |q: &Question, o: &[Token]| q.prompt.iter().chain(&o[..o.len() - 1]).copied().collect::<Vec<_>>();
+    let each = |(questions, options): &(Vec<Question>, Vec<Vec<Token>>)| -> Vec<Vec<Token>> {
+        questions.iter().flat_map(|q| options.iter().map(|o| sequence(q, o))).collect()
+    };
+    let nodes = pack.push(&groups.iter().flat_map(each).collect::<Vec<_>>());
+    // The token before each of an option's own is where that one is predicted.
+    let starts = groups
+        .iter()
+        .flat_map(|(qs, options)| qs.iter().flat_map(|q| std::iter::repeat_n(q.prompt.len() - 1, options.len())));
+    let sources: Vec<&[u32]> = nodes.iter().zip(starts).map(|(nodes, start)| &nodes[start..]).collect();
+    pack.request(sources.iter().copied().flatten().copied());
+    let mut sources = sources.into_iter();
+    // Later questions only append outputs, so rows stay what they are.
+    let mut reads = |option: &Vec<Token>| {
+        let nodes = sources.next().expect("nodes for every sequence");
+        nodes.iter().map(|&n| pack.output_row(n)).zip(option.iter().copied()).collect()
+    };
+    let mut decide = |q: Question, options: &[Vec<Token>]| Decision {
+        reads: options.iter().map(&mut reads).collect(),
+        rewards: q.rewards,
+        weight: q.weight,
+    };
+    groups
+        .into_iter()
+        .map(|(questions, options)| questions.into_iter().map(|q| decide(q, &options)).collect())
+        .collect()
+}
+
+/// Scores of a pack's decisions, a number an action.
+#[must_use]
+pub fn all_scores<'a>(
+    decisions: impl IntoIterator<Item = &'a Decision>,
+    logits: &mut [f32],
+    pack: &Pack,
+) -> Vec<Vec<f64>> {
+    let mut rows = Rows::new(pack, logits);
+    decisions.into_iter().map(|d| d.reads.iter().map(|reads| rows.score(reads)).collect()).collect()
+}
+
+/// The optimum without the legality term: `ref exp(R / beta)`, normalised.
+#[must_use]
+pub fn optimum(reference: &[f64], rewards: &[f64], beta: f64) -> Vec<f64> {
+    softmax(&reference.iter().zip(rewards).map(|(p, r)| p.ln() + r / beta).collect::<Vec<_>>())
+}
+
+/// What is said of a decision.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judged {
+    /// Its part in the objective of all.
+    pub parts: ObjectiveParts,
+    /// Of the state by itself, however often play comes there: what it is worth from there on.
+    pub alone: ObjectiveParts,
+}
+
+/// The objective over a pack's groups, decision by decision; the logits are replaced by the gradient of its negative,
+/// scaled by `scale`. `references` are the bare model's scores, a decision each.
+///
+/// # Panics
+/// When a group of repeated play has other states than its game: a caller's mistake.
+pub fn objective(
+    groups: &[Group],
+    references: &[Vec<f64>],
+    terms: Terms,
+    scale: f64,
+    pack: &Pack,
+    logits: &mut [f32],
+) -> Vec<Judged> {
+    let mut rows = Rows::new(pack, logits);
+    let mut all = Vec::new();
+    let mut references = references.iter();
+    for group in groups {
+        let bare: Vec<&Vec<f64>> = references.by_ref().take(group.decisions.len()).collect();
+        let reference: Vec<Vec<f64>> = bare.iter().map(|scores| softmax(scores)).collect();
+        let mut scores = |d: &Decision| -> Vec<f64> { d.reads.iter().map(|reads| rows.score(reads)).collect() };
+        let scores: Vec<Vec<f64>> = group.decisions.iter().map(&mut scores).collect();
+        let policy: Vec<Vec<f64>> = scores.iter().map(|s| softmax(s)).collect();
+        let stakes = match &group.repeated {
+            None => {
+                group.decisions.iter().zip(&reference).map(|(d, r)| Stake::of_one_round(d, r, terms.beta)).collect()
+            }
+            Some(play) => play.stakes(&group.decisions, &policy, &reference, terms.beta),
+        };
+        for (i, (d, stake)) in group.decisions.iter().zip(&stakes).enumerate() {
+            let pi = &policy[i];
+            let legal = log_mass(&scores[i]);
+            let ratio: Vec<f64> = pi.iter().zip(&reference[i]).map(|(p, q)| (p / q).ln()).collect();
+            let kl: f64 = pi.iter().zip(&ratio).map(|(p, l)| if *p > 0.0 { p * l } else { 0.0 }).sum();
+            let mean = |of: &[f64]| -> f64 { pi.iter().zip(of).map(|(p, r)| p * r).sum() };
+            let (reward, value) = (mean(&d.rewards), mean(&stake.values));
+            let w = d.weight;
+            let labels = stake.labels();
+            let parts = ObjectiveParts {
+                weight: w,
+                reward: stake.weight * reward,
+                best: stake.best,
+                kl: stake.weight * kl,
+                distance: w * 0.5 * pi.iter().zip(&stake.optimum).map(|(p, q)| (p - q).abs()).sum::<f64>(),
+                miss: w * pi.iter().zip(&labels).filter(|(_, l)| **l == 0.0).map(|(p, _)| p).sum::<f64>(),
+                legality: w * legal.exp(),
+                objective: stake.weight * (reward - terms.beta * kl) + w * terms.legality * legal,
+                bare: stake.bare + w * terms.legality * log_mass(bare[i]),
+            };
+            let alone = match stake.alone {
+                None => parts,
+                Some([reward, best]) => ObjectiveParts { reward: w * reward, best: w * best, kl: w * kl, ..parts },
+            };
+            all.push(Judged { parts, alone });
+            for (a, reads) in d.reads.iter().enumerate() {
+                let pull = match terms.aim {
+                    // dJ/dS(a) = d pi(a) [Q(a) - beta ln(pi/ref)(a) - E(the same)] + w lambda pi(a), as
+                    // exp(S(a)) / L = pi(a).
+                    Aim::Objective => {
+                        let advantage = stake.values[a] - terms.beta * ratio[a] - (value - terms.beta * kl);
+                        pi[a] * (stake.weight * advantage + w * terms.legality)
+                    }
+                    Aim::Optimum => w * (terms.beta * (stake.optimum[a] - pi[a]) + terms.legality * pi[a]),
+                    Aim::Labels => w * labels[a],
+                };
+                reads.iter().for_each(|&read| rows.pull(read, -scale * pull));
+            }
+        }
+    }
+    rows.into_gradient();
+    all
+}
+
+/// The logarithm of the legality mass, which may be far below what a number that is no logarithm can be.
+fn log_mass(scores: &[f64]) -> f64 {
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    top + scores.iter().map(|s| (s - top).exp()).sum::<f64>().ln()
+}
+
+/// What a decision contributes to the objective, and what would be best.
+#[derive(Debug, Clone)]
+pub struct Stake {
+    /// Weight of the state under the policy itself.
+    pub weight: f64,
+    /// What each action brings: its reward, and in repeated play what follows from it under the policy.
+    pub values: Vec<f64>,
+    /// The optimal policy, legality aside.
+    pub optimum: Vec<f64>,
+    /// What each action brings when the best follows.
+    pub worth: Vec<f64>,
+    /// The state's part in the largest expected reward any policy has, weighted.
+    pub best: f64,
+    /// The state's part in the bare model's expected reward, weighted.
+    pub bare: f64,
+    /// In repeated play: the discounted reward a round from this state on, of the policy and of the best one.
+    pub alone: Option<[f64; 2]>,
+}
+
+impl Stake {
+    fn of_one_round(d: &Decision, reference: &[f64], beta: f64) -> Self {
+        Self {
+            weight: d.weight,
+            values: d.rewards.clone(),
+            optimum: optimum(reference, &d.rewards, beta),
+            worth: d.rewards.clone(),
+            best: d.weight * d.rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            bare: d.weight * reference.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>(),
+            alone: None,
+        }
+    }
+
+    /// The best actions, each as likely as the others.
+    fn labels(&self) -> Vec<f64> {
+        let best = argmax_set(&self.worth);
+        (0..self.worth.len()).map(|a| if best.contains(&a) { 1.0 / best.len() as f64 } else { 0.0 }).collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! What a run needs, told before it starts: memory by what it is for, and the time of a step.
+
+use std::time::Instant;
+
+use probity_engine::numeric::{Matrix, MatrixMut, product};
+use serde::Serialize;
+
+use super::decoder::{Decoder, Keep, Pack};
+use super::shards::Schedule;
+
+/// Memory and time of a run's steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Plan {
+    /// How the batch goes through the machine.
+    pub schedule: Schedule,
+    /// Threads.
+    pub threads: usize,
+    /// Trie nodes of a step.
+    pub nodes: usize,
+    /// Bytes of the base model's weights, as in the file.
+    pub weights: usize,
+    /// Bytes of the adapter, its gradient and the optimiser's state.
+    pub adapter: usize,
+    /// Bytes of what the way back needs, and of the room to work in.
+    pub activations: usize,
+    /// Bytes of the logits.
+    pub logits: usize,
+    /// All of these together, beyond what the process takes already with its vocabulary.
+    pub bytes: usize,
+    /// Seconds of one way forth.
+    #[serde(skip)]
+    pub forth: f64,
+    /// Seconds of a step, from the multiplications it takes and how fast this machine was at some just now.
+    pub seconds: f64,
+}
+
+impl Plan {
+    /// The plan of a step over these packs, which each of the learners goes through.
+    #[must_use]
+    pub fn of(decoder: &Decoder, packs: &[&Pack], schedule: Schedule, learners: usize) -> Self {
+        let threads = rayon::current_num_threads();
+        let side_by_side = if schedule == Schedule::Wide { packs.len() } else { 1 };
+        let keep = if schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
+        // Buffers are kept: the largest shards are what counts.
+        let largest = |bytes: &dyn Fn(&Pack) -> usize| -> usize {
+            let mut all: Vec<usize> = packs.iter().copied().map(bytes).collect();
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            all.iter().take(side_by_side).sum()
+        };
+        let own_gradients = if packs.len() == 1 { 0 } else { side_by_side };
+        let weights = decoder.stored_bytes();
+        let adapter = 4 * decoder.n_params() * (4 * learners + own_gradients);
+        let activations = largest(&|pack| decoder.tape_bytes(pack, keep));
+        let logits = largest(&|pack| decoder.logits_bytes(pack));
+        // Forth, and back through the inputs; the base model forth; where blocks are recomputed, forth again.
+        let passes = if schedule == Schedule::Wide { 3.0 } else { 4.0 };
+        // Two learners first have to see what the other does.
+        let passes = if learners > 1 { (passes + 1.0) * learners as f64 } else { passes };
+        let products: f64 = packs.iter().map(|pack| decoder.products(pack)).sum();
+        let forth = products / products_a_second(decoder, threads);
+        Self {
+            schedule,
+            threads,
+            nodes: packs.iter().map(|p| p.len()).sum(),
+            weights,
+            adapter,
+            activations,
+            logits,
+            bytes: weights + adapter + activations + logits,
+            forth,
+            seconds: passes * forth,
+        }
+    }
+
+    /// The plan with the fastest schedule that fits into so many bytes, or the most frugal one.
+    #[must_use]
+    pub fn within(bytes: u64, decoder: &Decoder, packs: &[&Pack], learners: usize) -> Self {
+        let wide = Self::of(decoder, packs, Schedule::Wide, learners);
+        if wide.bytes as u64 <= bytes { wide } else { Self::of(decoder, packs, Schedule::Narrow, learners) }
+    }
+}
+
+/// Multiplications a second of a matrix product of the decoder's own widths.
+fn products_a_second(decoder: &Decoder, threads: usize) -> f64 {
+    const ROWS: usize = 256;
+    let (d, ff) = (decoder.shape().n_embd, decoder.shape().n_ff);
+    let (x, w) = (vec![0.5_f32; ROWS * d], vec![0.5_f32; ff * d]);
+    let mut y = vec![0.0; ROWS * ff];
+    let mut best = f64::INFINITY;
+    let start = Instant::now();
+    while best.is_infinite() || start.elapsed().as_secs_f64() < 0.2 {
+        let begin = Instant::now();
+        let (x, w) = (Matrix::new(&x, ROWS, d), Matrix::new(&w, ff, d));
+        product(MatrixMut::new(&mut y, ROWS, ff), x, w.t(), 1.0, false, threads);
+        best = best.min(begin.elapsed().as_secs_f64());
+    }
+    (ROWS * d * ff) as f64 / best.max(1e-9)
+}

@@ -1,0 +1,76 @@
+//! What a model in the making reads on labels and games it never sees.
+
+use std::collections::BTreeMap;
+
+use probity_engine::Model;
+
+use super::Pretraining;
+use super::lessons::{Tokenised, tokenise};
+use crate::Result;
+use crate::corpus::{self, Ease, Kind, Lesson};
+use crate::decoder::Pack;
+use crate::decoder::kernels::log_softmax;
+use crate::labels::Split;
+
+impl Pretraining {
+    /// Share of right answers on unseen labels and games, by kind of question, ties left out; for [`Kind::Decide`] the
+    /// legality mass: the probability that the answer is one of the labels and nothing else. Labels are of the mixture
+    /// that training has come to, questions of the full one.
+    ///
+    /// # Errors
+    /// [`probity_engine::Error::Template`].
+    pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Kind, f64>> {
+        let width = self.config.vocabulary;
+        let seed = self.config.seed ^ 0x7e57;
+        let now = self.config.ease_at(self.state.adam.step);
+        let ease = Ease { questions: 0.0, lists: if now.lists < 1.0 { 0.0 } else { 1.0 }, ..now };
+        let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
+        for first in (0..lessons).step_by(32) {
+            let lessons: Vec<Lesson> = (first..lessons.min(first + 32))
+                .map(|i| corpus::lesson(seed, i, Split::Test, [self.config.chains, 1], ease))
+                .collect();
+            let mut packs = Vec::new();
+            let mut paths = Vec::new();
+            for lesson in &lessons {
+                let all = tokenise(vocabulary, lesson)?;
+                let mut pack = Pack::default();
+                let nodes = pack.push(&all.iter().map(|t| t.sequence.clone()).collect::<Vec<_>>());
+                pack.request(all.iter().zip(&nodes).flat_map(|(t, n)| n[t.answer - 1..n.len() - 1].to_vec()));
+                packs.push(pack);
+                paths.push(all.into_iter().zip(nodes).collect::<Vec<_>>());
+            }
+            let judged =
+                self.shards.forward(&self.decoder, &self.state.theta, &packs.iter().collect::<Vec<_>>(), |i, tape| {
+                    let logits = &mut tape.logits;
+                    logits.chunks_exact_mut(width).for_each(log_softmax);
+                    let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
+                        let (mut log_p, mut greedy) = (0.0, true);
+                        for at in t.answer..t.sequence.len() {
+                            let row = packs[i].output_row(nodes[at - 1]) * width;
+                            let row = &logits[row..row + width];
+                            let p = row[t.sequence[at] as usize];
+                            log_p += f64::from(p);
+                            greedy &= row.iter().all(|&other| other <= p);
+                        }
+                        (t.chain, log_p.exp(), greedy)
+                    };
+                    paths[i].iter().map(judge).collect::<Vec<_>>()
+                });
+            for (lesson, judged) in lessons.iter().zip(judged) {
+                for (q, p, greedy) in judged {
+                    let question = &lesson.chains[q][0];
+                    if question.kind == Kind::Decide {
+                        let (mass, of) = right.entry(Kind::Decide).or_default();
+                        *mass += p;
+                        *of += 1.0 / question.answers.len() as f64;
+                    } else if question.answers.len() == 1 {
+                        let (ok, of) = right.entry(question.kind).or_default();
+                        *ok += f64::from(u8::from(greedy));
+                        *of += 1.0;
+                    }
+                }
+            }
+        }
+        Ok(right.into_iter().map(|(kind, (ok, of))| (kind, ok / of)).collect())
+    }
+}

@@ -1,0 +1,117 @@
+//! Lessons as tokens: tries to push through the decoder, and what is to be predicted on them.
+
+use std::collections::HashSet;
+
+use probity_engine::chat::{Speaker, Turn};
+use probity_engine::{Model, Token};
+
+use crate::Result;
+use crate::corpus::Lesson;
+use crate::decoder::Pack;
+use crate::decoder::kernels::{exp, log_softmax};
+
+/// A token to predict.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    /// Output row whose logits predict it.
+    pub row: usize,
+    pub token: Token,
+    /// Weight in the loss; the answers of one question share 1.
+    pub weight: f32,
+    /// Whether it belongs to an answer.
+    pub answer: bool,
+}
+
+/// One shard's pack with what it has to predict.
+pub(super) struct Batch {
+    pub pack: Pack,
+    pub targets: Vec<Target>,
+}
+
+/// A lesson's questions as token sequences: every question with every answer.
+pub(super) struct Tokenised {
+    /// Rules, questions and answers before this one, question, answer, end.
+    pub sequence: Vec<Token>,
+    /// Where the answer begins.
+    pub answer: usize,
+    /// In which conversation it is, and how many answers it has.
+    pub chain: usize,
+    pub answers: usize,
+}
+
+pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokenised>> {
+    // The template is the same for every question; the rules are tokenised once, as at a decision.
+    let turn = |speaker| Turn { speaker, text: String::new() };
+    let frame = vocabulary.template().encode(vocabulary, &[turn(Speaker::User), turn(Speaker::Assistant)], false)?;
+    let rules = vocabulary.tokenize(&lesson.rules, false);
+    let mut out = Vec::new();
+    for (i, chain) in lesson.chains.iter().enumerate() {
+        let mut before: Vec<Token> = Vec::new();
+        for (k, question) in chain.iter().enumerate() {
+            let mut asked = vocabulary.tokenize(&question.asked, false);
+            if k == 0 {
+                asked.splice(0..0, rules.iter().copied());
+            }
+            let first = out.len();
+            for text in &question.answers {
+                let mut t =
+                    Tokenised { sequence: before.clone(), answer: 0, chain: i, answers: question.answers.len() };
+                for piece in &frame {
+                    match piece.turn {
+                        None => t.sequence.extend(&piece.tokens),
+                        Some(0) => t.sequence.extend(&asked),
+                        Some(_) => {
+                            t.answer = t.sequence.len();
+                            t.sequence.extend(vocabulary.tokenize(text, false));
+                        }
+                    }
+                }
+                out.push(t);
+            }
+            // Where several answers are right, the conversation goes on from any of them.
+            before = out[first + k % question.answers.len()].sequence.clone();
+        }
+    }
+    Ok(out)
+}
+
+/// Lessons as tries, one each: the rules once, a branch a question. Targets are the answers' tokens with their end,
+/// equally right answers sharing a weight of 1, and with a weight of `reading` everything before them.
+pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<Batch> {
+    let mut pack = Pack::default();
+    let mut wanted = Vec::new();
+    for lesson in lessons {
+        let all = tokenise(vocabulary, &lesson)?;
+        let sequences: Vec<Vec<Token>> = all.iter().map(|t| t.sequence.clone()).collect();
+        let nodes = pack.push(&sequences);
+        let mut read = HashSet::new();
+        for (t, nodes) in all.iter().zip(&nodes) {
+            for i in 1..t.sequence.len() {
+                if i >= t.answer {
+                    wanted.push((nodes[i - 1], t.sequence[i], 1.0 / t.answers as f32, true));
+                } else if reading > 0.0 && read.insert(nodes[i]) {
+                    wanted.push((nodes[i - 1], t.sequence[i], reading, false));
+                }
+            }
+        }
+    }
+    pack.request(wanted.iter().map(|(node, ..)| *node));
+    let target = |(node, token, weight, answer)| Target { row: pack.output_row(node), token, weight, answer };
+    let targets = wanted.into_iter().map(target).collect();
+    Ok(Batch { pack, targets })
+}
+
+/// Replaces logits by `scale` times the gradient of the weighted cross-entropy, and returns its sum over the answers.
+/// A row may have several targets: the gradient of each is a multiple of the softmax less the token itself.
+pub(super) fn cross_entropy(logits: &mut [f32], width: usize, targets: &[Target], scale: f32) -> f64 {
+    let mut weights = vec![0.0; logits.len() / width];
+    targets.iter().for_each(|t| weights[t.row] += t.weight * scale);
+    logits.chunks_exact_mut(width).for_each(log_softmax);
+    let answers = targets.iter().filter(|t| t.answer);
+    let total = answers.map(|t| -f64::from(t.weight) * f64::from(logits[t.row * width + t.token as usize])).sum();
+    for (row, weight) in logits.chunks_exact_mut(width).zip(weights) {
+        row.iter_mut().for_each(|x| *x = exp(*x) * weight);
+    }
+    targets.iter().for_each(|t| logits[t.row * width + t.token as usize] -= t.weight * scale);
+    total
+}

@@ -1,0 +1,107 @@
+//! The checkpoints of a run folder: the newest, to go on from, and the last good one, to fall back to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use probity_engine::Error as EngineError;
+use probity_engine::files::replace;
+
+use crate::checkpoint::Checkpoint;
+use crate::finetune::Finetuning;
+use crate::{Error, Result};
+
+/// The two checkpoints. The state that a step leaves is good when the next step has found a finite objective and gradient
+/// there, and no worse a policy than the bare model's.
+pub struct Checkpoints {
+    newest: PathBuf,
+    good: PathBuf,
+    /// The step of the newest.
+    step: Option<u64>,
+    /// Whether the newest is known to be good.
+    proven: bool,
+}
+
+impl Checkpoints {
+    /// The checkpoints of a folder, which need not exist.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`].
+    pub fn of(folder: &Path) -> Result<Self> {
+        let newest = folder.join("checkpoint.bin");
+        let good = folder.join("checkpoint.good.bin");
+        // A crash between two renames leaves the new one beside its place, whole.
+        let next = next(&newest);
+        if next.exists() && !newest.exists() {
+            replace(&next, &newest)?;
+        }
+        Ok(Self { newest, good, step: None, proven: false })
+    }
+
+    /// Whether there is one to go on from.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.newest.exists()
+    }
+
+    /// Goes on from the newest.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn resume(&mut self, training: &mut Finetuning) -> Result<()> {
+        let saved = Checkpoint::read(&self.newest, &training.config, training.model().content()?)?;
+        training.resume(saved);
+        self.step = Some(training.done());
+        Ok(())
+    }
+
+    /// Takes note of a step that went well.
+    pub(super) fn taken(&mut self, training: &Finetuning) {
+        if self.step.is_some_and(|step| step + 1 == training.done()) && !training.astray() {
+            self.proven = true;
+        }
+    }
+
+    /// Writes a checkpoint, unless the newest is of this step. A newest that is known to be good becomes the good one.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`].
+    pub(super) fn write(&mut self, training: &Finetuning) -> Result<()> {
+        if self.step == Some(training.done()) {
+            return Ok(());
+        }
+        let next = next(&self.newest);
+        training.state().write(&next, &training.config, training.model().content()?)?;
+        if self.proven {
+            replace(&self.newest, &self.good)?;
+        }
+        replace(&next, &self.newest)?;
+        (self.step, self.proven) = (Some(training.done()), false);
+        Ok(())
+    }
+
+    /// After a failed step: puts the last good checkpoint in the newest's place, and names it in the error.
+    pub(super) fn fall_back(&mut self, training: &Finetuning, e: Error) -> Error {
+        let Error::Training { problem } = e else { return e };
+        let kept = self.last_good(training).unwrap_or_else(|e| e.to_string());
+        Error::Training { problem: format!("{problem}; {kept}") }
+    }
+
+    fn last_good(&mut self, training: &Finetuning) -> Result<String> {
+        if !self.proven {
+            if !self.good.exists() {
+                // No run could go on from the newest.
+                fs::remove_file(&self.newest).map_err(EngineError::io(&self.newest))?;
+                return Ok("no checkpoint before it was good".into());
+            }
+            replace(&self.good, &self.newest)?;
+        }
+        let kept = Checkpoint::read(&self.newest, &training.config, training.model().content()?)?;
+        let step = kept.step() / training.config.algorithm.epochs();
+        (self.step, self.proven) = (Some(step), true);
+        Ok(format!("the checkpoint is that of step {step}"))
+    }
+}
+
+fn next(newest: &Path) -> PathBuf {
+    newest.with_extension("next.bin")
+}

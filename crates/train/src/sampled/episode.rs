@@ -1,0 +1,124 @@
+//! Playing rounds with whoever answers.
+
+use probity::agent::prompt::{Style, encode, options, prompt};
+use probity_engine::Error as EngineError;
+use probity_engine::score::log_sum_exp;
+use probity_engine::{Model, Token};
+use probity_game::moral::Mixture;
+use probity_game::{ActionId, MatrixGame, Player, Profile, draw};
+use rand::{Rng, RngExt};
+
+use crate::Result;
+use crate::curriculum::Opponent;
+use crate::decoder::MAX_POSITIONS;
+
+/// An answer, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Tokens of the prompt.
+    pub prompt: Vec<Token>,
+    /// Tokens of the answer, at least one.
+    pub answer: Vec<Token>,
+    /// The action it is, if any.
+    pub action: Option<ActionId>,
+    /// What it earned.
+    pub reward: f64,
+}
+
+impl Sample {
+    /// What the model reads to predict the whole answer: its last token is only predicted.
+    #[must_use]
+    pub fn sequence(&self) -> Vec<Token> {
+        self.prompt.iter().chain(&self.answer[..self.answer.len() - 1]).copied().collect()
+    }
+}
+
+/// A question to a player: the prompt, and the answers that are legal.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Whose turn it is: 0 the row player, 1 a learner in the other seat.
+    pub seat: usize,
+    /// Tokens of the prompt.
+    pub prompt: &'a [Token],
+    /// Tokens of the legal answers.
+    pub options: &'a [Vec<Token>],
+}
+
+/// Plays rounds of a game from a random state, the row player's and a second learner's moves being what `answer` says.
+/// `styles` draws how each round is told. Returns the samples of each seat.
+///
+/// A scripted opponent's last move in the initial state is what it would do always, if it always does the same, else random
+/// (as in the published code).
+///
+/// # Errors
+/// [`Error::Game`] for an opponent or reward that does not fit the game, [`EngineError::Template`], [`EngineError::PromptTooLong`], and
+/// what `answer` returns.
+pub fn play<R: Rng>(
+    model: &Model,
+    game: &MatrixGame,
+    rounds: usize,
+    (reward, opponent): (&Mixture, &Opponent),
+    rng: &mut R,
+    mut styles: impl FnMut(&mut R) -> Style,
+    mut answer: impl FnMut(&Asked<'_>, &mut R) -> Result<Vec<Token>>,
+) -> Result<Vec<Vec<Sample>>> {
+    let turned = game.transposed();
+    let seats: Vec<&MatrixGame> = if *opponent == Opponent::Learner { vec![game, &turned] } else { vec![game] };
+    let options = seats.iter().map(|game| options(model, game)).collect::<probity::Result<Vec<_>>>()?;
+    let own = rng.random_range(0..game.count(Player::Row));
+    // An opponent who always does the same did it before the episode, too.
+    let other = if opponent.is_steady() {
+        draw(&opponent.policy(game, None)?, rng.random())
+    } else {
+        rng.random_range(0..game.count(Player::Column))
+    };
+    let mut last = Profile { own, other };
+    let mut samples = vec![Vec::new(); seats.len()];
+    for _ in 0..rounds {
+        let mut moves = Vec::new();
+        for (seat, game) in seats.iter().enumerate() {
+            let seen = if seat == 0 { last } else { Profile { own: last.other, other: last.own } };
+            let prompt = encode(model, &prompt(game, Some(seen), styles(rng)))?.tokens;
+            let tokens = prompt.len() + options[seat].iter().map(Vec::len).max().unwrap_or(0);
+            let context = model.shape().context.min(MAX_POSITIONS);
+            if tokens > context {
+                return Err(EngineError::PromptTooLong { tokens, context }.into());
+            }
+            let answer = answer(&Asked { seat, prompt: &prompt, options: &options[seat] }, rng)?;
+            let action = options[seat].iter().position(|option| *option == answer);
+            moves.push((seen, action));
+            samples[seat].push(Sample { prompt, answer, action, reward: 0.0 });
+        }
+        if *opponent != Opponent::Learner {
+            let action = draw(&opponent.policy(game, Some(last))?, rng.random());
+            moves.push((Profile { own: last.other, other: last.own }, Some(action)));
+        }
+        // Whoever says nothing legal is taken to do again what it did last.
+        let [own, other] = [0, 1].map(|seat: usize| moves[seat].1.unwrap_or(moves[seat].0.own));
+        for (seat, samples) in samples.iter_mut().enumerate() {
+            let against = if seat == 0 { other } else { own };
+            let (seen, action) = moves[seat];
+            let sample = samples.last_mut().expect("just asked");
+            sample.reward = reward.value(seats[seat], action, against, Some(seen));
+        }
+        last = Profile { own, other };
+    }
+    Ok(samples)
+}
+
+/// A token drawn from the whole vocabulary at temperature 1.
+pub fn draw_token(logits: &[f32], rng: &mut impl Rng) -> Token {
+    let total = log_sum_exp(logits);
+    let mut left: f64 = rng.random();
+    let mut most = 0;
+    for (token, &x) in logits.iter().enumerate() {
+        left -= (f64::from(x) - total).exp();
+        if left < 0.0 {
+            return token as Token;
+        }
+        if x > logits[most] {
+            most = token;
+        }
+    }
+    most as Token
+}

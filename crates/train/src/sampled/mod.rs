@@ -1,0 +1,67 @@
+//! Training on answers that were sampled in play, as arXiv 2410.01639 does it: for comparison with the exact objective.
+//!
+//! A model is asked for free text and may say anything. What is no label, terminator included, is illegal: it earns the
+//! reward's `illegal`, leaves the player's part of the state as it was, and is learned from like any other answer.
+
+pub mod episode;
+pub mod ppo;
+pub mod reinforce;
+
+pub use episode::{Sample, play};
+
+use serde::Serialize;
+
+use super::decoder::Pack;
+use super::objective::Read;
+use probity_engine::Token;
+
+/// A sampled answer as the optimiser sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollout {
+    /// Where its tokens are predicted.
+    pub reads: Vec<Read>,
+    /// Their log-probabilities when they were sampled.
+    pub old: Vec<f64>,
+    /// The bare model's.
+    pub reference: Vec<f64>,
+    /// What the value head said before each of them, where there is one.
+    pub values: Vec<f64>,
+    /// What it earned.
+    pub reward: f64,
+}
+
+impl Rollout {
+    /// The sampled estimate of its divergence from the bare model (k1): `log p - log p_ref`, nats.
+    #[must_use]
+    pub fn divergence(&self) -> f64 {
+        self.old.iter().zip(&self.reference).map(|(p, q)| p - q).sum()
+    }
+}
+
+/// What play brought in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Played {
+    /// Mean reward of an answer.
+    pub reward: f64,
+    /// Share of illegal answers.
+    pub illegal: f64,
+    /// Mean sampled divergence from the bare model, nats.
+    pub divergence: f64,
+    /// Tokens of all sampled sequences, prompts included, each counted once.
+    pub tokens: u64,
+}
+
+/// The pack of samples, prompts and answers, and where each answer's tokens are predicted.
+#[must_use]
+pub fn pack(samples: &[Sample]) -> (Pack, Vec<Vec<Read>>) {
+    let mut pack = Pack::default();
+    let sequences: Vec<Vec<Token>> = samples.iter().map(Sample::sequence).collect();
+    let nodes = pack.push(&sequences);
+    let sources: Vec<&[u32]> = nodes.iter().zip(samples).map(|(n, s)| &n[s.prompt.len() - 1..]).collect();
+    pack.request(sources.iter().copied().flatten().copied());
+    let reads = |(nodes, sample): (&&[u32], &Sample)| {
+        nodes.iter().zip(&sample.answer).map(|(&node, &token)| (pack.output_row(node), token)).collect()
+    };
+    let reads = sources.iter().zip(samples).map(reads).collect();
+    (pack, reads)
+}

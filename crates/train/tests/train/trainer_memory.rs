@@ -1,0 +1,101 @@
+//! The plan of a training run against what it really allocates.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use probity_engine::gguf::GgmlType;
+use probity_engine::numeric::{Matrix, MatrixMut, product};
+use probity_train::export::write_model;
+use probity_train::plan::Plan;
+use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of the same function.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of the same function.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Measured in a process of its own, where no other test allocates.
+#[test]
+fn a_step_takes_the_memory_that_was_planned() {
+    const ALONE: &str = "PROBITY_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let program = std::env::current_exe().unwrap();
+        let test = "trainer_memory::a_step_takes_the_memory_that_was_planned";
+        let output = Command::new(program).args(["--exact", test]).env(ALONE, "1").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    // Each thread keeps a slab of its own from its first product on; its size is the processor's affair.
+    let slab = || {
+        let mut y = vec![0.0; 256 * 256];
+        let x = vec![1.0; 256 * 256];
+        let (a, b) = (Matrix::new(&x, 256, 256), Matrix::new(&x, 256, 256));
+        product(MatrixMut::new(&mut y, 256, 256), a, b, 1.0, false, 1);
+    };
+    slab();
+    rayon::broadcast(|_| slab());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    for shape in probity_testing::architectures(256) {
+        let trained = Decoder::trained(&shape);
+        let weights = probity_testing::lively(&trained, 1);
+        write_model(&path, &trained, &weights, probity_testing::tiny_vocabulary(), GgmlType::Q8_0, &[]).unwrap();
+        let model = probity_testing::open(&path);
+        drop((trained, weights));
+        let packs: Vec<Pack> = (0..4)
+            .map(|p| {
+                let mut pack = Pack::default();
+                let tail = |i: i32| (0..60).map(|t| 4 + (t * 7 + i) % 200).collect::<Vec<_>>();
+                let head: Vec<_> = (0..200 + 20 * p).map(|t| 4 + t % 90).collect();
+                let nodes = pack.push(&[0, 1, 2, 3].map(|i| [head.clone(), tail(i)].concat()));
+                pack.request(nodes.iter().map(|n| *n.last().unwrap()));
+                pack
+            })
+            .collect();
+        let asked: Vec<&Pack> = packs.iter().collect();
+        for schedule in [Schedule::Wide, Schedule::Narrow] {
+            let before = NOW.load(Ordering::Relaxed);
+            PEAK.store(before, Ordering::Relaxed);
+            let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0, &LINEARS);
+            let plan = Plan::of(&decoder, &asked, schedule, 1);
+            // Parameters, two moments, and the gradient.
+            let mut vectors = [0; 4].map(|_| vec![0.01_f32; decoder.n_params()]);
+            let (theta, rest) = vectors.split_first_mut().unwrap();
+            let mut shards = Shards::new(schedule);
+            for _ in 0..2 {
+                shards.forward(&decoder, theta, &asked, |_, _| ());
+                shards.gradient(&decoder, theta, &asked, &mut rest[0], |_, tape| tape.logits.fill(0.1));
+            }
+            let found = (PEAK.load(Ordering::Relaxed) - before) as f64;
+            let name = shape.architecture.name;
+            println!("{name} {schedule:?}: planned {} of {found} bytes", plan.bytes);
+            // Products that are spread over threads pack their operands in some more room, whatever the model.
+            let room = (rayon::current_num_threads() << 21) as f64;
+            let planned = plan.bytes as f64;
+            let fits = planned <= 1.05 * found && found <= 1.05 * planned + room;
+            assert!(fits, "{name} {schedule:?}: planned {plan:?}, took {found}");
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Training on sampled answers: the losses on paper, play by the protocol's rules, runs that resume.
+
+use probity::agent::prompt::Style;
+use probity_engine::Token;
+use probity_engine::gguf::GgmlType;
+use probity_game::moral::{Framework, Mixture};
+use probity_game::{CatalogGame, MatrixGame, Strategy};
+use probity_train::checkpoint::{Checkpoint, Moments};
+use probity_train::curriculum::{Opponent, Ppo, TrainConfig};
+use probity_train::finetune::Finetuning;
+use probity_train::init::normal;
+use probity_train::objective::{Read, Rows};
+use probity_train::sampled::{Rollout, Sample, play, ppo, reinforce};
+use probity_train::{Pack, Schedule, Tape};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+fn framework(name: &str) -> Framework {
+    Framework::find(name).unwrap()
+}
+
+fn strategy(name: &str) -> Strategy {
+    Strategy::find(name).unwrap()
+}
+
+const VOCABULARY: usize = 6;
+const HIDDEN: usize = 3;
+
+fn random(n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..n).map(|_| normal(&mut rng)).collect()
+}
+
+/// Two prompts with answers of two tokens, two of them the same, and what was noted when they were sampled.
+fn batch() -> (Pack, Vec<Rollout>) {
+    let samples: Vec<Sample> = [([1, 2], [4, 5]), ([1, 3], [4, 1]), ([1, 2], [5, 5]), ([1, 2], [4, 5])]
+        .into_iter()
+        .map(|(prompt, answer)| Sample { prompt: prompt.into(), answer: answer.into(), action: None, reward: 0.0 })
+        .collect();
+    let (pack, reads) = probity_train::sampled::pack(&samples);
+    let note = |(i, reads): (usize, Vec<Read>)| {
+        let x: Vec<f64> = random(6, 10 + i as u64).iter().map(|x| f64::from(*x)).collect();
+        Rollout {
+            reads,
+            old: vec![-1.5 + 0.3 * x[0], -1.5 + 0.3 * x[1]],
+            reference: vec![-1.5 + 0.3 * x[2], -1.5 + 0.3 * x[3]],
+            values: vec![x[4], x[5]],
+            reward: [3.0, -6.0, 0.5, 1.0][i],
+        }
+    };
+    (pack, reads.into_iter().enumerate().map(note).collect())
+}
+
+#[test]
+fn ppo_targets_on_paper() {
+    let p = Ppo { discount: 0.9, lambda: 0.5, ..Ppo::default() };
+    let rollout = |old: [f64; 2], values: [f64; 2]| Rollout {
+        reads: vec![(0, 0), (0, 0)],
+        old: old.into(),
+        reference: vec![-1.0, -2.0],
+        values: values.into(),
+        reward: 0.0,
+    };
+    let rollouts = [rollout([-1.0, -1.0], [0.5, 1.0]), rollout([-3.0, -2.0], [0.0, 0.0])];
+    let found = ppo::targets(&p, 0.1, &rollouts, &[2.0, -1.0]);
+    // First answer: rewards 0 and -0.1 + 2, deltas 0 + 0.9 * 1 - 0.5 = 0.4 and 1.9 - 1 = 0.9, advantages
+    // 0.4 + 0.45 * 0.9 = 0.805 and 0.9. Second: rewards 0.2 and -1, advantages 0.2 - 0.45 and -1.
+    let raw = [[0.805, 0.9], [-0.25, -1.0]];
+    let returns = [[1.305, 1.9], [-0.25, -1.0]];
+    for (a, b) in found.returns.iter().flatten().zip(returns.iter().flatten()) {
+        assert!((a - b).abs() < 1e-12, "{:?}", found.returns);
+    }
+    let mean = raw.iter().flatten().sum::<f64>() / 4.0;
+    let variance = raw.iter().flatten().map(|a| (a - mean).powi(2)).sum::<f64>() / 3.0;
+    for (a, b) in found.advantages.iter().flatten().zip(raw.iter().flatten()) {
+        assert!((a - (b - mean) / (variance + 1e-8).sqrt()).abs() < 1e-12);
+    }
+}
+
+/// A tape as a forward pass leaves it.
+fn tape(logits: &[f32], normed: &[f32]) -> Tape {
+    let mut tape = Tape::default();
+    tape.logits = logits.into();
+    tape.normed = normed.into();
+    tape.dnormed = vec![0.0; normed.len()];
+    tape
+}
+
+#[test]
+fn the_gradient_of_ppo() {
+    let (pack, rollouts) = batch();
+    let n = pack.outputs.len();
+    let head = random(HIDDEN + 1, 3);
+    // The value's error weighs enough to be seen.
+    let heavy = Ppo { value_weight: 3.0, ..Ppo::default() };
+    for (p, epoch) in [(heavy, 0.0), (Ppo { clip: 0.1, value_clip: 0.3, ..heavy }, 1.0)] {
+        let targets = ppo::targets(&p, 0.2, &rollouts, &[1.0, -1.5, 0.2, 0.4]);
+        let (logits, normed) = (random(n * VOCABULARY, 1), random(n * HIDDEN, 2));
+        // At the policy that sampled, no ratio is clipped; elsewhere some are.
+        let mut rollouts = rollouts.clone();
+        if epoch == 0.0 {
+            let mut l = logits.clone();
+            let mut rows = Rows::new(&pack, &mut l);
+            rollouts.iter_mut().for_each(|r| r.old = r.reads.iter().map(|&read| rows.log_probability(read)).collect());
+        }
+        let value = |logits: &[f32], normed: &[f32], head: &[f32]| {
+            ppo::loss(&p, &rollouts, &targets, &pack, &mut tape(logits, normed), head).0
+        };
+        let mut found = tape(&logits, &normed);
+        let (_, of_head) = ppo::loss(&p, &rollouts, &targets, &pack, &mut found, &head);
+        let check = |what: &str, gradient: &[f32], at: &dyn Fn(usize, f32) -> f64| {
+            for (i, g) in gradient.iter().enumerate() {
+                let difference = (at(i, 5e-3) - at(i, -5e-3)) / 1e-2;
+                assert!((difference - f64::from(*g)).abs() < 3e-3, "{what} {i}, epoch {epoch}: {difference} and {g}");
+            }
+        };
+        let moved = |of: &[f32], i: usize, step: f32| {
+            let mut of = of.to_vec();
+            of[i] += step;
+            of
+        };
+        check("logit", &found.logits, &|i, s| value(&moved(&logits, i, s), &normed, &head));
+        check("hidden", &found.dnormed, &|i, s| value(&logits, &moved(&normed, i, s), &head));
+        check("head", &of_head, &|i, s| value(&logits, &normed, &moved(&head, i, s)));
+    }
+    // A policy that has moved too far is left alone.
+    let p = Ppo { ratio_threshold: 1e-6, ..Ppo::default() };
+    let targets = ppo::targets(&p, 0.2, &rollouts, &[1.0, -1.5, 0.2, 0.4]);
+    let mut tape = tape(&random(n * VOCABULARY, 1), &random(n * HIDDEN, 2));
+    let (loss, of_head) = ppo::loss(&p, &rollouts, &targets, &pack, &mut tape, &head);
+    assert!(loss == 0.0 && tape.logits.iter().chain(&tape.dnormed).chain(&of_head).all(|g| *g == 0.0));
+}
+
+#[test]
+fn the_gradient_of_reinforce() {
+    let (pack, rollouts) = batch();
+    let logits = random(pack.outputs.len() * VOCABULARY, 1);
+    let beta = 0.3;
+    let returns: Vec<f64> = rollouts.iter().map(|r| r.reward - beta * r.divergence()).collect();
+    let value = |logits: &[f32]| -> f64 {
+        let mut logits = logits.to_vec();
+        let mut rows = Rows::new(&pack, &mut logits);
+        let advantage = |i: usize| {
+            let others = returns.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, r)| r);
+            returns[i] - others.sum::<f64>() / 3.0
+        };
+        (0..4).map(|i| -advantage(i) * rows.score(&rollouts[i].reads) / 4.0).sum()
+    };
+    let mut gradient = logits.clone();
+    reinforce::loss(beta, &rollouts, &pack, &mut gradient);
+    for (i, g) in gradient.iter().enumerate() {
+        let at = |step: f32| {
+            let mut logits = logits.clone();
+            logits[i] += step;
+            value(&logits)
+        };
+        let difference = (at(5e-3) - at(-5e-3)) / 1e-2;
+        assert!((difference - f64::from(*g)).abs() < 3e-3, "logit {i}: {difference} and {g}");
+    }
+}
+
+#[test]
+fn moments_are_those_of_all_numbers() {
+    let numbers: Vec<f64> = random(50, 7).iter().map(|x| f64::from(*x)).collect();
+    let mut moments = Moments::default();
+    numbers.iter().for_each(|x| moments.add(*x));
+    let mean = numbers.iter().sum::<f64>() / 50.0;
+    let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 49.0;
+    assert!((moments.mean - mean).abs() < 1e-12 && (moments.deviation() - variance.sqrt()).abs() < 1e-12);
+}
+
+fn ipd() -> MatrixGame {
+    CatalogGame::find("ipd").unwrap().labelled(["coop", "defect"]).unwrap()
+}
+
+/// Plays rounds in which each seat answers what `say` returns: an action, or nothing legal.
+fn rounds(
+    n: usize,
+    reward: Framework,
+    opponent: &Opponent,
+    seed: u64,
+    mut say: impl FnMut(usize, &str) -> Option<usize>,
+) -> (Vec<Vec<Sample>>, Vec<String>) {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut prompts = Vec::new();
+    let reward: Mixture = reward.into();
+    let samples = play(
+        &model,
+        &ipd(),
+        n,
+        (&reward, opponent),
+        &mut rng,
+        |_| Style::default(),
+        |asked, _| {
+            let text: String = asked.prompt.iter().map(|&t| model.piece(t)).collect();
+            let text = text.replace('Ġ', " ").replace('Ċ', "\n");
+            let answer = match say(asked.seat, &text) {
+                Some(action) => asked.options[action].clone(),
+                None => vec![asked.prompt[0]],
+            };
+            prompts.push(text);
+            Ok(answer)
+        },
+    );
+    (samples.unwrap(), prompts)
+}
+
+#[test]
+fn tit_for_tat_answers_what_it_was_shown() {
+    // Cooperate, defect, say nothing legal, cooperate, cooperate.
+    let script = [Some(0), Some(1), None, Some(0), Some(0)];
+    let mut turn = 0;
+    let (samples, prompts) = rounds(5, framework("game"), &Opponent::Strategy(strategy("tit-for-tat")), 3, |_, _| {
+        turn += 1;
+        script[turn - 1]
+    });
+    let samples = &samples[0];
+    assert_eq!(samples.iter().map(|s| s.action).collect::<Vec<_>>(), script);
+    // Round 2: tit-for-tat answers the cooperation of round 1. After the illegal answer of round 3 the state still shows
+    // the defection of round 2, and tit-for-tat answers it twice.
+    let rewards: Vec<f64> = samples.iter().map(|s| s.reward).collect();
+    assert_eq!(rewards[1..], [4.0, -6.0, 0.0, 3.0]);
+    assert!(prompts[1].contains("you \"coop\"") && prompts[2].contains("you \"defect\", A \"coop\""));
+    assert!(prompts[3].contains("you \"defect\", A \"defect\".\nYour pick?"), "{}", prompts[3]);
+}
+
+#[test]
+fn who_always_does_the_same_did_it_before() {
+    for (strategy, label) in [(strategy("always-cooperate"), "coop"), (strategy("always-defect"), "defect")] {
+        for seed in 0..6 {
+            let (_, prompts) = rounds(1, framework("game"), &Opponent::Strategy(strategy), seed, |_, _| Some(0));
+            assert!(prompts[0].contains(&format!("A \"{label}\".\nYour pick?")), "{}", prompts[0]);
+        }
+    }
+}
+
+#[test]
+fn two_learners_see_the_same_round_from_their_sides() {
+    // The row player cooperates, the other defects, then the other says nothing legal.
+    let mut calls = 0;
+    let (samples, prompts) =
+        rounds(3, framework("deontological").with_constant(3.0), &Opponent::Learner, 1, |seat, _| {
+            calls += 1;
+            if seat == 0 {
+                Some(0)
+            } else if calls < 3 {
+                Some(1)
+            } else {
+                None
+            }
+        });
+    assert_eq!(samples.len(), 2);
+    assert!(prompts[2].contains("you \"coop\", A \"defect\".\nYour pick?"));
+    assert!(prompts[3].contains("you \"defect\", A \"coop\".\nYour pick?"));
+    // What it did last stands for what it did not say.
+    assert!(prompts[4].contains("you \"coop\", A \"defect\".\nYour pick?"));
+    assert_eq!(samples[1][1].reward, -6.0);
+}
+
+const CONFIG: &str = r#"
+name = "test"
+seed = 3
+labels = { fixed = ["zork", "blip"] }
+styles = "original-layout"
+opponent = "tit-for-tat"
+games_per_step = 2
+shards = 1
+rank = 4
+alpha = 8.0
+rate = 0.003
+annealing = "none"
+beta = 0.2
+kl_target = { target = 0.1, horizon = 10.0 }
+legality = 0.0
+measure_every = 3
+
+[algorithm]
+name = "ppo"
+rounds = 3
+epochs = 2
+
+[games]
+catalogue = ["ipd"]
+
+[[phases]]
+steps = 4
+reward = { framework = "game" }
+
+[[phases]]
+steps = 4
+reward = [{ reward = { framework = "utilitarian" }, weight = 0.5 }, { reward = { framework = "game" }, weight = 2 }]
+"#;
+
+#[test]
+fn sampled_runs_resume_bit_for_bit() {
+    let (folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    let model = probity_testing::open(&path);
+    let reinforce = CONFIG.replace("name = \"ppo\"", "name = \"reinforce\"").replace("epochs = 2", "");
+    let learners = CONFIG.replace("\"tit-for-tat\"", "\"learner\"");
+    for text in [CONFIG, &reinforce, &learners] {
+        let config = TrainConfig::from_toml(text).unwrap();
+        assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
+        let mut whole = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+        let mut first = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+        let mut reports = Vec::new();
+        for step in 0..8 {
+            let report = whole.step().unwrap();
+            let played = report.played.expect("it plays");
+            assert!((0.0..=1.0).contains(&played.illegal) && played.tokens > 0);
+            assert_eq!(report.parts.is_some(), step % 3 == 0);
+            assert_eq!((report.step, report.phase), (step + 1, usize::from(step >= 4)));
+            if step < 5 {
+                assert_eq!(first.step().unwrap(), report);
+            }
+            reports.push(report);
+        }
+        assert!(whole.finished() && reports[7].beta != reports[0].beta);
+        let file = folder.path().join("checkpoint.bin");
+        first.state().write(&file, &config, model.content().unwrap()).unwrap();
+        let mut second = Finetuning::new(&model, config.clone(), Schedule::Narrow).unwrap();
+        second.resume(Checkpoint::read(&file, &config, model.content().unwrap()).unwrap());
+        assert_eq!(second.done(), 5);
+        for report in &reports[5..] {
+            assert_eq!(second.step().unwrap(), *report);
+        }
+        assert!(whole.state().theta == second.state().theta, "the same bits");
+        let trained = whole.finish().unwrap();
+        assert_eq!(trained.len(), config.learners());
+        assert!(trained.iter().all(|t| t.steps == 8 && t.theta.len() == t.decoder.n_params()));
+    }
+}
+
+/// Of two optimiser steps on the same samples the second finds no numbers any more: nothing is left of the first.
+#[test]
+fn a_step_that_fails_half_way_leaves_nothing() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(&CONFIG.replace("rate = 0.003", "rate = 1e30")).unwrap();
+    let mut run = Finetuning::new(&model, config, Schedule::Wide).unwrap();
+    let before = run.state().clone();
+    let error = run.step().unwrap_err().to_string();
+    assert!(error.contains("at step 1") && error.contains("a lower rate may help"), "{error}");
+    let after = run.state();
+    assert!(before.theta == after.theta && before.adam.m == after.adam.m && before.adam.v == after.adam.v);
+    assert_eq!((before.adam.step, before.steering), (after.adam.step, after.steering));
+}
+
+#[test]
+fn what_does_not_go_with_sampling_is_refused() {
+    let refused = |from: &str, to: &str| {
+        assert!(CONFIG.contains(from));
+        TrainConfig::from_toml(&CONFIG.replace(from, to)).unwrap_err().to_string()
+    };
+    assert!(refused("legality = 0.0", "legality = 0.1").contains("0 where answers are sampled"));
+    assert!(refused("games_per_step = 2", "games_per_step = 0").contains("how many episodes"));
+    assert!(refused("rounds = 3", "rounds = 1").contains("2 to 1024"));
+    assert!(refused("epochs = 2", "epochs = 0").contains("algorithm.epochs"));
+    assert!(refused("epochs = 2", "epoch = 2").contains("epoch"));
+    assert!(refused("name = \"ppo\"", "name = \"dpo\"").contains("dpo"));
+    assert!(refused("[games]", "[play]\ndiscount = 0.5\n\n[games]").contains("algorithm.name"));
+    assert!(
+        refused("catalogue = [\"ipd\"]", "catalogue = [\"ipd\"]\nweights = { ipd = 2.0 }").contains("as it is played")
+    );
+}
+
+/// What sampling estimates is what the exact objective sums up: over all answers, weighted by their probability, the
+/// gradient of REINFORCE without a baseline is that of the expected reward.
+#[test]
+fn reinforce_estimates_the_exact_gradient() {
+    let prompt: Vec<Token> = vec![1, 2];
+    let answers: Vec<Vec<Token>> = (0..VOCABULARY as Token).map(|t| vec![t]).collect();
+    let rewards: Vec<f64> = random(VOCABULARY, 5).iter().map(|x| f64::from(*x)).collect();
+    let logits = random(VOCABULARY, 6);
+    let softmax = probity_train::objective::softmax(&logits.iter().map(|l| f64::from(*l)).collect::<Vec<_>>());
+    let mean: f64 = softmax.iter().zip(&rewards).map(|(p, r)| p * r).sum();
+    let exact: Vec<f64> = softmax.iter().zip(&rewards).map(|(p, r)| -p * (r - mean)).collect();
+    let mut estimate = [0.0; VOCABULARY];
+    for (a, first) in answers.iter().enumerate() {
+        for (b, second) in answers.iter().enumerate() {
+            let samples = [first, second].map(|answer| Sample {
+                prompt: prompt.clone(),
+                answer: answer.clone(),
+                action: None,
+                reward: 0.0,
+            });
+            let (pack, reads) = probity_train::sampled::pack(&samples);
+            let rollout = |(reads, i): (Vec<Read>, usize)| Rollout {
+                reads,
+                old: vec![0.0],
+                reference: vec![0.0],
+                values: Vec::new(),
+                reward: rewards[i],
+            };
+            let rollouts: Vec<Rollout> = reads.into_iter().zip([a, b]).map(rollout).collect();
+            let mut gradient = logits.clone();
+            reinforce::loss(0.0, &rollouts, &pack, &mut gradient);
+            let chance = softmax[a] * softmax[b];
+            estimate.iter_mut().zip(&gradient).for_each(|(e, g)| *e += chance * f64::from(*g));
+        }
+    }
+    for (e, x) in estimate.iter().zip(&exact) {
+        assert!((e - x).abs() < 1e-5, "{estimate:?} and {exact:?}");
+    }
+}

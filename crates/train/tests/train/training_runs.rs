@@ -1,0 +1,397 @@
+//! Runs that stop and go on: the same bits as runs that never stopped, and refusals of what does not belong together.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use probity::agent::prompt::Style;
+use probity_engine::gguf::GgmlType;
+use probity_game::{CatalogGame, Profile, Strategy};
+use probity_train::Error;
+use probity_train::Schedule;
+use probity_train::checkpoint::Checkpoint;
+use probity_train::curriculum::{Opponent, Styles, Task, TrainConfig};
+use probity_train::finetune::{Batch, Finetuning, References};
+use probity_train::lora::AdapterWeights;
+use probity_train::objective::ObjectiveParts;
+use probity_train::pretrain::{Pretraining, open_vocabulary};
+
+fn strategy(name: &str) -> Strategy {
+    Strategy::find(name).unwrap()
+}
+
+const CONFIG: &str = r#"
+name = "test"
+seed = 3
+labels = "pool"
+styles = "all"
+opponent = "random"
+games_per_step = 4
+shards = 2
+rank = 4
+alpha = 8.0
+rate = 0.01
+beta = 0.2
+legality = 0.1
+
+[games]
+catalogue = ["ipd", "icd"]
+random = 0.5
+
+[[phases]]
+steps = 4
+reward = { framework = "game" }
+
+[[phases]]
+steps = 4
+reward = { framework = "utilitarian" }
+"#;
+
+#[test]
+fn a_resumed_run_is_the_run() {
+    let (folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(CONFIG).unwrap();
+    assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
+    let mut whole = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let mut first = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let file = folder.path().join("checkpoint.bin");
+    for step in 0..8 {
+        let report = whole.step().unwrap();
+        assert_eq!(report.phase, usize::from(step >= 4));
+        if step < 5 {
+            first.step().unwrap();
+        }
+    }
+    first.state().write(&file, &config, model.content().unwrap()).unwrap();
+    let saved = Checkpoint::read(&file, &config, model.content().unwrap()).unwrap();
+    // Where there is less memory, too.
+    let mut second = Finetuning::new(&model, config.clone(), Schedule::Narrow).unwrap();
+    second.resume(saved);
+    for _ in 5..8 {
+        second.step().unwrap();
+    }
+    assert!(whole.state().theta == second.state().theta, "the same bits");
+    assert_eq!(whole.state().tokens, second.state().tokens);
+    assert!(matches!(second.step(), Err(Error::Training { .. })), "past the last phase");
+
+    let refused = |config: &TrainConfig, base: &str| Checkpoint::read(&file, config, base).unwrap_err().to_string();
+    let other = TrainConfig { beta: 0.3, ..config.clone() };
+    assert!(refused(&other, model.content().unwrap()).contains("beta differs"));
+    assert!(refused(&config, "another").contains("another base model"));
+    let bytes = fs::read(&file).unwrap();
+    for at in [0, 9, 60, bytes.len() / 2, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        fs::write(&file, damaged).unwrap();
+        assert!(refused(&config, model.content().unwrap()).contains("was changed"), "byte {at}");
+    }
+    fs::write(&file, &bytes[..bytes.len() - 5]).unwrap();
+    assert!(refused(&config, model.content().unwrap()).contains("was changed"));
+}
+
+#[test]
+fn training_moves_towards_the_optimum() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    // One game with fixed labels, so that batches differ in nothing but what was learned.
+    let text = CONFIG.replace("steps = 4", "steps = 30").replace("random = 0.5", "random = 0.0");
+    let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let reports: Vec<_> = (0..30).map(|_| run.step().unwrap().parts.unwrap()).collect();
+    let mean = |parts: &[ObjectiveParts], of: fn(&ObjectiveParts) -> f64| {
+        parts.iter().map(of).sum::<f64>() / parts.len() as f64
+    };
+    assert_eq!(reports[0].kl, 0.0, "an adapter starts as nothing");
+    let [early, late] = [&reports[..5], &reports[25..]];
+    assert!(mean(late, |p| p.objective) > mean(early, |p| p.objective));
+    assert!(mean(late, |p| p.distance) < mean(early, |p| p.distance));
+    for p in &reports {
+        assert!(
+            (0.0..=1.0).contains(&p.distance) && p.kl >= 0.0 && p.reward <= p.best + 1e-9 && p.legality <= 1.0 + 1e-6
+        );
+    }
+}
+
+#[test]
+fn pretraining_resumes_and_learns() {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let vocabulary = open_vocabulary(&path).unwrap();
+    let config = probity_train::pretrain::PretrainConfig {
+        steps: 24,
+        lessons: 4,
+        chains: 2,
+        turns: 2,
+        shards: 2,
+        rate: 3e-3,
+        ..probity_testing::tiny_config()
+    };
+    config.check().unwrap();
+    let mut whole = Pretraining::new(config.clone());
+    let losses: Vec<f64> = (0..24).map(|_| whole.step(&vocabulary).unwrap().loss).collect();
+    assert!(losses[20..].iter().sum::<f64>() < losses[..4].iter().sum::<f64>(), "{losses:?}");
+    let mut first = Pretraining::new(config.clone());
+    for _ in 0..10 {
+        first.step(&vocabulary).unwrap();
+    }
+    let file = folder.path().join("checkpoint.bin");
+    first.state().write(&file, &config, "").unwrap();
+    let saved = Checkpoint::read(&file, &config, "").unwrap();
+    let mut second = Pretraining::new(config);
+    second.resume(saved);
+    for _ in 10..24 {
+        second.step(&vocabulary).unwrap();
+    }
+    assert!(whole.state().theta == second.state().theta, "the same bits");
+}
+
+#[test]
+fn only_what_is_targeted_gets_a_pair() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    let model = probity_testing::open(&path);
+    let text = CONFIG.replace("rank = 4", "rank = 4\ntargets = [\"ffn_down\", \"attn_q\"]");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Narrow).unwrap();
+    run.step().unwrap();
+    let before = run.measure().unwrap();
+    run.step().unwrap();
+    assert!(before[0].0.objective.is_finite() && before != run.measure().unwrap());
+    let trained = AdapterWeights::of(&run.finish().unwrap()[0]);
+    let targets: Vec<&str> = trained.pairs.iter().map(|p| p.target.as_str()).collect();
+    assert_eq!(targets[..3], ["blk.0.attn_q.weight", "blk.0.ffn_down.weight", "blk.1.attn_q.weight"]);
+    assert_eq!(targets.len(), 2 * model.shape().n_layer);
+    assert!(trained.pairs.iter().all(|p| p.b.iter().any(|&x| x != 0.0)), "every pair has learnt something");
+}
+
+#[test]
+fn configs_that_cannot_be() {
+    let refused = |from: &str, to: &str| TrainConfig::from_toml(&CONFIG.replace(from, to)).unwrap_err().to_string();
+    let targets = "rank = 4\ntargets = [\"attn_q\", \"lm_head\"]";
+    assert!(refused("rank = 4", targets).contains("expected some of attn_q, attn_k"));
+    assert!(refused("rank = 4", "rank = 4\ntargets = []").starts_with("targets: []"));
+    let three = "labels = { fixed = [\"a\", \"b\", \"c\"] }";
+    assert!(refused("labels = \"pool\"", three).contains("expected two labels"));
+    let more = "opponent = { memory-one = [0.0, 0.0, 0.0, 0.0, 0.0], memory = 2 }";
+    assert!(refused("opponent = \"random\"", more).contains("and nothing else"));
+    let six = "opponent = { memory-one = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0] }";
+    assert!(refused("opponent = \"random\"", six).contains("6 probabilities, expected five"));
+    assert!(refused("seed = 3", "seed = 3\nalgorithm = \"ppo\"").contains("such as { name = \"ppo\""));
+    assert!(refused("beta = 0.2", "beta = 1e-300").contains("from 1e-6 to 1e6"));
+    assert!(refused("rank = 4", "rank = 0").starts_with("rank: 0, expected 1 to 512"));
+    assert!(refused("beta = 0.2", "beta = 0.0").starts_with("beta: 0"));
+    assert!(refused("rate = 0.01", "rate = nan").starts_with("rate: NaN"));
+    assert!(refused("\"ipd\", \"icd\"", "\"chess\"").contains("not in the catalogue"));
+    assert!(refused("random = 0.5", "random = 1.5").starts_with("games.random"));
+    assert!(refused("seed = 3", "seed = 3\nspeed = 9").contains("speed"));
+    assert!(refused("\"utilitarian\" }", "\"utilitarian\", illegal = inf }").contains("illegal"));
+    assert!(refused("labels = \"pool\"", "labels = { fixed = [\"a\", \"a\"] }").contains("given twice"));
+}
+
+#[test]
+fn a_memory_one_opponent_is_what_it_writes_down() {
+    let game = CatalogGame::find("ipd").unwrap().labelled(["share", "keep"]).unwrap();
+    let parsed =
+        |text: &str| toml::from_str::<BTreeMap<String, Opponent>>(&format!("x = {text}")).map(|m| m["x"].clone());
+    let tit_for_tat = parsed("{ memory-one = [1.0, 1.0, 0.0, 1.0, 0.0] }").unwrap();
+    assert_eq!(parsed("\"tit-for-tat\"").unwrap(), Opponent::Strategy(strategy("tit-for-tat")));
+    assert_eq!(parsed("\"learner\"").unwrap(), Opponent::Learner);
+    assert!(parsed("\"tit-for-two-tats\"").unwrap_err().to_string().contains("tit-for-tat, always-cooperate"));
+    assert!(parsed("{ memory-one = [1.0, 1.5, 0.0, 1.0, 0.0] }").unwrap_err().to_string().contains("1.5"));
+    for state in probity_game::states(&game) {
+        assert_eq!(tit_for_tat.policy(&game, state), strategy("tit-for-tat").policy(&game, state));
+    }
+    // Forgiving after its own defection: told apart from the learner's.
+    let grim = Strategy::MemoryOne([1.0, 0.9, 0.2, 0.7, 0.1]);
+    let after = |own, other| grim.policy(&game, Some(Profile { own, other })).unwrap()[0];
+    assert_eq!([after(0, 0), after(1, 0), after(0, 1), after(1, 1)], [0.9, 0.2, 0.7, 0.1]);
+}
+
+#[test]
+fn a_full_batch_is_every_game_in_every_style() {
+    let text = CONFIG.replace("games_per_step = 4", "games_per_step = 0").replace("random = 0.5", "random = 0.0");
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let games = config.tasks_at(3).unwrap();
+    assert_eq!(games.len(), 16 * config.games.catalogue.len());
+    let paper = TrainConfig { styles: Styles::OriginalLayout, ..config.clone() };
+    assert_eq!(paper.tasks_at(3).unwrap().len(), 4 * config.games.catalogue.len());
+    assert!(games.iter().zip(config.tasks_at(4).unwrap()).any(|(a, b)| a.game != b.game), "labels are drawn anew");
+    let random = text.replace("random = 0.0", "random = 0.5");
+    assert!(TrainConfig::from_toml(&random).unwrap_err().to_string().contains("full batch"));
+}
+
+#[test]
+fn two_learners_are_each_others_opponents() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let text = CONFIG.replace("opponent = \"random\"", "opponent = \"learner\"");
+    assert_ne!(text, CONFIG);
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let mut run = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let n = run.decoder().n_params();
+    assert_eq!(run.state().theta.len(), 2 * n);
+    let start = run.state().theta.clone();
+    let mut narrow = Finetuning::new(&model, config, Schedule::Narrow).unwrap();
+    for _ in 0..3 {
+        let report = run.step().unwrap();
+        assert_eq!(report, narrow.step().unwrap());
+        let other = report.other.expect("the second learner's parts");
+        assert!(other.objective.is_finite() && Some(other) != report.parts);
+    }
+    let theta = &run.state().theta;
+    assert!(*theta == narrow.state().theta, "the same bits");
+    let [mine, theirs] = [0, n].map(|at| (&start[at..at + n], &theta[at..at + n]));
+    assert!(mine.0 != theirs.0 && mine.0 != mine.1 && theirs.0 != theirs.1, "each is its own, and each learns");
+    assert_eq!(run.finish().unwrap().len(), 2);
+
+    // Across the table the same profile is told the other way round.
+    let game = CatalogGame::find("bos").unwrap().labelled(["ball", "opera"]).unwrap();
+    let batch =
+        Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }]).unwrap();
+    let theirs: Vec<Vec<f64>> = (0..5).map(|i| vec![f64::from(i), 0.0]).collect();
+    let seen: Vec<f64> = batch.across(vec![theirs]).remove(0).iter().map(|p| p[0]).collect();
+    // First round, then own and other: 00, 01, 10, 11; theirs at 01 is mine at 10.
+    assert_eq!(seen, [0.0, 1.0, 3.0, 2.0, 4.0]);
+}
+
+#[test]
+fn what_the_bare_model_answers_is_asked_once() {
+    let (folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(CONFIG).unwrap();
+    let file = folder.path().join("references.bin");
+    let run = |steps: usize| {
+        let mut run = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+        run.keep_references(References::in_file(&file).unwrap());
+        let reports: Vec<_> = (0..steps).map(|_| run.step().unwrap()).collect();
+        (reports, fs::metadata(&file).unwrap().len())
+    };
+    let (first, short) = run(3);
+    let (again, same) = run(3);
+    assert_eq!(first, again);
+    assert_eq!(short, same, "nothing new was asked");
+    assert!(run(4).1 > same);
+}
+
+#[test]
+fn games_count_by_their_weights() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let text =
+        CONFIG.replace("random = 0.5", "random = 0.0\nweights = { ipd = 3.0 }").replace("= 4\nshards", "= 0\nshards");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let report = run.step().unwrap();
+    assert_eq!(report.states.len(), 10);
+    let of = |game: &str| -> f64 {
+        let states: Vec<_> = report.states.iter().filter(|s| s.game == game).collect();
+        assert_eq!(states.iter().map(|s| s.state.as_str()).collect::<Vec<_>>(), ["start", "CC", "CD", "DC", "DD"]);
+        states.iter().map(|s| s.parts.reward).sum::<f64>() / 5.0
+    };
+    let expected = 0.75 * of("ipd") + 0.25 * of("icd");
+    assert!((report.parts.unwrap().reward - expected).abs() < 1e-12);
+    let unplayed = text.replace("ipd = 3.0", "bos = 3.0");
+    assert!(TrainConfig::from_toml(&unplayed).unwrap_err().to_string().contains("games.weights: bos"));
+}
+
+#[test]
+fn a_run_ends_early_when_it_is_near_enough() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let text = CONFIG.replace("[games]", "[early_stop]\ndistance = 0.99\npatience = 2\n\n[games]");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    while !run.finished() {
+        run.step().unwrap();
+    }
+    assert_eq!(run.done(), 6, "two steps into the last phase");
+}
+
+#[test]
+fn a_divergence_is_held() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let betas = |target: &str| -> Vec<f64> {
+        let text = CONFIG.replace("[games]", &format!("[kl_target]\ntarget = {target}\nhorizon = 2.0\n\n[games]"));
+        let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+        (0..8).map(|_| run.step().unwrap().beta).collect()
+    };
+    // Far above any divergence there is, and far below what the first steps cause.
+    let (free, held) = (betas("100.0"), betas("1e-9"));
+    assert!(free.windows(2).all(|b| (b[1] / b[0] - 0.9).abs() < 1e-9), "{free:?}");
+    assert!(held[7] > held[2] && (held[7] / held[6] - 1.1).abs() < 1e-9, "{held:?}");
+}
+
+#[test]
+fn labels_of_the_best_actions_are_learnt() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let text =
+        CONFIG.replace("seed = 3", "seed = 3\nalgorithm = { name = \"supervised\" }").replace("= 4\nrew", "= 20\nrew");
+    let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "random = 0.0");
+    let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let parts: Vec<ObjectiveParts> = (0..20).map(|_| run.step().unwrap().parts.unwrap()).collect();
+    assert!(parts[19].miss < parts[0].miss && parts[19].legality > parts[0].legality, "{parts:?}");
+}
+
+/// A reward from a moral graph, whose differences may be small: trained to the probabilities that its tilt would give.
+#[test]
+fn a_graph_is_trained_on() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let scores = "[[0.2, 0.0], [0.05, 0.0], [0.4, 0.0], [0.1, 0.0], [0.0, 0.5]]";
+    let reward = format!("{{ framework = \"values\", game = \"ipd\", source = \"here\", scores = {scores} }}");
+    let text = CONFIG.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
+    let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "").replace(", \"icd\"", "");
+    let text =
+        text.replace("seed = 3", "seed = 3\nalgorithm = { name = \"optimum\" }").replace("= 4\nrew", "= 60\nrew");
+    let end = text.find("[[phases]]\nsteps = 60\nreward = { framework = \"utilitarian\" }").unwrap();
+    let text = text[..end].replace("legality = 0.1", "legality = 0.0").replace("{ framework = \"game\" }", &reward);
+    let config = TrainConfig::from_toml(&text).unwrap();
+    assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
+    let mut run = Finetuning::new(&model, config, Schedule::Wide).unwrap();
+    let parts: Vec<ObjectiveParts> = (0..60).map(|_| run.step().unwrap().parts.unwrap()).collect();
+    let (first, last) = (parts[0].distance, parts[59].distance);
+    assert!(first > 0.1 && last < 0.1 * first, "from {first} to {last}");
+
+    let elsewhere = text.replace("catalogue = [\"ipd\"]", "catalogue = [\"ipd\", \"ish\"]");
+    let refused = TrainConfig::from_toml(&elsewhere).unwrap_err().to_string();
+    assert!(refused.contains(r#"scores of the game "ipd", expected of "ish""#), "{refused}");
+    let drawn = text.replace("catalogue = [\"ipd\"]", "catalogue = [\"ipd\"]\nrandom = 0.1");
+    let refused = TrainConfig::from_toml(&drawn).unwrap_err().to_string();
+    assert!(refused.contains(r#"expected of "random""#), "{refused}");
+}
+
+#[test]
+fn a_run_that_goes_astray_stops() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    // Steps too small to lead anywhere, from an adapter far away from the bare model, where that costs.
+    let text = CONFIG.replace("rate = 0.01", "rate = 1e-12").replace("steps = 4", "steps = 60");
+    let text = text.replace("beta = 0.2", "beta = 50.0").replace("legality = 0.1", "legality = 0.0");
+    let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
+    let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "random = 0.0");
+    let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    assert!(run.step().is_ok() && !run.astray());
+    let mut state = run.state().clone();
+    state.theta.iter_mut().enumerate().for_each(|(i, w)| *w = 3.0 * (i as f32).sin());
+    run.resume(state.clone());
+    for _ in 0..49 {
+        run.step().unwrap();
+        assert!(run.astray());
+    }
+    let before = run.state().theta.clone();
+    let error = run.step().unwrap_err().to_string();
+    assert!(error.contains("diverging: at step 51") && error.contains("a lower rate may help"), "{error}");
+    assert!(before == run.state().theta, "the parameters are those before the step");
+    // Where it begins there, as what is to be unlearnt does, the same is no reason to stop.
+    let fresh = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
+    let mut unlearning = run;
+    unlearning.resume(Checkpoint { theta: state.theta, ..fresh.state().clone() });
+    for _ in 0..60 {
+        unlearning.step().unwrap();
+    }
+    let mut run = unlearning;
+    // What is no number is told at once.
+    let mut state = run.state().clone();
+    state.theta[0] = f32::NAN;
+    run.resume(state);
+    let error = run.step().unwrap_err().to_string();
+    assert!(error.contains("the objective is NaN at step 61"), "{error}");
+}

@@ -1,0 +1,42 @@
+//! Floor 1: what people value, and which value they found wiser where. Pure: no files, no threads, no model.
+//!
+//! The process and the data are those of "What are human values, and how do we align AI to them?" (arXiv 2404.10636). Votes on
+//! upgrades become a moral graph, and the graph is ranked. Called by the store, the command line and whatever rewards an
+//! action by the values it serves.
+#![forbid(unsafe_code)]
+
+mod ballots;
+mod bridging;
+mod card;
+pub mod compat;
+mod cycles;
+mod deliberation;
+mod draw;
+mod edge;
+mod electorate;
+mod error;
+mod graph;
+mod published;
+mod reward;
+pub mod robust;
+mod stability;
+#[cfg(feature = "store")]
+pub mod store;
+mod story;
+mod vote;
+
+pub use ballots::{Ballot, Ballots, Tally};
+pub use bridging::{Bridge, bridging};
+pub use card::{CardId, Policy, ValuesCard};
+pub use cycles::cycles;
+pub use deliberation::{Deliberation, VERSION};
+pub use draw::{Asked, draw};
+pub use edge::{Counts, Edge};
+pub use electorate::{Electorate, Simulated};
+pub use error::ValuesError;
+pub use graph::{Account, Explanation, Graph, Placed, Ranked, Ranking, Trust};
+pub use published::MoralGraph;
+pub use reward::{Abstention, Adherence, Bearing, Counted, Judgement, Penalty, ServedPolicy, Terms, bearings};
+pub use stability::{Attack, Bootstrap, Method, attack, bootstrap};
+pub use story::{Provenance, Story};
+pub use vote::{Answer, Vote};

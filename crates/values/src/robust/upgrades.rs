@@ -1,0 +1,162 @@
+//! Which upgrades the votes on them uphold, and which of these contradict each other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Fit;
+use crate::cycles::components;
+
+/// What is to be made of an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The votes on it are too few, or too divided, to say; or it is probable for what people said no to alone.
+    Open,
+    /// The votes on it uphold it: they make it probable enough, and more than one voter said yes to it.
+    Upheld,
+    /// The votes on it uphold it and those on all the other pairs contradict it: on a cycle of upgrades it is the one that
+    /// runs against the order of the scores where that is clear.
+    Overruled,
+    /// The votes on it uphold it, and it is on a cycle of upgrades that no clear order resolves: a conflict between voters,
+    /// which a reward must keep out of.
+    Contested,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Open => "open",
+            Self::Upheld => "upheld",
+            Self::Overruled => "overruled",
+            Self::Contested => "contested",
+        })
+    }
+}
+
+/// Two cards that were compared, in the direction that the votes on this pair speak for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Upgrade {
+    /// Number of the less wise card.
+    pub from: u32,
+    /// Of the wiser one.
+    pub to: u32,
+    /// The probability that it is the wiser one by the votes on this pair alone, from 0.5 to 1.
+    pub probability: f64,
+    /// What that makes of it.
+    pub verdict: Verdict,
+}
+
+/// The answers about a pair of cards, one way.
+#[derive(Clone, Copy, Default)]
+struct Answers {
+    /// Weights of the yes and of all, by known voters and by those of published sums.
+    weights: [(f64, f64); 2],
+    /// How many voters said yes.
+    upgrades: u32,
+}
+
+impl Fit {
+    /// Every pair of cards that was voted on in a context, or anywhere, in the order of the cards.
+    ///
+    /// Upgrades that are upheld make a graph, whose strongly connected components of more than one card are its cycles. On
+    /// these the upgrades are overruled whose reverse all votes together make probable enough; what is on a cycle after that
+    /// is contested.
+    #[must_use]
+    pub fn upgrades(&self, context: Option<u32>) -> Vec<Upgrade> {
+        // From the lesser number to the greater one, and back.
+        let mut pairs: BTreeMap<(u32, u32), [Answers; 2]> = BTreeMap::new();
+        for question in &self.problem.questions.asked {
+            let [(here, from), (_, to)] =
+                [question.from, question.to].map(|i| self.problem.questions.places[i as usize]);
+            if context.is_none() || here == context {
+                let answers = pairs.entry((from.min(to), from.max(to))).or_default();
+                let answers = &mut answers[usize::from(from > to)];
+                let (yes, all) = &mut answers.weights[usize::from(question.chosen)];
+                *yes += question.yes;
+                *all += question.all;
+                answers.upgrades = answers.upgrades.saturating_add(question.upgrades);
+            }
+        }
+        if context.is_none() {
+            // Who said yes in several contexts is one voter.
+            for (&(from, to), answers) in &mut pairs {
+                for (answers, pair) in answers.iter_mut().zip([(from, to), (to, from)]) {
+                    answers.upgrades = self.problem.questions.agreed.get(&pair).copied().unwrap_or(0);
+                }
+            }
+        }
+        let grid = Grid::new(self);
+        let mut upgrades: Vec<Upgrade> =
+            pairs.into_iter().map(|(pair, answers)| self.judge(&grid, pair, answers)).collect();
+        for i in on_cycles(&upgrades) {
+            let Upgrade { from, to, .. } = upgrades[i];
+            if self.wiser(context, to, from).is_some_and(|p| p >= self.settings.overruled) {
+                upgrades[i].verdict = Verdict::Overruled;
+            }
+        }
+        for i in on_cycles(&upgrades) {
+            upgrades[i].verdict = Verdict::Contested;
+        }
+        upgrades
+    }
+
+    /// What the votes on one pair say, before any others are asked.
+    fn judge(&self, grid: &Grid, (first, second): (u32, u32), [there, back]: [Answers; 2]) -> Upgrade {
+        let mut logs = grid.prior;
+        for (answers, tables) in [there, back].iter().zip(&grid.answers) {
+            for ((yes, all), table) in answers.weights.into_iter().zip(tables).filter(|((_, all), _)| *all > 0.0) {
+                for (log, [of_yes, of_no]) in logs.iter_mut().zip(table) {
+                    *log += yes * of_yes + (all - yes) * of_no;
+                }
+            }
+        }
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let [less, more] = [&logs[..POINTS / 2], &logs[POINTS / 2..]]
+            .map(|half| half.iter().map(|log| (log - most).exp()).sum::<f64>());
+        let probability = more / (less + more);
+        let (from, to, probability, agreed) = if probability < 0.5 {
+            (second, first, 1.0 - probability, back.upgrades)
+        } else {
+            (first, second, probability, there.upgrades)
+        };
+        let upheld = probability >= self.settings.upheld && agreed >= self.settings.agreed;
+        let verdict = if upheld { Verdict::Upheld } else { Verdict::Open };
+        Upgrade { from, to, probability, verdict }
+    }
+}
+
+/// The integral over how far the second card of a pair stands above the first: what does not depend on the answers.
+struct Grid {
+    /// Logarithms of the prior, up to a constant.
+    prior: [f64; POINTS],
+    /// Logarithms of the probabilities of a yes and of a no: about the pair and about the reversed one, by known voters and by
+    /// those of published sums.
+    answers: [[[[f64; 2]; POINTS]; 2]; 2],
+}
+
+impl Grid {
+    fn new(fit: &Fit) -> Self {
+        // What is known before of the difference of two cards: twice the variance of one.
+        let precision = 0.5 * fit.problem.precision[0];
+        let reach = GRID / precision.sqrt();
+        let apart: [f64; POINTS] = std::array::from_fn(|i| reach * ((i as f64 + 0.5) / POINTS as f64 * 2.0 - 1.0));
+        let answers =
+            |sign: f64, acquiescence: f64| apart.map(|apart| fit.problem.log_answers(sign * apart + acquiescence));
+        let both = |sign: f64| [answers(sign, fit.acquiescence), answers(sign, fit.settings.acquiescence)];
+        Self { prior: apart.map(|apart| -precision * apart * apart / 2.0), answers: [both(1.0), both(-1.0)] }
+    }
+}
+
+/// How far the integral over the difference of two cards reaches, prior standard deviations to both sides, and at how many
+/// points it is taken, an even number.
+const GRID: f64 = 4.0;
+const POINTS: usize = 160;
+
+/// The upheld upgrades within a strongly connected component.
+fn on_cycles(upgrades: &[Upgrade]) -> Vec<usize> {
+    let upheld: Vec<usize> = (0..upgrades.len()).filter(|&i| upgrades[i].verdict == Verdict::Upheld).collect();
+    let component = components(upheld.iter().map(|&i| (upgrades[i].from, upgrades[i].to)));
+    upheld.into_iter().filter(|&i| component[&upgrades[i].from] == component[&upgrades[i].to]).collect()
+}

@@ -1,0 +1,8 @@
+//! The embedder that the `probity` command line carries; README.md says where it comes from.
+#![no_std]
+#![forbid(unsafe_code)]
+
+/// The ONNX graph.
+pub const GRAPH: &[u8] = include_bytes!("model.onnx");
+/// The tokenizer, as Hugging Face's `tokenizers` writes it.
+pub const TOKENIZER: &[u8] = include_bytes!("tokenizer.json");

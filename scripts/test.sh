@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# All tests, part by part, with the seconds that each part took. `make test` calls it with the flags that it builds with.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${NATIVE:?call make test}" "${ALL:?call make test}"
+
+parts=()
+# Runs a command in an environment of KEY=VALUE words, quoted as make writes them.
+part() {
+    local name=$1 begin=$SECONDS
+    shift
+    echo "== $name"
+    "$@"
+    parts+=("$(printf '%6d s  %s' $((SECONDS - begin)) "$name")")
+}
+native() { eval "env $NATIVE \"\$@\""; }
+
+format() { cargo fmt --all --check; }
+# shellcheck disable=SC2086 -- flags
+lints() { native cargo clippy --quiet $ALL --all-targets -- -D warnings; }
+# shellcheck disable=SC2086
+documentation() { native env RUSTDOCFLAGS="-D warnings" cargo doc --quiet $ALL --no-deps; }
+library() { make --no-print-directory lib-native; }
+tests() {
+    local runtime browser
+    runtime=${ORT_DYLIB_PATH:-$(scripts/runtime.sh)}
+    browser=${PROBITY_BROWSER-$(scripts/browser.sh)}
+    # shellcheck disable=SC2086
+    native env ORT_DYLIB_PATH="$runtime" PROBITY_BROWSER="$browser" cargo test $ALL
+}
+licences() {
+    if command -v cargo-deny >/dev/null; then
+        cargo deny --all-features check licenses bans sources
+    else
+        echo "cargo-deny is not installed: licences and sources are not checked"
+    fi
+}
+
+part "formatting" format
+part "C library" library
+part "lints" lints
+part "Rust documentation" documentation
+part "tests" tests
+part "licences and sources" licences
+printf '\nAll passed:\n'
+printf '%s\n' "${parts[@]}"

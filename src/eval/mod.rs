@@ -1,8 +1,0 @@
-//! Floor 4 (feature `train`): what policies do, measured through the runtime as an app would use it. Called by the command
-//! line.
-#![forbid(unsafe_code)]
-
-mod ground;
-pub mod prompts;
-
-pub use ground::{Figures, Ground, Player};

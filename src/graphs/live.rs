@@ -1,0 +1,170 @@
+//! A moral graph that is asked while it changes: by this program, and by others that write to its store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use probity_elicit::embed::{LlamaEmbedder, Remembered};
+use probity_elicit::{Calibration, Judge, Nearness, Progress, Situation, Threshold, score, situate};
+use probity_engine::{ContextOptions, Model};
+use probity_values::robust::Settings;
+use probity_values::store::Store;
+use probity_values::{Abstention, Bearing, Deliberation, Graph, Judgement, Ranked, Terms, Vote};
+use serde::Serialize;
+
+use crate::Result;
+
+/// A graph, and the store it is kept in, if there is one. Shareable between threads.
+pub struct LiveGraph {
+    store: Option<Mutex<Store>>,
+    /// The graph with the version of the store that it was fitted to; fitted anew when the store has changed.
+    fitted: Mutex<Option<(i64, Arc<Graph>)>>,
+    /// The judge of the model that was asked last. A call takes it away while it works, so that a second call, even one from
+    /// the first call's callback, makes its own and does not wait.
+    judging: Mutex<Option<Judging>>,
+}
+
+/// The contexts of a situation, with their wisest values.
+#[derive(Debug, Serialize)]
+pub struct Situated {
+    /// The nearest contexts; empty where the graph abstains.
+    pub contexts: Vec<Context>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abstains: Option<Abstention>,
+}
+
+/// A context of a situation.
+#[derive(Debug, Serialize)]
+pub struct Context {
+    /// The context, its similarity and its weight.
+    #[serde(flatten)]
+    pub bearing: Bearing,
+    /// Its values by the lower bounds of their scores, without the contested ones.
+    pub wisest: Vec<Ranked>,
+}
+
+impl LiveGraph {
+    /// Values that [`LiveGraph::situate`] tells of a context.
+    pub const WISEST: usize = 10;
+
+    /// Opens the graph of a store.
+    ///
+    /// # Errors
+    /// [`crate::Error::Store`] for a store that cannot be used, [`crate::Error::Values`] for a graph that cannot be fitted.
+    pub fn open(path: &Path) -> Result<Self> {
+        let store = Some(Mutex::new(Store::open(path)?));
+        let live = Self { store, fitted: Mutex::new(None), judging: Mutex::new(None) };
+        // A graph that cannot be fitted is refused here, not when it is first asked.
+        live.graph()?;
+        Ok(live)
+    }
+
+    /// Reads a deliberation or a published graph from JSON. It lives in memory and takes no votes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Values`].
+    pub fn from_json(json: &str) -> Result<Self> {
+        let graph = Graph::new(Deliberation::from_json(json)?, &Settings::default())?;
+        Ok(Self { store: None, fitted: Mutex::new(Some((0, Arc::new(graph)))), judging: Mutex::new(None) })
+    }
+
+    /// The graph as it is now.
+    ///
+    /// # Errors
+    /// As [`LiveGraph::open`].
+    pub fn graph(&self) -> Result<Arc<Graph>> {
+        let mut fitted = self.fitted.lock();
+        if let Some(store) = &self.store {
+            let store = store.lock();
+            let version = store.version()?;
+            if fitted.as_ref().is_none_or(|(of, _)| *of != version) {
+                let graph = Graph::new(store.read_counted()?, &Settings::default())?;
+                *fitted = Some((version, Arc::new(graph)));
+            }
+        }
+        Ok(Arc::clone(&fitted.as_ref().expect("a graph without a store is fitted from the start").1))
+    }
+
+    /// Adds a vote to the store; it is on the disk when this returns. `false` where the graph has no store.
+    ///
+    /// # Errors
+    /// [`crate::Error::Values`] for a vote that cannot be, [`crate::Error::Store`] where it cannot be written.
+    pub fn vote(&self, vote: &Vote) -> Result<bool> {
+        let Some(store) = &self.store else { return Ok(false) };
+        store.lock().vote(vote)?;
+        *self.fitted.lock() = None;
+        Ok(true)
+    }
+
+    /// Finds the contexts of a situation and the wisest values there. The model's hidden states tell which contexts are near;
+    /// the threshold is measured when this model is asked first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`] for a text that is blank or too long, or where the model fails.
+    pub fn situate(&self, model: &Model, situation: &str) -> Result<Situated> {
+        let graph = self.graph()?;
+        let found = self.judge(model, |judging| Ok(situate(&graph, situation, &mut judging.nearness()?)?))?;
+        let context =
+            |bearing: Bearing| Context { wisest: graph.wisest_cards(Some(bearing.context), Self::WISEST), bearing };
+        Ok(match found {
+            Ok(bearings) => Situated { contexts: bearings.into_iter().map(context).collect(), abstains: None },
+            Err(reason) => Situated { contexts: Vec::new(), abstains: Some(reason) },
+        })
+    }
+
+    /// Scores the actions of a situation by the wisest values of its contexts.
+    ///
+    /// # Errors
+    /// As [`probity_elicit::score`].
+    pub fn score(&self, model: &Model, situation: &Situation, progress: &mut Progress<'_>) -> Result<Judgement> {
+        let graph = self.graph()?;
+        self.judge(model, |judging| {
+            if situation.contexts.is_empty() {
+                judging.nearness()?;
+            }
+            let Judging { judge, nearness } = judging;
+            let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
+            Ok(score(&graph, situation, judge, nearness, &Terms::default(), progress)?)
+        })
+    }
+
+    /// Does something with the judge of a model: the one that is kept, or a new one, which is kept then.
+    fn judge<T>(&self, model: &Model, work: impl FnOnce(&mut Judging) -> Result<T>) -> Result<T> {
+        let of_model = |judging: &Judging| judging.judge.model().fingerprint() == model.fingerprint();
+        let kept = self.judging.lock().take().filter(of_model);
+        let mut judging = match kept {
+            Some(kept) => kept,
+            None => Judging { judge: Judge::new(model, ContextOptions::default())?, nearness: None },
+        };
+        let done = work(&mut judging);
+        let mut slot = self.judging.lock();
+        // Another call may have put its judge back meanwhile. A threshold takes long to measure: the judge that has one stays.
+        let measured_more = slot
+            .as_ref()
+            .is_some_and(|other| of_model(other) && other.nearness.is_some() && judging.nearness.is_none());
+        if !measured_more {
+            *slot = Some(judging);
+        }
+        done
+    }
+}
+
+/// A model as a judge and, where contexts have to be found, as an embedder with its threshold.
+struct Judging {
+    judge: Judge,
+    nearness: Option<(Remembered<LlamaEmbedder>, Threshold)>,
+}
+
+impl Judging {
+    /// The embedder with its threshold, measured when it is first needed.
+    fn nearness(&mut self) -> Result<Nearness<'_>> {
+        if self.nearness.is_none() {
+            let mut embedder = Remembered::new(LlamaEmbedder::new(self.judge.model())?);
+            let threshold = Calibration::situations_of(&mut embedder)?;
+            self.nearness = Some((embedder, threshold));
+        }
+        let (embedder, threshold) = self.nearness.as_mut().expect("just measured");
+        Ok(Nearness { embedder, threshold: *threshold })
+    }
+}

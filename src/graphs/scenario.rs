@@ -1,0 +1,130 @@
+//! The moral graph as a reward of a game: every action in every state, scored.
+
+use std::sync::Arc;
+
+use probity_elicit::Situation;
+use probity_engine::Error as EngineError;
+use probity_game::moral::{Framework, ILLEGAL, Reward, RewardError, Scores};
+use probity_game::states;
+use probity_game::{MatrixGame, Player, State};
+use probity_values::Judgement;
+use serde::Deserialize;
+
+use crate::Result;
+use crate::agent::Scenario;
+use crate::agent::prompt::rules;
+
+/// A game told in words: models judge people's doings better than picks and points.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telling {
+    /// What goes on.
+    pub situation: String,
+    /// Each own action, in order of action id.
+    pub actions: Vec<String>,
+    /// Each own action as it was in the round before.
+    pub own_last: Vec<String>,
+    /// Each of the other player's actions as it was in the round before.
+    pub other_last: Vec<String>,
+}
+
+impl Telling {
+    /// Reads the JSON document and checks that it tells this game.
+    ///
+    /// # Errors
+    /// [`EngineError::Document`] where it does not parse, or does not have one text an action.
+    pub fn from_json(json: &str, game: &MatrixGame) -> Result<Self> {
+        let refuse = |problem: String| EngineError::Document { what: "telling", problem };
+        let telling: Self = serde_json::from_str(json).map_err(|e| refuse(e.to_string()))?;
+        let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
+        for (field, texts, expected) in [
+            ("actions", &telling.actions, own),
+            ("own_last", &telling.own_last, own),
+            ("other_last", &telling.other_last, other),
+        ] {
+            if texts.len() != expected {
+                let found = texts.len();
+                Err(refuse(format!("{field}: {found} texts, expected one an action: {expected}")))?;
+            }
+        }
+        Ok(telling)
+    }
+
+    /// The game as the prompt's rules tell it.
+    #[must_use]
+    pub fn of_rules(scenario: &Scenario) -> Self {
+        let picked = |player, who: &str| -> Vec<String> {
+            scenario.game.labels(player).iter().map(|label| format!("{who} picked \"{label}\" last.")).collect()
+        };
+        Self {
+            situation: format!("{}{}", scenario.preamble, rules(&scenario.game, scenario.style)),
+            actions: scenario.game.labels(Player::Row).iter().map(|l| format!("They pick \"{l}\".")).collect(),
+            own_last: picked(Player::Row, "They"),
+            other_last: picked(Player::Column, "A"),
+        }
+    }
+
+    /// The situation of one state. `contexts` are named, or empty where they are to be found.
+    #[must_use]
+    pub fn situation(&self, state: State, contexts: &[String]) -> Situation {
+        let last = state.map(|last| format!(" {} {}", self.own_last[last.own], self.other_last[last.other]));
+        Situation {
+            situation: format!("{}{}", self.situation.trim_end(), last.unwrap_or_default()),
+            actions: self.actions.clone(),
+            contexts: contexts.to_vec(),
+            baseline: None,
+        }
+    }
+}
+
+/// The reward that a graph makes of a game, and what it was made from.
+#[derive(Debug)]
+pub struct ScenarioReward {
+    /// The reward, of this game alone.
+    pub reward: Reward,
+    /// What the graph made of each state, in the order of [`states`].
+    pub judgements: Vec<Judgement>,
+}
+
+/// Scores every state of a game; `judge` scores the situation of one. `points` scales the scores so that the largest
+/// difference between two actions of a state is so many points. `source` names what the scores are computed from.
+///
+/// # Errors
+/// What `judge` returns; [`RewardError::Scores`] where the graph abstains in every state, and for scores out of range.
+pub fn scenario_reward<E: From<crate::Error>>(
+    game: &MatrixGame,
+    points: Option<f64>,
+    source: String,
+    mut judge: impl FnMut(State) -> std::result::Result<Judgement, E>,
+) -> std::result::Result<ScenarioReward, E> {
+    let actions = game.count(Player::Row);
+    let (mut scores, mut judgements) = (Vec::new(), Vec::new());
+    for state in states(game) {
+        let judgement = judge(state)?;
+        // A state of which the graph says nothing pulls nowhere. Scores stand about the mean of their state: what all its
+        // actions share is the judge's tone, and in repeated play it would be a pull towards the state.
+        let values = judgement.values.clone().unwrap_or_else(|| vec![0.0; actions]);
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        scores.push(values.into_iter().map(|value| value - mean).collect::<Vec<_>>());
+        judgements.push(judgement);
+    }
+    if judgements.iter().all(|judgement| judgement.values.is_none()) {
+        let why = judgements[0].abstains.as_ref().map(ToString::to_string).unwrap_or_default();
+        let problem = format!("the graph abstains in every state: {why}; there is no reward to write");
+        return Err(crate::Error::from(RewardError::Scores { problem }).into());
+    }
+    if let Some(points) = points {
+        let spread = |row: &Vec<f64>| {
+            let least = row.iter().copied().fold(f64::INFINITY, f64::min);
+            row.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least
+        };
+        let scale = points / scores.iter().map(spread).fold(f64::MIN_POSITIVE, f64::max);
+        scores.iter_mut().flatten().for_each(|score| *score *= scale);
+    }
+    let least = scores.iter().flatten().copied().fold(0.0, f64::min);
+    let framework = Framework::Values(Arc::new(Scores { game: game.name().into(), scores, source }));
+    // An illegal answer is worth less than any action, as among the published rewards.
+    let reward = Reward { framework, illegal: ILLEGAL.min(2.0 * least) };
+    reward.check_for(game).map_err(crate::Error::from)?;
+    Ok(ScenarioReward { reward, judgements })
+}

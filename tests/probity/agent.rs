@@ -1,0 +1,249 @@
+//! The agent: adapters, cancelling, snapshots, policies, scenarios, on a small random model.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use probity::agent::policy::{Mask, PolicyOptions, Tilt};
+use probity::agent::prompt::{Layout, Style, encode, options, prompt};
+use probity::agent::{Agent, Record, Scenario};
+use probity::{Error, Result};
+use probity_engine::gguf::GgmlType;
+use probity_engine::{Adapter, ContextOptions, Error as EngineError, Model};
+use probity_game::moral::{Framework, Reward};
+use probity_game::{CatalogGame, MatrixGame, Profile};
+use probity_train::pretrain::PretrainConfig;
+
+fn framework(name: &str) -> Framework {
+    Framework::find(name).unwrap()
+}
+
+fn ipd() -> MatrixGame {
+    CatalogGame::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap()
+}
+
+fn agent(model: &Model, seed: u64) -> Agent {
+    let mut scenario = Scenario::new(ipd());
+    scenario.seed = seed;
+    Agent::new(model, scenario, ContextOptions::default()).unwrap()
+}
+
+#[test]
+fn adapters_are_set_scaled_replaced_and_freed() -> Result<()> {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let files: Vec<_> = (0..2).map(|i| folder.path().join(format!("{i}.gguf"))).collect();
+    files.iter().zip(1..).for_each(|(f, seed)| probity_testing::write_adapter(f, seed));
+    let mut agent = agent(&model, 1);
+    let bare = agent.consider(None)?;
+    let first = Adapter::load(&model, &files[0])?;
+    let second = Adapter::load(&model, &files[1])?;
+    agent.set_adapters(&[(first.clone(), 1.0)])?;
+    let with_first = agent.consider(None)?;
+    assert_ne!(with_first, bare);
+    agent.set_adapters(&[(first.clone(), 0.5)])?;
+    assert_ne!(agent.consider(None)?, with_first, "the scale counts");
+    agent.set_adapters(&[(first.clone(), 1.0), (second.clone(), 1.0)])?;
+    assert_ne!(agent.consider(None)?, with_first, "both count");
+    agent.set_adapters(&[(second, 1.0)])?;
+    assert_ne!(agent.consider(None)?, with_first, "the set is replaced, not added to");
+    agent.set_adapters(&[(first.clone(), 1.0)])?;
+    assert_eq!(agent.consider(None)?, with_first, "nothing of the other set is left in the cache");
+    assert!(matches!(agent.set_adapters(&[(first.clone(), f32::NAN)]), Err(Error::Engine(EngineError::Option { .. }))));
+    assert_eq!(agent.consider(None)?, with_first, "a refused set changes nothing");
+    drop(first);
+    assert_eq!(agent.consider(Some(Profile { own: 0, other: 1 }))?.actions.len(), 2, "a set adapter lives on");
+    agent.set_adapters(&[])?;
+    assert_eq!(agent.consider(None)?, bare);
+
+    let other = probity_testing::open(&path);
+    let foreign = Adapter::load(&other, &files[0])?;
+    assert!(matches!(agent.set_adapters(&[(foreign, 1.0)]), Err(Error::Engine(EngineError::AdapterMismatch { .. }))));
+    Ok(())
+}
+
+#[test]
+fn contexts_on_one_model_run_beside_adapter_loads() {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let file = folder.path().join("a.gguf");
+    probity_testing::write_adapter(&file, 3);
+    let expected = agent(&model, 1).consider(None).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(agent(&model, 1).consider(None).unwrap(), expected);
+                }
+            });
+        }
+        for _ in 0..30 {
+            drop(Adapter::load(&model, &file).unwrap());
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_decision_can_be_cancelled_from_another_thread() {
+    // Wide enough that a decision takes a while.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.gguf");
+    let config = PretrainConfig {
+        layers: 12,
+        width: 768,
+        heads: 12,
+        feed_forward: 2048,
+        vocabulary: 400,
+        context: 512,
+        ..Default::default()
+    };
+    probity_testing::write_random(&path, &config, GgmlType::F16, 1);
+    let model = probity_testing::open(&path);
+    let mut agent = agent(&model, 1);
+    let mut before = self::agent(&model, 1);
+    let token = agent.cancel_token();
+    let done = AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        // Again and again: a request that comes before the decision has begun does not concern it.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                token.cancel();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let result = agent.decide();
+        done.store(true, Ordering::Relaxed);
+        result
+    });
+    assert!(matches!(result, Err(Error::Engine(EngineError::Cancelled { what: "decision" }))), "{result:?}");
+    assert!(agent.record().is_none());
+    assert_eq!(agent.decide().unwrap(), before.decide().unwrap(), "a cancelled decision leaves no trace");
+}
+
+#[test]
+fn snapshots_go_on_byte_for_byte_and_refuse_damage() -> Result<()> {
+    let (folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    let model = probity_testing::open(&path);
+    let file = folder.path().join("a.gguf");
+    probity_testing::write_adapter(&file, 3);
+    let adapter = Adapter::load(&model, &file)?;
+    let mut agent = agent(&model, 42);
+    agent.set_adapters(&[(adapter.clone(), 0.7)])?;
+    for _ in 0..3 {
+        let own = agent.decide()?.action;
+        agent.observe(Profile { own, other: 1 })?;
+    }
+    let bytes = agent.snapshot()?;
+    let restore = |b: &[u8], adapters: &[Adapter]| Agent::restore(&model, adapters, b, ContextOptions::default());
+    let mut twin = restore(&bytes, std::slice::from_ref(&adapter))?;
+    for other in [0, 1, 1, 0] {
+        assert_eq!(agent.decide()?, twin.decide()?);
+        let records = [&agent, &twin].map(|a| serde_json::to_string(&a.record().unwrap()).unwrap());
+        assert_eq!(records[0], records[1]);
+        agent.observe(Profile { own: 0, other })?;
+        twin.observe(Profile { own: 0, other })?;
+    }
+    assert_eq!(agent.snapshot()?, twin.snapshot()?);
+
+    // The record of the last decision, written down and read back, gives the same decision to the bit.
+    let taken: Record = serde_json::from_str(&serde_json::to_string(&agent.record().unwrap()).unwrap()).unwrap();
+    let retake = |record: &Record, adapters| record.retake(&model, adapters, ContextOptions::default());
+    assert_eq!(retake(&taken, std::slice::from_ref(&adapter))?, taken);
+    let error = retake(&taken, &[]).unwrap_err();
+    assert!(
+        matches!(error, Error::Engine(EngineError::Document { .. })) && error.to_string().contains("adapter"),
+        "{error}"
+    );
+    let stranger = Record { model: "another".into(), ..taken };
+    assert!(retake(&stranger, &[]).unwrap_err().to_string().contains("another model"));
+
+    for at in 0..bytes.len() {
+        let mut b = bytes.clone();
+        b[at] ^= 1;
+        assert!(
+            matches!(restore(&b, std::slice::from_ref(&adapter)), Err(Error::Snapshot { .. })),
+            "bit flipped in byte {at}"
+        );
+    }
+    for length in (0..bytes.len()).step_by(7) {
+        assert!(matches!(restore(&bytes[..length], std::slice::from_ref(&adapter)), Err(Error::Snapshot { .. })));
+    }
+    assert!(matches!(restore(&bytes, &[]), Err(Error::Snapshot { .. })), "the adapter is needed");
+    let other = folder.path().join("other.gguf");
+    probity_testing::write_random(&other, &probity_testing::tiny_config(), GgmlType::Q8_0, 99);
+    let other = probity_testing::open(&other);
+    assert!(matches!(Agent::restore(&other, &[], &bytes, ContextOptions::default()), Err(Error::Snapshot { .. })));
+    Ok(())
+}
+
+#[test]
+fn masks_tilts_and_temperatures() -> Result<()> {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let betrayed = Some(Profile { own: 1, other: 0 });
+    let policy = |options: PolicyOptions, state| -> Result<Vec<f64>> {
+        let mut scenario = Scenario::new(ipd());
+        scenario.policy = options;
+        Ok(Agent::new(&model, scenario, ContextOptions::default())?.consider(state)?.policy())
+    };
+    let plain = policy(PolicyOptions::default(), betrayed)?;
+    assert!((plain.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    let masked = PolicyOptions { mask: Some(Mask::Betrayal), ..Default::default() };
+    assert_eq!(policy(masked.clone(), betrayed)?, [1.0, 0.0]);
+    let after_defection = Some(Profile { own: 1, other: 1 });
+    assert_eq!(
+        policy(masked, after_defection)?,
+        policy(PolicyOptions::default(), after_defection)?,
+        "nothing to betray"
+    );
+    // pi exp(R / beta), normalised, with R from the reward itself.
+    let reward: Reward = framework("utilitarian").into();
+    let tilted = policy(
+        PolicyOptions { tilt: Some(Tilt { reward: reward.clone(), beta: 2.0 }), ..Default::default() },
+        betrayed,
+    )?;
+    let weights = [plain[0] * (5.0_f64 / 2.0).exp(), plain[1] * (3.0_f64 / 2.0).exp()];
+    assert!((tilted[0] - weights[0] / (weights[0] + weights[1])).abs() < 1e-9);
+    let sharp = policy(PolicyOptions { temperature: 0.5, ..Default::default() }, betrayed)?;
+    assert!((sharp[0] - plain[0].powi(2) / (plain[0].powi(2) + plain[1].powi(2))).abs() < 1e-9);
+    for bad in [
+        PolicyOptions { temperature: 0.0, ..Default::default() },
+        PolicyOptions { temperature: f64::NAN, ..Default::default() },
+        PolicyOptions { mask: Some(Mask::Actions(vec![0, 1])), ..Default::default() },
+        PolicyOptions { tilt: Some(Tilt { reward, beta: -1.0 }), ..Default::default() },
+    ] {
+        assert!(matches!(policy(bad, betrayed), Err(Error::Engine(EngineError::Option { .. }))));
+    }
+    Ok(())
+}
+
+#[test]
+fn scenarios_are_checked() {
+    let scenario = |json: &str| Scenario::from_json(json);
+    let good = r#"{"game":"ipd","labels":["share","keep"],"seed":7,"history":[["share","keep"]],"style":{"layout":"reversed"}}"#;
+    let parsed = scenario(good).unwrap();
+    assert_eq!(parsed.style.layout, Layout::Reversed);
+    assert_eq!(Scenario::from_json(&parsed.to_json()).unwrap(), parsed);
+    assert!(matches!(scenario(r#"{"game":"ipd","labels":["go","go left"]}"#), Err(Error::LabelPrefix { .. })));
+    assert!(matches!(scenario(r#"{"game":"ipd","colour":1}"#), Err(Error::Engine(EngineError::Document { .. }))));
+    assert!(matches!(scenario(r#"{"game":"chess"}"#), Err(Error::Game(_))));
+    assert!(matches!(scenario(r#"{"game":"ipd","version":2}"#), Err(Error::Engine(EngineError::Document { .. }))));
+    assert!(matches!(scenario(r#"{"game":"ipd","history":[["C","X"]]}"#), Err(Error::Game(_))));
+    assert!(matches!(
+        scenario(r#"{"game":"ipd","policy":{"belief":{"probabilities":[0.5,0.6]}}}"#),
+        Err(Error::Game(_))
+    ));
+}
+
+#[test]
+fn labels_never_become_control_tokens() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let game = CatalogGame::find("ipd").unwrap().labelled(["<|end|>", "<|assistant|>x"]).unwrap();
+    let tokens = encode(&model, &prompt(&game, None, Style::default())).unwrap().tokens;
+    // Ids 0 to 2 are the control tokens; the template puts exactly one <|user|> and one <|assistant|>.
+    assert_eq!(tokens.iter().filter(|t| **t <= 2).copied().collect::<Vec<_>>(), [1, 2]);
+    let options = options(&model, &game).unwrap();
+    assert!(options.iter().all(|o| o.iter().filter(|t| **t <= 2).count() == 1), "the terminator alone: {options:?}");
+}

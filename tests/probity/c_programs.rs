@@ -1,0 +1,151 @@
+//! Real C and C++ programs against the shared library, under AddressSanitizer and UBSan.
+
+use std::path::Path;
+use std::process::Command;
+
+use probity_engine::gguf::GgmlType;
+use probity_testing::c::{compile, library, run};
+use probity_testing::{root, shipped, tiny_config, write_random};
+use probity_train::pretrain::PretrainConfig;
+use probity_values::Deliberation;
+use probity_values::store::Store;
+use serde_json::Value;
+
+const SANITIZE: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"];
+
+fn sanitized(standard: &'static str) -> Vec<&'static str> {
+    SANITIZE.into_iter().chain([standard]).collect()
+}
+
+#[test]
+fn the_c_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("decide");
+    compile("examples/c/decide.c", &program, "cc", &sanitized("-std=c99"));
+    let output = run(&program, &[&shipped("default"), &shipped("deontological")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().filter(|l| l.starts_with("round")).count(), 10, "{text}");
+    assert!(text.contains("deontological"), "{text}");
+    let again = run(&program, &[&shipped("default"), &shipped("deontological")]);
+    assert_eq!(text, String::from_utf8(again.stdout).unwrap(), "same seed, same bytes");
+}
+
+#[test]
+fn the_c_example_of_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("values");
+    compile("examples/c/values.c", &program, "cc", &sanitized("-std=c99"));
+    let store = folder.path().join("values.db");
+    let held = Deliberation::from_json(
+        r#"{"version": 1, "cards": [
+            {"id": "calm", "title": "Calm", "description": "Staying.", "policies": ["BREATHS that slow down"]},
+            {"id": 7, "title": "Care", "description": "Being there.", "policies": ["PEOPLE who are left alone"]}],
+            "imported_edges": [{"from": "calm", "to": 7, "contexts": ["When tired"],
+                "counts": {"wiser": 8, "not_wiser": 1, "less_wise": 0, "unsure": 0, "impressions": 9}}]}"#,
+    )
+    .unwrap();
+    Store::open_or_create(&store).unwrap().change(|store| Ok(store.add(held)?)).unwrap();
+    let output = run(&program, &[&store, &shipped("default")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line.split_once(": ").unwrap().1).unwrap()).collect();
+    assert_eq!(lines[0]["ranking"][0]["id"], 7, "{text}");
+    assert_eq!(lines[0]["ranking"][0]["voters"], 9);
+    assert_eq!(lines[1]["ranking"][0]["voters"], 10, "the vote counts: {text}");
+    assert_eq!(lines[2]["path"], serde_json::json!(["calm", 7]));
+    assert!(lines[3]["contexts"].is_array(), "{text}");
+    // Whether a model that only knows games can tell the actions apart is its own affair; the account is whole.
+    let scored = &lines[4];
+    assert!(scored["values"].is_array() != scored["abstains"]["reason"].is_string(), "{text}");
+    assert_eq!(scored["cards"][0]["card"], 7, "{text}");
+    assert_eq!(scored["cards"][0]["policies"][0]["served"].as_array().unwrap().len(), 2);
+    assert_eq!(Store::open(&store).unwrap().read().unwrap().votes.len(), 1);
+}
+
+#[test]
+fn the_cpp_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("decide");
+    compile("examples/cpp/decide.cpp", &program, "c++", &sanitized("-std=c++17"));
+    let output = run(&program, &[&shipped("default"), &shipped("deontological")]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("a restored twin decides the same"));
+}
+
+#[test]
+fn everything_a_c_program_can_get_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("misuse");
+    compile("tests/c/misuse.c", &program, "cc", &sanitized("-std=c99"));
+    let small = folder.path().join("small.gguf");
+    write_random(&small, &PretrainConfig { context: 64, ..tiny_config() }, GgmlType::F32, 7);
+    let truncated = folder.path().join("truncated.gguf");
+    let model = std::fs::read(shipped("default")).unwrap();
+    std::fs::write(&truncated, &model[..model.len() - 1]).unwrap();
+    run(&program, &[&shipped("default"), &shipped("deontological"), &root().join("README.md"), &small, &truncated]);
+}
+
+#[test]
+fn the_header_stands_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("header");
+    compile("tests/c/header.c", &program, "cc", &["-std=c11", "-pedantic"]);
+    run(&program, &[]);
+    compile("tests/c/header.c", &program, "c++", &["-std=c++17", "-pedantic", "-x", "c++"]);
+    run(&program, &[]);
+}
+
+#[test]
+fn the_shared_library_exports_its_own_names_only() {
+    let file = library::file(&library::folder());
+    let mut nm = Command::new("nm");
+    if cfg!(target_os = "macos") {
+        nm.args(["-gU"])
+    } else {
+        nm.args(["-D", "--defined-only"])
+    };
+    let output = nm.arg(&file).output().expect("nm");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names: Vec<&str> = text.lines().filter_map(|l| l.split_whitespace().last()).collect();
+    assert!(names.len() > 20, "{text}");
+    let foreign: Vec<&&str> = names.iter().filter(|n| !n.trim_start_matches('_').starts_with("probity_")).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    let header = std::fs::read_to_string(root().join("include/probity.h")).unwrap();
+    for name in names {
+        assert!(header.contains(name.trim_start_matches('_')), "{name} is not in the header");
+    }
+}
+
+/// Bytes of a library without its symbols.
+fn stripped(library: &Path) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("stripped");
+    std::fs::copy(library, &copy).unwrap();
+    let flag = if cfg!(target_os = "macos") { "-x" } else { "--strip-all" };
+    assert!(Command::new("strip").arg(flag).arg(&copy).status().expect("strip").success());
+    std::fs::metadata(&copy).unwrap().len()
+}
+
+/// The limits hold with room to spare on every x86-64 processor: of the instruction sets that ggml's kernels are compiled for,
+/// the largest adds a tenth of a megabyte.
+#[test]
+fn the_shared_library_is_small() {
+    let size = stripped(&library::file(&library::folder()));
+    assert!(size <= 8_000_000, "{size} bytes with moral graphs, expected at most 8.0 MB");
+    let slim = root().join("target/slim");
+    let size = stripped(&library::file(&slim));
+    assert!(size <= 7_000_000, "{size} bytes without moral graphs, expected at most 7.0 MB");
+}
+
+#[test]
+fn status_numbers_are_used_once() {
+    let header = std::fs::read_to_string(root().join("include/probity.h")).unwrap();
+    let codes: Vec<(&str, &str)> = header
+        .lines()
+        .filter_map(|l| l.strip_prefix("#define PROBITY_STATUS_"))
+        .filter_map(|l| l.split_once(' '))
+        .collect();
+    assert!(codes.len() >= 40, "{}", codes.len());
+    for (i, (name, number)) in codes.iter().enumerate() {
+        assert!(codes[..i].iter().all(|(_, n)| n != number), "{name} = {number} stands twice");
+    }
+}

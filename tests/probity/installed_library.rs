@@ -1,0 +1,68 @@
+//! What `make install` leaves behind, used the way an application's build would: by way of pkg-config.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use probity_testing::c::{library, run};
+use probity_testing::{root, shipped};
+
+fn text_of(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The compiler's flags, from pkg-config or, where it is not installed, read the way it reads them.
+fn flags(prefix: &Path, fixed: bool) -> String {
+    let folder = prefix.join("lib/pkgconfig");
+    let mut command = Command::new("pkg-config");
+    command.args(fixed.then_some("--static")).args(["--cflags", "--libs", "probity"]).env("PKG_CONFIG_PATH", &folder);
+    match command.output() {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout).expect("text"),
+        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        Err(_) => {
+            let mut text = fs::read_to_string(folder.join("probity.pc")).expect("the file is there");
+            for name in ["includedir", "libdir", "prefix"] {
+                let value = text.lines().find_map(|l| l.strip_prefix(&format!("{name}="))).expect(name).to_owned();
+                text = text.replace(&format!("${{{name}}}"), &value);
+            }
+            let kinds: &[&str] = if fixed { &["Cflags", "Libs", "Libs.private"] } else { &["Cflags", "Libs"] };
+            let flags = kinds.iter().filter_map(|k| text.lines().find_map(|l| l.strip_prefix(&format!("{k}: "))));
+            flags.collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// Compiles the C example with the flags that an application would use.
+fn build(prefix: &Path, program: &Path, fixed: bool) {
+    let mut compiler = Command::new("cc");
+    compiler.arg(root().join("examples/c/decide.c")).arg("-o").arg(program);
+    compiler.args(flags(prefix, fixed).split_whitespace());
+    text_of(compiler.arg(format!("-Wl,-rpath,{}", prefix.join("lib").display())));
+}
+
+#[test]
+#[cfg_attr(target_os = "macos", ignore = "names are hidden with GNU tools")]
+fn a_program_links_what_was_installed_and_sees_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().join("usr");
+    let from = library::folder();
+    text_of(Command::new("scripts/install.sh").arg(&from).env("PREFIX", &prefix).current_dir(root()));
+
+    let archive = prefix.join("lib/libprobity.a");
+    let names = text_of(Command::new("nm").args(["-g", "--defined-only"]).arg(&archive));
+    let names: Vec<&str> = names.lines().filter_map(|l| l.split_whitespace().nth(2)).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let foreign: Vec<&&str> = names.iter().filter(|n| !n.starts_with("probity_")).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+
+    let arguments = [&*shipped("default"), &*shipped("deontological")];
+    let [shared, own] = ["shared", "static"].map(|name| folder.path().join(name));
+    build(&prefix, &shared, false);
+    let output = run(&shared, &arguments);
+    // With the shared library gone, the same flags find the static one.
+    fs::remove_file(prefix.join("lib/libprobity.so")).unwrap();
+    build(&prefix, &own, true);
+    assert_eq!(run(&own, &arguments).stdout, output.stdout, "the same decisions");
+}

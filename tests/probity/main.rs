@@ -1,0 +1,12 @@
+//! The tests of the library and of its C ABI.
+
+mod agent;
+mod c_programs;
+mod installed_library;
+mod properties;
+mod schemas;
+mod scores;
+mod shipped_figures;
+mod tables;
+mod transcripts;
+mod walls;

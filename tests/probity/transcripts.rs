@@ -1,0 +1,40 @@
+//! Texts that people and models read, word for word: a change here is a change of `PROMPT_VERSION` or of what users see.
+
+use probity::agent::decision::{Choice, Consideration, Decision};
+use probity::agent::prompt::{Layout, PROMPT_VERSION, Style, prompt};
+use probity_game::moral::{Framework, account};
+use probity_game::{CatalogGame, MatrixGame, Player, Profile, fair_coin};
+
+fn ipd() -> MatrixGame {
+    CatalogGame::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap()
+}
+
+/// In the prisoner's dilemma, having been betrayed.
+const BETRAYED: Profile = Profile { own: 0, other: 1 };
+
+#[test]
+fn the_prompt() {
+    let style = Style { layout: Layout::RowsReversed, mention_reversed: false, answer_reversed: true };
+    let [first, later] = [None, Some(BETRAYED)].map(|state| prompt(&ipd(), state, style));
+    assert_eq!(first.fixed, later.fixed, "only the moving part tells the state");
+    insta::assert_snapshot!(format!(
+        "version {PROMPT_VERSION}\n{}--\n{}\n--\n{}",
+        first.fixed, first.moving, later.moving
+    ));
+}
+
+#[test]
+fn a_decision_in_words() {
+    let game = ipd();
+    let belief = fair_coin(&game);
+    let accounts = account(&game, Some(BETRAYED), &belief, &Framework::all_rewards()).unwrap();
+    // Written down rather than computed: the last digit of an exponential is the processor's own.
+    let actions = accounts.into_iter().zip([(0.75, -0.5), (0.25, -1.625)]).map(|(account, (probability, log_prob))| {
+        Choice { label: game.labels(Player::Row)[account.action].clone(), probability, log_prob, account }
+    });
+    let actions = actions.collect();
+    let considered = Consideration { actions, legality_mass: 0.8125, state: Some(BETRAYED), belief };
+    let decision = Decision { action: 1, considered };
+    insta::assert_snapshot!(decision.explain(&game));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&decision).unwrap());
+}
