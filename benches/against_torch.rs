@@ -162,7 +162,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn open(file: &Path) -> Result<Model, Box<dyn Error>> {
-    Ok(Model::open(file, ModelOptions { vocab_only: true, ..ModelOptions::default() }, |_| true)?)
+    Ok(Model::open(file, ModelOptions::default().with(|o| o.vocab_only = true), |_| true)?)
 }
 
 /// The prisoner's dilemma after every profile, in every order of mention.

@@ -33,7 +33,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompts: Vec<Vec<Token>> = (0..2).map(|_| [fixed.clone(), words(PROMPT - SHARED)].concat()).collect();
     let asked = |i: usize| PromptTokens { tokens: prompts[i % 2].clone(), fixed: SHARED };
 
-    let context = ContextOptions { context: 512, threads: THREADS, ..ContextOptions::default() };
+    let context = ContextOptions::default().with(|o| {
+        o.context = 512;
+        o.threads = THREADS;
+    });
     let scorer = RefCell::new(Scorer::new(Context::new(&model, context)?));
     let written: Vec<_> =
         OPTIONS.iter().zip(&options).map(|(text, tokens)| json!({ "text": text, "tokens": tokens })).collect();

@@ -8,7 +8,6 @@
 //! sampling, old and reference log-probabilities, four passes over the samples.
 
 use std::error::Error;
-use std::path::Path;
 
 use probity_benches::median;
 use probity_engine::{Model, ModelOptions};
@@ -113,7 +112,7 @@ fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[
 
 fn main() -> Result<(), Box<dyn Error>> {
     let file = probity_benches::root().join("models/default.gguf");
-    let model = Model::open(&file, ModelOptions { vocab_only: true, ..ModelOptions::default() }, |_| true)?;
+    let model = Model::open(&file, ModelOptions::default().with(|o| o.vocab_only = true), |_| true)?;
     println!("Tokens until the policy is within {NEAR} of the best, built-in model, medians of {} seeds:", SEEDS.len());
     for reward in ["game-deontological", "utilitarian", "game"] {
         let mut found = Vec::new();

@@ -24,7 +24,7 @@ fn pack(shared: i32) -> Pack {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = probity_benches::root();
-    let options = ModelOptions { vocab_only: true, ..ModelOptions::default() };
+    let options = ModelOptions::default().with(|o| o.vocab_only = true);
     let model = Model::open(&root.join("models/default.gguf"), options, |_| true)?;
     let decoder = Decoder::frozen(&model)?.with_lora(16, 32.0, &LINEARS);
     let theta = vec![0.01; decoder.n_params()];

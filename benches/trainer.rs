@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Two steps; what they took as JSON.
 fn step(file: &Path) -> Result<Value, Box<dyn Error>> {
-    let options = ModelOptions { vocab_only: true, ..ModelOptions::default() };
+    let options = ModelOptions::default().with(|o| o.vocab_only = true);
     let model = Model::open(file, options, |_| true)?;
     let config = TrainConfig::from_toml(CONFIG)?;
     // The vocabulary, most of all.

@@ -4,7 +4,6 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;

@@ -68,6 +68,7 @@ pub enum Mask {
 /// From scores to probabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PolicyOptions {
     /// Divides the scores: 1 is the model's own policy, below it sharper; above 0.
     pub temperature: f64,
@@ -88,6 +89,13 @@ impl Default for PolicyOptions {
 }
 
 impl PolicyOptions {
+    /// The same options with something changed, as in `PolicyOptions::default().with(|o| o.temperature = 0.5)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks every option against a game.
     ///
     /// # Errors

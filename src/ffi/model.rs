@@ -44,7 +44,10 @@ fn parse(options: Option<&str>) -> Outcome<ModelOptions> {
     let Some(json) = options else { return Ok(ModelOptions::default()) };
     let d: OptionsDocument = serde_json::from_str(json)
         .map_err(|e| EngineError::Document { what: "model options", problem: e.to_string() })?;
-    Ok(ModelOptions { gpu_layers: d.gpu_layers, mmap: d.mmap, ..ModelOptions::default() })
+    Ok(ModelOptions::default().with(|o| {
+        o.gpu_layers = d.gpu_layers;
+        o.mmap = d.mmap;
+    }))
 }
 
 /// Opens a GGUF model.

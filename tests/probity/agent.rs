@@ -189,7 +189,7 @@ fn masks_tilts_and_temperatures() -> Result<()> {
     };
     let plain = policy(PolicyOptions::default(), betrayed)?;
     assert!((plain.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-    let masked = PolicyOptions { mask: Some(Mask::Betrayal), ..Default::default() };
+    let masked = PolicyOptions::default().with(|o| o.mask = Some(Mask::Betrayal));
     assert_eq!(policy(masked.clone(), betrayed)?, [1.0, 0.0]);
     let after_defection = Some(Profile { own: 1, other: 1 });
     assert_eq!(
@@ -199,19 +199,17 @@ fn masks_tilts_and_temperatures() -> Result<()> {
     );
     // pi exp(R / beta), normalised, with R from the reward itself.
     let reward: Reward = framework("utilitarian").into();
-    let tilted = policy(
-        PolicyOptions { tilt: Some(Tilt { reward: reward.clone(), beta: 2.0 }), ..Default::default() },
-        betrayed,
-    )?;
+    let tilted =
+        policy(PolicyOptions::default().with(|o| o.tilt = Some(Tilt { reward: reward.clone(), beta: 2.0 })), betrayed)?;
     let weights = [plain[0] * (5.0_f64 / 2.0).exp(), plain[1] * (3.0_f64 / 2.0).exp()];
     assert!((tilted[0] - weights[0] / (weights[0] + weights[1])).abs() < 1e-9);
-    let sharp = policy(PolicyOptions { temperature: 0.5, ..Default::default() }, betrayed)?;
+    let sharp = policy(PolicyOptions::default().with(|o| o.temperature = 0.5), betrayed)?;
     assert!((sharp[0] - plain[0].powi(2) / (plain[0].powi(2) + plain[1].powi(2))).abs() < 1e-9);
     for bad in [
-        PolicyOptions { temperature: 0.0, ..Default::default() },
-        PolicyOptions { temperature: f64::NAN, ..Default::default() },
-        PolicyOptions { mask: Some(Mask::Actions(vec![0, 1])), ..Default::default() },
-        PolicyOptions { tilt: Some(Tilt { reward, beta: -1.0 }), ..Default::default() },
+        PolicyOptions::default().with(|o| o.temperature = 0.0),
+        PolicyOptions::default().with(|o| o.temperature = f64::NAN),
+        PolicyOptions::default().with(|o| o.mask = Some(Mask::Actions(vec![0, 1]))),
+        PolicyOptions::default().with(|o| o.tilt = Some(Tilt { reward, beta: -1.0 })),
     ] {
         assert!(matches!(policy(bad, betrayed), Err(Error::Engine(EngineError::Option { .. }))));
     }

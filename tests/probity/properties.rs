@@ -38,12 +38,7 @@ proptest! {
         let scores = &scores[..rows];
         let state = History::states(&game).next();
         let reward = framework("utilitarian").into();
-        let options = PolicyOptions {
-            temperature,
-            mask: Some(Mask::Actions(vec![0])),
-            tilt: Some(Tilt { reward, beta }),
-            ..PolicyOptions::default()
-        };
+        let options = PolicyOptions::default().with(|o| { o.temperature = temperature; o.mask = Some(Mask::Actions(vec![0])); o.tilt = Some(Tilt { reward, beta }); });
         let p = options.probabilities(&game, state, scores).unwrap();
         prop_assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-9 && p.iter().all(|x| (0.0..=1.0).contains(x)));
         prop_assert_eq!(p[0], 0.0, "what is masked is never taken");
@@ -52,8 +47,8 @@ proptest! {
             prop_assert!((a - b).abs() < 1e-9, "a constant on every score changes nothing");
         }
         // A tilt multiplies the odds of two actions by the exponential of their difference in reward over beta.
-        let plain = PolicyOptions { tilt: None, mask: None, temperature, ..PolicyOptions::default() };
-        let tilted = PolicyOptions { mask: None, ..options };
+        let plain = PolicyOptions::default().with(|o| { o.tilt = None; o.mask = None; o.temperature = temperature; });
+        let tilted = options.with(|o| o.mask = None);
         let (p, q) = (plain.probabilities(&game, state, scores).unwrap(), tilted.probabilities(&game, state, scores).unwrap());
         let worth = expected_payoffs(&game, &probity_game::fair_coin(&game)).unwrap();
         if [p[0], p[1], q[0], q[1]].iter().all(|x| *x > 1e-12) {

@@ -32,7 +32,13 @@ fn scores_are_a_reward() {
     assert_eq!(serde_json::from_str::<Mixture>(&serde_json::to_string(&mixture).unwrap()).unwrap(), mixture);
 
     let scores = [0.3_f64.ln(), 0.7_f64.ln()];
-    let options = |mask, tilt| PolicyOptions { mask, tilt, rewards: vec![reward.clone()], ..PolicyOptions::default() };
+    let options = |mask, tilt| {
+        PolicyOptions::default().with(|o| {
+            o.mask = mask;
+            o.tilt = tilt;
+            o.rewards = vec![reward.clone()];
+        })
+    };
     let tilted = options(None, Some(Tilt { reward: reward.clone(), beta: 0.2 }));
     tilted.check(&game).unwrap();
     let p = tilted.probabilities(&game, last(0, 0), &scores).unwrap();
@@ -69,14 +75,14 @@ fn scores_of_another_game_are_refused() {
         let reward = with(bad);
         assert!(reward.check_for(&game).is_err());
         for policy in [
-            PolicyOptions { rewards: vec![reward.clone()], ..PolicyOptions::default() },
-            PolicyOptions { tilt: Some(Tilt { reward: reward.clone(), beta: 1.0 }), ..PolicyOptions::default() },
-            PolicyOptions { mask: Some(Mask::Worse { reward: reward.clone(), by: 0.0 }), ..PolicyOptions::default() },
+            PolicyOptions::default().with(|o| o.rewards = vec![reward.clone()]),
+            PolicyOptions::default().with(|o| o.tilt = Some(Tilt { reward: reward.clone(), beta: 1.0 })),
+            PolicyOptions::default().with(|o| o.mask = Some(Mask::Worse { reward: reward.clone(), by: 0.0 })),
         ] {
             assert!(policy.check(&game).is_err());
         }
     }
-    let by = PolicyOptions { mask: Some(Mask::Worse { reward: scores(), by: f64::NAN }), ..PolicyOptions::default() };
+    let by = PolicyOptions::default().with(|o| o.mask = Some(Mask::Worse { reward: scores(), by: f64::NAN }));
     assert!(by.check(&game).is_err());
     for document in [
         r#"{"framework": "values"}"#,

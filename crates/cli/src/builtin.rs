@@ -68,7 +68,7 @@ pub fn open_model(name: &str) -> anyhow::Result<Model> {
 /// Opens a model's vocabulary only, by name or path: what training needs beside the file itself.
 pub fn open_vocabulary(name: &str) -> anyhow::Result<Model> {
     let file = model_file(name)?;
-    let options = ModelOptions { vocab_only: true, ..ModelOptions::default() };
+    let options = ModelOptions::default().with(|o| o.vocab_only = true);
     Ok(Model::open(file.path(), options, |_| true)?)
 }
 

@@ -78,7 +78,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let scenario = scenario(args)?;
     let model = builtin::open_model(&args.model)?;
-    let mut agent = Agent::new(&model, scenario, ContextOptions { threads: args.threads, ..Default::default() })?;
+    let mut agent = Agent::new(&model, scenario, ContextOptions::default().with(|o| o.threads = args.threads))?;
     let adapters = args.adapter.iter().map(|a| adapter(&model, a)).collect::<anyhow::Result<Vec<_>>>()?;
     agent.set_adapters(&adapters)?;
     agent.decide()?;

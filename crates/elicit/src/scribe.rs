@@ -50,7 +50,7 @@ impl Scribe {
     /// [`EngineError::Llama`] when no context can be made.
     pub fn new(model: &Model) -> Result<Self> {
         let context = CONTEXT.min(model.shape().context);
-        Ok(Self { writer: Writer::new(model, ContextOptions { context, ..ContextOptions::default() })? })
+        Ok(Self { writer: Writer::new(model, ContextOptions::default().with(|o| o.context = context))? })
     }
 
     /// The model.

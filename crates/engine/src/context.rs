@@ -23,6 +23,7 @@ pub(super) const BATCH: usize = 256;
 
 /// How to make a context.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ContextOptions {
     /// Tokens of prompt and options together; 0 means the smaller of 2048 and what the model was trained for.
     pub context: usize,
@@ -30,6 +31,15 @@ pub struct ContextOptions {
     pub threads: usize,
     /// Keep keys and values as 32-bit floats instead of 16-bit: twice the memory, for exact comparisons.
     pub exact_cache: bool,
+}
+
+impl ContextOptions {
+    /// The same options with something changed, as in `ContextOptions::default().with(|o| o.threads = 1)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 /// Stops the decode a context is in, from any thread.

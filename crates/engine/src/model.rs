@@ -23,6 +23,7 @@ use crate::{Error, Result};
 
 /// How to load a model.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct ModelOptions {
     /// Layers to place on a GPU, where the build has one. 0: all on the processor.
     pub gpu_layers: u32,
@@ -31,6 +32,15 @@ pub struct ModelOptions {
     pub mmap: bool,
     /// Load the vocabulary only: tokenising and templates work, contexts do not.
     pub vocab_only: bool,
+}
+
+impl ModelOptions {
+    /// The same options with something changed, as in `ModelOptions::default().with(|o| o.mmap = true)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 /// A model, shared: clones are handles to the same weights, and it lives until the last context and adapter is gone.

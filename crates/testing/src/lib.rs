@@ -28,7 +28,7 @@ pub fn shipped(name: &str) -> PathBuf {
 }
 
 pub fn open(path: &Path) -> Model {
-    Model::open(path, ModelOptions { mmap: false, ..ModelOptions::default() }, |_| true).expect("the model opens")
+    Model::open(path, ModelOptions::default().with(|o| o.mmap = false), |_| true).expect("the model opens")
 }
 
 /// The shipped default model.

@@ -14,6 +14,7 @@ use super::{Account, CardId, Graph, ValuesError};
 /// How values become a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Terms {
     /// Values of a context that count, the wisest by the lower bounds of their scores.
     pub values: usize,
@@ -34,6 +35,13 @@ impl Default for Terms {
 }
 
 impl Terms {
+    /// The same options with something changed, as in `Terms::default().with(|o| o.penalty = 0.0)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks that every number can be.
     ///
     /// # Errors

@@ -125,7 +125,7 @@ pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64
     // The places need no standard errors of their own.
     let method = &match method {
         Method::Compat(_) => method.clone(),
-        Method::Robust(settings) => Method::Robust(Settings { draws: 0, ..settings.clone() }),
+        Method::Robust(settings) => Method::Robust(settings.clone().with(|o| o.draws = 0)),
     };
     let honest = method.rank(ballots, None);
     let winner = honest.first()?.0;

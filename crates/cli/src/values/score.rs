@@ -112,7 +112,11 @@ impl Scorer {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let Args { values, penalty, resolution, .. } = *args;
-    let terms = Terms { values, penalty, resolution, ..Terms::default() };
+    let terms = Terms::default().with(|o| {
+        o.values = values;
+        o.penalty = penalty;
+        o.resolution = resolution;
+    });
     terms.check()?;
     // What `requires` lets pass where the required option conflicts with one that is there.
     let only =

@@ -21,7 +21,7 @@ impl LlamaEmbedder {
     /// # Errors
     /// As [`HiddenStates::new`].
     pub fn new(model: &Model) -> Result<Self> {
-        let options = ContextOptions { context: LENGTH.min(model.shape().context), ..ContextOptions::default() };
+        let options = ContextOptions::default().with(|o| o.context = LENGTH.min(model.shape().context));
         let fingerprint = format!("llama.cpp {}", model.fingerprint());
         Ok(Self { states: HiddenStates::new(model, options)?, fingerprint })
     }

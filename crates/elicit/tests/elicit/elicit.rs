@@ -1,13 +1,12 @@
 //! What models do for values, by the real loading code: the built-in language model, which can keep to a form and little else,
 //! and the built-in embedder where `make test` names an ONNX Runtime.
 
-
 use probity_elicit::embed::{Embedder, LlamaEmbedder, OnnxEmbedder, cosine};
 use probity_elicit::{
     Calibration, Duplicate, Error, Interview, Judge, MAX_ANSWER, Nearness, Question, Scribe, Situation, Stage,
     Threshold, Untold, contexts, duplicates, merge, score, story, untold,
 };
-use probity_engine::{Error as EngineError, ContextOptions, Model, ModelOptions};
+use probity_engine::{ContextOptions, Error as EngineError, Model, ModelOptions};
 use probity_values::{Abstention, Deliberation, Policy, Terms, ValuesCard};
 use serde_json::Value;
 
@@ -366,7 +365,10 @@ fn actions_are_scored_by_a_model() {
         (Situation { contexts: vec!["Grief".into(), "Grief".into()], ..situation.clone() }, "contexts"),
     ] {
         let refused = bad.check();
-        assert!(matches!(&refused, Err(Error::Engine(EngineError::Option { name: of, .. })) if *of == name), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(Error::Engine(EngineError::Option { name: of, .. })) if *of == name),
+            "{refused:?}"
+        );
     }
     let nowhere = Situation { contexts: vec!["When nobody voted".into()], ..situation.clone() };
     let mut never = |_: usize, _: usize| false;

@@ -20,7 +20,7 @@ fn text(s: &str) -> Value {
 }
 
 fn open(path: &Path) -> Result<Model> {
-    Model::open(path, ModelOptions { mmap: false, ..ModelOptions::default() }, |_| true)
+    Model::open(path, ModelOptions::default().with(|o| o.mmap = false), |_| true)
 }
 
 fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -196,7 +196,10 @@ fn a_model_of_nan_says_so_instead_of_deciding() {
     let nan = [f32::NAN; 32].iter().flat_map(|v| v.to_le_bytes()).collect();
     GgufParts::of(&good).tensor("output_norm.weight", &[32], GgmlType::F32, nan).write(&bad);
     let error = agent(&open(&bad).unwrap()).decide().unwrap_err();
-    assert!(matches!(error, probity::Error::Engine(Error::Llama { .. })) && error.to_string().contains("damaged"), "{error}");
+    assert!(
+        matches!(error, probity::Error::Engine(Error::Llama { .. })) && error.to_string().contains("damaged"),
+        "{error}"
+    );
 }
 
 fn agent(model: &Model) -> Agent {

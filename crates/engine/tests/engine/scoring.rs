@@ -8,7 +8,10 @@ use probity_engine::{Context, ContextOptions, Error, Model, ModelOptions};
 use probity_game::{CatalogGame, History, MatrixGame};
 
 fn scorer(model: &Model) -> Scorer {
-    let exact = ContextOptions { threads: 1, exact_cache: true, ..Default::default() };
+    let exact = ContextOptions::default().with(|o| {
+        o.threads = 1;
+        o.exact_cache = true;
+    });
     Scorer::new(Context::new(model, exact).unwrap())
 }
 
@@ -91,14 +94,22 @@ fn a_warm_cache_gives_the_bits_of_a_cold_one() {
 fn a_prompt_that_does_not_fit() {
     let (_folder, path) = probity_testing::tiny(GgmlType::F32);
     let model = probity_testing::open(&path);
-    let small = Context::new(&model, ContextOptions { context: 64, threads: 1, exact_cache: false }).unwrap();
+    let small = Context::new(
+        &model,
+        ContextOptions::default().with(|o| {
+            o.context = 64;
+            o.threads = 1;
+            o.exact_cache = false;
+        }),
+    )
+    .unwrap();
     let mut scorer = Scorer::new(small);
     let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
     let options = options(&model, &ipd()).unwrap();
     assert!(matches!(scorer.score(&tokens, &options), Err(Error::PromptTooLong { context: 64, .. })));
     let short = PromptTokens { tokens: tokens.tokens[..20].to_vec(), fixed: 5 };
     assert!(scorer.score(&short, &options).is_ok(), "and the scorer still works");
-    let too_long = ContextOptions { context: 100_000, ..Default::default() };
+    let too_long = ContextOptions::default().with(|o| o.context = 100_000);
     assert!(matches!(Context::new(&model, too_long), Err(Error::Option { name: "context", .. })));
 }
 

@@ -68,7 +68,7 @@ impl Ground {
                 let mut scenario = Scenario::new(game.clone());
                 scenario.style = style;
                 scenario.preamble = player.preamble.into();
-                scenario.policy = PolicyOptions { tilt: player.tilt.clone(), ..PolicyOptions::default() };
+                scenario.policy = PolicyOptions::default().with(|o| o.tilt = player.tilt.clone());
                 let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
                 agent.set_adapters(&player.adapters)?;
                 let mut figures = self.of_game(model, &mut agent)?;

@@ -140,6 +140,9 @@ impl Pretraining {
 /// # Errors
 /// As [`Model::open`].
 pub fn open_vocabulary(path: &Path) -> Result<Model> {
-    let options = probity_engine::ModelOptions { vocab_only: true, mmap: false, ..Default::default() };
+    let options = probity_engine::ModelOptions::default().with(|o| {
+        o.vocab_only = true;
+        o.mmap = false;
+    });
     Ok(Model::open(path, options, |_| true)?)
 }

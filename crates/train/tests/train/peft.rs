@@ -137,7 +137,7 @@ fn convert(architecture: Architecture, path: &Path) {
 
 /// Log-probabilities of the asked tokens after the prompt.
 fn ask(model: &Model, adapter: Option<&Path>, expected: &Expected) -> Vec<f64> {
-    let exact = ContextOptions { exact_cache: true, ..ContextOptions::default() };
+    let exact = ContextOptions::default().with(|o| o.exact_cache = true);
     let mut scorer = Scorer::new(Context::new(model, exact).unwrap());
     if let Some(path) = adapter {
         scorer.set_adapters(&[(Adapter::load(model, path).unwrap(), 1.0)]).unwrap();

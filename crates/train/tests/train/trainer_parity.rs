@@ -20,7 +20,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 /// Scores of both options in every state of a few random games: by the engine, and by the trainer on one packed trie.
 fn largest_gap(model: &Model, adapter: Option<&Path>, decoder: &Decoder, theta: &[f32], prompts: usize) -> f64 {
-    let exact = ContextOptions { exact_cache: true, ..Default::default() };
+    let exact = ContextOptions::default().with(|o| o.exact_cache = true);
     let mut scorer = Scorer::new(Context::new(model, exact).unwrap());
     if let Some(path) = adapter {
         scorer.set_adapters(&[(Adapter::load(model, path).unwrap(), 1.0)]).unwrap();

@@ -6,6 +6,7 @@ use crate::{Answer, Ballots, Counts, Edge};
 
 /// What an edge must reach to be kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Thresholds {
     /// Least likelihood.
     pub likelihood: f64,
@@ -13,6 +14,15 @@ pub struct Thresholds {
     pub entropy: f64,
     /// Fewest votes that the second card is wiser; one at least is asked for in any case.
     pub wiser: u32,
+}
+
+impl Thresholds {
+    /// The same options with something changed, as in `Thresholds::default().with(|o| o.wiser = 3)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for Thresholds {

@@ -9,6 +9,7 @@ use crate::{Ballots, ValuesError};
 /// electorates, so that two false votes move no card by a twentieth of the ranks; narrower contexts and more lapses withstand
 /// more and follow an honest minority less.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Settings {
     /// Standard deviation of scores among cards, logits.
     pub spread: f64,
@@ -45,6 +46,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The same options with something changed, as in `Settings::default().with(|o| o.draws = 0)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks that all of them can be.
     ///
     /// # Errors
@@ -291,7 +299,7 @@ mod tests {
     #[test]
     fn errors_and_comparisons_are_those_of_the_inverse() {
         let ballots = Electorate { cards: 12, contexts: 2, voters: 40, ..Electorate::default() }.vote().ballots;
-        let settings = Settings { draws: 512, ..Settings::default() };
+        let settings = Settings::default().with(|o| o.draws = 512);
         let problem = Problem::new(&ballots, &settings);
         let x = most_probable(&problem);
         let Slope { gradient, expected, .. } = problem.slope(&x);

@@ -62,7 +62,7 @@ fn named(graph: &Graph, contexts: &[&str]) -> Vec<probity_values::Bearing> {
 #[test]
 fn the_wisest_value_of_the_context_decides() {
     let graph = graph();
-    let terms = Terms { values: 1, ..Terms::default() };
+    let terms = Terms::default().with(|o| o.values = 1);
     let judge = |context: &str, terms: &Terms| {
         graph.judge(named(&graph, &[context]), &adherence(&graph, SERVED), 2, terms).unwrap()
     };
@@ -81,7 +81,7 @@ fn the_wisest_value_of_the_context_decides() {
     assert_eq!((&votes.to, votes.probability), (&counted.card, p));
     assert!(p > 0.9 && (first[0] - 0.8).abs() < 1e-12, "advice gains nothing by sitting there");
     assert!((first[1] - (-0.4 - 0.5 * p * f64::midpoint(0.6, 0.4))).abs() < 1e-12, "{first:?}");
-    let free = judge(GRIEF, &Terms { penalty: 0.0, ..terms });
+    let free = judge(GRIEF, &terms.with(|o| o.penalty = 0.0));
     assert_eq!(free.values.unwrap(), [0.8, -0.4]);
     assert!(free.penalties.is_empty() && grief.penalties.len() == 1);
 }
@@ -94,7 +94,7 @@ fn the_account_adds_up() {
     assert!((near.iter().map(|b| b.weight).sum::<f64>() - 1.0).abs() < 1e-12 && near[0].weight > near[1].weight);
     let grief = named(&graph, &[GRIEF]);
     // Where an action is all that the wisest value is not, the penalty comes on top of the worst that there is.
-    let one = Terms { values: 1, ..Terms::default() };
+    let one = Terms::default().with(|o| o.values = 1);
     for (bearings, served, terms, least) in [
         (near, [(PRESENCE, [0.5, -0.4]), (ADVICE, [0.3, 0.2]), (DISTRACTION, [0.1, 0.6])], Terms::default(), -0.4),
         (grief, [(PRESENCE, [-1.0, -1.0]), (ADVICE, [1.0, 0.2]), (DISTRACTION, [0.0, 0.0])], one, -1.45),
@@ -196,10 +196,10 @@ fn what_cannot_be_is_refused() {
         assert!(matches!(refused, Err(ValuesError::Setting { name: "adherence", .. })), "{refused:?}");
     }
     for terms in [
-        Terms { values: 0, ..Terms::default() },
-        Terms { penalty: -1.0, ..Terms::default() },
-        Terms { sharpness: f64::NAN, ..Terms::default() },
-        Terms { tension: f64::INFINITY, ..Terms::default() },
+        Terms::default().with(|o| o.values = 0),
+        Terms::default().with(|o| o.penalty = -1.0),
+        Terms::default().with(|o| o.sharpness = f64::NAN),
+        Terms::default().with(|o| o.tension = f64::INFINITY),
     ] {
         assert!(matches!(judge(&good, &terms), Err(ValuesError::Setting { .. })));
     }
@@ -216,7 +216,7 @@ proptest! {
         penalty in 0.0_f64..=1.0,
     ) {
         let graph = graph();
-        let terms = Terms { penalty, tension: 100.0, resolution: 0.0, ..Terms::default() };
+        let terms = Terms::default().with(|o| { o.penalty = penalty; o.tension = 100.0; o.resolution = 0.0; });
         let of = |swap: bool| -> BTreeMap<u32, Adherence> {
             let row = |row: &[f64; 2]| if swap { vec![row[1], row[0]] } else { row.to_vec() };
             (0..3).map(|card| (card, served[2 * card as usize..][..2].iter().map(row).collect())).collect()

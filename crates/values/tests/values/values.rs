@@ -124,7 +124,11 @@ fn votes_add_up_as_published() {
         ("fay", "a", "b", "When tired", Upgrade),
     ]);
     let ballots = Ballots::read(&ids(["a", "b"]), &cast, &[]).unwrap();
-    let all = Thresholds { likelihood: f64::NEG_INFINITY, entropy: f64::INFINITY, wiser: 0 };
+    let all = Thresholds::default().with(|o| {
+        o.likelihood = f64::NEG_INFINITY;
+        o.entropy = f64::INFINITY;
+        o.wiser = 0;
+    });
     let edges = compat::edges(&ballots, None, all);
     let counts = Counts { wiser: 3, not_wiser: 1, less_wise: 1, unsure: 1, impressions: 6 };
     let one = |edge: &Edge| (edge.from.to_string(), edge.to.to_string(), edge.contexts.clone());
@@ -134,7 +138,7 @@ fn votes_add_up_as_published() {
     assert_eq!(counts.likelihood(), 2.0 / 6.0);
     let back = Counts { wiser: 1, not_wiser: 0, less_wise: 3, unsure: 0, impressions: 6 };
     assert_eq!((edges.len(), edges[1].counts), (2, back));
-    assert_eq!(compat::edges(&ballots, None, Thresholds { entropy: 3.0, ..Default::default() }).len(), 1);
+    assert_eq!(compat::edges(&ballots, None, Thresholds::default().with(|o| o.entropy = 3.0)).len(), 1);
     assert!(compat::edges(&ballots, None, Thresholds::default()).is_empty(), "the entropy is above 1.69");
     let alone = compat::count(&ballots, ballots.context("When alone"));
     assert_eq!(alone.values().map(|(counts, _)| counts.impressions).sum::<u32>(), 2, "one vote, from both sides");
@@ -319,7 +323,7 @@ proptest! {
             context: format!("context {}", k.3),
             answer: answers[*a as usize],
         }).collect();
-        let all = Thresholds { likelihood: f64::NEG_INFINITY, entropy: f64::INFINITY, wiser: 0 };
+        let all = Thresholds::default().with(|o| { o.likelihood = f64::NEG_INFINITY; o.entropy = f64::INFINITY; o.wiser = 0; });
         let made = |log: &[Vote]| compat::edges(&Ballots::read(&cards, log, &[]).unwrap(), None, all);
         let edges = made(&log);
         let unsorted = log.clone();
@@ -401,7 +405,7 @@ fn a_bootstrap_keeps_the_robust_winner_more_often() {
 /// What few voters say moves a card little, what nobody says moves none, and people who say yes to everything say nothing.
 #[test]
 fn the_fit_follows_the_votes() {
-    let all = Settings { fewest: 1, ..Settings::default() };
+    let all = Settings::default().with(|o| o.fewest = 1);
     let fit = |log: &[Vote]| Fit::new(&Ballots::read(&ids(["a", "b", "c"]), log, &[]).unwrap(), &all);
     assert!(fit(&[]).rank(None).is_empty());
     let yes = |n: usize, from: &str, to: &str| {
@@ -540,17 +544,17 @@ fn one_voter_does_not_outvote_twenty() {
 #[test]
 fn settings_that_cannot_be_are_refused() {
     let bad = [
-        Settings { lapse: 0.0, ..Settings::default() },
-        Settings { spread: f64::NAN, ..Settings::default() },
-        Settings { cap: 2.0, ..Settings::default() },
-        Settings { draws: usize::MAX, ..Settings::default() },
+        Settings::default().with(|o| o.lapse = 0.0),
+        Settings::default().with(|o| o.spread = f64::NAN),
+        Settings::default().with(|o| o.cap = 2.0),
+        Settings::default().with(|o| o.draws = usize::MAX),
     ];
     for settings in bad {
         assert!(settings.check().is_err(), "{settings:?}");
     }
-    let unsure = Graph::new(Deliberation::default(), &Settings { draws: 0, ..Settings::default() });
+    let unsure = Graph::new(Deliberation::default(), &Settings::default().with(|o| o.draws = 0));
     assert_eq!(unsure.err().unwrap().to_string(), "draws: 0, expected at least 1");
-    let message = Settings { lapse: 1.5, ..Settings::default() }.check().unwrap_err().to_string();
+    let message = Settings::default().with(|o| o.lapse = 1.5).check().unwrap_err().to_string();
     assert_eq!(message, "lapse: 1.5, expected a number from 0.000001 to 0.9");
 }
 
