@@ -9,15 +9,14 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 AMX := $(shell $(or $(CXX),c++) -mno-amx-tile -mno-amx-int8 -mno-amx-bf16 -E -x c++ /dev/null >/dev/null 2>&1 && echo -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
 NATIVE := CXXFLAGS="$(strip $(CXXFLAGS) $(AMX))" RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
 PREFIX ?= /usr/local
+FEATURES ?= capi,graphs
 # The same packages and features in every command: the build scripts below them are then the same, too, and llama.cpp is
 # compiled once.
 ALL := --release --workspace --all-features
 PROBITY := target/release/probity
-# The C library is compiled for size as a whole (Cargo.toml says what is not).
-SMALL := CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_LTO=fat
-LIBRARY := $(SMALL) cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
-GRAPHS := --features capi,graphs
-NO_GRAPHS := --features capi
+# The C library is compiled for size as a whole; Cargo.toml says what is not.
+LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
+SMALL := -- -C codegen-units=1
 
 .PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed lib lib-native install header models setup clean
 
@@ -64,12 +63,12 @@ bench-embed: setup  ## Texts to vectors, beside Python's sentence-transformers (
 	$(NATIVE) ORT_DYLIB_PATH="$$(scripts/runtime.sh)" PYTHON=$(CURDIR)/target/bench/venv-embed/bin/python cargo bench --quiet --workspace --all-features --bench embed
 
 lib-native: setup  ## The C library for the machine at hand, in target/release; without moral graphs in target/slim.
-	$(NATIVE) $(LIBRARY) $(NO_GRAPHS)
+	$(NATIVE) $(LIBRARY) --features capi $(SMALL)
 	@mkdir -p target/slim && cp target/release/libprobity.* target/slim/
-	$(NATIVE) $(LIBRARY) $(GRAPHS)
+	$(NATIVE) $(LIBRARY) --features capi,graphs $(SMALL)
 
-lib: setup  ## The portable, installable C library, in target/portable: for any processor of the baseline. GRAPHS= leaves moral graphs and SQLite out.
-	RUSTFLAGS= CARGO_TARGET_DIR=target/portable $(LIBRARY) $(or $(GRAPHS),$(NO_GRAPHS))
+lib: setup  ## The portable, installable C library, in target/portable: for any processor of the baseline. FEATURES=capi leaves moral graphs and SQLite out.
+	RUSTFLAGS= CARGO_TARGET_DIR=target/portable $(LIBRARY) --features $(FEATURES) $(SMALL)
 
 install: lib  ## The C library, headers and pkg-config file, under PREFIX.
 	PREFIX="$(PREFIX)" scripts/install.sh target/portable/release

@@ -19,7 +19,7 @@ use probity_engine::numeric::{Matrix, MatrixMut, keep_freed_memory, product};
 use probity_engine::{Model, ModelOptions, Token};
 use probity_game::moral::{Framework, Reward};
 use probity_game::{CatalogGame, History, fair_coin};
-use probity_train::objective::{Aim, Decision, Group, Question, Terms, objective, push};
+use probity_train::objective::{Aim, Group, ObjectiveTerms, PackedState, PromptedState, objective, push};
 use probity_train::{Adam, Decoder, LINEARS, Pack, Schedule, Shards};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ const ROUNDS: usize = 3;
 const PARTS: usize = 4;
 /// Decisions that go through at a time where nothing is packed.
 const AT_A_TIME: usize = 2;
-const TERMS: Terms = Terms { aim: Aim::Objective, beta: 0.2, legality: 0.0 };
+const TERMS: ObjectiveTerms = ObjectiveTerms { aim: Aim::Objective, beta: 0.2, legality: 0.0 };
 
 /// A decision on paper.
 struct Asked {
@@ -189,8 +189,11 @@ fn sequence(a: &Asked, option: &[Token]) -> Vec<Token> {
 /// All of them as one trie.
 fn packed(asked: &[Asked]) -> (Pack, Group) {
     let mut pack = Pack::default();
-    let question =
-        |a: &Asked| Question { prompt: a.prompt.clone(), rewards: a.rewards.clone(), weight: 1.0 / asked.len() as f64 };
+    let question = |a: &Asked| PromptedState {
+        prompt: a.prompt.clone(),
+        rewards: a.rewards.clone(),
+        weight: 1.0 / asked.len() as f64,
+    };
     let decisions = push(&mut pack, asked.iter().map(question).collect(), &asked[0].options);
     (pack, Group { decisions, repeated: None })
 }
@@ -206,7 +209,7 @@ fn unpacked(asked: &[Asked]) -> Vec<(Pack, Group)> {
             nodes.push(a.options.iter().map(|o| of(o, &mut pack)).collect::<Vec<Vec<u32>>>());
         }
         pack.request(nodes.iter().flatten().flatten().copied());
-        let decision = |(a, nodes): (&Asked, &Vec<Vec<u32>>)| Decision {
+        let decision = |(a, nodes): (&Asked, &Vec<Vec<u32>>)| PackedState {
             reads: nodes
                 .iter()
                 .zip(&a.options)

@@ -10,7 +10,7 @@ use probity_engine::gguf::{GgmlType, GgufWriter, Value};
 use probity_engine::numeric::encode;
 use probity_engine::preflight::{Architecture, ModelShape, Rotation, Window};
 use probity_train::Decoder;
-use probity_train::export::set_shape;
+use probity_train::model_file::set_shape;
 
 /// Gemma-2-2B.
 pub fn gemma_2_2b() -> ModelShape {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use probity_engine::score::{PromptTokens, Scorer};
 use probity_engine::{Adapter, CancelToken, Context, ContextOptions, Model, Token};
 use probity_game::moral::account;
-use probity_game::{History, Player, Profile, State, draw};
+use probity_game::{History, Player, Profile, State, sample};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -174,7 +174,7 @@ impl Agent {
     }
 
     fn take(&mut self, prompt: Arc<PromptTokens>, considered: Consideration, number: u64, u: f64) -> Decision {
-        let decision = Decision { action: draw(&considered.policy(), u), considered };
+        let decision = Decision { action: sample(&considered.policy(), u), considered };
         self.last = Some(Taken {
             prompt,
             rounds: self.history.rounds().len(),

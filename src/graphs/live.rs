@@ -9,7 +9,7 @@ use probity_elicit::{Calibration, Judge, Nearness, Progress, Situation, Threshol
 use probity_engine::{ContextOptions, Model};
 use probity_values::robust::Settings;
 use probity_values::store::Store;
-use probity_values::{Abstention, Bearing, Deliberation, Graph, Judgement, Ranked, Terms, Vote};
+use probity_values::{Abstention, ContextWeight, Deliberation, Graph, Judgement, Ranked, ScoreTerms, Vote};
 use serde::Serialize;
 
 use crate::Result;
@@ -28,7 +28,7 @@ pub struct LiveGraph {
 #[derive(Debug, Serialize)]
 pub struct Situated {
     /// The nearest contexts; empty where the graph abstains.
-    pub contexts: Vec<Context>,
+    pub contexts: Vec<SituatedContext>,
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abstains: Option<Abstention>,
@@ -36,10 +36,10 @@ pub struct Situated {
 
 /// A context of a situation.
 #[derive(Debug, Serialize)]
-pub struct Context {
+pub struct SituatedContext {
     /// The context, its similarity and its weight.
     #[serde(flatten)]
-    pub bearing: Bearing,
+    pub bearing: ContextWeight,
     /// Its values by the lower bounds of their scores, without the contested ones.
     pub wisest: Vec<Ranked>,
 }
@@ -105,8 +105,10 @@ impl LiveGraph {
     pub fn situate(&self, model: &Model, situation: &str) -> Result<Situated> {
         let graph = self.graph()?;
         let found = self.judge(model, |judging| Ok(situate(&graph, situation, &mut judging.nearness()?)?))?;
-        let context =
-            |bearing: Bearing| Context { wisest: graph.wisest_cards(Some(bearing.context), Self::WISEST), bearing };
+        let context = |bearing: ContextWeight| SituatedContext {
+            wisest: graph.wisest_cards(Some(bearing.context), Self::WISEST),
+            bearing,
+        };
         Ok(match found {
             Ok(bearings) => Situated { contexts: bearings.into_iter().map(context).collect(), abstains: None },
             Err(reason) => Situated { contexts: Vec::new(), abstains: Some(reason) },
@@ -125,7 +127,7 @@ impl LiveGraph {
             }
             let Judging { judge, nearness } = judging;
             let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
-            Ok(score(&graph, situation, judge, nearness, &Terms::default(), progress)?)
+            Ok(score(&graph, situation, judge, nearness, &ScoreTerms::default(), progress)?)
         })
     }
 

@@ -7,5 +7,5 @@
 mod live;
 mod scenario;
 
-pub use live::{Context, LiveGraph, Situated};
+pub use live::{LiveGraph, Situated, SituatedContext};
 pub use scenario::{ScenarioReward, Telling, scenario_reward};

@@ -11,7 +11,7 @@ use probity_game::moral::{EVALUATION_XI, ILLEGAL, WeightedState, expected_regret
 use probity_game::{CatalogGame, History, MatrixGame, best_replies, fair_coin};
 use probity_testing::c::{compile, run};
 use probity_testing::{root, shipped};
-use probity_train::labels::{Split, any, draw, split_of};
+use probity_train::labels::{Split, any, draw_labels, split_of};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -39,7 +39,7 @@ fn labels() -> Vec<String> {
         ["zork", "blip", "share", "keep", "action3", "action4", "cooperate", "defect"].map(String::from).to_vec();
     let mut rng = ChaCha8Rng::seed_from_u64(2410);
     while pairs.len() < 24 {
-        let pair = draw(&mut rng, 2, Split::Test, any);
+        let pair = draw_labels(&mut rng, 2, Split::Test, any);
         if pair.iter().all(|l| !l.contains(' ')) {
             pairs.extend(pair);
         }

@@ -13,7 +13,7 @@ use probity_game::CatalogGame;
 use probity_game::moral::{Reward, WORDINGS};
 use probity_train::Schedule;
 use probity_train::curriculum::{Algorithm, TrainConfig};
-use probity_train::eval::{Figures, Ground, Player};
+use probity_train::eval::{Candidate, Evaluation, Figures};
 use probity_train::finetune::Finetuning;
 use probity_train::finish::write_verified;
 use probity_train::run::Needs;
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let games = args.game.iter().map(|name| CatalogGame::find(name)?.labelled([c, d])).collect::<Result<_, _>>()?;
     let ground =
-        Ground { games, styles: Layout::ALL.map(|layout| Style { layout, ..Style::default() }).to_vec(), reward };
+        Evaluation { games, styles: Layout::ALL.map(|layout| Style { layout, ..Style::default() }).to_vec(), reward };
     let config = config(args, ground.reward.clone())?;
     // What is wrong is said before anything is trained.
     ground.games.iter().try_for_each(|game| Scenario::new(game.clone()).check())?;
@@ -107,28 +107,28 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let model = builtin::open_model(&args.model)?;
     let ways = 2 + WORDINGS + trained.len() + args.adapter.len();
     let bar = output::bar((ways * ground.games.len() * ground.styles.len()) as u64, "measuring");
-    let measure = |policy: &str, player: &Player<'_>| -> probity_train::Result<Row> {
+    let measure = |policy: &str, player: &Candidate<'_>| -> probity_train::Result<Row> {
         let figures = ground.measure(&model, player, || bar.inc(1))?;
         Ok(Row { policy: policy.into(), prompt: None, figures, training_tokens: 0, training_seconds: 0.0 })
     };
-    let mut rows = vec![measure("bare model", &Player::default())?];
+    let mut rows = vec![measure("bare model", &Candidate::default())?];
     let mut asked = Vec::new();
     for text in ground.reward.framework.wordings() {
-        let row = measure("asked in words", &Player { preamble: text, ..Player::default() })?;
+        let row = measure("asked in words", &Candidate { preamble: text, ..Candidate::default() })?;
         asked.push(Row { prompt: Some(text), ..row });
     }
     // The best of the wordings stands for all.
     rows.extend(asked.into_iter().max_by(|a, b| a.figures.reward.total_cmp(&b.figures.reward)));
     let tilt = Tilt { reward: ground.reward.clone(), beta: config.beta };
-    rows.push(measure("tilted", &Player { tilt: Some(tilt), ..Player::default() })?);
+    rows.push(measure("tilted", &Candidate { tilt: Some(tilt), ..Candidate::default() })?);
     for (name, run) in &trained {
         let adapters = vec![(verify::load(&model, &run.path)?, 1.0)];
-        let row = measure(&format!("{name}, {} steps", run.steps), &Player { adapters, ..Player::default() })?;
+        let row = measure(&format!("{name}, {} steps", run.steps), &Candidate { adapters, ..Candidate::default() })?;
         rows.push(Row { training_tokens: run.tokens, training_seconds: run.seconds, ..row });
     }
     for name in &args.adapter {
         let adapters = vec![(builtin::load_adapter(&model, name)?, 1.0)];
-        rows.push(measure(name, &Player { adapters, ..Player::default() })?);
+        rows.push(measure(name, &Candidate { adapters, ..Candidate::default() })?);
     }
     bar.finish_and_clear();
     if args.json {

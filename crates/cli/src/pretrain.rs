@@ -10,7 +10,7 @@ use anyhow::Context;
 use probity_engine::Error as EngineError;
 use probity_engine::gguf::GgmlType;
 use probity_train::checkpoint::Checkpoint;
-use probity_train::export::write_model;
+use probity_train::model_file::write_model;
 use probity_train::pretrain::{PretrainConfig, Pretraining, open_vocabulary};
 use probity_train::run::{open_log, write_line};
 use probity_train::vocab;

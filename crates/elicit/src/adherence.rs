@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use probity_engine::Error as EngineError;
-use probity_values::{Abstention, Adherence, Bearing, Graph, Judgement, Terms, bearings};
+use probity_values::{Abstention, Adherence, ContextWeight, Graph, Judgement, ScoreTerms, context_weights};
 use serde::{Deserialize, Serialize};
 
-use super::{Judge, Progress, Question, Threshold};
+use super::{Judge, Progress, Threshold, YesNoQuestion};
 use crate::Result;
 use crate::embed::{Embedder, cosine};
 
@@ -100,7 +100,7 @@ pub fn situate(
     graph: &Graph,
     situation: &str,
     nearness: &mut Nearness<'_>,
-) -> Result<std::result::Result<Vec<Bearing>, Abstention>> {
+) -> Result<std::result::Result<Vec<ContextWeight>, Abstention>> {
     check_text("situation", situation)?;
     let Threshold { at, accuracy } = nearness.threshold;
     if !nearness.threshold.counts() {
@@ -115,7 +115,7 @@ pub fn situate(
     let nearest = near.first().map_or(0.0, |&(_, similarity)| similarity);
     near.retain(|&(_, similarity)| similarity >= at);
     near.truncate(CONTEXTS);
-    Ok(if near.is_empty() { Err(Abstention::NoContext { nearest }) } else { Ok(bearings(graph, &near)) })
+    Ok(if near.is_empty() { Err(Abstention::NoContext { nearest }) } else { Ok(context_weights(graph, &near)) })
 }
 
 /// What the graph's wisest values make of each action in a situation, and why; or why they make nothing of it. `nearness` is asked
@@ -129,7 +129,7 @@ pub fn score(
     situation: &Situation,
     judge: &mut Judge,
     nearness: Option<Nearness<'_>>,
-    terms: &Terms,
+    terms: &ScoreTerms,
     progress: &mut Progress<'_>,
 ) -> Result<Judgement> {
     situation.check()?;
@@ -146,7 +146,7 @@ pub fn score(
             let expected = "at least one, or an embedder to find them by".into();
             return Err(EngineError::Option { name: "contexts", given: "none".into(), expected }.into());
         }
-        bearings(graph, &named)
+        context_weights(graph, &named)
     };
     let contexts: Vec<u32> = bearings.iter().map(|bearing| bearing.context).collect();
     let cards = graph.considered(&contexts, terms);
@@ -186,7 +186,7 @@ fn served(judge: &mut Judge, situation: &str, action: &str, policy: &str) -> Res
         // The action stands first, so that it is what stays from policy to policy.
         let rubric = format!("{INSTRUCTIONS}Situation: {situation}\nSomebody does this: {action}\n");
         let case = format!("{question} {policy}?");
-        sum += sign * yes(judge.log_odds(Question { rubric: &rubric, case: &case })?);
+        sum += sign * yes(judge.log_odds(YesNoQuestion { rubric: &rubric, case: &case })?);
     }
     Ok((sum / (ASKED.len() / 2) as f64).clamp(-1.0, 1.0))
 }

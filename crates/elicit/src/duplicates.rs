@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::interview::shown;
 use super::likeness::Likeness;
-use super::{Calibration, Judge, Progress, Question};
+use super::{Calibration, Judge, Progress, YesNoQuestion};
 use crate::Result;
 use crate::embed::Embedder;
 
@@ -144,7 +144,7 @@ pub(super) fn ask(judge: &mut Judge, a: &ValuesCard, b: &ValuesCard) -> Result<f
             show(one),
             show(other)
         );
-        odds += judge.log_odds(Question { rubric: RUBRIC, case: &case })?;
+        odds += judge.log_odds(YesNoQuestion { rubric: RUBRIC, case: &case })?;
     }
     Ok(odds / 2.0)
 }

@@ -18,7 +18,7 @@ pub struct Judge {
 /// What is asked: a part that stays from question to question, and one that does not. Both are data to the model's control
 /// tokens, whatever they spell.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct YesNoQuestion<'a> {
     /// What it is about, what counts as a yes.
     pub rubric: &'a str,
     /// What is to be judged.
@@ -62,7 +62,7 @@ impl Judge {
     ///
     /// # Errors
     /// [`EngineError::PromptTooLong`], [`EngineError::Template`], [`EngineError::Cancelled`], [`EngineError::Llama`].
-    pub fn log_odds(&mut self, question: Question<'_>) -> Result<f64> {
+    pub fn log_odds(&mut self, question: YesNoQuestion<'_>) -> Result<f64> {
         let prompt = self.encode(question)?;
         let scores = self.scorer.score(&prompt, &self.answers)?;
         let odds = scores[0] - scores[1];
@@ -74,7 +74,7 @@ impl Judge {
         }
     }
 
-    fn encode(&self, question: Question<'_>) -> Result<PromptTokens> {
+    fn encode(&self, question: YesNoQuestion<'_>) -> Result<PromptTokens> {
         let model = self.model();
         let turn = Turn { speaker: Speaker::User, text: format!("{}{}", question.rubric, question.case) };
         let mut prompt = PromptTokens::default();

@@ -25,7 +25,7 @@ pub use contexts::contexts;
 pub use duplicates::{Duplicate, duplicates, merge};
 pub use error::{Error, Result};
 pub use interview::{Draft, Exchange, Interview, MAX_ANSWER, Stage, is_yes};
-pub use judge::{Judge, Question};
+pub use judge::{Judge, YesNoQuestion};
 pub use scribe::Scribe;
 pub use stories::{Untold, story, untold};
 

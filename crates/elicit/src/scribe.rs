@@ -2,7 +2,7 @@
 
 use probity_engine::Error as EngineError;
 use probity_engine::chat::{Speaker, Turn};
-use probity_engine::{CancelToken, ContextOptions, Model, Sampling, Token, Writer};
+use probity_engine::{CancelToken, ContextOptions, Generator, Model, Sampling, Token};
 use probity_values::Provenance;
 use serde::de::DeserializeOwned;
 
@@ -40,7 +40,7 @@ pub(super) struct Task<'a> {
 /// A model that writes.
 #[derive(Debug)]
 pub struct Scribe {
-    writer: Writer,
+    writer: Generator,
 }
 
 impl Scribe {
@@ -50,7 +50,7 @@ impl Scribe {
     /// [`EngineError::Llama`] when no context can be made.
     pub fn new(model: &Model) -> Result<Self> {
         let context = CONTEXT.min(model.shape().context);
-        Ok(Self { writer: Writer::new(model, ContextOptions::default().with(|o| o.context = context))? })
+        Ok(Self { writer: Generator::new(model, ContextOptions::default().with(|o| o.context = context))? })
     }
 
     /// The model.

@@ -10,6 +10,7 @@ pub mod chat;
 mod context;
 mod error;
 pub mod files;
+mod generate;
 pub mod gguf;
 mod grammar;
 mod hidden;
@@ -18,15 +19,14 @@ pub mod numeric;
 pub mod preflight;
 pub mod score;
 pub mod trie;
-mod write;
 
 pub use adapter::Adapter;
 pub use backend::{LogLevel, check_processor, set_log};
 pub use context::{CancelToken, Context, ContextOptions};
 pub use error::{Error, Result};
+pub use generate::{Generator, Sampling};
 pub use hidden::HiddenStates;
 pub use model::{Model, ModelOptions, read_header};
-pub use write::{Sampling, Writer};
 
 /// A token of some model's vocabulary.
 pub type Token = i32;

@@ -64,7 +64,7 @@ pub fn argmax_set(values: &[f64]) -> Vec<usize> {
 
 /// The first action, in order of id, at which the cumulated probability passes `u` in 0..1.
 #[must_use]
-pub fn draw(probabilities: &[f64], u: f64) -> ActionId {
+pub fn sample(probabilities: &[f64], u: f64) -> ActionId {
     let mut rest = u;
     for (action, p) in probabilities.iter().enumerate() {
         rest -= p;

@@ -8,7 +8,7 @@ use std::fmt;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{ActionId, GameError, MatrixGame, Player, State, draw};
+use super::{ActionId, GameError, MatrixGame, Player, State, sample};
 
 /// An entry of the table.
 pub struct StrategyEntry {
@@ -133,7 +133,7 @@ impl Strategy {
     /// # Errors
     /// As [`Strategy::policy`].
     pub fn play(self, game: &MatrixGame, state: State, rng: &mut impl Rng) -> Result<ActionId, GameError> {
-        Ok(draw(&self.policy(game, state)?, rng.random()))
+        Ok(sample(&self.policy(game, state)?, rng.random()))
     }
 }
 

@@ -12,8 +12,8 @@ use probity_engine::gguf::GgmlType;
 use probity_engine::preflight::{Architecture, ModelShape, Rotation, Window};
 use probity_engine::{Model, ModelOptions};
 use probity_train::Decoder;
-use probity_train::export::write_model;
 use probity_train::init::init;
+use probity_train::model_file::write_model;
 use probity_train::pretrain::PretrainConfig;
 use probity_train::vocab::{self, Vocabulary};
 

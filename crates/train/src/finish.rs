@@ -17,7 +17,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::curriculum::{Labels, Precision, Styles};
 use super::finetune::Trained;
-use super::labels::{Split, any, draw};
+use super::labels::{Split, any, draw_labels};
 use super::lora::AdapterWeights;
 use super::lora::merge::write_merged;
 use crate::{Error, Result};
@@ -30,7 +30,7 @@ fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
     for named in CatalogGame::protocol() {
         let labels = match labels {
             Labels::Fixed(labels) => labels.to_vec(),
-            Labels::Pool => draw(&mut rng, 2, Split::Test, any),
+            Labels::Pool => draw_labels(&mut rng, 2, Split::Test, any),
         };
         let game = named.labelled([&labels[0], &labels[1]])?;
         for state in std::iter::once(None).chain(History::states(&game).map(Some)) {

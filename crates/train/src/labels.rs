@@ -204,7 +204,7 @@ pub type Maker<R> = Box<dyn Fn(&mut R) -> String>;
 
 /// Draws `n` labels of one kind from a split: distinct, and none the beginning of another. `kind` picks how they are
 /// made: [`any`], [`everyday`] or [`plain`].
-pub fn draw<R: Rng>(rng: &mut R, n: usize, split: Split, kind: fn(&mut R) -> Maker<R>) -> Vec<String> {
+pub fn draw_labels<R: Rng>(rng: &mut R, n: usize, split: Split, kind: fn(&mut R) -> Maker<R>) -> Vec<String> {
     let mut labels: Vec<String> = Vec::with_capacity(n);
     let mut make = kind(rng);
     let mut tries = 0;

@@ -104,11 +104,11 @@ impl Electorate {
                 let scores = &here[context as usize];
                 let eta = scores[to as usize] - scores[from as usize] + self.acquiescence;
                 let answer = if rng.random_bool(self.unsure) {
-                    Answer::NotSure
+                    Answer::Unsure
                 } else if rng.random::<f64>() < 1.0 / (1.0 + (-eta).exp()) {
-                    Answer::Upgrade
+                    Answer::Yes
                 } else {
-                    Answer::NoUpgrade
+                    Answer::No
                 };
                 ballots.rows.push(Ballot { voter, from, to, context, answer });
             }

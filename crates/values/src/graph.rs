@@ -64,7 +64,7 @@ pub struct Trust {
 
 /// Two cards that were compared, with all that was said about them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Account {
+pub struct PairAccount {
     /// The card that the votes find less wise; where they are open, the one that most were asked about leaving.
     pub from: CardId,
     /// The other one.
@@ -97,11 +97,11 @@ pub struct Explanation {
     /// Its place in the published ranking, from 1, and how many cards that ranks.
     pub published: Option<[usize; 2]>,
     /// Upgrades from it.
-    pub wiser: Vec<Account>,
+    pub wiser: Vec<PairAccount>,
     /// Upgrades to it.
-    pub less_wise: Vec<Account>,
+    pub less_wise: Vec<PairAccount>,
     /// Pairs of which votes do not say which is the wiser one.
-    pub open: Vec<Account>,
+    pub open: Vec<PairAccount>,
     /// The way from it to the wisest card that upheld upgrades lead to, both included.
     pub path: Vec<CardId>,
 }
@@ -234,7 +234,7 @@ impl Graph {
 
     /// The same pairs with all that was said about them.
     #[must_use]
-    pub fn accounts(&self, context: Option<u32>) -> Vec<Account> {
+    pub fn accounts(&self, context: Option<u32>) -> Vec<PairAccount> {
         let counted = compat::count(&self.ballots, context);
         let asked = |pair: &(u32, u32)| {
             let Counts { wiser, not_wiser, unsure, .. } = counted[pair].0;
@@ -249,7 +249,7 @@ impl Graph {
             let (counts, contexts) = &counted[&(from, to)];
             let reversed = counted[&(to, from)].0;
             let known = [counts, &reversed].map(|c| c.wiser.saturating_add(c.not_wiser).saturating_add(c.unsure));
-            Account {
+            PairAccount {
                 from: self.card(from).id.clone(),
                 to: self.card(to).id.clone(),
                 contexts: contexts.iter().map(|&c| self.ballots.contexts[c as usize].clone()).collect(),

@@ -5,13 +5,13 @@
 //! action by the values it serves.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod ballots;
 mod bridging;
 mod card;
 pub mod compat;
 mod cycles;
 mod deliberation;
-mod draw;
 mod edge;
 mod electorate;
 mod error;
@@ -25,18 +25,20 @@ pub mod store;
 mod story;
 mod vote;
 
+pub use ask::{PairToJudge, pairs_to_judge};
 pub use ballots::{Ballot, Ballots, Tally};
 pub use bridging::{Bridge, bridging};
 pub use card::{CardId, Policy, ValuesCard};
 pub use cycles::cycles;
 pub use deliberation::{Deliberation, VERSION};
-pub use draw::{Asked, draw};
 pub use edge::{Counts, Edge};
 pub use electorate::{Electorate, Simulated};
 pub use error::ValuesError;
-pub use graph::{Account, Explanation, Graph, Placed, Ranked, Ranking, Trust};
+pub use graph::{Explanation, Graph, PairAccount, Placed, Ranked, Ranking, Trust};
 pub use published::MoralGraph;
-pub use reward::{Abstention, Adherence, Bearing, Counted, Judgement, Penalty, ServedPolicy, Terms, bearings};
-pub use stability::{Attack, Bootstrap, Method, attack, bootstrap};
+pub use reward::{
+    Abstention, Adherence, ContextWeight, Counted, Judgement, Penalty, ScoreTerms, ServedPolicy, context_weights,
+};
+pub use stability::{Attack, AttackBy, Bootstrap, Method, Places, Stability, attack, bootstrap, stability};
 pub use story::{Provenance, Story};
 pub use vote::{Answer, Vote};

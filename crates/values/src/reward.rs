@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::robust::Verdict;
-use super::{Account, CardId, Graph, ValuesError};
+use super::{CardId, Graph, PairAccount, ValuesError};
 
 /// How values become a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Terms {
+pub struct ScoreTerms {
     /// Values of a context that count, the wisest by the lower bounds of their scores.
     pub values: usize,
     /// How much more a value counts whose bound is a logit higher: shares are a softmax of bounds times this.
@@ -28,14 +28,14 @@ pub struct Terms {
     pub resolution: f64,
 }
 
-impl Default for Terms {
+impl Default for ScoreTerms {
     fn default() -> Self {
         Self { values: 3, sharpness: 2.0, penalty: 0.5, tension: 0.1, resolution: 0.01 }
     }
 }
 
-impl Terms {
-    /// The same options with something changed, as in `Terms::default().with(|o| o.penalty = 0.0)`.
+impl ScoreTerms {
+    /// The same options with something changed, as in `ScoreTerms::default().with(|o| o.penalty = 0.0)`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -67,7 +67,7 @@ impl Terms {
 
 /// A context of a situation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Bearing {
+pub struct ContextWeight {
     /// The context, by its number in the graph.
     #[serde(skip)]
     pub context: u32,
@@ -86,13 +86,13 @@ pub type Adherence = Vec<Vec<f64>>;
 /// What the values of a graph make of some actions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judgement {
-    /// Each action's value, from -1 less [`Terms::penalty`] to 1; none where the graph abstains.
+    /// Each action's value, from -1 less [`ScoreTerms::penalty`] to 1; none where the graph abstains.
     pub values: Option<Vec<f64>>,
     /// Why it abstains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abstains: Option<Abstention>,
     /// The contexts that counted.
-    pub contexts: Vec<Bearing>,
+    pub contexts: Vec<ContextWeight>,
     /// The values that counted, with all they rest on.
     pub cards: Vec<Counted>,
     /// What serving a value instead of a wiser one costs.
@@ -181,7 +181,7 @@ pub struct Counted {
     /// The same for each policy.
     pub policies: Vec<ServedPolicy>,
     /// The votes that it stands by: on every pair of cards in that context of which it is one.
-    pub votes: Vec<Account>,
+    pub votes: Vec<PairAccount>,
 }
 
 /// A policy and how well each action serves it.
@@ -211,7 +211,7 @@ pub struct Penalty {
 impl Graph {
     /// The cards whose policies have to be looked at in some contexts: the wisest of each, and those that they supersede.
     #[must_use]
-    pub fn considered(&self, contexts: &[u32], terms: &Terms) -> BTreeSet<u32> {
+    pub fn considered(&self, contexts: &[u32], terms: &ScoreTerms) -> BTreeSet<u32> {
         let mut cards = BTreeSet::new();
         for &context in contexts {
             let top: Vec<u32> = self.top(context, terms).into_iter().map(|(card, ..)| card).collect();
@@ -233,10 +233,10 @@ impl Graph {
     /// to 1.
     pub fn judge(
         &self,
-        bearings: Vec<Bearing>,
+        bearings: Vec<ContextWeight>,
         adherence: &BTreeMap<u32, Adherence>,
         actions: usize,
-        terms: &Terms,
+        terms: &ScoreTerms,
     ) -> Result<Judgement, ValuesError> {
         terms.check()?;
         let contexts: Vec<u32> = bearings.iter().map(|bearing| bearing.context).collect();
@@ -312,7 +312,7 @@ impl Graph {
     }
 
     /// The wisest values of a context that are not contested, with the bounds of their scores and their voters.
-    fn top(&self, context: u32, terms: &Terms) -> Vec<(u32, f64, u32)> {
+    fn top(&self, context: u32, terms: &ScoreTerms) -> Vec<(u32, f64, u32)> {
         let mut wisest = self.wisest(Some(context));
         wisest.truncate(terms.values);
         wisest.into_iter().map(|standing| (standing.card, standing.bound, standing.voters)).collect()
@@ -378,10 +378,10 @@ pub(super) fn softmax(logits: impl Iterator<Item = f64>) -> Vec<f64> {
 
 /// The shares of contexts by their similarities to a situation: a softmax of similarities over a temperature of 0.1.
 #[must_use]
-pub fn bearings(graph: &Graph, similarities: &[(u32, f64)]) -> Vec<Bearing> {
+pub fn context_weights(graph: &Graph, similarities: &[(u32, f64)]) -> Vec<ContextWeight> {
     const TEMPERATURE: f64 = 0.1;
     let shares = softmax(similarities.iter().map(|(_, similarity)| similarity / TEMPERATURE));
-    let bearing = |(&(context, similarity), weight): (&(u32, f64), f64)| Bearing {
+    let bearing = |(&(context, similarity), weight): (&(u32, f64), f64)| ContextWeight {
         context,
         text: graph.ballots().contexts[context as usize].clone(),
         similarity,

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution};
+use serde::Serialize;
 
 use super::compat::{self, Thresholds};
 use super::robust::{Fit, Settings};
-use super::{Answer, Ballot, Ballots, Counts, ValuesError};
+use super::{Answer, Ballot, Ballots, CardId, Counts, ValuesError};
 
 /// A way to rank.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,7 +100,7 @@ pub fn attack(ballots: &Ballots, method: &Method, voters: usize) -> Option<Attac
     for i in 0..voters {
         let voter = led.voters.len() as u32;
         led.voters.push(format!("false voter {}", i + 1));
-        led.rows.push(Ballot { voter, from: *first, to: *last, context, answer: Answer::Upgrade });
+        led.rows.push(Ballot { voter, from: *first, to: *last, context, answer: Answer::Yes });
     }
     let ranked = method.rank(&led, None);
     // A card that is no longer ranked comes after all that are.
@@ -155,6 +156,60 @@ pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64
     };
     let places = honest.iter().map(interval).collect();
     Some(Bootstrap { winner_kept: kept as f64 / resamples.max(1) as f64, places })
+}
+
+/// Both questions asked of one ranking.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stability {
+    /// The name of the ranking.
+    pub method: &'static str,
+    /// Cards that it ranks.
+    pub ranked: usize,
+    /// How far false voters lead it.
+    pub attacks: Vec<AttackBy>,
+    /// The share of resamples that has the same card first.
+    pub winner_kept: f64,
+    /// For every ranked card its best and worst place in 90% of the resamples.
+    pub intervals: Vec<Places>,
+}
+
+/// What so many false voters did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttackBy {
+    /// How many.
+    pub voters: usize,
+    /// The place of the last card with them, from 1.
+    pub after: usize,
+    /// The share of all ranks that it climbed.
+    pub climbed: f64,
+}
+
+/// The places of a card.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Places {
+    /// The card.
+    pub id: CardId,
+    /// Best and worst, from 1.
+    pub places: [usize; 2],
+}
+
+/// How far 2 and 10 false voters lead a ranking, and how far it is chance. `None` where it ranks fewer than two cards.
+#[must_use]
+pub fn stability(ballots: &Ballots, method: &Method, resamples: usize) -> Option<Stability> {
+    let led = [2, 10].map(|voters| (voters, attack(ballots, method, voters)));
+    let ranked = led[0].1?.before;
+    let by = |(voters, led): (usize, Option<Attack>)| {
+        led.map(|led| AttackBy { voters, after: led.after, climbed: led.climbed() })
+    };
+    let kept = bootstrap(ballots, method, resamples, 1)?;
+    let places = |&(card, places): &(u32, [usize; 2])| Places { id: ballots.cards[card as usize].clone(), places };
+    Some(Stability {
+        method: method.name(),
+        ranked,
+        attacks: led.into_iter().map(by).collect::<Option<_>>()?,
+        winner_kept: kept.winner_kept,
+        intervals: kept.places.iter().map(places).collect(),
+    })
 }
 
 /// As many votes on a pair, drawn from those with replacement: a binomial draw for each kind from what the ones before it left.

@@ -5,26 +5,39 @@ use serde::{Deserialize, Serialize};
 use super::card::check_text;
 use super::{CardId, ValuesError};
 
-/// What somebody answered.
+/// An answer to whether somebody became wiser. Documents have the published names: `upgrade`, `no_upgrade`, `not_sure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// They became wiser.
-    Upgrade,
+    #[serde(rename = "upgrade")]
+    Yes,
     /// They did not.
-    NoUpgrade,
+    #[serde(rename = "no_upgrade")]
+    No,
     /// The voter is not sure.
-    NotSure,
+    #[serde(rename = "not_sure")]
+    Unsure,
 }
 
 impl Answer {
+    /// Reads an answer as people write it: yes, no or unsure, or the first letter.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word.to_lowercase().as_str() {
+            "y" | "yes" => Some(Self::Yes),
+            "n" | "no" => Some(Self::No),
+            "s" | "unsure" | "not sure" => Some(Self::Unsure),
+            _ => None,
+        }
+    }
+
     /// How much of a yes it is: 1, 0, or a half where the voter is not sure.
     #[must_use]
     pub fn yes(self) -> f64 {
         match self {
-            Self::Upgrade => 1.0,
-            Self::NotSure => 0.5,
-            Self::NoUpgrade => 0.0,
+            Self::Yes => 1.0,
+            Self::Unsure => 0.5,
+            Self::No => 0.0,
         }
     }
 }

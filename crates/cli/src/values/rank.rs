@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use probity_values::compat::Thresholds;
 use probity_values::robust::Settings;
-use probity_values::{Graph, Method, attack, bootstrap};
+use probity_values::{Graph, Method, Stability, stability};
 use serde_json::json;
 
 use super::StoreArgs;
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut document = graph.ranking(&args.method.method(), context);
     let ranked = document.ranked;
     document.ranking.truncate(args.top.unwrap_or(ranked));
-    let stability = args.stability.map(|resamples| stability(&graph, resamples));
+    let stability = args.stability.map(|resamples| both(&graph, resamples));
     if args.json {
         let mut document = json!(document);
         if let Some(stability) = stability {
@@ -100,43 +100,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     } else if document.ranking.len() < ranked {
         say!("{} of {ranked}", document.ranking.len());
     }
-    for found in stability.into_iter().flatten() {
-        let places = |n: usize| found["attacks"][n]["after"].to_string();
+    for Stability { method, ranked, attacks, winner_kept, .. } in stability.into_iter().flatten() {
         say!(
-            "{}: the last of {} cards comes to place {} by 2 false voters, to place {} by 10; {:.0}% of the resamples keep the winner",
-            found["method"].as_str().unwrap_or_default(),
-            found["ranked"],
-            places(0),
-            places(1),
-            100.0 * found["winner_kept"].as_f64().unwrap_or(f64::NAN)
+            "{method}: the last of {ranked} cards comes to place {} by 2 false voters, to place {} by 10; {:.0}% of the resamples keep the winner",
+            attacks[0].after,
+            attacks[1].after,
+            100.0 * winner_kept
         );
     }
     Ok(())
 }
 
-/// Both rankings under false votes and other voters; what ranks fewer than two cards is left out.
-fn stability(graph: &Graph, resamples: u32) -> Vec<serde_json::Value> {
-    let of = |name: Name| {
-        let method = name.method();
-        let attacks: Option<Vec<_>> = [2, 10]
-            .map(|voters| {
-                let led = attack(graph.ballots(), &method, voters)?;
-                Some((led.before, json!({ "voters": voters, "after": led.after, "climbed": led.climbed() })))
-            })
-            .into_iter()
-            .collect();
-        let attacks = attacks?;
-        let ranked = attacks[0].0;
-        let kept = bootstrap(graph.ballots(), &method, resamples as usize, 1)?;
-        let places: Vec<_> =
-            kept.places.iter().map(|(card, places)| json!({ "id": graph.card(*card).id, "places": places })).collect();
-        Some(json!({
-            "method": method.name(),
-            "ranked": ranked,
-            "attacks": attacks.into_iter().map(|(_, told)| told).collect::<Vec<_>>(),
-            "winner_kept": kept.winner_kept,
-            "intervals": places,
-        }))
-    };
+/// Both rankings under false votes and other voters; a ranking of fewer than two cards is left out.
+fn both(graph: &Graph, resamples: u32) -> Vec<Stability> {
+    let of = |name: Name| stability(graph.ballots(), &name.method(), resamples as usize);
     [Name::Robust, Name::Compat].into_iter().filter_map(of).collect()
 }

@@ -9,7 +9,7 @@ use probity_elicit::embed::{Embedder, Remembered};
 use probity_elicit::{Judge, Nearness, Situation, Threshold, score};
 use probity_engine::files::write_whole;
 use probity_game::Player;
-use probity_values::{Graph, Judgement, Terms};
+use probity_values::{Graph, Judgement, ScoreTerms};
 
 use super::StoreArgs;
 use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
@@ -61,13 +61,13 @@ pub struct Args {
     #[arg(long, requires = "scenario")]
     out: Option<PathBuf>,
     /// Values of a context that count.
-    #[arg(long, default_value_t = Terms::default().values)]
+    #[arg(long, default_value_t = ScoreTerms::default().values)]
     values: usize,
     /// What serving a value instead of the wiser one costs.
-    #[arg(long, default_value_t = Terms::default().penalty)]
+    #[arg(long, default_value_t = ScoreTerms::default().penalty)]
     penalty: f64,
     /// Actions whose values differ by less are not told apart, and the graph abstains.
-    #[arg(long, default_value_t = Terms::default().resolution)]
+    #[arg(long, default_value_t = ScoreTerms::default().resolution)]
     resolution: f64,
     /// Print JSON.
     #[arg(long)]
@@ -86,7 +86,7 @@ struct Scorer {
     judge: Judge,
     /// What finds contexts, where none is named.
     nearness: Option<(Remembered<Box<dyn Embedder>>, Threshold)>,
-    terms: Terms,
+    terms: ScoreTerms,
 }
 
 impl Scorer {
@@ -112,7 +112,7 @@ impl Scorer {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let Args { values, penalty, resolution, .. } = *args;
-    let terms = Terms::default().with(|o| {
+    let terms = ScoreTerms::default().with(|o| {
         o.values = values;
         o.penalty = penalty;
         o.resolution = resolution;

@@ -1,12 +1,10 @@
 //! `probity values vote`: a voter's answers, asked for or given.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdin};
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use probity_values::store::Store;
-use probity_values::{Answer, CardId, Deliberation, Vote, draw};
+use probity_values::{Answer, CardId, Deliberation, Vote, pairs_to_judge};
 
 use super::StoreArgs;
 use super::answers::Answers;
@@ -45,39 +43,19 @@ pub struct Args {
     /// Where.
     #[arg(long, requires = "from")]
     context: Option<String>,
-    /// What is answered.
-    #[arg(long, value_enum, requires = "from")]
-    answer: Option<Given>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Given {
-    Yes,
-    No,
-    Unsure,
-}
-
-impl Given {
-    fn answer(self) -> Answer {
-        match self {
-            Self::Yes => Answer::Upgrade,
-            Self::No => Answer::NoUpgrade,
-            Self::Unsure => Answer::NotSure,
-        }
-    }
+    /// The answer: yes, no or unsure.
+    #[arg(long, requires = "from", value_parser = answer)]
+    answer: Option<Answer>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let groups: BTreeMap<String, String> = args.group.iter().map(|group| (args.voter.clone(), group.clone())).collect();
     // Before anything is recorded.
-    Deliberation { groups: groups.clone(), ..Deliberation::default() }.check()?;
+    let groups = args.group.iter().map(|group| (args.voter.clone(), group.clone())).collect();
+    Deliberation { groups, ..Deliberation::default() }.check()?;
     let mut store = args.store.open()?;
-    let join = |store: &mut Store| match groups.is_empty() {
-        true => Ok(()),
-        false => store.change(|held| {
-            held.groups.extend(groups.clone());
-            Ok(())
-        }),
+    let join = |store: &mut Store| match &args.group {
+        Some(group) => store.put_group(&args.voter, group),
+        None => Ok(()),
     };
     let vote = |from: &CardId, to: &CardId, context: &str, answer| Vote {
         voter: args.voter.clone(),
@@ -87,7 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         answer,
     };
     if let (Some(from), Some(to), Some(context), Some(answer)) = (&args.from, &args.to, &args.context, args.answer) {
-        store.vote(&vote(&from.as_str().into(), &to.as_str().into(), context, answer.answer()))?;
+        store.vote(&vote(&from.as_str().into(), &to.as_str().into(), context, answer))?;
         join(&mut store)?;
         say!("recorded");
         return Ok(());
@@ -97,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     join(&mut store)?;
     let held = store.read_counted()?;
     // By how many votes count: another draw as they come in, and the same one after a crash.
-    let asked = draw(&held, &args.voter, args.count.into(), held.votes.len() as u64)?;
+    let asked = pairs_to_judge(&held, &args.voter, args.count.into(), held.votes.len() as u64)?;
     if asked.is_empty() {
         say!("there is nothing to vote on that {} has not judged yet", args.voter);
         return Ok(());
@@ -114,18 +92,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         loop {
             say!("Did they become wiser? [y]es, [n]o, not [s]ure, [k]eep for later, [q]uit");
             let Some(line) = answers.next()? else { break 'questions };
-            let answer = match line.to_lowercase().as_str() {
-                "y" | "yes" => Answer::Upgrade,
-                "n" | "no" => Answer::NoUpgrade,
-                "s" | "unsure" | "not sure" => Answer::NotSure,
-                "k" | "skip" | "keep" => break,
-                "q" | "quit" => break 'questions,
-                _ if patient => continue,
-                other => {
+            let answer = match (Answer::from_word(&line), line.to_lowercase().as_str()) {
+                (Some(answer), _) => answer,
+                (None, "k" | "skip" | "keep") => break,
+                (None, "q" | "quit") => break 'questions,
+                (None, _) if patient => continue,
+                (None, other) => {
                     let other = &other[..other.floor_char_boundary(60)];
-                    return Err(
-                        Usage(format!("answer {}: {other:?}, expected yes, no, unsure, skip or quit", i + 1)).into()
-                    );
+                    let problem = format!("answer {}: {other:?}, expected yes, no, unsure, skip or quit", i + 1);
+                    return Err(Usage(problem).into());
                 }
             };
             store.vote(&vote(&question.from, &question.to, &question.context, answer))?;
@@ -135,6 +110,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     say!("{recorded} votes recorded");
     Ok(())
+}
+
+/// Reads an answer.
+fn answer(given: &str) -> Result<Answer, String> {
+    Answer::from_word(given).ok_or_else(|| "expected yes, no or unsure".into())
 }
 
 fn show(held: &Deliberation, id: &CardId, lead: &str) {

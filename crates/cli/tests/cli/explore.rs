@@ -24,7 +24,7 @@ fn deliberation() -> Deliberation {
         [("a", "b", calm), ("b", "c", calm), ("c", "d", storm), ("d", "e", storm), ("e", "c", storm)]
     {
         for voter in 0..12 {
-            let (voter, answer) = (format!("secret-voter-{from}{voter}"), Answer::Upgrade);
+            let (voter, answer) = (format!("secret-voter-{from}{voter}"), Answer::Yes);
             held.votes.push(Vote { voter, from: from.into(), to: to.into(), context: context.into(), answer });
         }
     }

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use jsonschema::Validator;
 use probity_values::compat::Thresholds;
 use probity_values::store::{Store, StoreError};
-use probity_values::{CardId, Deliberation, MoralGraph, Story, ValuesCard, draw};
+use probity_values::{CardId, Deliberation, MoralGraph, Story, ValuesCard, pairs_to_judge};
 use serde_json::{Value, json};
 
 use crate::PROGRAM;
@@ -207,7 +207,7 @@ fn a_voter_is_asked_what_they_have_not_answered() {
         refused(&["vote", "--store", &store, "--voter", "bob", "--answers", &answers.to_string_lossy()]);
     assert_eq!((code, complaint.trim()), (2, "probity: answer 1: \"perhaps\", expected yes, no, unsure, skip or quit"));
     let held = Store::open(Path::new(&store)).unwrap().read().unwrap();
-    assert_eq!(draw(&held, "eve", 5, 3).unwrap(), draw(&held, "eve", 5, 3).unwrap());
+    assert_eq!(pairs_to_judge(&held, "eve", 5, 3).unwrap(), pairs_to_judge(&held, "eve", 5, 3).unwrap());
 }
 
 #[test]

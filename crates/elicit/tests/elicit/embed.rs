@@ -77,7 +77,7 @@ fn without_a_runtime_it_says_so() {
     let program = std::env::current_exe().unwrap();
     let run = |library: &str| {
         let output = Command::new(&program)
-            .args(["--exact", "opens_the_built_in_one", "--ignored", "--nocapture"])
+            .args(["--exact", "embed::opens_the_built_in_one", "--ignored", "--nocapture"])
             .env("ORT_DYLIB_PATH", library)
             .output()
             .unwrap();

@@ -30,7 +30,7 @@ pub fn voted() -> Graph {
         [(12, "leave", "stay", "When somebody is grieving"), (8, "stay", "leave", "When there is a deadline")]
     {
         for voter in 0..count {
-            let (voter, answer) = (format!("voter-{voter}"), Answer::Upgrade);
+            let (voter, answer) = (format!("voter-{voter}"), Answer::Yes);
             held.votes.push(Vote { voter, from: from.into(), to: to.into(), context: context.into(), answer });
         }
     }

@@ -1,8 +1,9 @@
 //! Intrinsic rewards of one player for one round and the state it is played in.
 
+use std::sync::Arc;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
-use std::sync::Arc;
 
 use super::framework::{Framework, Round};
 use crate::{ActionId, GameError, MatrixGame, Player, State, check_belief, state_number};

@@ -1,7 +1,7 @@
 //! What must hold for every game, whatever the numbers.
 
 use probity_game::moral::{Framework, account};
-use probity_game::{History, MatrixGame, Player, best_replies, draw, expected_payoffs, max_joint_payoff};
+use probity_game::{History, MatrixGame, Player, best_replies, expected_payoffs, max_joint_payoff, sample};
 use proptest::prelude::*;
 
 fn framework(name: &str) -> Framework {
@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn a_draw_is_the_inverse_of_the_distribution(p in (1..=6_usize).prop_flat_map(distributions), u in 0.0..1.0_f64) {
-        let action = draw(&p, u);
+        let action = sample(&p, u);
         prop_assert!(p[action] > 0.0);
         let below: f64 = p[..action].iter().sum();
         prop_assert!(below <= u + 1e-12 && u < below + p[action] + 1e-12);

@@ -3,7 +3,7 @@
 use probity::agent::prompt::enumerate;
 use rand::{Rng, RngExt};
 
-use super::question::{Kind, Question, Rows};
+use super::question::{Kind, LessonQuestion, Rows};
 use super::{Lesson, Split, labels};
 
 /// Draws a list in the words of a table's lines: short, with no rules and no last round. What is looked up and compared
@@ -11,7 +11,7 @@ use super::{Lesson, Split, labels};
 pub(super) fn lesson(rng: &mut impl Rng, split: Split, [chains, turns]: [usize; 2], plain: f64) -> Lesson {
     let kind = if rng.random_bool(plain) { labels::plain } else { labels::any };
     let n = rng.random_range(2..=4_usize);
-    let own = labels::draw(rng, n, split, kind);
+    let own = labels::draw_labels(rng, n, split, kind);
     let most = rng.random_range(2..=9_u8);
     let totals = own.iter().map(|_| [(); 2].map(|()| f64::from(rng.random_range(0..=most)))).collect();
     let rows = Rows { labels: &own, totals };
@@ -22,7 +22,7 @@ pub(super) fn lesson(rng: &mut impl Rng, split: Split, [chains, turns]: [usize; 
 }
 
 /// Draws a question about a list.
-fn about(rng: &mut impl Rng, rows: &Rows) -> Question {
+fn about(rng: &mut impl Rng, rows: &Rows) -> LessonQuestion {
     let row = rng.random_range(0..rows.labels.len());
     let whose = rng.random_range(0..3_usize);
     match rng.random_range(0..10_u32) {
@@ -32,7 +32,7 @@ fn about(rng: &mut impl Rng, rows: &Rows) -> Question {
             let one = usize::from(whose == 1);
             let wanted = rows.totals[row][one];
             let answers = rows.only(|other| rows.totals[other][one] == wanted);
-            Question { kind: Kind::Find, asked: format!("{} {wanted}?", ["You", "A"][one]), answers }
+            LessonQuestion { kind: Kind::Find, asked: format!("{} {wanted}?", ["You", "A"][one]), answers }
         }
         _ => rows.more(whose),
     }

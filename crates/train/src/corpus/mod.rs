@@ -12,7 +12,7 @@
 mod list;
 mod question;
 
-pub use question::{Kind, Question};
+pub use question::{Kind, LessonQuestion};
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -28,7 +28,7 @@ pub struct Lesson {
     /// The rules and payoffs, or the list, that all questions share.
     pub rules: String,
     /// Conversations that each start from the rules: questions that follow one another.
-    pub chains: Vec<Vec<Question>>,
+    pub chains: Vec<Vec<LessonQuestion>>,
 }
 
 /// Last rounds told in one lesson.
@@ -55,7 +55,7 @@ pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], 
     }
     let mut game = random_game(&mut rng, split);
     if rng.random_bool(ease.labels) {
-        let plain = labels::draw(&mut rng, 2, split, labels::plain);
+        let plain = labels::draw_labels(&mut rng, 2, split, labels::plain);
         game = game.with_labels(&plain, &plain).expect("drawn labels are valid");
     }
     let style = random_style(&mut rng);
@@ -63,7 +63,7 @@ pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], 
     let mut lesson = Lesson { rules: rules(&game, style), chains: Vec::with_capacity(chains) };
     while lesson.chains.len() < chains {
         let state = states[lesson.chains.len() * ROUNDS / chains];
-        let mut chain: Vec<Question> = Vec::with_capacity(turns);
+        let mut chain: Vec<LessonQuestion> = Vec::with_capacity(turns);
         while chain.len() < turns {
             let mut question = question::about(&mut rng, &game, state, ease.questions);
             if chain.is_empty() {
@@ -99,8 +99,8 @@ pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
             break table;
         }
     };
-    let own = labels::draw(rng, 2, split, labels::any);
-    let other = if rng.random_bool(0.15) { labels::draw(rng, 2, split, labels::any) } else { own.clone() };
+    let own = labels::draw_labels(rng, 2, split, labels::any);
+    let other = if rng.random_bool(0.15) { labels::draw_labels(rng, 2, split, labels::any) } else { own.clone() };
     MatrixGame::new("random", [own, other], payoffs, [0, 0]).expect("drawn labels and payoffs are valid")
 }
 

@@ -86,7 +86,7 @@ impl std::fmt::Display for Kind {
 
 /// A question with what answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct LessonQuestion {
     /// What it is about.
     pub kind: Kind,
     /// What follows the rules: the last round and the question.
@@ -95,7 +95,7 @@ pub struct Question {
     pub answers: Vec<String>,
 }
 
-impl Question {
+impl LessonQuestion {
     fn new(kind: Kind, asked: String, answers: Vec<String>) -> Self {
         Self { kind, asked, answers }
     }
@@ -117,22 +117,22 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     /// What a row brings each player.
-    pub(super) fn sums(&self, row: usize) -> Question {
+    pub(super) fn sums(&self, row: usize) -> LessonQuestion {
         let [you, a] = self.totals[row];
         let asked = format!("You \"{}\" in all?", self.labels[row]);
-        Question::new(Kind::RowSums, asked, vec![format!("you {you}, A {a}")])
+        LessonQuestion::new(Kind::RowSums, asked, vec![format!("you {you}, A {a}")])
     }
 
     /// What a row brings both.
-    pub(super) fn total(&self, row: usize) -> Question {
+    pub(super) fn total(&self, row: usize) -> LessonQuestion {
         let asked = format!("You \"{}\" in all: both?", self.labels[row]);
-        Question::new(Kind::RowTotal, asked, vec![of(self.totals[row], 2).to_string()])
+        LessonQuestion::new(Kind::RowTotal, asked, vec![of(self.totals[row], 2).to_string()])
     }
 
     /// Which row brings more.
-    pub(super) fn more(&self, whose: usize) -> Question {
+    pub(super) fn more(&self, whose: usize) -> LessonQuestion {
         let kind = [Kind::MoreOwn, Kind::MoreOther, Kind::MoreBoth][whose];
-        Question::new(kind, format!("More for {}?", WHOM[whose]), self.best(|row| of(self.totals[row], whose)))
+        LessonQuestion::new(kind, format!("More for {}?", WHOM[whose]), self.best(|row| of(self.totals[row], whose)))
     }
 
     /// The labels of the rows with the largest value.
@@ -148,7 +148,7 @@ impl Rows<'_> {
 }
 
 /// Draws a question about a game in a state.
-pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f64) -> Question {
+pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f64) -> LessonQuestion {
     let mut kind = Kind::draw(rng, ease);
     if state.is_none() && kind == Kind::Recall {
         kind = Kind::NotThis;
@@ -159,10 +159,10 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f
     let total = |row| [0, 1].map(|i| game.payoff(row, 0)[i] + game.payoff(row, 1)[i]);
     let rows = Rows { labels: own, totals: vec![total(0), total(1)] };
     match kind {
-        Kind::Cell => Question::new(kind, format!("{}?", pair(game, r, c)), vec![points(game, r, c)]),
+        Kind::Cell => LessonQuestion::new(kind, format!("{}?", pair(game, r, c)), vec![points(game, r, c)]),
         Kind::CellSum => {
             let asked = format!("{}: both?", pair(game, r, c));
-            Question::new(kind, asked, vec![of(game.payoff(r, c), 2).to_string()])
+            LessonQuestion::new(kind, asked, vec![of(game.payoff(r, c), 2).to_string()])
         }
         Kind::RowSums => rows.sums(r),
         Kind::RowTotal => rows.total(r),
@@ -170,11 +170,11 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f
             let one = usize::from(whose == 1);
             let wanted = game.payoff(r, c)[one];
             let asked = format!("A \"{other}\": {} {wanted}?", WHOM[one]);
-            Question::new(kind, asked, rows.only(|row| game.payoff(row, c)[one] == wanted))
+            LessonQuestion::new(kind, asked, rows.only(|row| game.payoff(row, c)[one] == wanted))
         }
         Kind::MoreAgainst => {
             let asked = format!("A \"{other}\": more for {}?", WHOM[whose]);
-            Question::new(kind, asked, rows.best(|row| of(game.payoff(row, c), whose)))
+            LessonQuestion::new(kind, asked, rows.best(|row| of(game.payoff(row, c), whose)))
         }
         Kind::MoreOwn => rows.more(0),
         Kind::MoreOther => rows.more(1),
@@ -183,9 +183,9 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f
             let last = state.expect("checked above");
             let (who, label) =
                 if whose == 0 { ("you", &own[last.own]) } else { ("A", &game.labels(Player::Column)[last.other]) };
-            Question::new(kind, format!("Last pick of {who}?"), vec![label.clone()])
+            LessonQuestion::new(kind, format!("Last pick of {who}?"), vec![label.clone()])
         }
-        Kind::NotThis => Question::new(kind, format!("Not \"{}\"?", own[r]), vec![own[1 - r].clone()]),
-        Kind::Decide => Question::new(kind, QUESTION.into(), own.to_vec()),
+        Kind::NotThis => LessonQuestion::new(kind, format!("Not \"{}\"?", own[r]), vec![own[1 - r].clone()]),
+        Kind::Decide => LessonQuestion::new(kind, QUESTION.into(), own.to_vec()),
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::random_game;
 use super::decoder::LINEARS;
-use super::labels::{Split, draw, everyday};
+use super::labels::{Split, draw_labels, everyday};
 use crate::Result;
 use probity::agent::prompt::{Layout, Style};
 use probity_game::moral::Mixture;
@@ -438,7 +438,7 @@ impl TrainConfig {
         let mut all = Vec::new();
         for name in &self.games.catalogue {
             let labels = match &self.labels {
-                Labels::Pool => draw(&mut rng, 2, Split::Train, everyday),
+                Labels::Pool => draw_labels(&mut rng, 2, Split::Train, everyday),
                 Labels::Fixed(labels) => labels.to_vec(),
             };
             let game = CatalogGame::find(name)?.labelled([&labels[0], &labels[1]])?;
@@ -460,7 +460,7 @@ impl TrainConfig {
             (RANDOM, random_game(&mut rng, Split::Train))
         } else {
             let name = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
-            let labels = draw(&mut rng, 2, Split::Train, everyday);
+            let labels = draw_labels(&mut rng, 2, Split::Train, everyday);
             (name.as_str(), CatalogGame::find(name)?.labelled([&labels[0], &labels[1]])?)
         };
         let game = match &self.labels {

@@ -2,6 +2,6 @@
 //! line.
 #![forbid(unsafe_code)]
 
-mod ground;
+mod evaluation;
 
-pub use ground::{Figures, Ground, Player};
+pub use evaluation::{Candidate, Evaluation, Figures};

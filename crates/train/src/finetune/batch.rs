@@ -3,15 +3,14 @@
 use probity::agent::prompt::{encode, options, prompt};
 use probity_engine::Error as EngineError;
 use probity_engine::Model;
-use probity_game::Player;
 use probity_game::play::Policy;
-use probity_game::states;
+use probity_game::{Profile, State, state_number, states};
 
 use crate::Result;
 use crate::curriculum::{Opponent, Phase, Play, Task};
 use crate::decoder::{MAX_POSITIONS, Pack};
 use crate::objective::repeated::Repeated;
-use crate::objective::{Decision, Group, Question, push_all};
+use crate::objective::{Group, PackedState, PromptedState, push_all};
 
 /// One shard of one seat's step: some games, every state of each, as one trie.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub struct Batch {
     /// The games as this seat sees them, their mover the row player.
     pub tasks: Vec<Task>,
     /// A game's decisions, in the order of [`states`]; what they are worth is not known yet.
-    decisions: Vec<Vec<Decision>>,
+    decisions: Vec<Vec<PackedState>>,
     /// Names of the decisions by content, in order.
     pub names: Vec<[u8; 32]>,
 }
@@ -47,7 +46,7 @@ impl Batch {
                     return Err(EngineError::PromptTooLong { tokens: longest, context }.into());
                 }
                 names.push(name(model.content()?, std::iter::once(&prompt).chain(&options)));
-                questions.push(Question { prompt, rewards: Vec::new(), weight });
+                questions.push(PromptedState { prompt, rewards: Vec::new(), weight });
             }
             asked.push((questions, options));
         }
@@ -57,7 +56,7 @@ impl Batch {
     }
 
     /// All decisions in order.
-    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+    pub fn decisions(&self) -> impl Iterator<Item = &PackedState> {
         self.decisions.iter().flatten()
     }
 
@@ -72,7 +71,7 @@ impl Batch {
     /// # Errors
     /// [`Error::Game`] for a reward or policy that does not fit a game.
     pub fn groups(&self, phase: &Phase, repeated: Option<Play>, others: Vec<Policy>) -> Result<Vec<Group>> {
-        let group = |((Task { game, weight, .. }, decisions), other): ((&Task, &Vec<Decision>), Policy)| {
+        let group = |((Task { game, weight, .. }, decisions), other): ((&Task, &Vec<PackedState>), Policy)| {
             let states = states(game);
             let mut decisions = decisions.clone();
             for ((d, state), belief) in decisions.iter_mut().zip(&states).zip(&other) {
@@ -100,16 +99,44 @@ impl Batch {
         self.tasks.iter().map(of).collect()
     }
 
-    /// The policies of the players across the table, who see the same games from the other side: theirs, over this seat's
-    /// states.
+    /// The policies of players who see the same games from the other side of the table: theirs, over this side's states.
     #[must_use]
     pub fn across(&self, theirs: Vec<Policy>) -> Vec<Policy> {
         let turn = |(Task { game, .. }, policy): (&Task, Policy)| -> Policy {
-            let rows = game.count(Player::Row);
-            let seen = |state: probity_game::State| state.map_or(0, |p| 1 + p.other * rows + p.own);
+            let (turned, flip) = (game.transposed(), |p: Profile| Profile { own: p.other, other: p.own });
+            let seen = |state: State| state_number(&turned, state.map(flip));
             states(game).into_iter().map(|state| policy[seen(state)].clone()).collect()
         };
         self.tasks.iter().zip(theirs).map(turn).collect()
+    }
+}
+
+/// A learner's place at the table: what it is asked in a step, a batch a shard.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub batches: Vec<Batch>,
+}
+
+impl Seat {
+    /// The tries, a shard each.
+    pub fn packs(&self) -> Vec<&Pack> {
+        self.batches.iter().map(|batch| &batch.pack).collect()
+    }
+
+    /// Trie nodes of all shards.
+    pub fn tokens(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.pack.len() as u64).sum()
+    }
+
+    /// Sum of all decisions' weights.
+    pub fn weight(&self) -> f64 {
+        self.batches.iter().flat_map(Batch::decisions).map(|decision| decision.weight).sum()
+    }
+
+    /// The policies of the learner in the other seat, a game each, over this seat's states.
+    pub fn across(&self, theirs: Vec<Policy>) -> Vec<Policy> {
+        let mut theirs = theirs.into_iter();
+        self.batches.iter().flat_map(|batch| batch.across(theirs.by_ref().take(batch.tasks.len()).collect())).collect()
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use probity_game::play::Policy;
 use probity_game::states;
 
-use super::{Batch, Finetuning, Gradient, StateParts, packs, seats, state_name, width};
+use super::{Batch, Finetuning, Gradient, Seat, StateParts, seats, state_name, width};
 use crate::curriculum::Algorithm;
 use crate::decoder::Pack;
-use crate::objective::{Group, Judged, ObjectiveParts, Terms, all_scores, objective, softmax};
+use crate::objective::{Group, Judged, ObjectiveParts, ObjectiveTerms, all_scores, objective, softmax};
 use crate::{Error, Result};
 
 /// Steps in a row that may be worse than the bare model, and than where the phase began, before a run counts as diverging.
@@ -37,7 +37,7 @@ impl Finetuning {
             parts,
             played: Vec::new(),
             norm,
-            tokens: seats.iter().flatten().map(|b| b.pack.len() as u64).sum(),
+            tokens: seats.iter().map(Seat::tokens).sum(),
         })
     }
 
@@ -91,16 +91,22 @@ impl Finetuning {
     }
 
     /// The objective of every seat's decisions, and where wanted its gradient into `grads`.
-    fn evaluate(&mut self, seats: &[Vec<Batch>], phase: usize, gradient: bool) -> Result<Vec<Vec<Judged>>> {
-        let groups = self.groups(seats, phase)?;
+    fn evaluate(&mut self, seats: &[Seat], phase: usize, gradient: bool) -> Result<Vec<Vec<Judged>>> {
+        let others = self.others(seats, phase)?;
         let (n, width) = (self.decoder.n_params(), width(&self.config, &self.decoder));
+        let (phase, play) = (self.config.phases[phase].clone(), self.config.play);
         let c = &self.config;
-        let terms = Terms { aim: c.algorithm.aim(), beta: self.state.steering.beta, legality: c.legality };
+        let terms = ObjectiveTerms { aim: c.algorithm.aim(), beta: self.state.steering.beta, legality: c.legality };
         let mut found = Vec::new();
-        for (i, (batches, groups)) in seats.iter().zip(&groups).enumerate() {
-            let references = self.references(batches)?;
-            let packs = packs(batches);
-            let weight: f64 = batches.iter().flat_map(Batch::decisions).map(|d| d.weight).sum();
+        for (i, (seat, others)) in seats.iter().zip(others).enumerate() {
+            let references = self.references(seat)?;
+            let mut others = others.into_iter();
+            let groups = |batch: &Batch| {
+                let others = others.by_ref().take(batch.tasks.len()).collect();
+                batch.groups(&phase, play, others)
+            };
+            let groups: Vec<Vec<Group>> = seat.batches.iter().map(groups).collect::<Result<_>>()?;
+            let (packs, weight) = (seat.packs(), seat.weight());
             let theta = &self.state.theta[i * width..][..n];
             let of = |i: usize, logits: &mut [f32]| {
                 objective(&groups[i], &references[i], terms, 1.0 / weight, packs[i], logits)
@@ -116,38 +122,32 @@ impl Finetuning {
         Ok(found)
     }
 
-    /// What every seat's decisions are worth: against scripted others, or against what the other learner does now.
-    fn groups(&mut self, seats: &[Vec<Batch>], phase: usize) -> Result<Vec<Vec<Vec<Group>>>> {
+    /// The policies that each seat plays against, a game each: of scripted others, or what the other learner does now.
+    fn others(&mut self, seats: &[Seat], phase: usize) -> Result<Vec<Vec<Policy>>> {
         let c = &self.config;
-        let (n, width, phase) = (self.decoder.n_params(), width(c, &self.decoder), &c.phases[phase]);
-        let mut policies: Vec<Vec<Vec<Policy>>> = Vec::new();
-        if seats.len() > 1 {
-            for (batches, theta) in seats.iter().zip(self.state.theta.chunks_exact(width)) {
-                policies.push(self.shards.forward(&self.decoder, &theta[..n], &packs(batches), |i, tape| {
-                    let scores = all_scores(batches[i].decisions(), &mut tape.logits, &batches[i].pack);
-                    batches[i].by_game(scores.iter().map(|s| softmax(s)).collect())
-                }));
-            }
-            // Whoever sits in one seat plays against whoever sits in the other.
-            policies.reverse();
-        }
-        let mut theirs = policies.into_iter();
-        let mut of_seat = |batches: &Vec<Batch>| -> Result<Vec<Vec<Group>>> {
-            let mut theirs = theirs.next().into_iter().flatten();
-            let of = |batch: &Batch| {
-                let others = match theirs.next() {
-                    Some(policies) => batch.across(policies),
-                    None => batch.scripted(phase.opponent.as_ref().unwrap_or(&c.opponent))?,
-                };
-                batch.groups(phase, c.play, others)
-            };
-            batches.iter().map(of).collect()
+        let opponent = c.phases[phase].opponent.as_ref().unwrap_or(&c.opponent);
+        let [first, second] = seats else {
+            let of =
+                |seat: &Seat| seat.batches.iter().map(|batch| batch.scripted(opponent)).collect::<Result<Vec<_>>>();
+            return seats.iter().map(|seat| Ok(of(seat)?.concat())).collect();
         };
-        seats.iter().map(&mut of_seat).collect()
+        let (n, width) = (self.decoder.n_params(), width(c, &self.decoder));
+        let mut policies = seats.iter().zip(self.state.theta.chunks_exact(width)).map(|(seat, theta)| {
+            let of_shard = self.shards.forward(&self.decoder, &theta[..n], &seat.packs(), |i, tape| {
+                let batch = &seat.batches[i];
+                let scores = all_scores(batch.decisions(), &mut tape.logits, &batch.pack);
+                batch.by_game(scores.iter().map(|s| softmax(s)).collect())
+            });
+            of_shard.concat()
+        });
+        let [of_first, of_second] = [policies.next(), policies.next()].map(|p| p.expect("a policy a seat"));
+        // Whoever sits in one seat plays against whoever sits in the other.
+        Ok(vec![first.across(of_second), second.across(of_first)])
     }
 
     /// The bare model's scores of a seat's decisions, shard by shard; computed where they are not known.
-    fn references(&mut self, batches: &[Batch]) -> Result<Vec<Vec<Vec<f64>>>> {
+    fn references(&mut self, seat: &Seat) -> Result<Vec<Scores>> {
+        let batches = &seat.batches;
         let unknown = |b: &Batch| b.names.iter().any(|name| self.references.get(name).is_none());
         let missing: Vec<usize> = (0..batches.len()).filter(|&i| unknown(&batches[i])).collect();
         let asked: Vec<&Pack> = missing.iter().map(|&i| &batches[i].pack).collect();
@@ -169,15 +169,18 @@ impl Finetuning {
     }
 }
 
+/// The bare model's scores of a shard's decisions, a log-probability an option.
+type Scores = Vec<Vec<f64>>;
+
 fn mean(judged: &[Judged]) -> ObjectiveParts {
     ObjectiveParts::mean(judged.iter().map(|j| &j.parts))
 }
 
-/// ObjectiveParts by game and state, games in order of their names.
-fn by_state(batches: &[Batch], judged: &[Judged]) -> Vec<StateParts> {
+/// The parts by game and state, games in order of their names.
+fn by_state(seat: &Seat, judged: &[Judged]) -> Vec<StateParts> {
     let mut found: BTreeMap<&str, Vec<(String, Vec<ObjectiveParts>)>> = BTreeMap::new();
     let mut parts = judged.iter().map(|j| j.alone);
-    for task in batches.iter().flat_map(|b| &b.tasks) {
+    for task in seat.batches.iter().flat_map(|b| &b.tasks) {
         for (state, parts) in states(&task.game).into_iter().zip(parts.by_ref()) {
             let state = state_name(task, state);
             let of_game = found.entry(&task.name).or_default();

@@ -12,20 +12,21 @@ use serde::Serialize;
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Task, TrainConfig};
-use super::decoder::{Decoder, Pack};
+use super::decoder::Decoder;
 use super::init::normal;
 use super::objective::ObjectiveParts;
 use super::plan::Plan;
-use super::sampled::Played;
+use super::rollout::Played;
 use super::shards::{Schedule, Shards};
 use crate::{Error, Result};
 
 mod batch;
 mod exact;
 mod reference;
-mod sampled;
+mod rollouts;
 
 pub use batch::Batch;
+use batch::Seat;
 pub use reference::References;
 
 /// What a step reports.
@@ -324,23 +325,22 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     const STEPS: u64 = 8;
     config.check()?;
     let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &config.targets);
-    let nodes = |batches: &[Batch]| batches.iter().map(|b| b.pack.len()).sum::<usize>();
-    let mut largest = Vec::new();
+    let mut largest = Seat { batches: Vec::new() };
     let rounds = config.algorithm.rounds();
     for step in 0..STEPS.min(config.steps()) {
         let tasks = if rounds.is_some() { config.measured_at(step) } else { config.tasks_at(step) };
-        for batches in seats(model, config, &tasks?)? {
-            if nodes(&largest) < nodes(&batches) {
-                largest = batches;
+        for seat in seats(model, config, &tasks?)? {
+            if largest.tokens() < seat.tokens() {
+                largest = seat;
             }
         }
     }
     let learners = config.learners();
-    let measured = Plan::within(memory, &decoder, &packs(&largest), learners);
+    let measured = Plan::within(memory, &decoder, &largest.packs(), learners);
     let Some(rounds) = rounds else { return Ok(measured) };
     // Sampled answers are learned from all at once; the state is kept for the case that the last of several steps fails.
     let again = if config.algorithm.epochs() > 1 { 12 * learners * width(config, &decoder) } else { 0 };
-    let learned = Plan::within(memory, &decoder, &[&sampled::largest(model, config, rounds)?], learners);
+    let learned = Plan::within(memory, &decoder, &[&rollouts::largest(model, config, rounds)?], learners);
     // A way forth to sample, two with the adapter on and off; each optimiser step; and a measurement now and then.
     let each = 3.0 * learned.forth * learners as f64 + learned.seconds * config.algorithm.epochs() as f64;
     let seconds = each + measured.forth * learners as f64 / config.measure_every as f64;
@@ -349,19 +349,17 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
 }
 
-/// What each learner is asked, a batch a shard: the tasks, and for a second learner the same games from the other side.
-fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Vec<Batch>>> {
+/// The seats of a step: the tasks, and for a second learner the same games from the other side.
+fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Seat>> {
     let turned = || tasks.iter().map(|task| Task { game: task.game.transposed(), ..task.clone() }).collect();
-    let seats: Vec<Vec<Task>> = if c.learners() > 1 { vec![tasks.to_vec(), turned()] } else { vec![tasks.to_vec()] };
-    let shards = |tasks: &Vec<Task>| {
+    let tasks_of_seats: Vec<Vec<Task>> =
+        if c.learners() > 1 { vec![tasks.to_vec(), turned()] } else { vec![tasks.to_vec()] };
+    let seat = |tasks: &Vec<Task>| -> Result<Seat> {
         let shards = tasks.chunks(tasks.len().div_ceil(c.shards));
-        shards.map(|tasks| Batch::new(model, tasks.to_vec())).collect()
+        let batches = shards.map(|tasks| Batch::new(model, tasks.to_vec())).collect::<Result<_>>()?;
+        Ok(Seat { batches })
     };
-    seats.iter().map(shards).collect()
-}
-
-fn packs(batches: &[Batch]) -> Vec<&Pack> {
-    batches.iter().map(|b| &b.pack).collect()
+    tasks_of_seats.iter().map(seat).collect()
 }
 
 /// The name of a state in a report.

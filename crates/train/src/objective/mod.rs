@@ -23,7 +23,7 @@ use probity_game::argmax_set;
 
 /// One decision in a batch: where its scores are read, and what its actions are worth.
 #[derive(Debug, Clone)]
-pub struct Decision {
+pub struct PackedState {
     /// For each legal action what adds up to its score.
     pub reads: Vec<Vec<Read>>,
     /// Expected reward of each action.
@@ -36,7 +36,7 @@ pub struct Decision {
 #[derive(Debug, Clone, Default)]
 pub struct Group {
     /// Its decisions; of repeated play in the order of [`probity_game::states`].
-    pub decisions: Vec<Decision>,
+    pub decisions: Vec<PackedState>,
     /// How one round leads to the next, where that counts.
     pub repeated: Option<Repeated>,
 }
@@ -58,7 +58,7 @@ pub enum Aim {
 
 /// Weights of the objective's terms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Terms {
+pub struct ObjectiveTerms {
     /// What the gradient is of.
     pub aim: Aim,
     /// Weight of the divergence from the reference, above 0.
@@ -125,7 +125,7 @@ impl ObjectiveParts {
 
 /// A decision to take.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct PromptedState {
     /// Tokens of its prompt.
     pub prompt: Vec<Token>,
     /// Expected reward of each option.
@@ -136,14 +136,15 @@ pub struct Question {
 
 /// Adds questions with the same options to a pack, as one trie: each prompt with each option, whose last token is only
 /// read.
-pub fn push(pack: &mut Pack, questions: Vec<Question>, options: &[Vec<Token>]) -> Vec<Decision> {
+pub fn push(pack: &mut Pack, questions: Vec<PromptedState>, options: &[Vec<Token>]) -> Vec<PackedState> {
     push_all(pack, vec![(questions, options.to_vec())]).pop().expect("a group for each")
 }
 
 /// Adds groups of questions, each with its options, to a pack as one trie.
-pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<Question>, Vec<Vec<Token>>)>) -> Vec<Vec<Decision>> {
-    let sequence = |q: &Question, o: &[Token]| q.prompt.iter().chain(&o[..o.len() - 1]).copied().collect::<Vec<_>>();
-    let each = |(questions, options): &(Vec<Question>, Vec<Vec<Token>>)| -> Vec<Vec<Token>> {
+pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<PromptedState>, Vec<Vec<Token>>)>) -> Vec<Vec<PackedState>> {
+    let sequence =
+        |q: &PromptedState, o: &[Token]| q.prompt.iter().chain(&o[..o.len() - 1]).copied().collect::<Vec<_>>();
+    let each = |(questions, options): &(Vec<PromptedState>, Vec<Vec<Token>>)| -> Vec<Vec<Token>> {
         questions.iter().flat_map(|q| options.iter().map(|o| sequence(q, o))).collect()
     };
     let nodes = pack.push(&groups.iter().flat_map(each).collect::<Vec<_>>());
@@ -159,7 +160,7 @@ pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<Question>, Vec<Vec<Token>>)>) 
         let nodes = sources.next().expect("nodes for every sequence");
         nodes.iter().map(|&n| pack.output_row(n)).zip(option.iter().copied()).collect()
     };
-    let mut decide = |q: Question, options: &[Vec<Token>]| Decision {
+    let mut decide = |q: PromptedState, options: &[Vec<Token>]| PackedState {
         reads: options.iter().map(&mut reads).collect(),
         rewards: q.rewards,
         weight: q.weight,
@@ -173,7 +174,7 @@ pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<Question>, Vec<Vec<Token>>)>) 
 /// Scores of a pack's decisions, a number an action.
 #[must_use]
 pub fn all_scores<'a>(
-    decisions: impl IntoIterator<Item = &'a Decision>,
+    decisions: impl IntoIterator<Item = &'a PackedState>,
     logits: &mut [f32],
     pack: &Pack,
 ) -> Vec<Vec<f64>> {
@@ -204,7 +205,7 @@ pub struct Judged {
 pub fn objective(
     groups: &[Group],
     references: &[Vec<f64>],
-    terms: Terms,
+    terms: ObjectiveTerms,
     scale: f64,
     pack: &Pack,
     logits: &mut [f32],
@@ -215,13 +216,16 @@ pub fn objective(
     for group in groups {
         let bare: Vec<&Vec<f64>> = references.by_ref().take(group.decisions.len()).collect();
         let reference: Vec<Vec<f64>> = bare.iter().map(|scores| softmax(scores)).collect();
-        let mut scores = |d: &Decision| -> Vec<f64> { d.reads.iter().map(|reads| rows.score(reads)).collect() };
+        let mut scores = |d: &PackedState| -> Vec<f64> { d.reads.iter().map(|reads| rows.score(reads)).collect() };
         let scores: Vec<Vec<f64>> = group.decisions.iter().map(&mut scores).collect();
         let policy: Vec<Vec<f64>> = scores.iter().map(|s| softmax(s)).collect();
         let stakes = match &group.repeated {
-            None => {
-                group.decisions.iter().zip(&reference).map(|(d, r)| Stake::of_one_round(d, r, terms.beta)).collect()
-            }
+            None => group
+                .decisions
+                .iter()
+                .zip(&reference)
+                .map(|(d, r)| StateValue::of_one_round(d, r, terms.beta))
+                .collect(),
             Some(play) => play.stakes(&group.decisions, &policy, &reference, terms.beta),
         };
         for (i, (d, stake)) in group.decisions.iter().zip(&stakes).enumerate() {
@@ -276,7 +280,7 @@ fn log_mass(scores: &[f64]) -> f64 {
 
 /// What a decision contributes to the objective, and what would be best.
 #[derive(Debug, Clone)]
-pub struct Stake {
+pub struct StateValue {
     /// Weight of the state under the policy itself.
     pub weight: f64,
     /// What each action brings: its reward, and in repeated play what follows from it under the policy.
@@ -293,8 +297,8 @@ pub struct Stake {
     pub alone: Option<[f64; 2]>,
 }
 
-impl Stake {
-    fn of_one_round(d: &Decision, reference: &[f64], beta: f64) -> Self {
+impl StateValue {
+    fn of_one_round(d: &PackedState, reference: &[f64], beta: f64) -> Self {
         Self {
             weight: d.weight,
             values: d.rewards.clone(),

@@ -10,7 +10,7 @@
 use probity_game::MatrixGame;
 use probity_game::play::{Chain, Policy};
 
-use super::{Decision, Stake, optimum};
+use super::{PackedState, StateValue, optimum};
 
 /// How one round leads to the next.
 #[derive(Debug, Clone)]
@@ -31,10 +31,16 @@ impl Repeated {
     /// # Panics
     /// When there is not a decision for every state of the game: a caller's mistake.
     #[must_use]
-    pub fn stakes(&self, decisions: &[Decision], policy: &[Vec<f64>], reference: &[Vec<f64>], beta: f64) -> Vec<Stake> {
+    pub fn stakes(
+        &self,
+        decisions: &[PackedState],
+        policy: &[Vec<f64>],
+        reference: &[Vec<f64>],
+        beta: f64,
+    ) -> Vec<StateValue> {
         let (visits, values) = self.returns(decisions, policy, reference, beta);
         let chain = Chain::new(&self.game, policy, &self.other, self.discount).expect("a decision for every state");
-        let mean = |policy: &[f64], d: &Decision| policy.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>();
+        let mean = |policy: &[f64], d: &PackedState| policy.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>();
         let rounds: Vec<f64> = policy.iter().zip(decisions).map(|(policy, d)| mean(policy, d)).collect();
         let own = chain.values(&rounds);
         let (best, worth) = self.best(decisions);
@@ -44,7 +50,7 @@ impl Repeated {
         let stake = |(i, (((weight, values), optimum), worth)): (usize, _)| {
             let bare = bare[i] * mean(&reference[i], &decisions[i]);
             let alone = Some([own[i], best[i]]);
-            Stake { weight, values, optimum, worth, best: best[i] * self.start[i], bare, alone }
+            StateValue { weight, values, optimum, worth, best: best[i] * self.start[i], bare, alone }
         };
         each.map(stake).collect()
     }
@@ -52,13 +58,13 @@ impl Repeated {
     /// Discounted visits, and what every action brings now and later, less the divergence of the later rounds.
     fn returns(
         &self,
-        decisions: &[Decision],
+        decisions: &[PackedState],
         policy: &[Vec<f64>],
         reference: &[Vec<f64>],
         beta: f64,
     ) -> (Vec<f64>, Policy) {
         let chain = Chain::new(&self.game, policy, &self.other, self.discount).expect("a decision for every state");
-        let soft = |((pi, ref_), d): ((&Vec<f64>, &Vec<f64>), &Decision)| -> f64 {
+        let soft = |((pi, ref_), d): ((&Vec<f64>, &Vec<f64>), &PackedState)| -> f64 {
             let each = pi.iter().zip(ref_).zip(&d.rewards);
             each.map(|((p, q), r)| if *p > 0.0 { p * (r - beta * (p / q).ln()) } else { 0.0 }).sum()
         };
@@ -68,10 +74,10 @@ impl Repeated {
     }
 
     /// What every action brings now, and from then on when the states are worth so much (a round, as [`Chain::values`]).
-    fn ahead(&self, decisions: &[Decision], worth: &[f64]) -> Policy {
+    fn ahead(&self, decisions: &[PackedState], worth: &[f64]) -> Policy {
         let later = self.discount / (1.0 - self.discount);
         let columns = self.other[0].len();
-        let value = |(d, other): (&Decision, &Vec<f64>)| {
+        let value = |(d, other): (&PackedState, &Vec<f64>)| {
             let from = |(a, r): (usize, &f64)| {
                 let next = other.iter().zip(&worth[1 + a * columns..]).map(|(q, v)| q * v).sum::<f64>();
                 r + later * next
@@ -82,7 +88,7 @@ impl Repeated {
     }
 
     /// The optimal policy: improved until nothing changes.
-    fn optimum(&self, decisions: &[Decision], reference: &[Vec<f64>], beta: f64) -> Policy {
+    fn optimum(&self, decisions: &[PackedState], reference: &[Vec<f64>], beta: f64) -> Policy {
         let mut policy = reference.to_vec();
         for _ in 0..1000 {
             let (_, values) = self.returns(decisions, &policy, reference, beta);
@@ -98,7 +104,7 @@ impl Repeated {
     }
 
     /// The largest discounted reward from each state, and after each action, by policy iteration (Howard 1960).
-    fn best(&self, decisions: &[Decision]) -> (Vec<f64>, Policy) {
+    fn best(&self, decisions: &[PackedState]) -> (Vec<f64>, Policy) {
         let n = decisions[0].rewards.len();
         let mut choice = vec![0; decisions.len()];
         // Every round is better than the one before, so that few are needed; only roundings could go on for ever.

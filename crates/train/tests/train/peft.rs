@@ -12,10 +12,10 @@ use probity_engine::preflight::{Architecture, ModelShape, Rotation, Window};
 use probity_engine::score::{PromptTokens, Scorer};
 use probity_engine::{Adapter, Context, ContextOptions, Error as EngineError, Model, Token};
 use probity_train::curriculum::Precision;
-use probity_train::export::set_shape;
 use probity_train::finish::foreign_manifest;
 use probity_train::lora::merge::{mix, write_merged};
 use probity_train::lora::{AdapterWeights, peft};
+use probity_train::model_file::set_shape;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use probity_engine::Token;
 use probity_engine::preflight::{Architecture, ModelShape, Rotation};
 use probity_train::init::{init, normal};
-use probity_train::objective::{Aim, Group, Question, Terms, all_scores, objective, push};
+use probity_train::objective::{Aim, Group, ObjectiveTerms, PromptedState, all_scores, objective, push};
 use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards, Tape};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -214,8 +214,11 @@ fn the_objective_against_pytorch() {
     }
 
     let mut pack = Pack::default();
-    let question =
-        |d: &ReferenceDecision| Question { prompt: d.prompt.clone(), rewards: d.rewards.clone(), weight: d.weight };
+    let question = |d: &ReferenceDecision| PromptedState {
+        prompt: d.prompt.clone(),
+        rewards: d.rewards.clone(),
+        weight: d.weight,
+    };
     let decisions = push(&mut pack, r.decisions.iter().map(question).collect(), &r.options);
     let references: Vec<Vec<f64>> = r.decisions.iter().map(|d| d.reference.iter().map(|p| p.ln()).collect()).collect();
 
@@ -225,7 +228,7 @@ fn the_objective_against_pytorch() {
     for (found, expected) in scores.iter().flatten().zip(r.scores.iter().flatten()) {
         assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "score {found}, PyTorch {expected}");
     }
-    let terms = Terms { aim: Aim::Objective, beta: r.beta, legality: r.legality };
+    let terms = ObjectiveTerms { aim: Aim::Objective, beta: r.beta, legality: r.legality };
     let groups = [Group { decisions, repeated: None }];
     let parts = objective(&groups, &references, terms, 1.0, &pack, &mut tape.logits);
     let value: f64 = parts.iter().map(|j| j.parts.objective).sum();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use probity_engine::gguf::GgmlType;
 use probity_engine::numeric::{Matrix, MatrixMut, product};
-use probity_train::export::write_model;
+use probity_train::model_file::write_model;
 use probity_train::plan::Plan;
 use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards};
 

@@ -8,7 +8,8 @@ use probity_train::Pack;
 use probity_train::init::normal;
 use probity_train::objective::repeated::Repeated;
 use probity_train::objective::{
-    Aim, Group, Judged, ObjectiveParts, Question, Terms, all_scores, objective, optimum, push, push_all, softmax,
+    Aim, Group, Judged, ObjectiveParts, ObjectiveTerms, PromptedState, all_scores, objective, optimum, push, push_all,
+    softmax,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -48,7 +49,7 @@ fn random(n: usize, seed: u64) -> Vec<f32> {
 
 /// The gradient in every logit against finite differences.
 fn check_gradient(groups: &[Group], references: &[Vec<f64>], pack: &Pack) {
-    let terms = Terms { aim: Aim::Objective, beta: 0.5, legality: 0.2 };
+    let terms = ObjectiveTerms { aim: Aim::Objective, beta: 0.5, legality: 0.2 };
     let logits = random(pack.outputs.len() * WIDTH, 1);
     let value = |l: &[f32]| total(&objective(groups, references, terms, 1.0, pack, &mut l.to_vec())).objective;
     let mut gradient = logits.clone();
@@ -70,7 +71,7 @@ fn the_gradient_of_one_round() {
     let mut pack = Pack::default();
     let options = [vec![4, 5, 0], vec![4, 6, 0]];
     let prompts = [vec![1, 2, 3], vec![1, 2, 2]];
-    let question = |(prompt, weight)| Question { prompt, rewards: vec![1.0, -2.0 * weight], weight };
+    let question = |(prompt, weight)| PromptedState { prompt, rewards: vec![1.0, -2.0 * weight], weight };
     let decisions = push(&mut pack, prompts.into_iter().zip([0.3, 0.7]).map(question).collect(), &options);
     let groups = [Group { decisions, repeated: None }];
     check_gradient(&groups, &logs(&[vec![0.4, 0.6], vec![0.9, 0.1]]), &pack);
@@ -84,13 +85,13 @@ fn the_optimum_from_its_other_side() {
     let mut pack = Pack::default();
     let options = [vec![4, 0], vec![5, 0], vec![6, 0]];
     let (rewards, reference) = (vec![1.0, 0.7, -0.4], vec![0.2, 0.5, 0.3]);
-    let question = Question { prompt: vec![1, 2, 3], rewards: rewards.clone(), weight: 0.8 };
+    let question = PromptedState { prompt: vec![1, 2, 3], rewards: rewards.clone(), weight: 0.8 };
     let groups = [Group { decisions: push(&mut pack, vec![question], &options), repeated: None }];
     let references = logs(std::slice::from_ref(&reference));
     let best = optimum(&reference, &rewards, beta);
     let gradient = |aim, legality, logits: &[f32]| {
         let mut gradient = logits.to_vec();
-        objective(&groups, &references, Terms { aim, beta, legality }, 1.0, &pack, &mut gradient);
+        objective(&groups, &references, ObjectiveTerms { aim, beta, legality }, 1.0, &pack, &mut gradient);
         gradient
     };
     let value = |logits: &[f32]| {
@@ -136,7 +137,7 @@ fn the_optimum_from_its_other_side() {
 #[test]
 fn groups_share_a_trie() {
     // The second group has other options, and a prompt that the first has, too.
-    let ask = |prompt: Vec<Token>| Question { prompt, rewards: vec![0.0; 2], weight: 1.0 };
+    let ask = |prompt: Vec<Token>| PromptedState { prompt, rewards: vec![0.0; 2], weight: 1.0 };
     let first = (vec![ask(vec![1, 2, 3]), ask(vec![1, 2, 4])], vec![vec![5, 0], vec![6, 0]]);
     let second = (vec![ask(vec![1, 2, 3])], vec![vec![5, 7, 0], vec![7, 0]]);
     let mut together = Pack::default();
@@ -193,7 +194,7 @@ fn reward(name: &str) -> Reward {
 fn repeated(game: &MatrixGame, other: Strategy, reward: &Reward, discount: f64, start: &[f64]) -> (Pack, Group) {
     let states = probity_game::states(game);
     let beliefs: Vec<Vec<f64>> = states.iter().map(|&s| other.policy(game, s).unwrap()).collect();
-    let questions = states.iter().zip(&beliefs).enumerate().map(|(i, (&state, belief))| Question {
+    let questions = states.iter().zip(&beliefs).enumerate().map(|(i, (&state, belief))| PromptedState {
         prompt: vec![1, 2 + i as Token],
         rewards: reward.expected(game, state, belief).unwrap(),
         weight: 0.2,
@@ -273,7 +274,7 @@ fn the_shadow_of_the_future() {
 fn no_policy_beats_the_optimum_of_repeated_play() {
     let game = ipd();
     let references: Vec<Vec<f64>> = [0.3, 0.5, 0.6, 0.2, 0.9].map(|p| vec![p, 1.0 - p]).to_vec();
-    let terms = Terms { aim: Aim::Objective, beta: 0.4, legality: 0.0 };
+    let terms = ObjectiveTerms { aim: Aim::Objective, beta: 0.4, legality: 0.0 };
     let (pack, group) = repeated(&game, strategy("tit-for-tat"), &reward("utilitarian"), 0.7, &[0.2; 5]);
     let play = group.repeated.clone().unwrap();
     let stakes = play.stakes(&group.decisions, &references, &references, terms.beta);
@@ -303,7 +304,7 @@ fn no_policy_beats_the_optimum_of_repeated_play() {
 fn a_discount_near_zero_is_one_round() {
     let game = ipd();
     let references: Vec<Vec<f64>> = [0.3, 0.5, 0.6, 0.2, 0.9].map(|p| vec![p, 1.0 - p]).to_vec();
-    let terms = Terms { aim: Aim::Objective, beta: 0.4, legality: 0.1 };
+    let terms = ObjectiveTerms { aim: Aim::Objective, beta: 0.4, legality: 0.1 };
     let (pack, group) = repeated(&game, strategy("random"), &reward("game"), 1e-9, &[0.2; 5]);
     let single = Group { decisions: group.decisions.clone(), repeated: None };
     let logits = random(pack.outputs.len() * WIDTH, 5);

@@ -10,10 +10,10 @@ use probity_engine::{Adapter, Context, ContextOptions, Model};
 use probity_game::History;
 use probity_testing::parts::GgufParts;
 use probity_train::corpus::random_game;
-use probity_train::export::write_model;
 use probity_train::init::normal;
 use probity_train::labels::Split;
-use probity_train::objective::{Question, all_scores, push};
+use probity_train::model_file::write_model;
+use probity_train::objective::{PromptedState, all_scores, push};
 use probity_train::{Decoder, LINEARS, Pack, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -34,7 +34,8 @@ fn largest_gap(model: &Model, adapter: Option<&Path>, decoder: &Decoder, theta: 
         let states = std::iter::once(None).chain(History::states(&game).map(Some));
         let tokens: Vec<_> = states.map(|s| encode(model, &prompt(&game, s, styles[i % 16])).unwrap()).collect();
         let mut pack = Pack::default();
-        let question = |t: &PromptTokens| Question { prompt: t.tokens.clone(), rewards: vec![0.0; 2], weight: 1.0 };
+        let question =
+            |t: &PromptTokens| PromptedState { prompt: t.tokens.clone(), rewards: vec![0.0; 2], weight: 1.0 };
         let decisions = push(&mut pack, tokens.iter().map(question).collect(), &options);
         let mut tape = Tape::default();
         decoder.forward(theta, &pack, &mut tape, 1);

@@ -10,7 +10,7 @@ use probity_train::curriculum::{Opponent, Ppo, TrainConfig};
 use probity_train::finetune::Finetuning;
 use probity_train::init::normal;
 use probity_train::objective::{Read, Rows};
-use probity_train::sampled::{Rollout, Sample, play, ppo, reinforce};
+use probity_train::rollout::{Rollout, Sample, play, ppo, reinforce};
 use probity_train::{Pack, Schedule, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -37,7 +37,7 @@ fn batch() -> (Pack, Vec<Rollout>) {
         .into_iter()
         .map(|(prompt, answer)| Sample { prompt: prompt.into(), answer: answer.into(), action: None, reward: 0.0 })
         .collect();
-    let (pack, reads) = probity_train::sampled::pack(&samples);
+    let (pack, reads) = probity_train::rollout::pack(&samples);
     let note = |(i, reads): (usize, Vec<Read>)| {
         let x: Vec<f64> = random(6, 10 + i as u64).iter().map(|x| f64::from(*x)).collect();
         Rollout {
@@ -385,7 +385,7 @@ fn reinforce_estimates_the_exact_gradient() {
                 action: None,
                 reward: 0.0,
             });
-            let (pack, reads) = probity_train::sampled::pack(&samples);
+            let (pack, reads) = probity_train::rollout::pack(&samples);
             let rollout = |(reads, i): (Vec<Read>, usize)| Rollout {
                 reads,
                 old: vec![0.0],

@@ -50,14 +50,14 @@ pub fn count(ballots: &Ballots, within: Option<u32>) -> HashMap<(u32, u32), (Cou
         let (counts, contexts) = pooled.entry((row.from, row.to)).or_default();
         counts.impressions += 1;
         match row.answer {
-            Answer::Upgrade => counts.wiser += 1,
-            Answer::NoUpgrade => counts.not_wiser += 1,
-            Answer::NotSure => counts.unsure += 1,
+            Answer::Yes => counts.wiser += 1,
+            Answer::No => counts.not_wiser += 1,
+            Answer::Unsure => counts.unsure += 1,
         }
         contexts.insert(row.context);
         let (counts, contexts) = pooled.entry((row.to, row.from)).or_default();
         counts.impressions += 1;
-        counts.less_wise += u32::from(row.answer == Answer::Upgrade);
+        counts.less_wise += u32::from(row.answer == Answer::Yes);
         contexts.insert(row.context);
     }
     for tally in ballots.tallies.iter().filter(|tally| within.is_none_or(|context| tally.contexts.contains(&context))) {

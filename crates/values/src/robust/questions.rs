@@ -162,7 +162,7 @@ fn weigh(ballots: &Ballots, cap: f64) -> Vec<Said> {
         said.extend(own.iter().map(|(row, weight)| {
             let Ballot { voter, from, to, context, answer } = *row;
             let all = weight * share;
-            let upgrades = u32::from(answer == Answer::Upgrade);
+            let upgrades = u32::from(answer == Answer::Yes);
             Said { context: Some(context), from, to, voter: Some(voter), yes: all * answer.yes(), all, upgrades }
         }));
     }

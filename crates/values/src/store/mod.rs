@@ -4,10 +4,10 @@
 //! where it does not match. Called by the command line, the interview and the C boundary.
 #![forbid(unsafe_code)]
 
+mod change;
 mod error;
 mod open;
 mod read;
-mod write;
 
 use std::path::PathBuf;
 

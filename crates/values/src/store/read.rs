@@ -142,9 +142,9 @@ fn card(row: &Row<'_>, column: usize) -> rusqlite::Result<CardId> {
 
 fn answer(row: &Row<'_>, column: usize) -> rusqlite::Result<Answer> {
     Ok(match row.get(column)? {
-        0 => Answer::NoUpgrade,
-        1 => Answer::Upgrade,
+        0 => Answer::No,
+        1 => Answer::Yes,
         // The table allows no other.
-        _ => Answer::NotSure,
+        _ => Answer::Unsure,
     })
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use probity_values::robust::Settings;
 use probity_values::{
-    Abstention, Adherence, Answer, Deliberation, Graph, Policy, Terms, ValuesCard, ValuesError, Vote, bearings,
+    Abstention, Adherence, Answer, Deliberation, Graph, Policy, ScoreTerms, ValuesCard, ValuesError, Vote,
+    context_weights,
 };
 use proptest::prelude::*;
 
@@ -35,13 +36,13 @@ fn graph() -> Graph {
     };
     for voter in 0..20 {
         let no = voter % 7 == 0;
-        vote(voter, ADVICE, PRESENCE, GRIEF, if no { Answer::NoUpgrade } else { Answer::Upgrade });
-        vote(voter, DISTRACTION, ADVICE, GRIEF, Answer::Upgrade);
-        vote(voter, PRESENCE, ADVICE, GRIEF, Answer::NoUpgrade);
+        vote(voter, ADVICE, PRESENCE, GRIEF, if no { Answer::No } else { Answer::Yes });
+        vote(voter, DISTRACTION, ADVICE, GRIEF, Answer::Yes);
+        vote(voter, PRESENCE, ADVICE, GRIEF, Answer::No);
     }
     for voter in 0..12 {
-        vote(voter, PRESENCE, ADVICE, WORK, Answer::Upgrade);
-        vote(voter, ADVICE, PRESENCE, WORK, Answer::NoUpgrade);
+        vote(voter, PRESENCE, ADVICE, WORK, Answer::Yes);
+        vote(voter, ADVICE, PRESENCE, WORK, Answer::No);
     }
     Graph::new(held, &Settings::default()).unwrap()
 }
@@ -54,16 +55,16 @@ fn adherence(graph: &Graph, served: [(&str, [f64; 2]); 3]) -> BTreeMap<u32, Adhe
 
 const SERVED: [(&str, [f64; 2]); 3] = [(PRESENCE, [0.8, -0.4]), (ADVICE, [-0.2, 0.6]), (DISTRACTION, [0.0, 0.0])];
 
-fn named(graph: &Graph, contexts: &[&str]) -> Vec<probity_values::Bearing> {
+fn named(graph: &Graph, contexts: &[&str]) -> Vec<probity_values::ContextWeight> {
     let of = |text: &&str| (graph.context(text).unwrap(), 1.0);
-    bearings(graph, &contexts.iter().map(of).collect::<Vec<_>>())
+    context_weights(graph, &contexts.iter().map(of).collect::<Vec<_>>())
 }
 
 #[test]
 fn the_wisest_value_of_the_context_decides() {
     let graph = graph();
-    let terms = Terms::default().with(|o| o.values = 1);
-    let judge = |context: &str, terms: &Terms| {
+    let terms = ScoreTerms::default().with(|o| o.values = 1);
+    let judge = |context: &str, terms: &ScoreTerms| {
         graph.judge(named(&graph, &[context]), &adherence(&graph, SERVED), 2, terms).unwrap()
     };
     let (grief, work) = (judge(GRIEF, &terms), judge(WORK, &terms));
@@ -90,13 +91,13 @@ fn the_wisest_value_of_the_context_decides() {
 #[test]
 fn the_account_adds_up() {
     let graph = graph();
-    let near = bearings(&graph, &[(0, 0.7), (1, 0.5)]);
+    let near = context_weights(&graph, &[(0, 0.7), (1, 0.5)]);
     assert!((near.iter().map(|b| b.weight).sum::<f64>() - 1.0).abs() < 1e-12 && near[0].weight > near[1].weight);
     let grief = named(&graph, &[GRIEF]);
     // Where an action is all that the wisest value is not, the penalty comes on top of the worst that there is.
-    let one = Terms::default().with(|o| o.values = 1);
+    let one = ScoreTerms::default().with(|o| o.values = 1);
     for (bearings, served, terms, least) in [
-        (near, [(PRESENCE, [0.5, -0.4]), (ADVICE, [0.3, 0.2]), (DISTRACTION, [0.1, 0.6])], Terms::default(), -0.4),
+        (near, [(PRESENCE, [0.5, -0.4]), (ADVICE, [0.3, 0.2]), (DISTRACTION, [0.1, 0.6])], ScoreTerms::default(), -0.4),
         (grief, [(PRESENCE, [-1.0, -1.0]), (ADVICE, [1.0, 0.2]), (DISTRACTION, [0.0, 0.0])], one, -1.45),
     ] {
         let judged = graph.judge(bearings, &adherence(&graph, served), 2, &terms).unwrap();
@@ -115,7 +116,7 @@ fn the_account_adds_up() {
 fn it_abstains_with_a_reason() {
     let graph = graph();
     let judge = |contexts: &[&str], served: [(&str, [f64; 2]); 3]| {
-        graph.judge(named(&graph, contexts), &adherence(&graph, served), 2, &Terms::default()).unwrap()
+        graph.judge(named(&graph, contexts), &adherence(&graph, served), 2, &ScoreTerms::default()).unwrap()
     };
     // In both contexts at once the winners want different things.
     let torn = judge(&[GRIEF, WORK], SERVED);
@@ -125,7 +126,7 @@ fn it_abstains_with_a_reason() {
         let mut held = graph.deliberation().clone();
         held.votes.retain(|vote| vote.context == GRIEF && (vote.from != DISTRACTION.into()));
         // Two values, about as wise.
-        held.votes.iter_mut().for_each(|vote| vote.answer = Answer::NotSure);
+        held.votes.iter_mut().for_each(|vote| vote.answer = Answer::Unsure);
         let names: Vec<String> = (0..contexts).map(|i| format!("When it is {i} o'clock")).collect();
         held.votes = names
             .iter()
@@ -134,7 +135,7 @@ fn it_abstains_with_a_reason() {
         let graph = Graph::new(held, &Settings::default()).unwrap();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let served = [(PRESENCE, [0.9, -0.9]), (ADVICE, [-0.9, 0.9]), (DISTRACTION, [0.0, 0.0])];
-        graph.judge(named(&graph, &names), &adherence(&graph, served), 2, &Terms::default()).unwrap().abstains
+        graph.judge(named(&graph, &names), &adherence(&graph, served), 2, &ScoreTerms::default()).unwrap().abstains
     };
     for contexts in 1..=4 {
         let abstains = spread(contexts);
@@ -149,7 +150,7 @@ fn it_abstains_with_a_reason() {
         held.votes.truncate(9);
         Graph::new(held, &Settings::default()).unwrap()
     };
-    let nothing = few.judge(named(&few, &[GRIEF]), &adherence(&few, SERVED), 2, &Terms::default()).unwrap();
+    let nothing = few.judge(named(&few, &[GRIEF]), &adherence(&few, SERVED), 2, &ScoreTerms::default()).unwrap();
     assert_eq!(nothing.abstains, Some(Abstention::NoValue));
     // A circle that nothing resolves has no winner.
     let circle = {
@@ -161,12 +162,13 @@ fn it_abstains_with_a_reason() {
             for voter in 0..20 {
                 let voter = format!("voter-{}", 20 * i + voter);
                 let (from, to, context) = (from.into(), to.into(), GRIEF.into());
-                held.votes.push(Vote { voter, from, to, context, answer: Answer::Upgrade });
+                held.votes.push(Vote { voter, from, to, context, answer: Answer::Yes });
             }
         }
         Graph::new(held, &Settings::default()).unwrap()
     };
-    let contested = circle.judge(named(&circle, &[GRIEF]), &adherence(&circle, SERVED), 2, &Terms::default()).unwrap();
+    let contested =
+        circle.judge(named(&circle, &[GRIEF]), &adherence(&circle, SERVED), 2, &ScoreTerms::default()).unwrap();
     assert_eq!(contested.abstains, Some(Abstention::NoValue));
     for reason in [torn.abstains, alike.abstains, nothing.abstains] {
         assert!(!reason.unwrap().to_string().is_empty());
@@ -176,15 +178,15 @@ fn it_abstains_with_a_reason() {
 #[test]
 fn what_cannot_be_is_refused() {
     let graph = graph();
-    let judge = |served: &BTreeMap<u32, Adherence>, terms: &Terms| {
+    let judge = |served: &BTreeMap<u32, Adherence>, terms: &ScoreTerms| {
         graph.judge(named(&graph, &[GRIEF]), served, 2, terms).map(drop)
     };
     let good = adherence(&graph, SERVED);
-    judge(&good, &Terms::default()).unwrap();
+    judge(&good, &ScoreTerms::default()).unwrap();
     let changed = |change: &dyn Fn(&mut BTreeMap<u32, Adherence>)| {
         let mut served = good.clone();
         change(&mut served);
-        judge(&served, &Terms::default())
+        judge(&served, &ScoreTerms::default())
     };
     for refused in [
         changed(&|served| served.clear()),
@@ -196,10 +198,10 @@ fn what_cannot_be_is_refused() {
         assert!(matches!(refused, Err(ValuesError::Setting { name: "adherence", .. })), "{refused:?}");
     }
     for terms in [
-        Terms::default().with(|o| o.values = 0),
-        Terms::default().with(|o| o.penalty = -1.0),
-        Terms::default().with(|o| o.sharpness = f64::NAN),
-        Terms::default().with(|o| o.tension = f64::INFINITY),
+        ScoreTerms::default().with(|o| o.values = 0),
+        ScoreTerms::default().with(|o| o.penalty = -1.0),
+        ScoreTerms::default().with(|o| o.sharpness = f64::NAN),
+        ScoreTerms::default().with(|o| o.tension = f64::INFINITY),
     ] {
         assert!(matches!(judge(&good, &terms), Err(ValuesError::Setting { .. })));
     }
@@ -216,13 +218,13 @@ proptest! {
         penalty in 0.0_f64..=1.0,
     ) {
         let graph = graph();
-        let terms = Terms::default().with(|o| { o.penalty = penalty; o.tension = 100.0; o.resolution = 0.0; });
+        let terms = ScoreTerms::default().with(|o| { o.penalty = penalty; o.tension = 100.0; o.resolution = 0.0; });
         let of = |swap: bool| -> BTreeMap<u32, Adherence> {
             let row = |row: &[f64; 2]| if swap { vec![row[1], row[0]] } else { row.to_vec() };
             (0..3).map(|card| (card, served[2 * card as usize..][..2].iter().map(row).collect())).collect()
         };
         let judge = |swap| {
-            let bearings = bearings(&graph, &[(0, similarity), (1, 0.5)]);
+            let bearings = context_weights(&graph, &[(0, similarity), (1, 0.5)]);
             graph.judge(bearings, &of(swap), 2, &terms).unwrap().values.unwrap()
         };
         let (values, swapped) = (judge(false), judge(true));

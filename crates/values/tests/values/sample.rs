@@ -36,10 +36,10 @@ pub fn deliberation() -> Deliberation {
     held.merged.insert("sleep".into(), "rest".into());
     held.groups.insert("voter 1".into(), "north".into());
     for i in 0..8 {
-        held.votes.push(vote(&format!("voter {i}"), "calm", "7", Answer::Upgrade));
-        held.votes.push(vote(&format!("voter {i}"), "7", "sleep", Answer::NoUpgrade));
+        held.votes.push(vote(&format!("voter {i}"), "calm", "7", Answer::Yes));
+        held.votes.push(vote(&format!("voter {i}"), "7", "sleep", Answer::No));
     }
-    held.votes.push(vote("voter 1", "calm", "7", Answer::NotSure));
+    held.votes.push(vote("voter 1", "calm", "7", Answer::Unsure));
     held
 }
 

@@ -22,21 +22,21 @@ fn a_store_keeps_what_it_was_given() {
     store.rebuild().unwrap();
     assert!(store.put_transcript("talk", None, "I slept on it").unwrap());
     assert_eq!(store.transcript("talk").unwrap().as_deref(), Some("I slept on it"));
-    store.vote(&vote("ann", "calm", "rest", Answer::Upgrade)).unwrap();
+    store.vote(&vote("ann", "calm", "rest", Answer::Yes)).unwrap();
     let again = Store::open(Path::new(&path)).unwrap().read().unwrap();
     assert_eq!(again.votes.last().unwrap().voter, "ann");
     assert_eq!(again.votes.len(), deliberation().votes.len() + 1);
-    let gone = store.vote(&vote("ann", "calm", "nowhere", Answer::Upgrade)).unwrap_err();
+    let gone = store.vote(&vote("ann", "calm", "nowhere", Answer::Yes)).unwrap_err();
     assert_eq!(gone.to_string(), "vote: card nowhere does not exist");
-    let one = store.vote(&vote("ann", "sleep", "rest", Answer::Upgrade)).unwrap_err();
+    let one = store.vote(&vote("ann", "sleep", "rest", Answer::Yes)).unwrap_err();
     assert_eq!(one.to_string(), "vote: card rest is on both sides, expected two cards");
-    let itself = store.vote(&vote("ann", "calm", "calm", Answer::Upgrade)).unwrap_err();
+    let itself = store.vote(&vote("ann", "calm", "calm", Answer::Yes)).unwrap_err();
     assert_eq!(itself.to_string(), "vote: card calm is on both sides, expected two cards");
     // A change that fails leaves nothing.
     let before = store.read().unwrap();
     let failed = store.change(|held| {
         held.cards.push(card("new", "New"));
-        held.votes.push(vote("ann", "new", "gone", Answer::Upgrade));
+        held.votes.push(vote("ann", "new", "gone", Answer::Yes));
         Ok(())
     });
     assert!(matches!(failed, Err(StoreError::Values(_))), "{failed:?}");
@@ -103,7 +103,7 @@ fn a_kill_loses_no_vote() {
 fn votes_forever() {
     let mut store = Store::open(Path::new(&std::env::var_os("PROBITY_TEST_STORE").unwrap())).unwrap();
     for i in 0.. {
-        store.vote(&vote(&format!("voter {i}"), "calm", "7", Answer::Upgrade)).unwrap();
+        store.vote(&vote(&format!("voter {i}"), "calm", "7", Answer::Yes)).unwrap();
         println!("recorded");
         std::io::stdout().flush().unwrap();
     }
@@ -196,7 +196,7 @@ fn a_read_is_of_one_moment() {
             let add = store.change(|held| {
                 let id = format!("new {i}");
                 held.cards.push(card(&id, &id));
-                held.votes.push(vote("somebody", "calm", &id, Answer::Upgrade));
+                held.votes.push(vote("somebody", "calm", &id, Answer::Yes));
                 Ok(())
             });
             add.unwrap();
@@ -219,10 +219,10 @@ fn a_locked_store_is_waited_for_and_then_given_up() {
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut store = Store::open(Path::new(&path)).unwrap();
-    let refused = store.vote(&vote("ann", "calm", "7", Answer::Upgrade)).unwrap_err().to_string();
+    let refused = store.vote(&vote("ann", "calm", "7", Answer::Yes)).unwrap_err().to_string();
     assert!(refused.ends_with("locked by another program for 5 s, try again"), "{refused}");
     other.execute_batch("ROLLBACK").unwrap();
-    store.vote(&vote("ann", "calm", "7", Answer::Upgrade)).unwrap();
+    store.vote(&vote("ann", "calm", "7", Answer::Yes)).unwrap();
 }
 
 /// A million votes fill a store and are ranked from it.
@@ -301,7 +301,7 @@ fn a_full_disk_loses_nothing() {
     let mut kept = 0;
     let refused = loop {
         assert!(kept < 100_000, "the disk does not fill");
-        match store.vote(&vote(&format!("voter {kept}"), "a", "b", Answer::Upgrade)) {
+        match store.vote(&vote(&format!("voter {kept}"), "a", "b", Answer::Yes)) {
             Ok(()) => kept += 1,
             Err(e) => break e,
         }
@@ -324,6 +324,6 @@ fn a_full_disk_loses_nothing() {
     assert!(SmallDisk::mount("remount,size=8m", disk.0.path()), "more room");
     let mut store = Store::open(&file).unwrap();
     assert_eq!(store.read().unwrap().votes.len(), kept);
-    store.vote(&vote("late", "a", "b", Answer::NoUpgrade)).unwrap();
+    store.vote(&vote("late", "a", "b", Answer::No)).unwrap();
     assert_eq!(store.read().unwrap().votes.len(), kept + 1);
 }

@@ -104,7 +104,7 @@ fn the_study_is_led_by_two_false_votes() {
         from: first.clone(),
         to: last.clone(),
         context: "When parenting".into(),
-        answer: Answer::Upgrade,
+        answer: Answer::Yes,
     };
     let led = rank(&[false_vote("a"), false_vote("b")]);
     assert_eq!(led.iter().position(|(card, _)| card == last).unwrap() + 1, 4);
@@ -112,16 +112,16 @@ fn the_study_is_led_by_two_false_votes() {
 
 #[test]
 fn votes_add_up_as_published() {
-    use Answer::{NoUpgrade, NotSure, Upgrade};
+    use Answer::{No, Unsure, Yes};
     let cast = votes(&[
-        ("ann", "a", "b", "When tired", Upgrade),
-        ("bob", "a", "b", "When alone", Upgrade),
-        ("cat", "a", "b", "When tired", NotSure),
-        ("dan", "a", "b", "When tired", NoUpgrade),
-        ("eve", "b", "a", "When tired", Upgrade),
+        ("ann", "a", "b", "When tired", Yes),
+        ("bob", "a", "b", "When alone", Yes),
+        ("cat", "a", "b", "When tired", Unsure),
+        ("dan", "a", "b", "When tired", No),
+        ("eve", "b", "a", "When tired", Yes),
         // Changes her mind: the last answer counts.
-        ("fay", "a", "b", "When tired", NoUpgrade),
-        ("fay", "a", "b", "When tired", Upgrade),
+        ("fay", "a", "b", "When tired", No),
+        ("fay", "a", "b", "When tired", Yes),
     ]);
     let ballots = Ballots::read(&ids(["a", "b"]), &cast, &[]).unwrap();
     let all = Thresholds::default().with(|o| {
@@ -285,9 +285,9 @@ fn bad_graphs_and_votes_are_refused_in_words() {
         assert!(matches!(MoralGraph::from_json(text), Err(ValuesError::Document { .. })), "{:.20}", text);
     }
     let cards = ids(["a", "b"]);
-    let itself = Ballots::read(&cards, &votes(&[("ann", "a", "a", "x", Answer::Upgrade)]), &[]).unwrap_err();
+    let itself = Ballots::read(&cards, &votes(&[("ann", "a", "a", "x", Answer::Yes)]), &[]).unwrap_err();
     assert_eq!(itself.to_string(), "vote 1: card a is on both sides, expected two cards");
-    let gone = Ballots::read(&cards, &votes(&[("ann", "a", "c", "x", Answer::Upgrade)]), &[]).unwrap_err();
+    let gone = Ballots::read(&cards, &votes(&[("ann", "a", "c", "x", Answer::Yes)]), &[]).unwrap_err();
     assert_eq!(gone.to_string(), "vote 1: card c does not exist");
     assert_eq!(
         Ballots::read(&ids(["a", "a"]), &[], &[]).unwrap_err().to_string(),
@@ -313,7 +313,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let cards: Vec<CardId> = (0..6).map(|i| CardId::from(format!("card {i}").as_str())).collect();
-        let answers = [Answer::Upgrade, Answer::NoUpgrade, Answer::NotSure];
+        let answers = [Answer::Yes, Answer::No, Answer::Unsure];
         // One answer a key, so that none is in place of another.
         let keys: BTreeMap<_, _> = cast.iter().filter(|v| v.1 != v.2).map(|v| ((v.0, v.1, v.2, v.3), v.4)).collect();
         let mut log: Vec<Vote> = keys.iter().map(|(k, a)| Vote {
@@ -414,7 +414,7 @@ fn the_fit_follows_the_votes() {
             from: from.into(),
             to: to.into(),
             context: "When tired".into(),
-            answer: Answer::Upgrade,
+            answer: Answer::Yes,
         };
         (0..n).map(vote).collect::<Vec<_>>()
     };
@@ -423,7 +423,7 @@ fn the_fit_follows_the_votes() {
     assert!(0.0 < apart(&few) && apart(&few) < apart(&many), "{} {}", apart(&few), apart(&many));
     // Of what all agree on the votes tell little more than that; of what divides them they tell more the more there are.
     let [few, divided] = [1, 20].map(|n| {
-        let no = yes(2 * n, "a", "b").split_off(n).into_iter().map(|vote| Vote { answer: Answer::NoUpgrade, ..vote });
+        let no = yes(2 * n, "a", "b").split_off(n).into_iter().map(|vote| Vote { answer: Answer::No, ..vote });
         fit(&yes(n, "a", "b").into_iter().chain(no).collect::<Vec<_>>())
     });
     assert!(divided.standing(None, 1).unwrap().error < few.standing(None, 1).unwrap().error);
@@ -479,7 +479,7 @@ fn many_votes_are_resampled() {
 /// Two logs of one deliberation: what one of them knows already is not said twice, and which answer was last stays so.
 #[test]
 fn logs_are_joined_by_what_they_share() {
-    use Answer::{NoUpgrade as No, NotSure as Unsure, Upgrade as Yes};
+    use Answer::{No, Unsure, Yes};
     let held = |answers: &[Answer]| {
         let card = |id: &str| ValuesCard::new(id.into(), id, "A card.", vec![Policy::from("MOMENTS of it")]);
         let mut held = Deliberation { cards: ["a", "b"].map(card).to_vec(), ..Deliberation::default() };
@@ -520,7 +520,7 @@ fn one_voter_does_not_outvote_twenty() {
         from: from.clone(),
         to: to.clone(),
         context: context.into(),
-        answer: Answer::Upgrade,
+        answer: Answer::Yes,
     };
     let honest: Vec<Vote> = (0..20).map(|i| vote(&format!("voter {i}"), &cards[1], &cards[0], "When tired")).collect();
     let invented = (0..300).map(|i| vote("mallory", &cards[0], &cards[1], &format!("context {i}"))).collect();
@@ -627,8 +627,7 @@ fn imported_edges_count_against_their_reverse() {
         extra: Default::default(),
         summary: Default::default(),
     };
-    let cast =
-        votes(&[("ann", "b", "a", "When tired", Answer::Upgrade), ("bob", "b", "a", "When tired", Answer::Upgrade)]);
+    let cast = votes(&[("ann", "b", "a", "When tired", Answer::Yes), ("bob", "b", "a", "When tired", Answer::Yes)]);
     let edges = compat::edges(&Ballots::read(&ids(["a", "b"]), &cast, &[edge]).unwrap(), None, Thresholds::default());
     let counts = Counts { wiser: 27, less_wise: 2, impressions: 29, ..Counts::default() };
     assert_eq!((edges.len(), edges[0].counts), (1, counts));
@@ -677,7 +676,7 @@ fn cycles_are_contested_or_resolved() {
             from: from.into(),
             to: to.into(),
             context: context.into(),
-            answer: if yes { Answer::Upgrade } else { Answer::NoUpgrade },
+            answer: if yes { Answer::Yes } else { Answer::No },
         };
         (0..100).flat_map(|i| [vote(i, from, to, i < yes), vote(i, to, from, i >= yes)]).collect::<Vec<_>>()
     };
@@ -709,7 +708,7 @@ fn a_bridge_is_what_every_group_upholds() {
             from: "a".into(),
             to: to.into(),
             context: "x".into(),
-            answer: if i / 2 < yes[i % 2] { Answer::Upgrade } else { Answer::NoUpgrade },
+            answer: if i / 2 < yes[i % 2] { Answer::Yes } else { Answer::No },
         };
         (0..20).map(vote).collect::<Vec<_>>()
     };
@@ -774,7 +773,7 @@ fn an_upgrade_takes_more_than_one_yes() {
             Fit::new(&Ballots::read(&ids(["a", "b"]), &log, &[]).unwrap(), &Settings::default()).upgrades(None)[0];
         (upgrade.from, upgrade.verdict)
     };
-    use Answer::{NoUpgrade as No, Upgrade as Yes};
+    use Answer::{No, Yes};
     assert_eq!(verdict(&[No]), (1, Verdict::Open));
     assert_eq!(verdict(&[No; 20]), (1, Verdict::Open));
     assert_eq!(verdict(&[Yes]), (0, Verdict::Open));

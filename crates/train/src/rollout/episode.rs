@@ -5,7 +5,7 @@ use probity_engine::Error as EngineError;
 use probity_engine::score::log_sum_exp;
 use probity_engine::{Model, Token};
 use probity_game::moral::Mixture;
-use probity_game::{ActionId, MatrixGame, Player, Profile, draw};
+use probity_game::{ActionId, MatrixGame, Player, Profile, sample};
 use rand::{Rng, RngExt};
 
 use crate::Result;
@@ -68,7 +68,7 @@ pub fn play<R: Rng>(
     let own = rng.random_range(0..game.count(Player::Row));
     // An opponent who always does the same did it before the episode, too.
     let other = if opponent.is_steady() {
-        draw(&opponent.policy(game, None)?, rng.random())
+        sample(&opponent.policy(game, None)?, rng.random())
     } else {
         rng.random_range(0..game.count(Player::Column))
     };
@@ -90,7 +90,7 @@ pub fn play<R: Rng>(
             samples[seat].push(Sample { prompt, answer, action, reward: 0.0 });
         }
         if *opponent != Opponent::Learner {
-            let action = draw(&opponent.policy(game, Some(last))?, rng.random());
+            let action = sample(&opponent.policy(game, Some(last))?, rng.random());
             moves.push((Profile { own: last.other, other: last.own }, Some(action)));
         }
         // Whoever says nothing legal is taken to do again what it did last.

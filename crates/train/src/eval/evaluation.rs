@@ -14,7 +14,7 @@ use crate::Result;
 
 /// Where policies are measured. Every state of every game in every style counts the same, against a fair coin.
 #[derive(Debug, Clone)]
-pub struct Ground {
+pub struct Evaluation {
     /// The games, with their labels.
     pub games: Vec<MatrixGame>,
     /// How each of them is told.
@@ -25,7 +25,7 @@ pub struct Ground {
 
 /// Whose policy it is.
 #[derive(Debug, Clone, Default)]
-pub struct Player<'a> {
+pub struct Candidate<'a> {
     /// Adapters on the model, with their scales.
     pub adapters: Vec<(Adapter, f32)>,
     /// Text before the rules.
@@ -55,12 +55,12 @@ pub struct Figures {
     pub seconds: f64,
 }
 
-impl Ground {
+impl Evaluation {
     /// Measures a policy. `progress` is told after every game and style.
     ///
     /// # Errors
     /// What [`Agent::consider`] finds.
-    pub fn measure(&self, model: &Model, player: &Player<'_>, mut progress: impl FnMut()) -> Result<Figures> {
+    pub fn measure(&self, model: &Model, player: &Candidate<'_>, mut progress: impl FnMut()) -> Result<Figures> {
         let mut sum = Figures::default();
         let mut n = 0.0;
         for game in &self.games {

@@ -31,14 +31,14 @@ pub struct Sampling {
 
 /// Writes texts on a context of its own.
 #[derive(Debug)]
-pub struct Writer {
+pub struct Generator {
     context: Context,
     /// What sequence 0 holds: whole batches of the last prompt. Only whole ones are used again, so that what is computed, and
     /// with it every bit, does not depend on what was asked before.
     held: Vec<Token>,
 }
 
-impl Writer {
+impl Generator {
     /// A writer with an empty cache.
     ///
     /// # Errors

@@ -50,6 +50,18 @@ impl Store {
         add_vote(&whole, vote).and_then(|()| whole.commit()).map_err(|e| self.error(e))
     }
 
+    /// Puts a voter into a group, who may be new.
+    ///
+    /// # Errors
+    /// [`StoreError::Values`] for a name that cannot be, [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be
+    /// written.
+    pub fn put_group(&mut self, voter: &str, group: &str) -> Result<()> {
+        let groups = [(voter.to_owned(), group.to_owned())].into();
+        Deliberation { groups, ..Deliberation::default() }.check()?;
+        let whole = self.begin()?;
+        put_group(&whole, voter, group).and_then(|()| whole.commit()).map_err(|e| self.error(e))
+    }
+
     /// Keeps what was measured for a model, in place of what was there.
     ///
     /// # Errors
@@ -160,8 +172,7 @@ fn write(db: &Connection, before: &Deliberation, after: &Deliberation) -> rusqli
         db.execute("DELETE FROM apart WHERE one = ? AND other = ?", [one, other])?;
     }
     for (voter, group) in after.groups.iter().filter(|(voter, group)| before.groups.get(*voter) != Some(group)) {
-        let voter = number(db, "voters", voter)?;
-        db.prepare_cached("UPDATE voters SET crowd = ? WHERE id = ?")?.execute(params![group, voter])?;
+        put_group(db, voter, group)?;
     }
     for (name, value) in &after.extra {
         db.execute("INSERT OR REPLACE INTO extra VALUES (?, ?)", params![name, json(value)])?;
@@ -190,12 +201,17 @@ fn add_vote(db: &Connection, vote: &Vote) -> rusqlite::Result<()> {
     let (voter, context) = (number(db, "voters", &vote.voter)?, number(db, "contexts", &vote.context)?);
     let (from, to) = (number_of_card(db, &vote.from)?, number_of_card(db, &vote.to)?);
     let answer = match vote.answer {
-        Answer::NoUpgrade => 0,
-        Answer::Upgrade => 1,
-        Answer::NotSure => 2,
+        Answer::No => 0,
+        Answer::Yes => 1,
+        Answer::Unsure => 2,
     };
     let add = "INSERT INTO votes (voter, source, wiser, context, answer) VALUES (?, ?, ?, ?, ?)";
     db.prepare_cached(add)?.execute(params![voter, from, to, context, answer]).map(drop)
+}
+
+fn put_group(db: &Connection, voter: &str, group: &str) -> rusqlite::Result<()> {
+    let voter = number(db, "voters", voter)?;
+    db.prepare_cached("UPDATE voters SET crowd = ? WHERE id = ?")?.execute(params![group, voter]).map(drop)
 }
 
 /// The number of a name, where it has one.

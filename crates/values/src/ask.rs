@@ -11,7 +11,7 @@ use super::{CardId, Deliberation, ValuesError, compat};
 
 /// A question to a voter: did somebody become wiser by going from one card to the other in this context?
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Asked {
+pub struct PairToJudge {
     /// The card that is left.
     pub from: CardId,
     /// The card that is gone to.
@@ -31,12 +31,17 @@ pub struct Asked {
 /// # Errors
 /// [`ValuesError::Text`] for a voter without a proper name; [`ValuesError::NoCard`] for a story of a card that is not there; as
 /// [`super::Ballots::read`].
-pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result<Vec<Asked>, ValuesError> {
+pub fn pairs_to_judge(
+    held: &Deliberation,
+    voter: &str,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<PairToJudge>, ValuesError> {
     check_text(|| "voter".into(), voter)?;
     let ballots = held.ballots()?;
     let counted = compat::count(&ballots, None);
     let number: HashMap<&CardId, u32> = ballots.cards.iter().enumerate().map(|(i, id)| (id, i as u32)).collect();
-    let asked = |from: &CardId, to: &CardId, context: &str, story: Option<&str>| Asked {
+    let asked = |from: &CardId, to: &CardId, context: &str, story: Option<&str>| PairToJudge {
         from: held.canonical(from).clone(),
         to: held.canonical(to).clone(),
         context: context.to_owned(),
@@ -45,12 +50,12 @@ pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result
     let told = held.stories.iter().map(|s| asked(&s.from, &s.to, &s.context, Some(&s.id)));
     let imported =
         held.edges.iter().flat_map(|e| e.contexts.iter().map(|context| asked(&e.from, &e.to, context, None)));
-    let key = |asked: &Asked| (asked.from.clone(), asked.to.clone(), asked.context.clone());
+    let key = |asked: &PairToJudge| (asked.from.clone(), asked.to.clone(), asked.context.clone());
     let answered = held.votes.iter().filter(|vote| vote.voter == voter);
     let mut seen: HashSet<(CardId, CardId, String)> = answered
         .map(|vote| (held.canonical(&vote.from).clone(), held.canonical(&vote.to).clone(), vote.context.clone()))
         .collect();
-    let mut rest: Vec<Asked> =
+    let mut rest: Vec<PairToJudge> =
         told.chain(imported).filter(|asked| asked.from != asked.to && seen.insert(key(asked))).collect();
     if let Some(id) = rest.iter().flat_map(|asked| [&asked.from, &asked.to]).find(|id| !number.contains_key(id)) {
         return Err(ValuesError::NoCard { place: "story".into(), id: id.to_string() });
@@ -58,7 +63,7 @@ pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Ties are broken by chance.
     rest.shuffle(&mut rng);
-    let counts = |asked: &Asked| {
+    let counts = |asked: &PairToJudge| {
         counted.get(&(number[&asked.from], number[&asked.to])).map(|(counts, _)| *counts).unwrap_or_default()
     };
     let mut most: HashMap<&CardId, u32> = HashMap::new();
@@ -67,10 +72,10 @@ pub fn draw(held: &Deliberation, voter: &str, count: usize, seed: u64) -> Result
         let most = most.entry(&ballots.cards[to as usize]).or_default();
         *most = wiser.max(*most);
     }
-    let mut drawn: Vec<Asked> = Vec::new();
+    let mut drawn: Vec<PairToJudge> = Vec::new();
     while drawn.len() < count && !rest.is_empty() {
         let list = rng.random::<f64>();
-        let urgency = |asked: &Asked| {
+        let urgency = |asked: &PairToJudge| {
             let counts = counts(asked);
             if list < 0.3 {
                 f64::from(counts.wiser)

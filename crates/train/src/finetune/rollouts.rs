@@ -14,8 +14,8 @@ use crate::checkpoint::Moments;
 use crate::curriculum::{Algorithm, Ppo, TrainConfig};
 use crate::decoder::{Decoder, Pack};
 use crate::objective::{Read, Rows};
-use crate::sampled::episode::{Asked, draw_token};
-use crate::sampled::{Played, Rollout, Sample, pack, play, ppo, reinforce};
+use crate::rollout::episode::{Asked, draw_token};
+use crate::rollout::{Played, Rollout, Sample, pack, play, ppo, reinforce};
 use crate::shards::Shards;
 
 /// Sampling has streams of its own.
