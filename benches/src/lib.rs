@@ -16,13 +16,14 @@ pub fn root() -> PathBuf {
 type Way<'a> = Box<dyn FnMut() -> f64 + 'a>;
 
 /// Times of several ways of doing the same, taken in turns so that a slow spell of the machine hits all of them.
+#[derive(Default)]
 pub struct Rounds<'a> {
     ways: Vec<(&'a str, Way<'a>)>,
 }
 
 impl<'a> Rounds<'a> {
     pub fn new() -> Self {
-        Self { ways: Vec::new() }
+        Self::default()
     }
 
     /// Adds a way; `once` does it one time and returns the seconds it took.

@@ -95,7 +95,7 @@ pub struct Nearness<'a> {
 /// the abstention where there is none, or where the embedder does not tell which they are.
 ///
 /// # Errors
-/// [`EngineError::Option`] for a text that is blank or too long; [`Error::Embedder`] and [`EngineError::Llama`].
+/// [`EngineError::Option`] for a text that is blank or too long; [`crate::Error::Embedder`] and [`EngineError::Llama`].
 pub fn situate(
     graph: &Graph,
     situation: &str,
@@ -122,7 +122,7 @@ pub fn situate(
 /// where the situation names no contexts.
 ///
 /// # Errors
-/// What [`Situation::check`] finds; [`Error::Values`] for a context that nobody voted in; [`EngineError::Option`] where there is neither a
+/// What [`Situation::check`] finds; [`crate::Error::Values`] for a context that nobody voted in; [`EngineError::Option`] where there is neither a
 /// context nor nearness; [`EngineError::Cancelled`] where `progress` says no; what embedder and judge say.
 pub fn score(
     graph: &Graph,

@@ -90,7 +90,7 @@ impl Calibration {
     /// Measures an embedder.
     ///
     /// # Errors
-    /// [`Error::Embedder`].
+    /// [`crate::Error::Embedder`].
     pub fn of(embedder: &mut dyn Embedder) -> Result<Self> {
         let likeness = Likeness::of_labelled(embedder)?;
         let (mut same, mut different) = (Vec::new(), Vec::new());
@@ -120,7 +120,7 @@ impl Calibration {
     /// Measures [`Calibration::situations`] alone.
     ///
     /// # Errors
-    /// [`Error::Embedder`].
+    /// [`crate::Error::Embedder`].
     pub fn situations_of(embedder: &mut dyn Embedder) -> Result<Threshold> {
         let contexts = labelled_texts(|labelled| &labelled.contexts);
         let situations = labelled_texts(|labelled| &labelled.situations);

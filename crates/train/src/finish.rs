@@ -79,7 +79,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
 /// The manifest of an adapter that was not trained here, with decisions to be recorded.
 ///
 /// # Errors
-/// [`Error::Game`] for drawn labels that are unfit, which the pool does not hold.
+/// [`probity::Error::Game`] for drawn labels that are unfit, which the pool does not hold.
 pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manifest> {
     Ok(Manifest {
         version: 1,

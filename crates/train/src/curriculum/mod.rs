@@ -450,7 +450,7 @@ impl TrainConfig {
     /// The `index`-th task of the run.
     ///
     /// # Errors
-    /// [`Error::Game`] for fixed labels that are unfit.
+    /// [`probity::Error::Game`] for fixed labels that are unfit.
     pub fn draw(&self, index: u64) -> Result<Task> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // Stream 0 belongs to the adapter's first weights.

@@ -29,7 +29,7 @@ impl Batch {
     /// The batch of some tasks.
     ///
     /// # Errors
-    /// [`EngineError::PromptTooLong`], [`Error::LabelPrefix`], [`EngineError::Option`], [`EngineError::Template`].
+    /// [`EngineError::PromptTooLong`], [`probity::Error::LabelPrefix`], [`EngineError::Option`], [`EngineError::Template`].
     pub fn new(model: &Model, tasks: Vec<Task>) -> Result<Self> {
         let mut asked = Vec::new();
         let mut names = Vec::new();
@@ -69,7 +69,7 @@ impl Batch {
     /// The decisions with what they are worth under a phase, against the policies of the others, a game each.
     ///
     /// # Errors
-    /// [`Error::Game`] for a reward or policy that does not fit a game.
+    /// [`probity::Error::Game`] for a reward or policy that does not fit a game.
     pub fn groups(&self, phase: &Phase, repeated: Option<Play>, others: Vec<Policy>) -> Result<Vec<Group>> {
         let group = |((Task { game, weight, .. }, decisions), other): ((&Task, &Vec<PackedState>), Policy)| {
             let states = states(game);
@@ -91,7 +91,7 @@ impl Batch {
     /// The policies of scripted others.
     ///
     /// # Errors
-    /// [`Error::Game`] for an opponent that cannot play a game.
+    /// [`probity::Error::Game`] for an opponent that cannot play a game.
     pub fn scripted(&self, opponent: &Opponent) -> Result<Vec<Policy>> {
         let of = |Task { game, .. }: &Task| -> Result<Policy> {
             states(game).into_iter().map(|state| Ok(opponent.policy(game, state)?)).collect()

@@ -121,7 +121,7 @@ impl Finetuning {
     ///
     /// # Errors
     /// What [`TrainConfig::check`] finds; [`Error::Untrainable`] for a model the trainer does not have;
-    /// [`Error::LabelPrefix`] and [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
+    /// [`probity::Error::LabelPrefix`] and [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
         // Labels that no answer can tell apart are found now rather than after the training.

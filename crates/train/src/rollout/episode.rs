@@ -51,7 +51,7 @@ pub struct Asked<'a> {
 /// (as in the published code).
 ///
 /// # Errors
-/// [`Error::Game`] for an opponent or reward that does not fit the game, [`EngineError::Template`], [`EngineError::PromptTooLong`], and
+/// [`probity::Error::Game`] for an opponent or reward that does not fit the game, [`EngineError::Template`], [`EngineError::PromptTooLong`], and
 /// what `answer` returns.
 pub fn play<R: Rng>(
     model: &Model,
