@@ -9,6 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 AMX := $(shell $(or $(CXX),c++) -mno-amx-tile -mno-amx-int8 -mno-amx-bf16 -E -x c++ /dev/null >/dev/null 2>&1 && echo -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
 NATIVE := CXXFLAGS="$(strip $(CXXFLAGS) $(AMX))" RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
 PREFIX ?= /usr/local
+MDBOOK := 0.5.4
 FEATURES ?= capi,graphs
 # The same packages and features in every command: the build scripts below them are then the same, too, and llama.cpp is
 # compiled once.
@@ -34,6 +35,11 @@ test: setup  ## Everything: formatting, lints, docs, tests, C and C++ programs u
 
 test-pure:  ## The tests of games and values: a Rust toolchain is all they need.
 	cargo test --package probity-game --package probity-values
+
+docs: setup  ## The documentation site, in target/book, by mdBook (from crates.io, installed into target/tools), and the Rust documentation.
+	@test -x target/tools/bin/mdbook || cargo install --quiet --root target/tools --version $(MDBOOK) --locked --no-default-features --features search mdbook
+	target/tools/bin/mdbook build docs
+	$(NATIVE) cargo doc --quiet $(ALL) --no-deps
 
 tables: setup  ## Writes docs/reference/tables.md and the schemas' names from the tables in the code.
 	PROBITY_UPDATE_TABLES=1 $(NATIVE) cargo test --quiet $(ALL) --test probity documents_follow_from_the_tables

@@ -18,11 +18,18 @@ mod header {
  *
  * Probity: moral decisions on a local language model.
  *
- * Every function that can fail returns a probity_status_t. Outputs come last, before the error, and are written only on success; the
- * error may be NULL. Handles are small structs passed by value: a freed, foreign or made-up one is an error, never
- * undefined behaviour. Strings are UTF-8; those the library returns are freed with probity_string_free. Models,
- * adapters and games may be used by many threads at once, an agent by one at a time. The library opens no network
- * connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
+ * The contract, which every caller keeps:
+ * - Pointers are NULL or valid as their types say. Arrays have the stated number of values.
+ * - What a function reads stays unchanged during the call; what it writes nobody else uses during the call.
+ * - Strings are UTF-8 and NUL-terminated. What the library returns is freed once, by the function that the comment names.
+ *
+ * What the library promises:
+ * - A function that can fail returns a probity_status_t. Outputs come last, before the error, and are written on success
+ *   alone. The error may be NULL.
+ * - Handles are small structs, passed by value: one that was freed, is of another kind or was made up is an error and never
+ *   undefined behaviour.
+ * - Models, adapters, games and graphs may be used by many threads at once, an agent by one thread at a time.
+ * - The library opens no network connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */";
 
     pub fn check() {

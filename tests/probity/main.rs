@@ -2,7 +2,9 @@
 
 mod agent;
 mod c_programs;
+mod examples;
 mod installed_library;
+mod links;
 mod properties;
 mod schemas;
 mod scores;

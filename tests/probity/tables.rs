@@ -46,6 +46,55 @@ fn architectures() -> String {
     table(["`general.architecture`", "models"], rows)
 }
 
+/// An item of the C header: its comment and its declaration.
+struct Item {
+    comment: Vec<String>,
+    code: String,
+}
+
+/// The items of the header, in order.
+fn header() -> Vec<Item> {
+    let text = fs::read_to_string(root().join("include/probity.h")).expect("the header");
+    let body = &text[text.find("#include <stdlib.h>").expect("its includes")..];
+    let (mut items, mut comment, mut code) = (Vec::new(), Vec::new(), String::new());
+    for line in body.lines().skip(1) {
+        match (line.strip_prefix("//"), code.is_empty()) {
+            (Some(words), true) => comment.push(words.strip_prefix(' ').unwrap_or(words).to_owned()),
+            _ if line.trim().is_empty() && code.is_empty() => comment.clear(),
+            _ => {
+                let _ = writeln!(code, "{line}");
+                let whole = line.starts_with("#define") || line.starts_with('}') || line.ends_with(");");
+                if whole || (line.ends_with(';') && !code.contains('{')) {
+                    let item = Item { comment: std::mem::take(&mut comment), code: std::mem::take(&mut code) };
+                    items.push(item);
+                } else if line.starts_with('#') || line.starts_with("extern") {
+                    code.clear();
+                }
+            }
+        }
+    }
+    items
+}
+
+/// The C ABI as a page: types, functions by object, status codes.
+fn c_abi() -> String {
+    let (mut types, mut functions, mut codes) = (String::new(), String::new(), Vec::new());
+    for Item { comment, code } in header() {
+        let words = comment.join("\n");
+        if let Some(define) = code.strip_prefix("#define PROBITY_STATUS_") {
+            let (name, number) = define.trim().split_once(' ').expect("a number");
+            codes.push([number.to_owned(), format!("`PROBITY_STATUS_{name}`"), comment.join(" ")]);
+        } else if code.starts_with("#define") || code.starts_with("typedef") {
+            let _ = writeln!(types, "{words}\n\n```c\n{code}```\n");
+        } else if let Some(name) = code.split('(').next().and_then(|head| head.split_whitespace().last()) {
+            let name = name.trim_start_matches('*');
+            let _ = writeln!(functions, "### `{name}`\n\n{words}\n\n```c\n{code}```\n");
+        }
+    }
+    let codes = table(["number", "name", "meaning"], codes);
+    format!("## Types\n\n{types}## Functions\n\n{functions}## Status codes\n\n{codes}")
+}
+
 /// Replaces what stands between the markers of a section.
 fn replaced(document: &str, section: &str, text: &str) -> String {
     let [open, close] = [format!("<!-- {section} -->\n"), format!("<!-- end of {section} -->")];
@@ -87,6 +136,7 @@ fn documents_follow_from_the_tables() {
         let text = replaced(&text, "strategies", &strategies());
         replaced(&text, "architectures", &architectures())
     });
+    check("docs/reference/c-abi.md", |text| replaced(text, "header", &c_abi()));
     check("docs/schema/scenario.json", |text| {
         let games: Vec<&str> = CATALOG.iter().map(|game| game.name).collect();
         let text = enumerated(text, "\"game\": {", &games);

@@ -9,15 +9,19 @@ mod backend;
 pub mod chat;
 mod context;
 mod error;
+#[doc(hidden)]
 pub mod files;
 mod generate;
 pub mod gguf;
 mod grammar;
 mod hidden;
 mod model;
+#[doc(hidden)]
 pub mod numeric;
+#[doc(hidden)]
 pub mod preflight;
 pub mod score;
+#[doc(hidden)]
 pub mod trie;
 
 pub use adapter::Adapter;
@@ -26,7 +30,10 @@ pub use context::{CancelToken, Context, ContextOptions};
 pub use error::{Error, Result};
 pub use generate::{Generator, Sampling};
 pub use hidden::HiddenStates;
-pub use model::{Model, ModelOptions, read_header};
+#[doc(hidden)]
+pub use model::read_header;
+pub use model::{Model, ModelOptions};
+pub use preflight::{Architecture, ModelShape};
 
 /// A token of some model's vocabulary.
 pub type Token = i32;

@@ -22,12 +22,18 @@ pub mod library {
     }
 }
 
+/// Compiles a source of the project against the shared library.
 pub fn compile(source: &str, out: &Path, compiler: &str, flags: &[&str]) {
+    compile_file(&root().join(source), out, compiler, flags);
+}
+
+/// Compiles a source file against the shared library.
+pub fn compile_file(source: &Path, out: &Path, compiler: &str, flags: &[&str]) {
     let folder = library::folder();
     let status = Command::new(compiler)
         .args(["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers", "-pthread"])
         .args(flags)
-        .arg(root().join(source))
+        .arg(source)
         .arg("-I")
         .arg(root().join("include"))
         .arg("-L")
@@ -37,7 +43,7 @@ pub fn compile(source: &str, out: &Path, compiler: &str, flags: &[&str]) {
         .arg(out)
         .status()
         .expect("a C compiler");
-    assert!(status.success(), "{source} does not compile");
+    assert!(status.success(), "{} does not compile", source.display());
 }
 
 pub fn run(program: &Path, args: &[&Path]) -> Output {

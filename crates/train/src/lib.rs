@@ -1,4 +1,4 @@
-//! Floor 4 (feature `train`): moral fine-tuning with exact gradients, and pretraining of the default model.
+//! Floor 4: moral fine-tuning with exact gradients, and pretraining of the default model.
 //!
 //! One hand-written decoder block, forward and backward, on the `gemm` crate; prompts packed as token tries so that shared
 //! prefixes are computed once in both directions. Called by the command line.
@@ -6,6 +6,7 @@
 
 mod adam;
 pub mod checkpoint;
+#[doc(hidden)]
 pub mod corpus;
 pub mod curriculum;
 mod decoder;
@@ -13,20 +14,29 @@ mod error;
 pub mod eval;
 pub mod finetune;
 pub mod finish;
+#[doc(hidden)]
 pub mod init;
+#[doc(hidden)]
 pub mod labels;
 pub mod lora;
 pub mod model_file;
 mod muon;
+#[doc(hidden)]
 pub mod objective;
 pub mod plan;
 pub mod pretrain;
+#[doc(hidden)]
 pub mod rollout;
 pub mod run;
 mod shards;
+#[doc(hidden)]
 pub mod vocab;
 
+#[doc(hidden)]
 pub use adam::Adam;
+#[doc(hidden)]
 pub use decoder::{Decoder, Keep, LINEARS, Pack, Tape};
 pub use error::{Error, Result};
-pub use shards::{Schedule, Shards};
+pub use shards::Schedule;
+#[doc(hidden)]
+pub use shards::Shards;

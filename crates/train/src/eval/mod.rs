@@ -1,4 +1,4 @@
-//! Floor 4 (feature `train`): what policies do, measured through the runtime as an app would use it. Called by the command
+//! What policies do, measured through the runtime as an app would use it. Called by the command
 //! line.
 #![forbid(unsafe_code)]
 

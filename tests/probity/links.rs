@@ -1,0 +1,78 @@
+//! Links between documents lead somewhere, and the book holds every page.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use probity_testing::root;
+
+/// Every Markdown file of a folder and the folders in it.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(pages(&path));
+        } else if path.extension().is_some_and(|e| e == "md") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The targets of a page's links, fenced code aside.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        let mut rest = if fenced { "" } else { line };
+        while let Some(start) = rest.find("](") {
+            rest = &rest[start + 2..];
+            let end = rest.find(')').unwrap_or(rest.len());
+            found.push(rest[..end].to_owned());
+        }
+    }
+    found
+}
+
+/// The anchors of a page, as mdBook and GitHub make them of headings.
+fn anchors(text: &str) -> Vec<String> {
+    let slug = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+    };
+    text.lines().filter(|line| line.starts_with('#')).map(slug).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let docs = root().join("docs");
+    let mut all = pages(&docs);
+    all.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root().join(name)));
+    for page in &all {
+        let text = fs::read_to_string(page).expect("a page");
+        for link in links(&text) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().expect("a folder").join(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            if !anchor.is_empty() {
+                let there = anchors(&fs::read_to_string(&target).expect("a page"));
+                assert!(there.iter().any(|a| a == anchor), "{}: {link} names no heading", page.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_book_holds_every_page() {
+    let docs = root().join("docs");
+    let summary = links(&fs::read_to_string(docs.join("SUMMARY.md")).expect("the summary"));
+    for page in pages(&docs) {
+        let name = page.strip_prefix(&docs).expect("in the folder").to_string_lossy().replace('\\', "/");
+        assert!(name == "SUMMARY.md" || summary.contains(&name), "docs/SUMMARY.md does not list {name}");
+    }
+}
