@@ -10,6 +10,15 @@ use probity_values::{ValuesError, store::StoreError};
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that can go wrong. A message is one impersonal line: what was wrong, where, and what would be right.
+///
+/// ```
+/// use probity::Error;
+/// use probity::agent::Scenario;
+///
+/// let error = Scenario::from_json(r#"{ "game": "go" }"#).unwrap_err();
+/// assert!(matches!(error, Error::Game(_)));
+/// assert!(error.to_string().contains("ipd"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

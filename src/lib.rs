@@ -4,7 +4,7 @@
 //! host application: which of these legal actions does this agent take, with what probability, and how does each one score
 //! morally?
 //!
-//! ```no_run
+//! ```
 //! use std::path::Path;
 //!
 //! use probity::agent::{Agent, Scenario, verify};

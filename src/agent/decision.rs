@@ -5,6 +5,24 @@ use probity_game::{ActionId, State};
 use serde::{Deserialize, Serialize};
 
 /// One legal action of a decision.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::{Agent, Scenario};
+/// use probity::engine::ContextOptions;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
+/// let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+/// let decision = agent.decide()?;
+/// let share = &decision.considered.actions[0];
+/// assert_eq!(share.label, "share");
+/// assert!(share.log_prob <= 0.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// Its label.
@@ -19,6 +37,25 @@ pub struct Choice {
 }
 
 /// What an agent makes of a state before it decides: every legal action, with its probability and its account.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::{Agent, Scenario};
+/// use probity::engine::ContextOptions;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
+/// let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+/// let considered = agent.consider(None)?;
+/// assert!((considered.policy().iter().sum::<f64>() - 1.0).abs() < 1e-12);
+/// assert!(considered.legality_mass <= 1.0);
+/// // Nothing was drawn, so nothing was decided.
+/// assert!(agent.record().is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Consideration {
     /// Every legal action, in order of id.
@@ -33,6 +70,22 @@ pub struct Consideration {
 }
 
 /// An action drawn, with the consideration it was drawn from.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::{Agent, Scenario};
+/// use probity::engine::ContextOptions;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
+/// let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+/// let decision = agent.decide()?;
+/// assert_eq!(decision.label(), decision.considered.actions[decision.action].label);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// The action taken.

@@ -16,6 +16,22 @@ use crate::{Error, Result};
 pub const MANIFEST_KEY: &str = "probity.manifest";
 
 /// One recorded decision: what the policy was when the adapter was written.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::manifest::Manifest;
+/// use probity::agent::verify;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let adapter = verify::load(&model, Path::new("models/deontological.gguf"))?;
+/// let manifest = Manifest::of(adapter.gguf())?.unwrap();
+/// let test = &manifest.self_test[0];
+/// assert_eq!(test.probabilities.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SelfTest {
@@ -30,6 +46,22 @@ pub struct SelfTest {
 }
 
 /// The manifest of an adapter.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::manifest::Manifest;
+/// use probity::agent::verify;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let adapter = verify::load(&model, Path::new("models/deontological.gguf"))?;
+/// let manifest = Manifest::of(adapter.gguf())?.unwrap();
+/// assert_eq!(manifest.base, model.fingerprint());
+/// assert_eq!(manifest.rewards[0].name(), "deontological");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

@@ -18,6 +18,25 @@ use super::scenario::Scenario;
 use crate::Result;
 
 /// One player of one game, on one model.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// # use probity::game::Profile;
+/// use probity::agent::{Agent, Scenario};
+/// use probity::engine::ContextOptions;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
+/// let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+/// let decision = agent.decide()?;
+/// agent.observe(Profile { own: decision.action, other: 0 })?;
+/// assert_eq!(agent.history().rounds().len(), 1);
+/// println!("{}", agent.explain().unwrap());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Agent {
     pub(super) scorer: Scorer,

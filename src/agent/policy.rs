@@ -9,6 +9,20 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// What is believed about the other player's next action; accounts and tilts are expectations under it.
+///
+/// ```
+/// use probity::agent::policy::Belief;
+/// use probity::game::{CatalogGame, Strategy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// assert_eq!(Belief::FairCoin.distribution(&game, None)?, [0.5, 0.5]);
+/// let kind = Belief::Strategy(Strategy::find("always-cooperate").unwrap());
+/// assert_eq!(kind.distribution(&game, None)?, [1.0, 0.0]);
+/// assert!(Belief::Probabilities(vec![0.5, 0.6]).distribution(&game, None).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Belief {
@@ -39,6 +53,22 @@ impl Belief {
 
 /// A pull towards a reward: `pi(a) ~ pi(a) exp(R(a) / beta)`, the exact optimum of expected reward minus
 /// `beta KL(. | pi)`. It is what fine-tuning on the reward approaches, without training.
+///
+/// ```
+/// use probity::agent::policy::{PolicyOptions, Tilt};
+/// use probity::game::CatalogGame;
+/// use probity::moral::Framework;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let tilt = Tilt { reward: Framework::find("utilitarian")?.into(), beta: 1.0 };
+/// let options = PolicyOptions::default().with(|o| o.tilt = Some(tilt));
+/// // Both actions are equally likely for the model; cooperation brings both of them together a point more.
+/// let p = options.probabilities(&game, None, &[-0.7, -0.7])?;
+/// assert!((p[0] / p[1] - f64::exp(2.0)).abs() < 1e-12);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tilt {
@@ -49,6 +79,19 @@ pub struct Tilt {
 }
 
 /// Actions that are never taken, whatever the model says.
+///
+/// ```
+/// use probity::agent::policy::{Mask, PolicyOptions};
+/// use probity::game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let options = PolicyOptions::default().with(|o| o.mask = Some(Mask::Betrayal));
+/// let both_cooperated = Some(Profile { own: 0, other: 0 });
+/// assert_eq!(options.probabilities(&game, both_cooperated, &[-5.0, -0.1])?, [1.0, 0.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mask {
@@ -66,6 +109,20 @@ pub enum Mask {
 }
 
 /// From scores to probabilities.
+///
+/// ```
+/// use probity::agent::policy::PolicyOptions;
+/// use probity::game::CatalogGame;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let hot = PolicyOptions::default().with(|o| o.temperature = 1e9);
+/// let p = hot.probabilities(&game, None, &[-5.0, -0.1])?;
+/// assert!((p[0] - 0.5).abs() < 1e-6);
+/// assert!(PolicyOptions::default().with(|o| o.temperature = 0.0).check(&game).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

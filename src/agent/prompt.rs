@@ -19,6 +19,18 @@ use crate::{Error, Result};
 pub const PROMPT_VERSION: u32 = 2;
 
 /// In what order the table tells its cells: the four orders that arXiv 2410.01639 tests a trained model with.
+///
+/// ```
+/// use probity::agent::prompt::{Layout, Style, rules};
+/// use probity::game::CatalogGame;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let reversed = Style { layout: Layout::Reversed, ..Style::default() };
+/// assert_ne!(rules(&game, reversed), rules(&game, Style::default()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
@@ -46,6 +58,12 @@ impl Layout {
 }
 
 /// The free choices of presentation; none of them changes what the prompt says.
+///
+/// ```
+/// use probity::agent::prompt::Style;
+///
+/// assert_eq!(Style::all().count(), 16);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Style {
@@ -68,6 +86,19 @@ impl Style {
 }
 
 /// The text of one decision, split where it starts to depend on what was played.
+///
+/// ```
+/// use probity::agent::prompt::{QUESTION, Style, prompt};
+/// use probity::game::CatalogGame;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.labelled(["share", "keep"])?;
+/// let prompt = prompt(&game, None, Style::default());
+/// assert!(prompt.fixed.contains("You pick \"share\" or \"keep\""));
+/// assert!(prompt.text().ends_with(QUESTION));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
     /// Rules, payoffs, answer format: the same for the whole game.

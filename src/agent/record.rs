@@ -14,6 +14,23 @@ use crate::{Error, Result};
 pub const RECORD_VERSION: u32 = 1;
 
 /// An adapter in force.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::{Agent, Scenario};
+/// use probity::engine::ContextOptions;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
+/// let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+/// agent.decide()?;
+/// // No adapter is set, so none is in force.
+/// assert!(agent.record().unwrap().adapters.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterInForce {
     /// Its fingerprint.
@@ -23,6 +40,24 @@ pub struct AdapterInForce {
 }
 
 /// One decision and everything it followed from.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::{Agent, Scenario};
+/// use probity::engine::ContextOptions;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
+/// let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+/// agent.decide()?;
+/// let record = agent.record().unwrap();
+/// let again = record.retake(&model, &[], ContextOptions::default())?;
+/// assert_eq!(again, record);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this format.

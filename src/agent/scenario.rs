@@ -12,6 +12,18 @@ use crate::{Error, Result};
 pub const MAX_PREAMBLE: usize = 8192;
 
 /// Everything an agent is told once.
+///
+/// ```
+/// use probity::agent::Scenario;
+///
+/// # fn main() -> probity::Result<()> {
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"], "seed": 7 }"#)?;
+/// assert_eq!(scenario.seed, 7);
+/// let error = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "share"] }"#).unwrap_err();
+/// assert!(error.to_string().contains("twice"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// The game, the agent being its row player.

@@ -20,6 +20,20 @@ pub const TOLERANCE: f64 = 0.02;
 pub const EFFECT: f64 = 1e-4;
 
 /// What a verification found.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use probity::agent::verify::{EFFECT, TOLERANCE, load, verify};
+/// use probity::engine::{Model, ModelOptions};
+///
+/// # fn main() -> probity::Result<()> {
+/// let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let found = verify(&load(&model, Path::new("models/deontological.gguf"))?)?;
+/// assert!(found.deviation <= TOLERANCE && found.effect >= EFFECT);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Verification {
     /// Recorded decisions taken again.

@@ -15,6 +15,21 @@ use serde::Serialize;
 use crate::Result;
 
 /// A graph, and the store it is kept in, if there is one. Shareable between threads.
+///
+/// ```
+/// use probity::graphs::LiveGraph;
+///
+/// # fn main() -> probity::Result<()> {
+/// let graph = LiveGraph::from_json(
+///     r#"{ "version": 1, "cards": [
+///         { "id": 1, "title": "Advice", "description": "Help.", "policies": ["WAYS out"] },
+///         { "id": 2, "title": "Presence", "description": "Be there.", "policies": ["MOMENTS of silence"] }
+///     ] }"#,
+/// )?;
+/// assert_eq!(graph.graph()?.deliberation().cards.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct LiveGraph {
     store: Option<Mutex<Store>>,
     /// The graph with the version of the store that it was fitted to; fitted anew when the store has changed.
@@ -25,6 +40,14 @@ pub struct LiveGraph {
 }
 
 /// The contexts of a situation, with their wisest values.
+///
+/// ```
+/// use probity::graphs::Situated;
+/// use probity_values::Abstention;
+///
+/// let nowhere = Situated { contexts: Vec::new(), abstains: Some(Abstention::NoContext { nearest: 0.2 }) };
+/// assert_eq!(serde_json::to_value(&nowhere).unwrap()["abstains"]["reason"], "no_context");
+/// ```
 #[derive(Debug, Serialize)]
 pub struct Situated {
     /// The nearest contexts; empty where the graph abstains.
@@ -35,11 +58,20 @@ pub struct Situated {
 }
 
 /// A context of a situation.
+///
+/// ```
+/// use probity::graphs::SituatedContext;
+/// use probity_values::ContextWeight;
+///
+/// let context = ContextWeight { context: 0, text: "When a friend grieves".into(), similarity: 0.8, weight: 1.0 };
+/// let situated = SituatedContext { context, wisest: Vec::new() };
+/// assert_eq!(serde_json::to_value(&situated).unwrap()["weight"], 1.0);
+/// ```
 #[derive(Debug, Serialize)]
 pub struct SituatedContext {
     /// The context, its similarity and its weight.
     #[serde(flatten)]
-    pub bearing: ContextWeight,
+    pub context: ContextWeight,
     /// Its values by the lower bounds of their scores, without the contested ones.
     pub wisest: Vec<Ranked>,
 }
@@ -105,12 +137,12 @@ impl LiveGraph {
     pub fn situate(&self, model: &Model, situation: &str) -> Result<Situated> {
         let graph = self.graph()?;
         let found = self.judge(model, |judging| Ok(situate(&graph, situation, &mut judging.nearness()?)?))?;
-        let context = |bearing: ContextWeight| SituatedContext {
-            wisest: graph.wisest_cards(Some(bearing.context), Self::WISEST),
-            bearing,
+        let with_values = |context: ContextWeight| SituatedContext {
+            wisest: graph.wisest_cards(Some(context.context), Self::WISEST),
+            context,
         };
         Ok(match found {
-            Ok(bearings) => Situated { contexts: bearings.into_iter().map(context).collect(), abstains: None },
+            Ok(contexts) => Situated { contexts: contexts.into_iter().map(with_values).collect(), abstains: None },
             Err(reason) => Situated { contexts: Vec::new(), abstains: Some(reason) },
         })
     }

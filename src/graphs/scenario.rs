@@ -15,6 +15,24 @@ use crate::agent::Scenario;
 use crate::agent::prompt::rules;
 
 /// A game told in words: models judge people's doings better than picks and points.
+///
+/// ```
+/// use probity::graphs::Telling;
+/// use probity::game::CatalogGame;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let telling = r#"{
+///     "situation": "You and a neighbour share a well.",
+///     "actions": ["You leave water.", "You take it all."],
+///     "own_last": ["You left water.", "You took it all."],
+///     "other_last": ["She left water.", "She took it all."]
+/// }"#;
+/// let situation = Telling::from_json(telling, &game)?.situation(None, &[]);
+/// assert_eq!(situation.situation, "You and a neighbour share a well.");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Telling {
@@ -78,6 +96,22 @@ impl Telling {
 }
 
 /// The reward that a graph makes of a game, and what it was made from.
+///
+/// ```
+/// use probity::game::CatalogGame;
+/// use probity::graphs::scenario_reward;
+/// use probity_values::{Abstention, Judgement};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// // A judge that finds the first action wiser by one, whatever was played.
+/// let made = scenario_reward::<probity::Error>(&game, Some(3.0), "by hand".into(), |_| {
+///     Ok(Judgement { values: Some(vec![0.5, -0.5]), ..Judgement::abstention(Abstention::NoValue) })
+/// })?;
+/// assert_eq!(made.reward.value(&game, Some(0), 1, None), 1.5);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ScenarioReward {
     /// The reward, of this game alone.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use probity_testing::c::compile_file;
-use probity_testing::{root, shipped};
+use probity_testing::{files, root, shipped};
 
 /// The fenced block of a language that follows a line.
 fn block(readme: &str, after: &str, language: &str) -> String {
@@ -59,7 +59,7 @@ fn the_readmes_commands_run() {
 /// The README's Rust is a doctest of the library; here it is only short.
 #[test]
 fn the_readmes_rust_is_short() {
-    assert!(block(&readme(), "From Rust", "rust,no_run").lines().count() < 15);
+    assert!(block(&readme(), "From Rust", "rust").lines().count() < 15);
 }
 
 #[test]
@@ -74,4 +74,21 @@ fn the_rust_examples_run() {
     assert!(text.contains("reciprocal: deontological regret 0"), "{text}");
     let text = run("tilt", &[shipped("default")]);
     assert!(text.contains("three records, taken again to the bit"), "{text}");
+}
+
+#[test]
+fn every_public_type_has_an_example() {
+    let sources = ["src", "crates/game/src", "crates/values/src"].map(|folder| root().join(folder));
+    let public = |file: &PathBuf| !file.starts_with(root().join("src/ffi"));
+    for file in sources.iter().flat_map(|folder| files(folder, "rs")).filter(public) {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in lines.iter().enumerate() {
+            if !["pub struct ", "pub enum ", "pub trait "].iter().any(|item| line.starts_with(item)) {
+                continue;
+            }
+            let above = lines[..i].iter().rev().take_while(|line| line.starts_with("///") || line.starts_with("#["));
+            assert!(above.into_iter().any(|line| line.starts_with("/// ```")), "{}: {line}", file.display());
+        }
+    }
 }

@@ -1,24 +1,8 @@
 //! Links between documents lead somewhere, and the book holds every page.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use probity_testing::root;
-
-/// Every Markdown file of a folder and the folders in it.
-fn pages(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(pages(&path));
-        } else if path.extension().is_some_and(|e| e == "md") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
+use probity_testing::{files, root};
 
 /// The targets of a page's links, fenced code aside.
 fn links(text: &str) -> Vec<String> {
@@ -48,7 +32,7 @@ fn anchors(text: &str) -> Vec<String> {
 #[test]
 fn links_lead_somewhere() {
     let docs = root().join("docs");
-    let mut all = pages(&docs);
+    let mut all = files(&docs, "md");
     all.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root().join(name)));
     for page in &all {
         let text = fs::read_to_string(page).expect("a page");
@@ -71,7 +55,7 @@ fn links_lead_somewhere() {
 fn the_book_holds_every_page() {
     let docs = root().join("docs");
     let summary = links(&fs::read_to_string(docs.join("SUMMARY.md")).expect("the summary"));
-    for page in pages(&docs) {
+    for page in files(&docs, "md") {
         let name = page.strip_prefix(&docs).expect("in the folder").to_string_lossy().replace('\\', "/");
         assert!(name == "SUMMARY.md" || summary.contains(&name), "docs/SUMMARY.md does not list {name}");
     }

@@ -1,6 +1,8 @@
 //! The tests of the library and of its C ABI.
 
 mod agent;
+#[path = "../../crates/game/tests/game/any_game.rs"]
+mod any_game;
 mod c_programs;
 mod examples;
 mod installed_library;

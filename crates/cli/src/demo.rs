@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         rows.push(play(&model, &game, *name, args, &bar)?);
     }
     bar.finish_and_clear();
-    draw(&args.picture, &rows).with_context(|| args.picture.display().to_string())?;
+    plot(&args.picture, &rows).with_context(|| args.picture.display().to_string())?;
     if args.json {
         return output::json(&rows);
     }
@@ -182,7 +182,7 @@ fn play(
 }
 
 /// A bar for each state, a panel for each policy.
-fn draw(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
+fn plot(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
     const PANEL: (u32, u32) = (220, 190);
     let columns = rows.len().min(4);
     let lines = rows.len().div_ceil(columns);

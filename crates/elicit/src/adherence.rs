@@ -134,9 +134,9 @@ pub fn score(
 ) -> Result<Judgement> {
     situation.check()?;
     terms.check()?;
-    let bearings = if let (true, Some(mut nearness)) = (situation.contexts.is_empty(), nearness) {
+    let near = if let (true, Some(mut nearness)) = (situation.contexts.is_empty(), nearness) {
         match situate(graph, &situation.situation, &mut nearness)? {
-            Ok(bearings) => bearings,
+            Ok(near) => near,
             Err(reason) => return Ok(Judgement::abstention(reason)),
         }
     } else {
@@ -148,7 +148,7 @@ pub fn score(
         }
         context_weights(graph, &named)
     };
-    let contexts: Vec<u32> = bearings.iter().map(|bearing| bearing.context).collect();
+    let contexts: Vec<u32> = near.iter().map(|context| context.context).collect();
     let cards = graph.considered(&contexts, terms);
     let actions: Vec<&str> = situation.actions.iter().chain(&situation.baseline).map(String::as_str).collect();
     let policies: Vec<&str> =
@@ -174,7 +174,7 @@ pub fn score(
     let mut rows = (0..policies.len()).map(|policy| table.iter().map(|column| column[policy]).collect());
     let adherence: BTreeMap<u32, Adherence> =
         cards.iter().map(|&card| (card, rows.by_ref().take(graph.card(card).policies.len()).collect())).collect();
-    Ok(graph.judge(bearings, &adherence, situation.actions.len(), terms)?)
+    Ok(graph.judge(near, &adherence, situation.actions.len(), terms)?)
 }
 
 /// How well an action serves what a policy attends to: the probability that it does, less that it passes over it. A model that

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
@@ -59,7 +59,7 @@ impl Adapter {
         let name = std::ffi::CString::new(alias.as_os_str().as_encoded_bytes()).map_err(|_| {
             Error::UnsupportedAdapter { file: path.display().to_string(), problem: "the path holds a NUL byte".into() }
         })?;
-        let lock = model.adapter_lock().write().unwrap_or_else(PoisonError::into_inner);
+        let lock = model.adapter_lock().write();
         let raw = with_reason("load the adapter", || {
             // SAFETY: the model is alive, the path is NUL-terminated, the file passed the preflight, and the write lock
             // keeps every other user of the model's adapter list out.
@@ -107,7 +107,7 @@ impl Adapter {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let _lock = self.model.adapter_lock().write().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.model.adapter_lock().write();
         // SAFETY: no context has it set, since a context holds a handle while it does; the model is still alive.
         unsafe { sys::llama_adapter_lora_free(self.raw.as_ptr()) }
     }

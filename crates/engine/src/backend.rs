@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{OnceLock, RwLock};
+use std::sync::OnceLock;
 
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_sys_2 as sys;
+use parking_lot::RwLock;
 
 use crate::{Error, Result};
 
@@ -35,7 +36,7 @@ thread_local! {
 /// Sends every log line of the engine to `sink`, or drops them again with `None`. The sink runs on any thread and must
 /// not call back into the library.
 pub fn set_log(sink: Option<LogSink>) {
-    *SINK.write().unwrap_or_else(std::sync::PoisonError::into_inner) = sink;
+    *SINK.write() = sink;
 }
 
 /// The initialised backend; the first call starts it, and it lives as long as the process.
@@ -119,9 +120,7 @@ unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _: 
                 }
             });
         }
-        if let Ok(sink) = SINK.read()
-            && let Some(sink) = sink.as_ref()
-        {
+        if let Some(sink) = SINK.read().as_ref() {
             sink(level, line);
         }
     }));

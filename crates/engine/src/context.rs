@@ -2,8 +2,8 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 
 use llama_cpp_sys_2 as sys;
 
@@ -147,7 +147,7 @@ impl Context {
         }
         params.abort_callback = Some(stop_requested);
         params.abort_callback_data = Arc::as_ptr(&cancel.0).cast_mut().cast();
-        let lock = model.adapter_lock().write().unwrap_or_else(PoisonError::into_inner);
+        let lock = model.adapter_lock().write();
         let raw = with_reason("make a context", || {
             // SAFETY: the model is alive and fully loaded; the flag behind the callback lives as long as the context,
             // which holds it; the write lock keeps adapter loads and frees out.
@@ -273,7 +273,7 @@ impl Context {
             seq_id: sequences.as_mut_ptr(),
             logits: outputs.as_mut_ptr(),
         };
-        let _lock = self.model.adapter_lock().read().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.model.adapter_lock().read();
         let mut code = 0;
         let decoded = with_reason("decode", || {
             // SAFETY: every array has an entry a token and outlives the call; tokens, positions, sequences and outputs

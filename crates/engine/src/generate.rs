@@ -78,7 +78,7 @@ impl Generator {
             return Err(Error::PromptTooLong { tokens: needed, context: self.context.capacity() });
         }
         let mut grammar = Grammar::new(self.context.model(), grammar)?;
-        let written = self.read(prompt).and_then(|row| self.draw(prompt.len(), row, &mut grammar, sampling));
+        let written = self.read(prompt).and_then(|row| self.sample(prompt.len(), row, &mut grammar, sampling));
         // What was written and the prompt's last, partial batch go; where the cache cannot do that, everything.
         let whole = self.held.len();
         if written.is_err() || !self.context.truncate(0, whole) {
@@ -116,7 +116,7 @@ impl Generator {
         Ok(row)
     }
 
-    fn draw(&mut self, start: usize, mut row: usize, grammar: &mut Grammar, sampling: Sampling) -> Result<String> {
+    fn sample(&mut self, start: usize, mut row: usize, grammar: &mut Grammar, sampling: Sampling) -> Result<String> {
         let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
         let mut bytes = Vec::new();
         let mut tokens: Vec<Token> = Vec::new();

@@ -3,6 +3,17 @@
 use super::{GameError, MatrixGame};
 
 /// A catalogue entry: a 2x2 game whose action 0 is cooperation ("C") and action 1 defection ("D").
+///
+/// ```
+/// use probity_game::CatalogGame;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let chicken = CatalogGame::find("icn")?;
+/// assert_eq!(chicken.title, "iterated chicken");
+/// assert_eq!(chicken.labelled(["swerve", "drive"])?.payoff(1, 1), [0.0, 0.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct CatalogGame {
     /// Short name, as used on the command line.

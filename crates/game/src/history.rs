@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 use super::{ActionId, GameError, MatrixGame, Player};
 
 /// One round's actions, seen from one player: its own and the other's.
+///
+/// ```
+/// use probity_game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let betrayed = Profile { own: 0, other: 1 };
+/// assert_eq!(game.payoff(betrayed.own, betrayed.other), [0.0, 4.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Profile {
     /// The player's own action.
@@ -23,6 +34,12 @@ pub fn states(game: &MatrixGame) -> Vec<State> {
     std::iter::once(None).chain(History::states(game).map(Some)).collect()
 }
 
+/// How many states there are: the first round's, and one for every profile.
+#[must_use]
+pub fn state_count(game: &MatrixGame) -> usize {
+    1 + game.count(Player::Row) * game.count(Player::Column)
+}
+
 /// The number of a state in the order of [`states`]: 0 for the first round.
 #[must_use]
 pub fn state_number(game: &MatrixGame, state: State) -> usize {
@@ -30,6 +47,20 @@ pub fn state_number(game: &MatrixGame, state: State) -> usize {
 }
 
 /// All rounds so far, seen from the row player.
+///
+/// ```
+/// use probity_game::{CatalogGame, History, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let mut history = History::default();
+/// assert_eq!(history.state(), None);
+/// history.push(&game, Profile { own: 0, other: 1 })?;
+/// assert_eq!(history.state(), Some(Profile { own: 0, other: 1 }));
+/// assert!(history.push(&game, Profile { own: 7, other: 1 }).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     rounds: Vec<Profile>,

@@ -12,7 +12,7 @@ mod solve;
 mod strategy;
 
 pub use catalog::{CATALOG, CatalogGame};
-pub use history::{History, Profile, State, state_number, states};
+pub use history::{History, Profile, State, state_count, state_number, states};
 pub use matrix::{ActionId, GameError, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
 pub use solve::{
     argmax_set, best_replies, check_belief, expected_payoffs, fair_coin, max_joint_payoff, min_joint_payoff, sample,

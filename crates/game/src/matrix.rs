@@ -15,6 +15,17 @@ pub const MAX_LABEL_BYTES: usize = 64;
 const MAX_PAYOFF: f64 = 1e12;
 
 /// One of the two players.
+///
+/// ```
+/// use probity_game::{CatalogGame, Player};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// assert_eq!(game.count(Player::Row), 2);
+/// assert!(game.is_defection(Player::Column, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Player {
@@ -25,6 +36,14 @@ pub enum Player {
 }
 
 /// Why a game was refused. Each message says where and what would be right.
+///
+/// ```
+/// use probity_game::{CatalogGame, GameError};
+///
+/// let error = CatalogGame::find("go").unwrap_err();
+/// assert!(matches!(error, GameError::UnknownGame { .. }));
+/// assert!(error.to_string().contains("ipd"));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GameError {
@@ -129,6 +148,18 @@ pub enum GameError {
 ///
 /// Invariants (checked by [`MatrixGame::new`], so every value of this type is valid): 2 to [`MAX_ACTIONS`] actions a
 /// player, a full rectangle of finite payoffs, labels that are distinct within a player.
+///
+/// ```
+/// use probity_game::MatrixGame;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let labels = || vec!["share".to_owned(), "keep".to_owned()];
+/// let payoffs = vec![vec![[3.0, 3.0], [0.0, 4.0]], vec![[4.0, 0.0], [1.0, 1.0]]];
+/// let game = MatrixGame::new("bread", [labels(), labels()], payoffs, [0, 0])?;
+/// assert_eq!(game.payoff(1, 0), [4.0, 0.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "GameDocument", try_from = "GameDocument")]
 pub struct MatrixGame {

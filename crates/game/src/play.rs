@@ -5,12 +5,28 @@
 //! discounted is scaled by `1 - discount`, so that values are rewards a round and visits add up to 1, whatever the
 //! discount; at 0 all of it is the single round it starts in.
 
-use super::{GameError, MatrixGame, Player};
+use super::{GameError, MatrixGame, Player, state_count};
 
 /// A memory-one policy: for every state, in order, a distribution over the actions.
 pub type Policy = Vec<Vec<f64>>;
 
 /// The chain of two policies.
+///
+/// ```
+/// use probity_game::play::{Chain, Policy};
+/// use probity_game::{CatalogGame, Strategy, states};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let copies = Strategy::find("tit-for-tat").unwrap();
+/// let other: Policy = states(&game).into_iter().map(|state| copies.policy(&game, state)).collect::<Result<_, _>>()?;
+/// let cooperates = vec![vec![1.0, 0.0]; 5];
+/// let visits = Chain::new(&game, &cooperates, &other, 0.9)?.visits(&[1.0, 0.0, 0.0, 0.0, 0.0]);
+/// // One round in ten is the first; in all others both have cooperated.
+/// assert!((visits[0] - 0.1).abs() < 1e-12 && (visits[1] - 0.9).abs() < 1e-12);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Chain {
     discount: f64,
@@ -29,7 +45,7 @@ impl Chain {
             return bad(format!("discount {discount}, expected at least 0 and below 1"));
         }
         let [rows, columns] = [Player::Row, Player::Column].map(|p| game.count(p));
-        let n = 1 + rows * columns;
+        let n = state_count(game);
         for (policy, actions) in [(own, rows), (other, columns)] {
             if policy.len() != n || policy.iter().any(|p| p.len() != actions) {
                 return bad(format!("a policy of another shape, expected {n} states with {actions} actions"));

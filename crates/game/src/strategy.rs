@@ -11,6 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::{ActionId, GameError, MatrixGame, Player, State, sample};
 
 /// An entry of the table.
+///
+/// ```
+/// use probity_game::STRATEGIES;
+///
+/// let random = STRATEGIES.iter().find(|entry| entry.name == "random").unwrap();
+/// assert!(!random.steady);
+/// assert!(random.rule.contains("same probability"));
+/// ```
 pub struct StrategyEntry {
     /// The name in commands and documents.
     pub name: &'static str,
@@ -62,6 +70,18 @@ fn certain(game: &MatrixGame, action: ActionId) -> Vec<f64> {
 }
 
 /// A player who remembers one round. It plays the column of the game that it is given.
+///
+/// ```
+/// use probity_game::{CatalogGame, Profile, Strategy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let state = Some(Profile { own: 1, other: 0 });
+/// let tit_for_tat = Strategy::find("tit-for-tat").unwrap();
+/// assert_eq!(tit_for_tat.policy(&game, state)?, [0.0, 1.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "StrategyDocument", into = "StrategyDocument")]
 pub enum Strategy {

@@ -10,6 +10,29 @@ use super::card::check_text;
 use super::{CardId, Deliberation, ValuesError, compat};
 
 /// A question to a voter: did somebody become wiser by going from one card to the other in this context?
+///
+/// ```
+/// use probity_values::{Answer, Deliberation, Story, ValuesCard, Vote, pairs_to_judge};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// # let context = "When a friend grieves".into();
+/// # let text = "I used to give advice. Now I sit with her.".into();
+/// # let story = Story { id: "s".into(), from: "1".into(), to: "2".into(), context, text, provenance: None };
+/// let told = Deliberation { stories: vec![story], ..deliberation };
+/// let pair = &pairs_to_judge(&told, "a new voter", 1, 7)?[0];
+/// assert!(pair.story.is_some());
+/// // Nobody is asked about a pair twice.
+/// assert!(pairs_to_judge(&told, "voter 0", 1, 7)?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PairToJudge {
     /// The card that is left.

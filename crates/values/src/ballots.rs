@@ -7,6 +7,23 @@ use super::edge::MAX_VOTES;
 use super::{Answer, CardId, Counts, Edge, ValuesError, Vote};
 
 /// A vote by the numbers of its voter, cards and context.
+///
+/// ```
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let ballot = deliberation.ballots()?.rows[0];
+/// assert_eq!((ballot.from, ballot.to, ballot.answer), (0, 1, Answer::Yes));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ballot {
     /// Index among [`Ballots::voters`].
@@ -22,6 +39,13 @@ pub struct Ballot {
 }
 
 /// Votes of an imported graph on one ordered pair of cards: who gave them is not known.
+///
+/// ```
+/// use probity_values::Electorate;
+///
+/// // Votes of known voters are no tallies: those are the sums that published graphs hold.
+/// assert!(Electorate::default().vote().ballots.tallies.is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// Index among [`Ballots::cards`].
@@ -49,6 +73,23 @@ impl Tally {
 }
 
 /// All votes that count.
+///
+/// ```
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let ballots = deliberation.ballots()?;
+/// assert_eq!((ballots.cards.len(), ballots.voters.len(), ballots.rows.len()), (2, 8, 8));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Ballots {
     /// The cards, in the order they were given in.

@@ -9,6 +9,25 @@ use super::Ballots;
 const PRIOR: f64 = 2.0;
 
 /// How an upgrade stands with the groups that voted on it, in one context or over all.
+///
+/// ```
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote, bridging};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// // Half of the voters are of one group, half of the other.
+/// let groups: Vec<Option<u32>> = (0..8).map(|voter| Some(voter % 2)).collect();
+/// let bridges = bridging(&deliberation.ballots()?, &groups, None);
+/// assert_eq!(bridges[0].groups.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bridge {
     /// Number of the card that was left.

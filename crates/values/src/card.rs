@@ -23,6 +23,13 @@ const MAX_CONTEXTS: usize = 64;
 const MAX_ID: usize = 128;
 
 /// Which card. An id of digits alone is a number in JSON, as the published graphs have it; any other is a string.
+///
+/// ```
+/// use probity_values::CardId;
+///
+/// assert_eq!(serde_json::to_string(&CardId::from("12")).unwrap(), "12");
+/// assert_eq!(serde_json::to_string(&CardId::from("a12")).unwrap(), "\"a12\"");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CardId(Arc<str>);
 
@@ -93,6 +100,12 @@ fn proper(id: &str) -> bool {
 
 /// An attentional policy: what somebody attends to when they choose by a value. A kind of thing in capitals, and which of
 /// them or why: `MOMENTS where somebody softens when they feel met`.
+///
+/// ```
+/// use probity_values::Policy;
+///
+/// assert_eq!(Policy::from("MOMENTS of silence").head(), Some("MOMENTS"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Policy(String);
@@ -127,6 +140,17 @@ impl From<&str> for Policy {
 }
 
 /// A values card.
+///
+/// ```
+/// use probity_values::ValuesCard;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let card = ValuesCard::new("1".into(), "Presence", "Be there.", vec!["MOMENTS of silence".into()]);
+/// card.check()?;
+/// assert!(ValuesCard::new("2".into(), "", "", Vec::new()).check().is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValuesCard {

@@ -14,6 +14,31 @@ use super::{Answer, Ballots, CardId, Counts, Edge, MoralGraph, Story, ValuesCard
 pub const VERSION: u32 = 1;
 
 /// Cards, contexts, stories and votes. Nothing in it is derived: graphs and ranks are computed from it.
+///
+/// ```
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let card = |id: &str, title: &str| {
+///     ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()])
+/// };
+/// let vote = Vote {
+///     voter: "ann".into(),
+///     from: "1".into(),
+///     to: "2".into(),
+///     context: "When a friend grieves".into(),
+///     answer: Answer::Yes,
+/// };
+/// let deliberation = Deliberation {
+///     cards: vec![card("1", "Advice"), card("2", "Presence")],
+///     votes: vec![vote],
+///     ..Deliberation::default()
+/// };
+/// deliberation.check()?;
+/// assert_eq!(Deliberation::from_json(&deliberation.to_json())?, deliberation);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Deliberation {
     /// The cards, in the order they were added in.

@@ -13,6 +13,13 @@ pub(super) const MAX_VOTES: u32 = 1_000_000_000;
 
 /// Votes on one ordered pair of cards, counted as the published process counts them: a vote on the reversed pair is an
 /// impression here, too, and a mark against this one where it was a yes.
+///
+/// ```
+/// use probity_values::Counts;
+///
+/// let counts = Counts { wiser: 9, not_wiser: 1, ..Counts::default() };
+/// assert_eq!(counts.likelihood(), 0.9);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
@@ -77,6 +84,24 @@ fn entropy(counts: &[u32]) -> f64 {
 }
 
 /// An upgrade from one value to a wiser one, with the contexts it was voted on in, all counted together.
+///
+/// ```
+/// use probity_values::compat::Thresholds;
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let published = deliberation.published(Thresholds::default())?;
+/// assert_eq!(published.edges[0].counts.wiser, 8);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edge {

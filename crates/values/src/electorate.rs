@@ -9,6 +9,15 @@ use super::{Answer, Ballot, Ballots, CardId};
 
 /// What an electorate is made of. Voters are as willing to say yes, and cards as unevenly voted on, as in the study of arXiv
 /// 2404.10636 (`moral-graph.md`, W6 and W7 of its section 11).
+///
+/// ```
+/// use probity_values::Electorate;
+///
+/// let electorate = Electorate { voters: 50, cards: 6, seed: 7, ..Electorate::default() };
+/// let simulated = electorate.vote();
+/// assert_eq!(simulated.truth.len(), 6);
+/// assert_eq!(simulated.ballots.rows, electorate.vote().ballots.rows);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Electorate {
     /// Voters.
@@ -54,6 +63,13 @@ impl Default for Electorate {
 }
 
 /// What an electorate voted, and what was true.
+///
+/// ```
+/// use probity_values::{Electorate, Simulated};
+///
+/// let Simulated { ballots, .. } = Electorate { voters: 50, ..Electorate::default() }.vote();
+/// assert_eq!(ballots.voters.len(), 50);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Simulated {
     /// Its votes.

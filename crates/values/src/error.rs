@@ -1,6 +1,14 @@
 //! What can be wrong with cards, votes and graphs.
 
 /// Why a card, a vote or a graph was refused. Each message says where and what would be right.
+///
+/// ```
+/// use probity_values::{ValuesCard, ValuesError};
+///
+/// let error = ValuesCard::new("1".into(), " ", "", Vec::new()).check().unwrap_err();
+/// assert!(matches!(&error, ValuesError::Text { .. }));
+/// assert!(error.to_string().starts_with("card 1: title"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValuesError {

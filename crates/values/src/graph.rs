@@ -11,6 +11,24 @@ use super::robust::{Fit, Settings, Standing, Upgrade, Verdict};
 use super::{Ballots, CardId, Counts, Deliberation, Method, ValuesCard, ValuesError};
 
 /// A graph: what people said, and the fit to it.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// assert_eq!(graph.wisest_cards(None, 1)[0].title, "Presence");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Graph {
     deliberation: Deliberation,
     ballots: Ballots,
@@ -23,6 +41,25 @@ pub struct Graph {
 }
 
 /// A ranking: the document that `probity values rank --json` prints and the C boundary gives.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, Method, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let ranking = graph.ranking(&Method::named("compat")?, None);
+/// assert_eq!((ranking.method, ranking.ranking[0].title.as_str()), ("compat", "Presence"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranking {
     /// Which one: `robust` or `compat`.
@@ -36,6 +73,25 @@ pub struct Ranking {
 }
 
 /// A card in a ranking.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let wisest = &graph.wisest_cards(None, 1)[0];
+/// assert_eq!(wisest.id.as_str(), "2");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranked {
     /// Which card.
@@ -50,6 +106,26 @@ pub struct Ranked {
 }
 
 /// How far a score is to be trusted.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, Method, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let ranking = graph.ranking(&Method::named("robust")?, None);
+/// let trust = ranking.ranking[0].standing.as_ref().unwrap();
+/// assert_eq!((trust.voters, trust.contested), (8, false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Trust {
     /// Standard error, logits.
@@ -63,6 +139,25 @@ pub struct Trust {
 }
 
 /// Two cards that were compared, with all that was said about them.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let pair = &graph.accounts(None)[0];
+/// assert_eq!((pair.counts.wiser, pair.likelihood), (8, 1.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PairAccount {
     /// The card that the votes find less wise; where they are open, the one that most were asked about leaving.
@@ -88,6 +183,25 @@ pub struct PairAccount {
 }
 
 /// What there is to know about a card.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let why = graph.explain(1, None);
+/// assert_eq!((why.card.title.as_str(), why.wiser.len() + why.less_wise.len()), ("Presence", 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// The card.
@@ -107,6 +221,24 @@ pub struct Explanation {
 }
 
 /// A card's place in a context.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// assert_eq!(graph.explain(1, None).standings[0].place, Some(1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Placed {
     /// The context; none for everywhere.

@@ -10,6 +10,17 @@ use super::{Ballots, CardId, Counts, Edge, Policy, ValuesCard, ValuesError};
 const ROUNDING: f64 = 1e-9;
 
 /// Cards, and the upgrades between them.
+///
+/// ```
+/// use probity_values::MoralGraph;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let text = r#"{ "values": [{ "id": 1, "title": "Presence", "description": "", "policies": ["MOMENTS of silence"] }], "edges": [] }"#;
+/// let error = MoralGraph::from_json(text).unwrap_err();
+/// assert!(error.to_string().contains("description"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MoralGraph {
     /// The cards.

@@ -12,6 +12,16 @@ use super::robust::Verdict;
 use super::{CardId, Graph, PairAccount, ValuesError};
 
 /// How values become a reward.
+///
+/// ```
+/// use probity_values::ScoreTerms;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let terms = ScoreTerms::default().with(|terms| terms.values = 3);
+/// terms.check()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -66,6 +76,25 @@ impl ScoreTerms {
 }
 
 /// A context of a situation.
+///
+/// ```
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote, context_weights};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let weights = context_weights(&graph, &[(0, 0.8)]);
+/// assert_eq!((weights[0].text.as_str(), weights[0].weight), ("When a friend grieves", 1.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ContextWeight {
     /// The context, by its number in the graph.
@@ -84,6 +113,31 @@ pub struct ContextWeight {
 pub type Adherence = Vec<Vec<f64>>;
 
 /// What the values of a graph make of some actions.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ScoreTerms, ValuesCard, Vote, context_weights};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let contexts = context_weights(&graph, &[(0, 1.0)]);
+/// // How well two actions serve the one policy of each card.
+/// let adherence = BTreeMap::from([(0, vec![vec![0.0, 0.0]]), (1, vec![vec![0.9, -0.9]])]);
+/// let judgement = graph.judge(contexts, &adherence, 2, &ScoreTerms::default())?;
+/// let values = judgement.values.unwrap();
+/// assert!(values[0] > values[1]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judgement {
     /// Each action's value, from -1 less [`ScoreTerms::penalty`] to 1; none where the graph abstains.
@@ -108,6 +162,14 @@ impl Judgement {
 }
 
 /// Why a graph does not judge.
+///
+/// ```
+/// use probity_values::{Abstention, Judgement};
+///
+/// let judgement = Judgement::abstention(Abstention::NoValue);
+/// assert!(judgement.values.is_none());
+/// assert!(judgement.abstains.unwrap().to_string().contains("judged by enough people"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Abstention {
@@ -162,6 +224,28 @@ impl std::fmt::Display for Abstention {
 }
 
 /// A value that counted.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ScoreTerms, ValuesCard, Vote, context_weights};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// let adherence = BTreeMap::from([(0, vec![vec![0.0, 0.0]]), (1, vec![vec![0.9, -0.9]])]);
+/// let judgement = graph.judge(context_weights(&graph, &[(0, 1.0)]), &adherence, 2, &ScoreTerms::default())?;
+/// assert_eq!(judgement.cards[0].title, "Presence");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Counted {
     /// Which card.
@@ -185,6 +269,13 @@ pub struct Counted {
 }
 
 /// A policy and how well each action serves it.
+///
+/// ```
+/// use probity_values::ServedPolicy;
+///
+/// let listens = ServedPolicy { policy: "MOMENTS of silence".into(), served: vec![0.9, -0.9] };
+/// assert_eq!(serde_json::to_value(&listens).unwrap()["served"][1], -0.9);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServedPolicy {
     /// The policy.
@@ -194,6 +285,30 @@ pub struct ServedPolicy {
 }
 
 /// What serving a superseded value costs.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use probity_values::robust::Settings;
+/// use probity_values::{Answer, Deliberation, Graph, ScoreTerms, ValuesCard, Vote, context_weights};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let graph = Graph::new(deliberation, &Settings::default())?;
+/// // The second action serves the value that was found less wise.
+/// let adherence = BTreeMap::from([(0, vec![vec![0.0, 0.9]]), (1, vec![vec![0.9, 0.0]])]);
+/// let judgement = graph.judge(context_weights(&graph, &[(0, 1.0)]), &adherence, 2, &ScoreTerms::default())?;
+/// let penalty = &judgement.penalties[0];
+/// assert!(penalty.cost[0] == 0.0 && penalty.cost[1] > 0.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Penalty {
     /// The value that was left.
@@ -233,28 +348,27 @@ impl Graph {
     /// to 1.
     pub fn judge(
         &self,
-        bearings: Vec<ContextWeight>,
+        contexts: Vec<ContextWeight>,
         adherence: &BTreeMap<u32, Adherence>,
         actions: usize,
         terms: &ScoreTerms,
     ) -> Result<Judgement, ValuesError> {
         terms.check()?;
-        let contexts: Vec<u32> = bearings.iter().map(|bearing| bearing.context).collect();
-        let considered = self.considered(&contexts, terms);
+        let numbers: Vec<u32> = contexts.iter().map(|context| context.context).collect();
+        let considered = self.considered(&numbers, terms);
         let mut means: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for &card in &considered {
             means.insert(card, self.mean(card, adherence.get(&card), actions)?);
         }
         let mut judgement =
-            Judgement { values: None, abstains: None, contexts: bearings, cards: Vec::new(), penalties: Vec::new() };
+            Judgement { values: None, abstains: None, contexts, cards: Vec::new(), penalties: Vec::new() };
         // Where nothing is ranked, the others have the word.
         let heard = |context: u32| !self.top(context, terms).is_empty();
-        let loud: f64 =
-            judgement.contexts.iter().filter(|bearing| heard(bearing.context)).map(|bearing| bearing.weight).sum();
+        let loud: f64 = judgement.contexts.iter().filter(|near| heard(near.context)).map(|near| near.weight).sum();
         let mut values = vec![0.0; actions];
-        for bearing in &judgement.contexts {
-            let context = bearing.context;
-            let weight = bearing.weight / loud;
+        for near in &judgement.contexts {
+            let context = near.context;
+            let weight = near.weight / loud;
             let top = self.top(context, terms);
             let accounts = if top.is_empty() { Vec::new() } else { self.accounts(Some(context)) };
             let shares = softmax(top.iter().map(|&(_, bound, _)| terms.sharpness * bound));
@@ -265,7 +379,7 @@ impl Graph {
                 judgement.cards.push(Counted {
                     card: id.clone(),
                     title: self.card(card).title.clone(),
-                    context: bearing.text.clone(),
+                    context: near.text.clone(),
                     bound,
                     voters,
                     share,
@@ -290,7 +404,7 @@ impl Graph {
                 values.iter_mut().zip(&cost).for_each(|(value, cost)| *value -= cost);
                 if cost.iter().any(|&cost| cost > 0.0) {
                     let [from, to] = [from, to].map(|card| self.card(card).id.clone());
-                    let context = bearing.text.clone();
+                    let context = near.text.clone();
                     judgement.penalties.push(Penalty { from, to, context, probability, cost });
                 }
             }
@@ -336,8 +450,8 @@ impl Graph {
             given: format!("what there is for card {}", self.card(card).id),
             expected: format!("{policies} policies by {actions} actions, each from -1 to 1"),
         })?;
-        let bearing: Vec<&Vec<f64>> = rows.iter().filter(|row| row.iter().any(|&x| x != 0.0)).collect();
-        let mean = |o| bearing.iter().map(|row| row[o]).sum::<f64>() / bearing.len().max(1) as f64;
+        let applicable: Vec<&Vec<f64>> = rows.iter().filter(|row| row.iter().any(|&x| x != 0.0)).collect();
+        let mean = |o| applicable.iter().map(|row| row[o]).sum::<f64>() / applicable.len().max(1) as f64;
         Ok((0..actions).map(mean).collect())
     }
 }
@@ -381,11 +495,11 @@ pub(super) fn softmax(logits: impl Iterator<Item = f64>) -> Vec<f64> {
 pub fn context_weights(graph: &Graph, similarities: &[(u32, f64)]) -> Vec<ContextWeight> {
     const TEMPERATURE: f64 = 0.1;
     let shares = softmax(similarities.iter().map(|(_, similarity)| similarity / TEMPERATURE));
-    let bearing = |(&(context, similarity), weight): (&(u32, f64), f64)| ContextWeight {
+    let near = |(&(context, similarity), weight): (&(u32, f64), f64)| ContextWeight {
         context,
         text: graph.ballots().contexts[context as usize].clone(),
         similarity,
         weight,
     };
-    similarities.iter().zip(shares).map(bearing).collect()
+    similarities.iter().zip(shares).map(near).collect()
 }

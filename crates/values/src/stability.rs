@@ -12,6 +12,13 @@ use super::robust::{Fit, Settings};
 use super::{Answer, Ballot, Ballots, CardId, Counts, ValuesError};
 
 /// A way to rank.
+///
+/// ```
+/// use probity_values::Method;
+///
+/// assert_eq!(Method::named("robust").unwrap().name(), "robust");
+/// assert!(Method::named("fairest").is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Method {
     /// As published.
@@ -62,6 +69,14 @@ impl Method {
 }
 
 /// What false votes did.
+///
+/// ```
+/// use probity_values::{Electorate, Method, attack};
+///
+/// let ballots = Electorate { voters: 50, cards: 6, ..Electorate::default() }.vote().ballots;
+/// let attack = attack(&ballots, &Method::named("compat").unwrap(), 2).unwrap();
+/// assert!(attack.after <= attack.before);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attack {
     /// Place of the last card without them, from 1: how many are ranked.
@@ -109,6 +124,14 @@ pub fn attack(ballots: &Ballots, method: &Method, voters: usize) -> Option<Attac
 }
 
 /// What becomes of a ranking when other voters of the same kind had come.
+///
+/// ```
+/// use probity_values::{Electorate, Method, bootstrap};
+///
+/// let ballots = Electorate { voters: 50, cards: 6, ..Electorate::default() }.vote().ballots;
+/// let resampled = bootstrap(&ballots, &Method::named("compat").unwrap(), 10, 7).unwrap();
+/// assert!((0.0..=1.0).contains(&resampled.winner_kept));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bootstrap {
     /// The share of resamples that has the same card first.
@@ -159,6 +182,14 @@ pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64
 }
 
 /// Both questions asked of one ranking.
+///
+/// ```
+/// use probity_values::{Electorate, Method, stability};
+///
+/// let ballots = Electorate { voters: 50, cards: 6, ..Electorate::default() }.vote().ballots;
+/// let stability = stability(&ballots, &Method::named("compat").unwrap(), 10).unwrap();
+/// assert_eq!(stability.ranked, stability.intervals.len());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stability {
     /// The name of the ranking.
@@ -174,6 +205,14 @@ pub struct Stability {
 }
 
 /// What so many false voters did.
+///
+/// ```
+/// use probity_values::{Electorate, Method, stability};
+///
+/// let ballots = Electorate { voters: 50, cards: 6, ..Electorate::default() }.vote().ballots;
+/// let stability = stability(&ballots, &Method::named("compat").unwrap(), 10).unwrap();
+/// assert!(stability.attacks[0].voters >= 1);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttackBy {
     /// How many.
@@ -185,6 +224,15 @@ pub struct AttackBy {
 }
 
 /// The places of a card.
+///
+/// ```
+/// use probity_values::{Electorate, Method, stability};
+///
+/// let ballots = Electorate { voters: 50, cards: 6, ..Electorate::default() }.vote().ballots;
+/// let stability = stability(&ballots, &Method::named("compat").unwrap(), 10).unwrap();
+/// let [best, worst] = stability.intervals[0].places;
+/// assert!(best <= worst);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Places {
     /// The card.

@@ -6,6 +6,13 @@ use super::card::check_text;
 use super::{CardId, ValuesError};
 
 /// What wrote a text: with the same three it writes it again.
+///
+/// ```
+/// use probity_values::Provenance;
+///
+/// let written = Provenance { model: "qwen2.5-1.5b".into(), prompt: "story".into(), seed: 7 };
+/// assert_eq!(serde_json::to_value(&written).unwrap()["seed"], 7);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
@@ -18,6 +25,22 @@ pub struct Provenance {
 }
 
 /// A story.
+///
+/// ```
+/// use probity_values::Story;
+///
+/// let mut story = Story {
+///     id: "s".into(),
+///     from: "1".into(),
+///     to: "2".into(),
+///     context: "When a friend grieves".into(),
+///     text: "I used to give advice. Now I sit with her.".into(),
+///     provenance: None,
+/// };
+/// assert!(story.check().is_ok());
+/// story.text.clear();
+/// assert!(story.check().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Story {

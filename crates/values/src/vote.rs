@@ -6,6 +6,13 @@ use super::card::check_text;
 use super::{CardId, ValuesError};
 
 /// An answer to whether somebody became wiser. Documents have the published names: `upgrade`, `no_upgrade`, `not_sure`.
+///
+/// ```
+/// use probity_values::Answer;
+///
+/// assert_eq!(Answer::from_word("yes"), Some(Answer::Yes));
+/// assert_eq!(Answer::Unsure.yes(), 0.5);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Answer {
     /// They became wiser.
@@ -44,6 +51,19 @@ impl Answer {
 
 /// One person's answer about one upgrade. The key is who, from where, to where and in which context: an answer to the same
 /// question counts in place of the one before it.
+///
+/// ```
+/// use probity_values::{Answer, Vote};
+///
+/// let vote = Vote {
+///     voter: "ann".into(),
+///     from: "1".into(),
+///     to: "1".into(),
+///     context: "When a friend grieves".into(),
+///     answer: Answer::Yes,
+/// };
+/// assert!(vote.check().unwrap_err().to_string().contains("both sides"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vote {

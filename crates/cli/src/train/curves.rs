@@ -102,7 +102,7 @@ impl Curves {
     }
 
     /// Draws all panels into an SVG file.
-    pub fn draw(&self, path: &Path) -> anyhow::Result<()> {
+    pub fn plot(&self, path: &Path) -> anyhow::Result<()> {
         let mut svg = String::new();
         self.draw_into(&mut svg).map_err(|e| anyhow::anyhow!("{e}")).with_context(|| path.display().to_string())?;
         write_whole(path, |out| out.write_all(svg.as_bytes()))?;

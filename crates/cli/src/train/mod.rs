@@ -280,7 +280,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
         }
         curves.push(report, *seconds);
         if let Some(watch) = &mut watch {
-            watch.draw(&curves)?;
+            watch.plot(&curves)?;
         }
         bar.set_position(report.step);
         let twentieth = |step: u64| step * 20 / total;
@@ -298,7 +298,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
         Ok(End::Finished(_)) => bar.finish_and_clear(),
         _ => bar.abandon(),
     }
-    let drawn = curves.draw(&folder.join("curves.svg"));
+    let drawn = curves.plot(&folder.join("curves.svg"));
     if matches!(taken, Ok(End::Paused)) || taken.as_ref().is_err_and(errors::is_cancelled) {
         eprintln!("stopped at step {} of {total}; go on with --resume", run.training.done());
     }

@@ -29,7 +29,7 @@ impl Watch {
         Ok(watch)
     }
 
-    pub fn draw(&mut self, curves: &Curves) -> anyhow::Result<()> {
+    pub fn plot(&mut self, curves: &Curves) -> anyhow::Result<()> {
         self.terminal.draw(|frame| show(frame, curves))?;
         Ok(())
     }
@@ -144,9 +144,9 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let picture = folder.path().join("curves.svg");
-        curves.draw(&picture).unwrap();
+        curves.plot(&picture).unwrap();
         let svg = std::fs::read_to_string(&picture).unwrap();
         assert!(svg.contains("legality mass") && svg.matches("<polyline").count() > 6, "{svg}");
-        Curves::of("test", 1, &[]).draw(&picture).unwrap();
+        Curves::of("test", 1, &[]).plot(&picture).unwrap();
     }
 }

@@ -1,9 +1,10 @@
 //! ONNX Runtime, which is not linked but loaded: an application brings its own, or does without.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use ort::environment::Environment;
+use parking_lot::Mutex;
 
 use crate::{Error, Result};
 
@@ -19,7 +20,7 @@ const VARIABLE: &str = "ORT_DYLIB_PATH";
 pub(super) fn environment(library: Option<&Path>) -> Result<&'static Environment> {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
     static LOADING: Mutex<()> = Mutex::new(());
-    let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = LOADING.lock();
     if let Some(loaded) = ENVIRONMENT.get() {
         return Ok(loaded);
     }

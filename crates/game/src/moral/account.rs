@@ -6,6 +6,20 @@ use super::{Framework, Reward};
 use crate::{ActionId, GameError, MatrixGame, State, expected_payoffs};
 
 /// What one action is worth, expected under a stated belief about the other player.
+///
+/// ```
+/// use probity_game::moral::{Framework, account};
+/// use probity_game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let both_cooperated = Some(Profile { own: 0, other: 0 });
+/// let accounts = account(&game, both_cooperated, &[1.0, 0.0], &Framework::all_rewards())?;
+/// assert_eq!(accounts[1].payoff_own, 4.0);
+/// assert_eq!(accounts[1].payoff_other, 0.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The action.
@@ -19,6 +33,20 @@ pub struct Account {
 }
 
 /// One framework's view of one action.
+///
+/// ```
+/// use probity_game::moral::{Framework, account};
+/// use probity_game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let both_cooperated = Some(Profile { own: 0, other: 0 });
+/// let norm = [Framework::find("deontological")?.into()];
+/// let defection = &account(&game, both_cooperated, &[0.5, 0.5], &norm)?[1];
+/// assert_eq!((defection.rewards[0].value, defection.rewards[0].regret), (-3.0, 3.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Valuation {
     /// The reward that judged.

@@ -14,6 +14,19 @@ pub const XI: f64 = 3.0;
 pub const EVALUATION_XI: f64 = 4.0;
 
 /// One round as a framework judges it: payoffs in points, the row player being judged.
+///
+/// ```
+/// use probity_game::moral::Round;
+/// use probity_game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let round = Round::of(&game, 1, 0, Some(Profile { own: 0, other: 0 }));
+/// assert_eq!((round.own, round.other), (4.0, 0.0));
+/// assert!(round.betrays && !round.cooperates);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
     /// The judged player's own payoff.
@@ -45,6 +58,17 @@ pub fn betrays(game: &MatrixGame, action: ActionId, state: State) -> bool {
 }
 
 /// The constant of a framework.
+///
+/// ```
+/// use probity_game::moral::Framework;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let deontological = Framework::find("deontological")?;
+/// let (constant, value) = deontological.constant().unwrap();
+/// assert_eq!((constant.name, constant.published, value), ("xi", 3.0, 3.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Constant {
     /// Its name in documents.
@@ -64,6 +88,13 @@ const POINTS: Constant =
 const WEIGHT: Constant = Constant { name: "beta", published: 0.5, most: 1.0, expected: "a number from 0 to 1" };
 
 /// An entry of the table.
+///
+/// ```
+/// use probity_game::moral::FRAMEWORKS;
+///
+/// let utilitarian = FRAMEWORKS.iter().find(|entry| entry.name == "utilitarian").unwrap();
+/// assert_eq!(utilitarian.formula, "payoff_M + payoff_O");
+/// ```
 pub struct FrameworkEntry {
     /// The name in commands and documents.
     pub name: &'static str,
@@ -180,6 +211,17 @@ fn equality(round: Round) -> f64 {
 }
 
 /// A moral framework with its constant.
+///
+/// ```
+/// use probity_game::moral::Framework;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let strict = Framework::find("deontological")?.with_constant(5.0);
+/// assert_eq!(strict.name(), "deontological");
+/// assert!(Framework::find("greed").unwrap_err().to_string().contains("utilitarian"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub enum Framework {
     /// An entry of [`FRAMEWORKS`], and its constant (0 without one).

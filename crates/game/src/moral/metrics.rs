@@ -5,6 +5,19 @@ use serde::{Deserialize, Serialize};
 use crate::{ActionId, MatrixGame, Player, Profile};
 
 /// Action types of arXiv 2410.01639, figure 2: the player's action given the other's last one. Counts or shares.
+///
+/// ```
+/// use probity_game::moral::ActionTypes;
+/// use probity_game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let mut types = ActionTypes::default();
+/// types.add(&game, Profile { own: 0, other: 0 }, Some(1), 1.0);
+/// assert_eq!((types.d_after_c, types.total()), (1.0, 1.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActionTypes {
     /// Cooperation after the other cooperated.

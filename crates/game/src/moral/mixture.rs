@@ -10,6 +10,17 @@ use super::{Reward, RewardError};
 use crate::{ActionId, GameError, MatrixGame, State, check_belief};
 
 /// A reward with its weight in a sum.
+///
+/// ```
+/// use probity_game::moral::{Framework, Mixture, Share};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mixture = Mixture::from(Framework::find("game")?);
+/// let [Share { weight, .. }] = mixture.shares() else { unreachable!() };
+/// assert_eq!(*weight, 1.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
@@ -22,6 +33,19 @@ pub struct Share {
 /// What a policy is trained on: a reward, or several, each times its weight.
 ///
 /// Written as the reward alone where there is one at weight 1, otherwise as a list of shares.
+///
+/// ```
+/// use probity_game::moral::Mixture;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let text = r#"[{ "reward": { "framework": "game" }, "weight": 1 },
+///                { "reward": { "framework": "utilitarian" }, "weight": 0.5 }]"#;
+/// let mixture: Mixture = serde_json::from_str(text)?;
+/// mixture.check()?;
+/// assert_eq!(mixture.name(), "game + 0.5 utilitarian");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture(Vec<Share>);
 

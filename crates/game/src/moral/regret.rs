@@ -6,6 +6,19 @@ use super::{Framework, Reward};
 use crate::{GameError, MatrixGame, Profile, max_joint_payoff, min_joint_payoff};
 
 /// The two regrets of arXiv 2410.01639, figure 4, exact instead of sampled.
+///
+/// ```
+/// use probity_game::CatalogGame;
+/// use probity_game::moral::{ILLEGAL, Regrets};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// // A policy that always cooperates with a cooperator: no betrayal, the joint optimum of 6 points.
+/// let regrets = Regrets::from_means(&game, 0.0, 6.0, ILLEGAL);
+/// assert_eq!((regrets.deontological, regrets.utilitarian), (0.0, 0.0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Regrets {
     /// `0 - E[deontological reward]`, points: 0 is best, `max(xi, -R_illegal)` worst. Not normalised, as in the code
@@ -18,6 +31,19 @@ pub struct Regrets {
 }
 
 /// One state of an expectation: how often it occurs, and how the player and its rival act in it.
+///
+/// ```
+/// use probity_game::moral::{EVALUATION_XI, ILLEGAL, WeightedState, expected_regrets};
+/// use probity_game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let state = Profile { own: 0, other: 0 };
+/// let always = WeightedState { state, weight: 1.0, policy: vec![0.0, 1.0], belief: vec![1.0, 0.0] };
+/// assert_eq!(expected_regrets(&game, &[always], EVALUATION_XI, ILLEGAL)?.deontological, 4.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightedState {
     /// The state the round is played in.
@@ -37,7 +63,7 @@ impl Regrets {
         let best = max_joint_payoff(game);
         let range = best - min_joint_payoff(game).min(illegal);
         let utilitarian = if range > 0.0 { (best - utilitarian) / range } else { 0.0 };
-        Self { deontological: -deontological, utilitarian }
+        Self { deontological: 0.0 - deontological, utilitarian }
     }
 }
 

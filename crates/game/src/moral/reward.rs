@@ -6,12 +6,22 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::framework::{Framework, Round};
-use crate::{ActionId, GameError, MatrixGame, Player, State, check_belief, state_number};
+use crate::{ActionId, GameError, MatrixGame, Player, State, check_belief, state_count, state_number};
 
 /// Reward of an output that is no legal action, points (arXiv 2410.01639: R_illegal = -6).
 pub const ILLEGAL: f64 = -6.0;
 
 /// Why a reward was refused.
+///
+/// ```
+/// use probity_game::moral::{Framework, Reward, RewardError};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reward = Reward::from(Framework::find("deontological")?.with_constant(-1.0));
+/// assert!(matches!(reward.check(), Err(RewardError::Constant { constant: "xi", .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RewardError {
@@ -46,6 +56,22 @@ const MAX_SCORE: f64 = 1e6;
 
 /// Scores of each action in each state of a game, as `probity values score` computes them from a moral graph. The other
 /// player's action makes no difference: it is not known when the own one is chosen.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use probity_game::CatalogGame;
+/// use probity_game::moral::{Framework, Reward, Scores};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let scores = Scores { game: "ipd".into(), scores: vec![vec![0.5, -0.5]; 5], source: String::new() };
+/// let reward = Reward::from(Framework::Values(Arc::new(scores)));
+/// reward.check_for(&game)?;
+/// assert_eq!(reward.value(&game, Some(0), 1, None), 0.5);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
@@ -59,6 +85,21 @@ pub struct Scores {
 }
 
 /// A framework together with the reward of an illegal output.
+///
+/// ```
+/// use probity_game::moral::{Framework, Reward};
+/// use probity_game::{CatalogGame, Profile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("ipd")?.game();
+/// let reward = Reward::from(Framework::find("deontological")?);
+/// let state = Some(Profile { own: 0, other: 0 });
+/// assert_eq!(reward.value(&game, Some(1), 0, state), -3.0);
+/// assert_eq!(reward.value(&game, None, 0, state), -6.0);
+/// assert_eq!(reward.expected(&game, state, &[0.5, 0.5])?, [0.0, -3.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "RewardDocument")]
 pub struct Reward {
@@ -168,8 +209,7 @@ impl Reward {
             let problem = format!("scores of the game {:?}, expected of {:?}", scores.game, game.name());
             return Err(RewardError::Scores { problem });
         }
-        let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
-        let states = 1 + own * other;
+        let (own, states) = (game.count(Player::Row), state_count(game));
         let lengths: Vec<usize> = scores.scores.iter().map(Vec::len).collect();
         if lengths.len() == states && lengths.iter().all(|&length| length == own) {
             return Ok(());

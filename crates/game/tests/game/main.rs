@@ -1,4 +1,5 @@
 //! The tests of `probity-game` through its public interface.
 
+mod any_game;
 mod games_and_rewards;
 mod properties;

@@ -5,6 +5,15 @@ use std::collections::{BTreeSet, HashMap};
 use crate::{Answer, Ballots, Counts, Edge};
 
 /// What an edge must reach to be kept.
+///
+/// ```
+/// use probity_values::Counts;
+/// use probity_values::compat::Thresholds;
+///
+/// let agreed = Counts { wiser: 9, not_wiser: 1, impressions: 10, ..Counts::default() };
+/// assert!(Thresholds::default().keep(&agreed));
+/// assert!(!Thresholds::default().with(|thresholds| thresholds.likelihood = 0.95).keep(&agreed));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Thresholds {

@@ -8,6 +8,17 @@ use crate::{Ballots, ValuesError};
 /// What is assumed before any vote, and how exactly the uncertainty is computed. The defaults were chosen on 60 simulated
 /// electorates, so that two false votes move no card by a twentieth of the ranks; narrower contexts and more lapses withstand
 /// more and follow an honest minority less.
+///
+/// ```
+/// use probity_values::robust::Settings;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings::default().with(|settings| settings.fewest = 3);
+/// settings.check()?;
+/// assert!(Settings::default().with(|settings| settings.lapse = 2.0).check().is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -108,6 +119,26 @@ impl Default for Settings {
 }
 
 /// Where a card stands in a context, or everywhere.
+///
+/// ```
+/// use probity_values::robust::{Fit, Settings};
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let fit = Fit::new(&deliberation.ballots()?, &Settings::default());
+/// let presence = fit.standing(None, 1).unwrap();
+/// assert_eq!(presence.voters, 8);
+/// assert!(presence.bound < presence.score);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
     /// Number of the card.
@@ -123,6 +154,24 @@ pub struct Standing {
 }
 
 /// A fit.
+///
+/// ```
+/// use probity_values::robust::{Fit, Settings};
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let fit = Fit::new(&deliberation.ballots()?, &Settings::default());
+/// assert!(fit.wiser(None, 0, 1).unwrap() > 0.5);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Fit {
     /// How readily people said yes, logits, by the votes whose voters are known.
     pub acquiescence: f64,

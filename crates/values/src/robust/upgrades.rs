@@ -9,6 +9,12 @@ use super::Fit;
 use crate::cycles::components;
 
 /// What is to be made of an upgrade.
+///
+/// ```
+/// use probity_values::robust::Verdict;
+///
+/// assert_eq!(Verdict::Upheld.to_string(), "upheld");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -36,6 +42,24 @@ impl fmt::Display for Verdict {
 }
 
 /// Two cards that were compared, in the direction that the votes on this pair speak for.
+///
+/// ```
+/// use probity_values::robust::{Fit, Settings, Verdict};
+/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
+/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
+/// # let deliberation = Deliberation {
+/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
+/// #     votes: (0..8).map(vote).collect(),
+/// #     ..Deliberation::default()
+/// # };
+/// let upgrades = Fit::new(&deliberation.ballots()?, &Settings::default()).upgrades(None);
+/// assert_eq!((upgrades[0].from, upgrades[0].to, upgrades[0].verdict), (0, 1, Verdict::Upheld));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Upgrade {
     /// Number of the less wise card.

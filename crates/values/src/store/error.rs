@@ -11,6 +11,20 @@ use crate::ValuesError;
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// An error of a store of values.
+///
+/// ```
+/// use probity_values::store::{Store, StoreError};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("values.db");
+/// std::fs::write(&path, "no store of values, but long enough for SQLite to look at it")?;
+/// let error = Store::open(&path).err().unwrap();
+/// assert!(matches!(error, StoreError::NoStore { .. }));
+/// assert!(error.is_bad_input());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {

@@ -18,6 +18,32 @@ use self::error::explain;
 pub use self::error::{Result, StoreError};
 
 /// An open store.
+///
+/// ```
+/// use probity_values::store::Store;
+/// use probity_values::{Answer, ValuesCard, Vote};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("values.db");
+/// let mut store = Store::open_or_create(&path)?;
+/// store.change(|held| {
+///     for (id, title) in [("1", "Advice"), ("2", "Presence")] {
+///         held.cards.push(ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]));
+///     }
+///     Ok(())
+/// })?;
+/// store.vote(&Vote {
+///     voter: "ann".into(),
+///     from: "1".into(),
+///     to: "2".into(),
+///     context: "When a friend grieves".into(),
+///     answer: Answer::Yes,
+/// })?;
+/// assert_eq!(store.read()?.votes.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Store {
     db: Connection,

@@ -96,11 +96,11 @@ fn the_account_adds_up() {
     let grief = named(&graph, &[GRIEF]);
     // Where an action is all that the wisest value is not, the penalty comes on top of the worst that there is.
     let one = ScoreTerms::default().with(|o| o.values = 1);
-    for (bearings, served, terms, least) in [
+    for (contexts, served, terms, least) in [
         (near, [(PRESENCE, [0.5, -0.4]), (ADVICE, [0.3, 0.2]), (DISTRACTION, [0.1, 0.6])], ScoreTerms::default(), -0.4),
         (grief, [(PRESENCE, [-1.0, -1.0]), (ADVICE, [1.0, 0.2]), (DISTRACTION, [0.0, 0.0])], one, -1.45),
     ] {
-        let judged = graph.judge(bearings, &adherence(&graph, served), 2, &terms).unwrap();
+        let judged = graph.judge(contexts, &adherence(&graph, served), 2, &terms).unwrap();
         assert!((judged.cards.iter().map(|card| card.share).sum::<f64>() - 1.0).abs() < 1e-12);
         let values = judged.values.unwrap();
         assert!(values.iter().any(|&value| value < least), "{values:?}");
@@ -224,8 +224,8 @@ proptest! {
             (0..3).map(|card| (card, served[2 * card as usize..][..2].iter().map(row).collect())).collect()
         };
         let judge = |swap| {
-            let bearings = context_weights(&graph, &[(0, similarity), (1, 0.5)]);
-            graph.judge(bearings, &of(swap), 2, &terms).unwrap().values.unwrap()
+            let contexts = context_weights(&graph, &[(0, similarity), (1, 0.5)]);
+            graph.judge(contexts, &of(swap), 2, &terms).unwrap().values.unwrap()
         };
         let (values, swapped) = (judge(false), judge(true));
         prop_assert!(values.iter().all(|value| (-1.0 - penalty..=1.0).contains(value)));
