@@ -13,6 +13,7 @@ use std::process::Command;
 
 use probity::agent::prompt::{Style, encode, options, prompt};
 use probity_benches::random;
+use probity_benches::report::Report;
 use probity_benches::rival::Rival;
 use probity_benches::{median, peak_memory, seconds};
 use probity_engine::numeric::{Matrix, MatrixMut, keep_freed_memory, product};
@@ -117,30 +118,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let share = |packs: &[(Pack, Group)], time: f64| {
         2.0 * packs.iter().map(|(pack, _)| whole.decoder.products(pack)).sum::<f64>() / time / peak
     };
-    println!(
-        "One exact step on Qwen2.5-0.5B's shape at Q4_K_M, {} decisions, {} tokens as sequences, {} as one trie, rank {RANK}, \
-         {threads} threads; medians of {ROUNDS} rounds in turns:",
-        asked.len(),
-        nodes(&sequences),
-        nodes(&trie)
+    let mut report = Report::new(
+        "against_torch",
+        format!(
+            "One exact step on Qwen2.5-0.5B's shape at Q4_K_M beside PyTorch with PEFT: {} decisions, {} tokens as sequences, \
+             {} as one trie, rank {RANK}, {threads} threads, medians of {ROUNDS} interleaved rounds.",
+            asked.len(),
+            nodes(&sequences),
+            nodes(&trie)
+        ),
     );
-    println!("  PyTorch with PEFT, float32, unpacked     {torch_time:8.1} s");
-    println!(
-        "  ours, unpacked                           {unpacked_time:8.1} s  {:.2} of it (aim: at most 0.90)",
-        unpacked_time / torch_time
-    );
-    println!(
-        "  ours, packed                             {packed_time:8.1} s  {:.2} of it (aim: at most 0.35)",
-        packed_time / torch_time
-    );
-    println!(
-        "  this machine multiplies {:.0} G pairs a second with gemm, {:.0} with PyTorch; a step reaches {:.0}% of the former \
-         packed, {:.0}% unpacked",
-        peak / 1e9,
-        theirs / 1e9,
-        100.0 * share(&trie, packed_time),
-        100.0 * share(&sequences, unpacked_time)
-    );
+    report.row("PyTorch with PEFT, float32, unpacked", format!("{torch_time:.1} s"));
+    let beside = |time: f64, aim: f64| format!("{time:.1} s, {:.2} of it (aim: at most {aim:.2})", time / torch_time);
+    report.row("ours, unpacked", beside(unpacked_time, 0.90));
+    report.row("ours, packed", beside(packed_time, 0.35));
+    report.row("multiplications a second: gemm", format!("{:.0} G", peak / 1e9));
+    report.row("multiplications a second: PyTorch", format!("{:.0} G", theirs / 1e9));
+    report.row("share of gemm's speed, packed", format!("{:.0}%", 100.0 * share(&trie, packed_time)));
+    report.row("share of gemm's speed, unpacked", format!("{:.0}%", 100.0 * share(&sequences, unpacked_time)));
     drop(torch);
     // In bfloat16 for its memory, as frugal as it can be: one decision at a time, each block computed twice, as ours. More
     // decisions would take no more memory; where a processor has no such arithmetic even one takes a quarter of an hour.
@@ -148,17 +143,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let frugal_step = frugal.ask("step")?;
     drop(frugal);
     let of = |v: &Value, key: &str| v[key].as_f64().unwrap_or(f64::NAN);
-    println!(
-        "  peak memory: ours, all decisions packed, {:.0} MiB ({:.0} of them before the step: the vocabulary); PyTorch in \
-         bfloat16, one decision at a time, {:.0} MiB ({:.0} before: its libraries), both computing blocks twice: {:.2} of it \
-         (aim: at most 0.40)",
-        of(&alone, "peak"),
-        of(&alone, "before"),
-        of(&frugal_step, "peak"),
-        of(&frugal_step, "before"),
-        of(&alone, "peak") / of(&frugal_step, "peak")
-    );
-    Ok(())
+    let memory = |v: &Value| format!("{:.0} MiB, {:.0} of them before the step", of(v, "peak"), of(v, "before"));
+    report.row("peak memory of PyTorch, bfloat16, one decision", memory(&frugal_step));
+    report.row("peak memory of ours, all decisions packed", memory(&alone));
+    let ratio = of(&alone, "peak") / of(&frugal_step, "peak");
+    report.row("peak memory, ours / PyTorch", format!("{ratio:.2} (aim: at most 0.40)"));
+    Ok(report.publish()?)
 }
 
 fn open(file: &Path) -> Result<Model, Box<dyn Error>> {

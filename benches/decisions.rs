@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use probity::agent::prompt::{Style, encode, options, prompt};
+use probity_benches::report::Report;
 use probity_benches::{Rounds, median, peak_memory, seconds};
 use probity_engine::score::Scorer;
 use probity_engine::{Context, ContextOptions, Model, ModelOptions};
@@ -52,11 +53,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let medians = rounds.medians(200);
     drop(rounds);
     let naive = medians[3].1;
-    println!("Decisions on the default model, {} prompt tokens, 2 options; medians of 200:", ask(0)?.tokens.len());
+    let tokens = ask(0)?.tokens.len();
+    let mut report = Report::new(
+        "decisions",
+        format!("Decisions on the built-in model: {tokens} prompt tokens, 2 options, medians of 200."),
+    );
     for (name, time) in &medians {
-        println!("  {name:36} {:9.3} ms {:10.0} a second {:8.2}x", 1e3 * time, 1.0 / time, naive / time);
+        report.row(*name, format!("{:.3} ms, {:.2} times as fast as the last", 1e3 * time, naive / time));
     }
-    println!("  peak memory {:.0} MiB", peak_memory());
+    report.row("peak memory", format!("{:.0} MiB", peak_memory()));
 
     let config = TrainConfig::from_toml(
         &std::fs::read_to_string(root.join("configs/deontological.toml")).expect("the recipe is there"),
@@ -65,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut training = Finetuning::new(&model, config, Schedule::Wide)?;
     let mut times: Vec<f64> = (0..8).map(|_| seconds(|| training.step().expect("a step"))).collect();
     let time = median(&mut times[1..]);
-    println!("Training: {:.2} steps a second, {games} games with all their states each", 1.0 / time);
-    println!("  peak memory {:.0} MiB", peak_memory());
-    Ok(())
+    report.row(format!("a training step of {games} games, all states"), format!("{time:.2} s"));
+    report.row("peak memory, training included", format!("{:.0} MiB", peak_memory()));
+    Ok(report.publish()?)
 }

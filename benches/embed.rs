@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::path::Path;
 
+use probity_benches::report::Report;
 use probity_benches::rival::Rival;
 use probity_benches::{Rounds, seconds};
 use probity_elicit::embed::{Embedder, OnnxEmbedder, cosine};
@@ -50,21 +51,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         .way("ours, the same model, one by one", || each(&teacher))
         .way("ours, the built-in one, one by one", || each(&small));
     let medians = rounds.medians(ROUNDS);
-    println!(
-        "{} paragraphs of {} words, {threads} threads, sentence-transformers {} beside; medians of {ROUNDS} in turns:",
-        texts.len(),
-        words / texts.len(),
-        version.as_str().unwrap_or_default()
+    let mut report = Report::new(
+        "embed",
+        format!(
+            "Vectors of {} paragraphs of {} words beside sentence-transformers {}: {threads} threads, medians of {ROUNDS} \
+             interleaved rounds.",
+            texts.len(),
+            words / texts.len(),
+            version.as_str().unwrap_or_default()
+        ),
     );
     for (i, (name, time)) in medians.iter().enumerate() {
         let rate = texts.len() as f64 / time;
-        println!("  {name:36} {rate:6.0} texts a second, {:.2} times theirs", medians[i / 3 * 3].1 / time);
+        report.row(*name, format!("{rate:.0} texts a second, {:.2} times theirs", medians[i / 3 * 3].1 / time));
     }
-    println!(
-        "  cosine of our vectors with theirs, mean and least: the same model {:.6} and {:.6}, the built-in one {:.3} and {:.3}",
-        same.0, same.1, built_in.0, built_in.1
-    );
-    Ok(())
+    for (name, (mean, least)) in [("the same model", same), ("the built-in one", built_in)] {
+        report.row(format!("cosine with theirs, {name}"), format!("mean {mean:.6}, least {least:.6}"));
+    }
+    Ok(report.publish()?)
 }
 
 /// The paragraphs of the documentation, six words or more.

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::error::Error;
 
 use probity_benches::random;
+use probity_benches::report::Report;
 use probity_benches::rival::Rival;
 use probity_benches::{Rounds, peak_memory, seconds};
 use probity_engine::score::{PromptTokens, Scorer};
@@ -60,21 +61,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let medians = rounds.medians(ROUNDS);
     drop(rounds);
 
-    println!(
-        "Random Qwen2.5-0.5B at Q4_K_M, {PROMPT} prompt tokens ({SHARED} shared), 2 options of 5 tokens, {THREADS} threads;"
+    let mut report = Report::new(
+        "rival",
+        format!(
+            "A decision on Qwen2.5-0.5B's shape at Q4_K_M beside llama-cpp-python: {PROMPT} prompt tokens of which the next \
+             decision shares {SHARED}, 2 options of 5 tokens, {THREADS} threads, medians of {ROUNDS} interleaved rounds."
+        ),
     );
-    println!("medians of {ROUNDS} interleaved rounds, against llama-cpp-python:");
     for (name, time) in &medians {
-        println!("  {name:50} {:8.0} ms", 1e3 * time);
+        report.row(*name, format!("{:.0} ms", 1e3 * time));
     }
     let of = |i: usize| medians[i].1;
-    println!("  cold decision / their prefill alone        {:.2}  (aim: at most 1.10)", of(0) / of(2));
-    println!("  cold decision / their cold generation      {:.2}", of(0) / of(3));
-    println!("  warm decision / their warm generation      {:.2}  (aim: at most 0.75)", of(1) / of(4));
-    println!("  cold decision / scoring each option alone  {:.2}", of(0) / of(5));
+    report.row("cold decision / their prefill alone", format!("{:.2} (aim: at most 1.10)", of(0) / of(2)));
+    report.row("cold decision / their cold generation", format!("{:.2}", of(0) / of(3)));
+    report.row("warm decision / their warm generation", format!("{:.2} (aim: at most 0.75)", of(1) / of(4)));
+    report.row("cold decision / scoring each option alone", format!("{:.2}", of(0) / of(5)));
     let mine = scorer.borrow_mut().score(&asked(0), &options)?;
     let other: Vec<f64> = serde_json::from_value(rival.borrow_mut().ask(&command("score", 0))?["scores"].take())?;
     let gap = mine.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    println!("  the same log-probabilities up to {gap:.4}; our peak memory {:.0} MiB", peak_memory());
-    Ok(())
+    report.row("largest difference of a log-probability", format!("{gap:.4}"));
+    report.row("our peak memory", format!("{:.0} MiB", peak_memory()));
+    Ok(report.publish()?)
 }

@@ -10,6 +10,7 @@
 use std::error::Error;
 
 use probity_benches::median;
+use probity_benches::report::Report;
 use probity_engine::{Model, ModelOptions};
 use probity_train::Schedule;
 use probity_train::curriculum::TrainConfig;
@@ -113,7 +114,14 @@ fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[
 fn main() -> Result<(), Box<dyn Error>> {
     let file = probity_benches::root().join("models/default.gguf");
     let model = Model::open(&file, ModelOptions::default().with(|o| o.vocab_only = true), |_| true)?;
-    println!("Tokens until the policy is within {NEAR} of the best, built-in model, medians of {} seeds:", SEEDS.len());
+    let mut report = Report::new(
+        "sampled",
+        format!(
+            "Tokens until the policy is within {NEAR} of the best, on the built-in model, medians of {} seeds; each way at the \
+             best of its rates.",
+            SEEDS.len()
+        ),
+    );
     for reward in ["game-deontological", "utilitarian", "game"] {
         let mut found = Vec::new();
         for way in &WAYS {
@@ -135,17 +143,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let exact = found[0].1[0] + found[0].1[1];
         for (way, (rate, [own, published, steps])) in WAYS.iter().zip(&found) {
-            print!("  {reward:12} {:10} rate {rate:<6} {steps:5.0} steps, ", way.name);
-            match way.name {
-                "exact" => println!("{exact:9.0} tokens, the bare model's answers included"),
-                _ => println!(
-                    "{}{own:.0} tokens by our loop, {:.1}x; {published:.0} by the published one, {:.1}x (aim: at least 20)",
-                    if steps.is_finite() { "" } else { "not there after " },
+            let name = format!("{reward}, {} at rate {rate}", way.name);
+            let reached = if steps.is_finite() { format!("{steps:.0} steps, ") } else { "not reached in ".into() };
+            let tokens = match way.name {
+                "exact" => format!("{exact:.0} tokens, the bare model's answers included"),
+                _ => format!(
+                    "{own:.0} tokens by our loop ({:.1} times exact), {published:.0} by the published one ({:.1} times)",
                     own / exact,
                     published / exact
                 ),
-            }
+            };
+            report.row(name, format!("{reached}{tokens}"));
         }
     }
-    Ok(())
+    Ok(report.publish()?)
 }

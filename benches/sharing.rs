@@ -4,6 +4,7 @@
 use std::error::Error;
 
 use plotters::prelude::*;
+use probity_benches::report::Report;
 use probity_benches::{Rounds, seconds};
 use probity_engine::Token;
 use probity_engine::{Model, ModelOptions};
@@ -42,18 +43,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         });
     }
     let medians = rounds.medians(9);
-    println!(
-        "{SEQUENCES} sequences of {LENGTH} tokens on the built-in model, forth and back, medians of 9 rounds in turns:"
+    let mut report = Report::new(
+        "sharing",
+        format!(
+            "{SEQUENCES} sequences of {LENGTH} tokens on the built-in model, forward and backward, medians of 9 interleaved \
+             rounds."
+        ),
     );
     let mut points = Vec::new();
     for ((name, pack), (_, time)) in packs.iter().zip(&medians) {
         let (nodes, first) = (pack.len() as f64, medians[0].1);
         let alone = packs[0].1.len() as f64;
-        println!(
-            "  {name:>10}: {nodes:5.0} trie nodes ({:.2} of those of sequences), {:6.1} ms ({:.2} of the time)",
-            nodes / alone,
-            1e3 * time,
-            time / first
+        report.row(
+            format!("{name}: {nodes:.0} trie nodes ({:.2})", nodes / alone),
+            format!("{:.1} ms ({:.2})", 1e3 * time, time / first),
         );
         points.push((nodes, 1e3 * time));
     }
@@ -75,5 +78,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     area.present()?;
     drop(area);
     println!("  drawn: {}", picture.display());
-    Ok(())
+    Ok(report.publish()?)
 }

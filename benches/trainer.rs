@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use probity_benches::random;
+use probity_benches::report::Report;
 use probity_benches::{peak_memory, seconds};
 use probity_engine::{Model, ModelOptions};
 use probity_train::curriculum::TrainConfig;
@@ -59,19 +60,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let r: Value = serde_json::from_slice(&output.stdout)?;
     let of = |key: &str| r[key].as_f64().unwrap_or(f64::NAN);
-    println!(
-        "One exact step on Gemma-2-2B's shape at Q4_K_M, IPD, {} trie nodes, rank 16, {} threads:",
-        r["nodes"], r["threads"]
+    let mut report = Report::new(
+        "trainer",
+        format!(
+            "One exact step on Gemma-2-2B's shape at Q4_K_M, the prisoner's dilemma, {} trie nodes, rank 16, {} threads.",
+            r["nodes"], r["threads"]
+        ),
     );
-    println!("  file {:.0} MiB", std::fs::metadata(&file)?.len() as f64 / MIB);
-    println!(
-        "  peak memory {:.0} MiB (aim: at most 4096), planned {:.0}, {:.2} of the plan (aim: 0.85 to 1.15)",
-        of("peak"),
-        of("planned"),
-        of("peak") / of("planned")
-    );
-    println!("  {:.1} s the first step, {:.1} s the second, planned {:.1} s", of("first"), of("second"), of("seconds"));
-    Ok(())
+    report.row("the model's file", format!("{:.0} MiB", std::fs::metadata(&file)?.len() as f64 / MIB));
+    report.row("peak memory", format!("{:.0} MiB (aim: at most 4096)", of("peak")));
+    report.row("peak memory / the plan's", format!("{:.2} (aim: 0.85 to 1.15)", of("peak") / of("planned")));
+    for (name, key) in [("the first step", "first"), ("the second step", "second"), ("a step as planned", "seconds")] {
+        report.row(name, format!("{:.1} s", of(key)));
+    }
+    Ok(report.publish()?)
 }
 
 /// Two steps; what they took as JSON.

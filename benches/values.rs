@@ -7,17 +7,18 @@ use std::hint::black_box;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use probity_benches::report::Report;
 use probity_benches::rival::Rival;
 use probity_benches::{Rounds, median, peak_memory, seconds};
 use probity_values::compat::{Thresholds, page_rank};
 use probity_values::robust::Settings;
-use probity_values::{Ballots, Deliberation, Electorate, Graph, Method};
+use probity_values::{Ballots, Deliberation, Electorate, Graph, Method, Simulated, attack, bootstrap};
 use serde_json::json;
 
 const VOTES: u32 = 1_000_000;
 const CARDS: u32 = 10_000;
 const VOTES_EACH: u32 = 5;
-/// ObjectiveParts of the most votes, and of the most cards.
+/// What the most votes, and the most cards, are divided by.
 const PARTS: [u32; 5] = [16, 8, 4, 2, 1];
 const ROUNDS: usize = 3;
 
@@ -39,16 +40,16 @@ fn rank(ballots: &Ballots) -> [f64; 2] {
 type Curve = Vec<(f64, [f64; 2])>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("Both rankings, everywhere, medians of {ROUNDS}:");
-    let measure = |votes: u32, cards: u32| {
+    let mut report = Report::new("values", format!("Both rankings over all contexts, medians of {ROUNDS}."));
+    let mut measure = |votes: u32, cards: u32| {
         let ballots = electorate(votes, cards);
         let [compat, robust] = rank(&ballots);
-        println!("  {votes:>8} votes on {cards:>6} cards: compat {compat:6.3} s, robust {robust:6.2} s");
+        report.row(format!("{votes} votes on {cards} cards"), format!("compat {compat:.3} s, robust {robust:.2} s"));
         [compat, robust]
     };
     let by_votes: Curve = PARTS.iter().map(|part| (f64::from(VOTES / part), measure(VOTES / part, CARDS))).collect();
     let by_cards: Curve = PARTS.iter().map(|part| (f64::from(CARDS / part), measure(VOTES, CARDS / part))).collect();
-    println!("  most memory of all this, the votes included: {:.0} MiB", peak_memory());
+    report.row("peak memory, the votes included", format!("{:.0} MiB", peak_memory()));
     let folder = probity_benches::root().join("target/bench");
     std::fs::create_dir_all(&folder)?;
     let picture = folder.join("values.svg");
@@ -60,31 +61,89 @@ fn main() -> Result<(), Box<dyn Error>> {
     area.present()?;
     drop((left, right, area));
     println!("  drawn: {}", picture.display());
-    wisest()?;
+    wisest(&mut report)?;
     match std::env::var_os("PYTHON") {
-        Some(_) => against_networkx()?,
+        Some(_) => against_networkx(&mut report)?,
         None => println!("PYTHON names no interpreter: PageRank is not measured beside networkx"),
     }
-    Ok(())
+    report.publish()?;
+    attacks()
 }
 
-/// What it takes to ask the study's graph, where it is here, for the wisest values of a context.
-fn wisest() -> Result<(), Box<dyn Error>> {
-    const QUERIES: u32 = 1000;
+/// What false voters do to both rankings, and how near the rankings are to the true order.
+fn attacks() -> Result<(), Box<dyn Error>> {
+    const ELECTORATES: u64 = 20;
+    const RESAMPLED: usize = 5;
+    let mut report = Report::new(
+        "attacks",
+        format!(
+            "Both rankings of {ELECTORATES} simulated electorates of {} voters. False voters say, in the busiest context, that the \
+             last card is wiser than the first.",
+            Electorate::default().voters
+        ),
+    );
+    let electorates: Vec<Simulated> =
+        (100..100 + ELECTORATES).map(|seed| Electorate { seed, ..Electorate::default() }.vote()).collect();
+    let methods = ["compat", "robust"].map(|name| Method::named(name).expect("a method"));
+    let mut compared = |figure: String, of: &dyn Fn(&Method) -> Option<String>| {
+        if let [Some(compat), Some(robust)] = [of(&methods[0]), of(&methods[1])] {
+            report.row(figure, format!("compat {compat}, robust {robust}"));
+        }
+    };
+    for voters in [2, 10] {
+        let climbed = |method: &Method| {
+            let each = electorates.iter().map(|e| attack(&e.ballots, method, voters).expect("a ranking").climbed());
+            Some(format!("{:.1}%", 100.0 * each.sum::<f64>() / electorates.len() as f64))
+        };
+        compared(format!("share of the ranks that the last card climbs by {voters} votes"), &climbed);
+    }
+    compared("rank correlation with the true order".into(), &|method| {
+        let each = electorates.iter().map(|e| e.correlation(&method.rank(&e.ballots, None)));
+        Some(format!("{:.3}", each.sum::<f64>() / electorates.len() as f64))
+    });
+    compared(format!("winner kept in 40 resamples of {RESAMPLED} of them"), &|method| {
+        let each = electorates[..RESAMPLED].iter().map(|e| bootstrap(&e.ballots, method, 40, 1).expect("a ranking"));
+        Some(format!("{:.0}%", 100.0 * each.map(|b| b.winner_kept).sum::<f64>() / RESAMPLED as f64))
+    });
+    if let Some(graph) = study()? {
+        let ballots = graph.ballots();
+        for voters in [2, 10] {
+            compared(format!("the study's graph: place of the last card after {voters} votes"), &|method| {
+                attack(ballots, method, voters).map(|attack| format!("{} of {}", attack.after, attack.before))
+            });
+        }
+        compared("the study's graph: winner kept in 200 resamples".into(), &|method| {
+            bootstrap(ballots, method, 200, 1).map(|kept| format!("{:.0}%", 100.0 * kept.winner_kept))
+        });
+    }
+    Ok(report.publish()?)
+}
+
+/// The study's graph, where it is here.
+fn study() -> Result<Option<Graph>, Box<dyn Error>> {
     let beside = probity_benches::root().join("../shared/data/moral-graph");
     let folder = std::env::var_os("PROBITY_MORAL_GRAPH").map_or(beside, std::path::PathBuf::from);
     let Ok(text) = std::fs::read_to_string(folder.join("moral-graph-all-participants.json")) else {
-        println!("  the study's graph is not in {}: it is not asked", folder.display());
-        return Ok(());
+        println!("  the study's graph is not in {}: it is not measured", folder.display());
+        return Ok(None);
     };
-    let graph = Graph::new(Deliberation::from_json(&text)?, &Settings::default())?;
+    Ok(Some(Graph::new(Deliberation::from_json(&text)?, &Settings::default())?))
+}
+
+/// What it takes to ask the study's graph, where it is here, for the wisest values of a context.
+fn wisest(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    const QUERIES: u32 = 1000;
+    let Some(graph) = study()? else { return Ok(()) };
     let contexts = graph.ballots().contexts.len() as u32;
     let first = seconds(|| (0..contexts).for_each(|context| _ = black_box(graph.wisest(Some(context)))));
     let again = seconds(|| (0..QUERIES).for_each(|i| _ = black_box(graph.wisest(Some(i % contexts)))));
-    println!(
-        "  the wisest values of a context of the study's graph: {:.0} us when first asked, {:.1} us after that",
-        1e6 * first / f64::from(contexts),
-        1e6 * again / f64::from(QUERIES)
+    report.row(
+        "the wisest values of a context of the study's graph",
+        format!(
+            "{:.0} us at first, {:.1} us after that",
+            1e6 * first / f64::from(contexts),
+            1e6 * again / f64::from(QUERIES)
+        ),
     );
     Ok(())
 }
@@ -125,8 +184,7 @@ fn draw(
 
 /// From a list of edges to ranks, on graphs in which every node has an edge of its own: there the published ranks and those
 /// of networkx are the same.
-fn against_networkx() -> Result<(), Box<dyn Error>> {
-    println!("PageRank, from a list of edges to ranks, networkx beside it, medians of 9 in turns:");
+fn against_networkx(report: &mut Report) -> Result<(), Box<dyn Error>> {
     for cards in [60, 1_000, CARDS] {
         let mut edges: Vec<(u32, u32, f64)> =
             electorate(VOTES, cards).rows.iter().map(|row| (row.from, row.to, 1.0)).collect();
@@ -140,12 +198,12 @@ fn against_networkx() -> Result<(), Box<dyn Error>> {
             }
             same
         });
-        compare(cards as usize, &edges)?;
+        compare(cards as usize, &edges, report)?;
     }
     Ok(())
 }
 
-fn compare(cards: usize, edges: &[(u32, u32, f64)]) -> Result<(), Box<dyn Error>> {
+fn compare(cards: usize, edges: &[(u32, u32, f64)], report: &mut Report) -> Result<(), Box<dyn Error>> {
     let mut rival = Rival::start("values.py", &json!({ "nodes": cards, "edges": edges }))?;
     let version = rival.ask("version")?;
     let (mut ours, mut networkx, mut made, mut apart) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
@@ -161,15 +219,16 @@ fn compare(cards: usize, edges: &[(u32, u32, f64)]) -> Result<(), Box<dyn Error>
         apart = ranks.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(apart, f64::max);
     }
     let [ours, networkx, made] = [&mut ours, &mut networkx, &mut made].map(|times| median(times));
-    println!(
-        "  {cards:>6} cards, {:>6} edges: ours {:.3} ms, networkx {} {:.1} ms (of which {:.1} to make its graph), \
-         {:.0} times as long; the largest difference of a rank is {apart:.1e}",
-        edges.len(),
-        1e3 * ours,
-        version.as_str().unwrap_or_default(),
-        1e3 * networkx,
-        1e3 * made,
-        networkx / ours
+    report.row(
+        format!("PageRank of {cards} cards, {} edges", edges.len()),
+        format!(
+            "ours {:.3} ms, networkx {} {:.1} ms ({:.1} to make its graph): {:.0} times as long; ranks differ by {apart:.1e}",
+            1e3 * ours,
+            version.as_str().unwrap_or_default(),
+            1e3 * networkx,
+            1e3 * made,
+            networkx / ours
+        ),
     );
     Ok(())
 }

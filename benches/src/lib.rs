@@ -1,6 +1,7 @@
 //! What the benchmarks share: medians of interleaved rounds, and the peak of memory.
 
 pub mod random;
+pub mod report;
 pub mod rival;
 
 use std::path::PathBuf;

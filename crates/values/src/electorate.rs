@@ -78,6 +78,26 @@ pub struct Simulated {
     pub truth: Vec<f64>,
 }
 
+impl Simulated {
+    /// Spearman's rank correlation of a ranking, as [`crate::Method::rank`] makes it, with the true order; -1 to 1. Cards
+    /// that the ranking leaves out come last.
+    #[must_use]
+    pub fn correlation(&self, ranking: &[(u32, f64)]) -> f64 {
+        let mut scores = vec![f64::NEG_INFINITY; self.truth.len()];
+        ranking.iter().for_each(|&(card, score)| scores[card as usize] = score);
+        let ranks = |scores: &[f64]| {
+            let mut order: Vec<usize> = (0..scores.len()).collect();
+            order.sort_by(|&i, &j| scores[i].total_cmp(&scores[j]));
+            let mut ranks = vec![0.0; scores.len()];
+            order.iter().enumerate().for_each(|(rank, &i)| ranks[i] = rank as f64);
+            ranks
+        };
+        let n = self.truth.len() as f64;
+        let square: f64 = ranks(&scores).iter().zip(ranks(&self.truth)).map(|(a, b)| (a - b).powi(2)).sum();
+        1.0 - 6.0 * square / (n * (n * n - 1.0))
+    }
+}
+
 impl Electorate {
     /// Asks every voter.
     ///

@@ -64,7 +64,7 @@ pub struct StepReport {
     pub tokens: u64,
 }
 
-/// ObjectiveParts of one game's state, over all it was asked in.
+/// The parts of one state of a game, summed over the presentations it was asked in.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StateParts {
     /// The game's name in the catalogue, or `random`.
