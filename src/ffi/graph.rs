@@ -133,7 +133,7 @@ pub unsafe extern "C" fn probity_graph_vote(
         match graph.get()?.vote(&vote)? {
             true => Ok(()),
             false => {
-                let message = "graph: was read from JSON, expected one that was opened as a store";
+                let message = "graph: it was read from JSON, expected a graph from probity_graph_open";
                 Err(Failure::new(PROBITY_STATUS_STORE, message))
             }
         }

@@ -35,7 +35,7 @@ pub struct Args {
     /// The model: a GGUF file or `default`.
     #[arg(long, default_value = "default")]
     model: String,
-    #[arg(long, default_value = "deontological", help = format!("The framework that is looked for: {}", names::frameworks()))]
+    #[arg(long, default_value = "deontological", help = format!("The reward that every policy aims for: {}", names::frameworks()))]
     reward: String,
     /// Games of the catalogue.
     #[arg(long, value_delimiter = ',', default_value = "ipd,ish,icn,bos,icd")]
@@ -233,7 +233,7 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
         say!("asked in words, the best of {}: {text:?}", WORDINGS);
     }
     say!(
-        "Reward: expected, points a round, of at most what is possible. Miss: probability of actions that are not the best."
+        "Reward: expected points a round, of the possible maximum. Miss: probability of actions that are not the best."
     );
     say!("De and Ut regret: deontological and utilitarian as in arXiv 2410.01639, figure 4 (xi = 4); 0 is best.");
     say!("Legality: probability of the legal answers before the choice is narrowed to them.");

@@ -48,7 +48,7 @@ pub struct Args {
     /// An adapter: a GGUF file or a built-in name, with an optional scale (`deontological:0.5`). May be repeated.
     #[arg(long)]
     adapter: Vec<String>,
-    #[arg(long, value_delimiter = ',', help = format!("Frameworks that the account lists ({}), or files that `probity values score --scenario` wrote; all frameworks where not given", names::frameworks()))]
+    #[arg(long, value_delimiter = ',', help = format!("Frameworks in the account ({}), or files of `probity values score --scenario` [default: all frameworks]", names::frameworks()))]
     reward: Vec<String>,
     #[arg(long, help = format!("What is believed about the other player: fair-coin, a strategy ({}), or probabilities such as 0.3,0.7", names::strategies()))]
     belief: Option<String>,
@@ -96,7 +96,7 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         (Some(path), _) => input::read(path, Scenario::from_json)?,
         (None, Some(name)) => Scenario::new(input::game(name)?),
         (None, None) => {
-            return Err(Usage("what to decide is missing, expected a scenario file or --game".into()).into());
+            return Err(Usage("the scenario is missing, expected a scenario file or --game".into()).into());
         }
     };
     if let (Some(_), Some(name)) = (&args.scenario, &args.game) {

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     say!("written: {} ({} matrices changed)", args.out.display(), mixed.pairs.len());
     if let Some(off) = off {
-        say!("its decisions are off by at most {off:.4} from those of the base under the adapters");
+        say!("its decisions differ by at most {off:.4} from the base model's under the adapters");
     }
     Ok(())
 }

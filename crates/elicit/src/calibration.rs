@@ -170,7 +170,7 @@ impl Calibration {
         }
         Err(EngineError::Option {
             name: "calibration",
-            given: format!("that of embedder {}", self.embedder),
+            given: format!("a calibration of embedder {}", self.embedder),
             expected: format!("one of {}", embedder.fingerprint()),
         }
         .into())

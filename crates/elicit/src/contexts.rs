@@ -32,7 +32,7 @@ pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<Strin
     let data = interview.transcript(scribe, &task);
     let seed = interview.seed.wrapping_add(500_000);
     let own = |written: &Written| match written.contexts.iter().all(|factor| is_told(REQUEST, &factor.general)) {
-        true => Err("it wrote what it was told".into()),
+        true => Err("it repeated the example".into()),
         false => Ok(()),
     };
     let (written, provenance): (Written, _) = scribe.write(Task { data: &data, ..task }, seed, own)?;

@@ -49,8 +49,8 @@ pub fn duplicates(
     calibration.check(embedder)?;
     let verdicts = judge.zip(calibration.verdicts.as_ref().filter(|measured| measured.count()));
     if verdicts.is_none() && !calibration.cards.counts() {
-        let given = format!("one that tells {:.0}% of known cards right", 100.0 * calibration.cards.accuracy);
-        let expected = "at least 75%, or a model whose verdicts do".into();
+        let given = format!("{:.0}% accuracy on labelled cards", 100.0 * calibration.cards.accuracy);
+        let expected = "at least 75%, or a model with at least 75%".into();
         return Err(EngineError::Option { name: "embedder", given, expected }.into());
     }
     let cards: Vec<&ValuesCard> = held.canonical_cards().collect();
@@ -65,10 +65,10 @@ pub fn duplicates(
     near.sort_by(|x, y| y.likeness.total_cmp(&x.likeness).then((x.a, x.b).cmp(&(y.a, y.b))));
     if let Some((judge, measured)) = verdicts {
         if judge.model().fingerprint() != measured.model {
-            let expected = format!("that of model {}", judge.model().fingerprint());
+            let expected = format!("a calibration of model {}", judge.model().fingerprint());
             return Err(EngineError::Option {
                 name: "calibration",
-                given: format!("that of {}", measured.model),
+                given: format!("a calibration of model {}", measured.model),
                 expected,
             }
             .into());

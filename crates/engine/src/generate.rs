@@ -174,7 +174,7 @@ impl Drawing<'_> {
             prefer(&mut candidates, closes);
         }
         pick(&candidates, self.sampling, rng)
-            .ok_or_else(|| damaged("its vocabulary cannot spell what the grammar asks for"))
+            .ok_or_else(|| damaged("its vocabulary cannot spell the grammar's next text"))
     }
 
     /// Whether a token would end a row of tokens that was written before.

@@ -52,7 +52,7 @@ pub static STRATEGIES: [StrategyEntry; 4] = [
     },
     StrategyEntry {
         name: "always-defect",
-        rule: "plays its first action that is not cooperation",
+        rule: "plays its first defection",
         steady: true,
         policy: |game, _| Ok(certain(game, usize::from(game.cooperative(Player::Column) == 0))),
     },

@@ -254,7 +254,7 @@ pub(super) fn check_extra(
     let depth = extra.values().map(depth).max().unwrap_or(0);
     let size = serde_json::to_string(extra).expect("JSON becomes text").len();
     let problem = if let Some(name) = known.iter().find(|name| extra.contains_key(**name)) {
-        format!("holds {name:?}, expected names that a card or edge does not have itself")
+        format!("holds {name:?}, expected no name of a card's or an edge's own field")
     } else if depth > MAX_DEPTH {
         format!("nested {depth} deep, expected at most {MAX_DEPTH}")
     } else if size > MAX_EXTRA {

@@ -179,16 +179,16 @@ impl Deliberation {
             exists(&place, card)?;
             exists(&place, into)?;
             if card == into || self.merged.contains_key(into) {
-                let problem = format!("it goes into {into}, expected another card that is merged into none");
+                let problem = format!("it is merged into {into}, expected another, unmerged card");
                 return Err(ValuesError::Merge { place: place(), problem });
             }
         }
         for (one, other) in &self.apart {
-            let place = || format!("cards {one} and {other}, which are apart");
+            let place = || format!("cards {one} and {other}, kept apart");
             exists(&place, one)?;
             exists(&place, other)?;
             if one >= other || self.canonical(one) == self.canonical(other) {
-                let problem = "expected two cards, the first by its letters first, that are not merged".into();
+                let problem = "expected two unmerged cards in alphabetical order".into();
                 return Err(ValuesError::Merge { place: place(), problem });
             }
         }
@@ -232,7 +232,7 @@ impl Deliberation {
         self.exists(into)?;
         let into = self.canonical(into).clone();
         if *card == into {
-            let problem = format!("it goes into {into}, expected another card that is merged into none");
+            let problem = format!("it is merged into {into}, expected another, unmerged card");
             return Err(ValuesError::Merge { place: format!("merged card {card}"), problem });
         }
         self.merged.values_mut().filter(|other| *other == card).for_each(|other| *other = into.clone());
@@ -264,7 +264,7 @@ impl Deliberation {
         self.exists(one)?;
         self.exists(other)?;
         if self.canonical(one) == self.canonical(other) {
-            let problem = "they are one, expected two cards that are not merged".into();
+            let problem = "they are the same card, expected two unmerged cards".into();
             return Err(ValuesError::Merge { place: format!("cards {one} and {other}"), problem });
         }
         let (one, other) = if one < other { (one, other) } else { (other, one) };

@@ -21,7 +21,7 @@ pub enum ValuesError {
         problem: String,
     },
     /// Two of a kind with one id.
-    #[error("{what} {id}: there are two of this id, expected one")]
+    #[error("{what} {id}: two have this id, expected one")]
     Twice {
         /// What there are two of.
         what: &'static str,
@@ -37,7 +37,7 @@ pub enum ValuesError {
         problem: String,
     },
     /// Two deliberations that say different things about one thing.
-    #[error("{place}: another one of this id is there already, expected the same or a new id")]
+    #[error("{place}: this id has other content already, expected equal content or a new id")]
     Contradiction {
         /// What they differ in.
         place: String,

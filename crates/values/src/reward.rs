@@ -203,13 +203,11 @@ impl std::fmt::Display for Abstention {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoContext { nearest } => {
-                write!(f, "the situation is of no context that people voted in (similarity {nearest:.2} at most)")
+                write!(f, "no context of the graph is near the situation (largest similarity {nearest:.2})")
             }
-            Self::Chance { accuracy } => write!(
-                f,
-                "the embedder tells only {:.0}% right of the situations whose contexts are known: name the contexts",
-                100.0 * accuracy
-            ),
+            Self::Chance { accuracy } => {
+                write!(f, "the embedder finds only {:.0}% of known contexts: name the contexts", 100.0 * accuracy)
+            }
             Self::NoValue => {
                 f.write_str("no value was judged by enough people in these contexts, or all are contested")
             }
@@ -447,7 +445,7 @@ impl Graph {
         };
         let rows = adherence.filter(shape).ok_or_else(|| ValuesError::Setting {
             name: "adherence",
-            given: format!("what there is for card {}", self.card(card).id),
+            given: format!("the adherence of card {}", self.card(card).id),
             expected: format!("{policies} policies by {actions} actions, each from -1 to 1"),
         })?;
         let applicable: Vec<&Vec<f64>> = rows.iter().filter(|row| row.iter().any(|&x| x != 0.0)).collect();

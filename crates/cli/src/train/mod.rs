@@ -58,7 +58,7 @@ pub fn recipe(name: &str) -> Option<TrainConfig> {
     after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe deontological --game ipd --reward reward.json --out valued.gguf\n         probity train --recipe laptop --reward utilitarian --model gemma-2-2b-it-Q4_K_M.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
 )]
 pub struct Args {
-    #[arg(long, conflicts_with = "config", required_unless_present = "config", help = format!("A config that comes with the program: {}. Those that begin with paper- train as the paper does", names::recipes()))]
+    #[arg(long, conflicts_with = "config", required_unless_present = "config", help = format!("A built-in config: {}. The paper- configs train as the paper does", names::recipes()))]
     recipe: Option<String>,
     /// A config file (TOML).
     #[arg(long)]
@@ -86,7 +86,7 @@ pub struct Args {
     /// Go on from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
-    #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file that `probity values score --scenario` wrote", names::frameworks()))]
+    #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: Option<String>,
     /// Play this game of the catalogue and not the config's; may be given several times. A reward from a moral graph is of
     /// one game.
@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // Nobody wants to learn after the training that there is no place for its result.
     let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if out.is_dir() || !parent.is_dir() {
-        let problem = format!("--out {}: expected a file in a folder that exists", out.display());
+        let problem = format!("--out {}: expected a file in an existing folder", out.display());
         return Err(Usage(problem).into());
     }
     if args.watch && !std::io::stderr().is_terminal() {

@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let measured = calibration(&mut store, &mut *embedder, asked.as_mut())?;
     if let Some(verdicts) = measured.verdicts.as_ref().filter(|verdicts| !verdicts.count()) {
         eprintln!(
-            "The model's verdicts on cards of which it is known are {:.0}% right: they are not asked for, likeness decides alone.",
+            "The model's verdicts on labelled cards are {:.0}% right, below the threshold: similarity decides alone.",
             100.0 * verdicts.odds.accuracy
         );
     }

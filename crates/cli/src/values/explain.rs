@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let (wiser, less_wise) = (answers(wiser), answers(less_wise));
             let unknown = match account.unknown {
                 0 => String::new(),
-                unknown => format!(" and {unknown} that were no yes"),
+                unknown => format!(" and {unknown} of another answer"),
             };
             say!("  {}: wiser? {wiser}; less wise? {less_wise}{unknown}; {}", title(other), account.verdict);
         }

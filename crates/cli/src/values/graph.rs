@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say!("{table}");
     let how_many = |verdict| accounts.iter().filter(|account| account.verdict == verdict).count();
     say!(
-        "{} pairs: {} upheld, {} overruled, {} contested, {} open. People say yes with {:.2} logits to what they neither find wiser nor not.",
+        "{} pairs: {} upheld, {} overruled, {} contested, {} open. Acquiescence: {:.2} logits.",
         accounts.len(),
         how_many(Verdict::Upheld),
         how_many(Verdict::Overruled),

@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     if !interview.exchanges.is_empty() {
         let known: Vec<&str> = interview.exchanges.iter().filter_map(|exchange| exchange.answer.as_deref()).collect();
-        say!("Going on with {:?}, which has {} answers.", kept.name, known.len());
+        say!("Continuing {:?} with {} answers.", kept.name, known.len());
         if args.answers.is_some() {
             answers.skip(&known)?;
         }
@@ -223,7 +223,7 @@ fn finish(
         Ok((card, true))
     })?;
     let (Some(card), new) = card else {
-        return Err(Usage("the interview has no card that was agreed to".into()).into());
+        return Err(Usage("the interview has no accepted card, expected an answer yes to a card".into()).into());
     };
     say!("\n{} {}.", if new { "Added" } else { "There is already" }, named(&card));
     card.contexts.iter().for_each(|context| say!("  {context}"));
@@ -268,7 +268,7 @@ impl Kept {
         let body = interview.to_json();
         if !store.put_transcript(&self.name, self.body.as_deref(), &body)? {
             let problem = format!(
-                "the conversation {:?} was gone on with or deleted by another program; what was said here since is not kept",
+                "another program continued or deleted the conversation {:?}; the answers of this session since then are not saved",
                 self.name
             );
             return Err(Usage(problem).into());

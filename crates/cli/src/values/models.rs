@@ -77,7 +77,7 @@ pub fn calibration(
     }
     let mut calibration = Calibration::of(embedder)?;
     if let Some(judge) = judge {
-        let bar = output::bar(0, "asking what is known");
+        let bar = output::bar(0, "measuring on labelled cards");
         calibration.ask(judge, embedder, &mut step(&bar))?;
         bar.finish_and_clear();
     }

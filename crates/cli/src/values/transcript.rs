@@ -57,5 +57,5 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// What there is to say of a conversation that another program kept from being deleted for good.
 pub fn half(name: &str) -> anyhow::Error {
     let name = shell(name);
-    Usage(format!("{name} is deleted, but may still be in the log; `transcript {name} --forget` finishes that")).into()
+    Usage(format!("{name} is deleted, but the log may still hold it; run `transcript {name} --forget` again")).into()
 }

@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // By how many votes count: another draw as they come in, and the same one after a crash.
     let asked = pairs_to_judge(&held, &args.voter, args.count.into(), held.votes.len() as u64)?;
     if asked.is_empty() {
-        say!("there is nothing to vote on that {} has not judged yet", args.voter);
+        say!("{} has judged every pair; there is nothing to vote on", args.voter);
         return Ok(());
     }
     let patient = args.answers.is_none() && stdin().is_terminal();

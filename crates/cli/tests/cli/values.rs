@@ -59,12 +59,12 @@ fn the_document_is_what_the_schema_says() {
         (&|d| d["votes"][0]["answer"] = json!("maybe"), "moral graph: unknown variant `maybe`"),
         (&|d| d["votes"][0]["to"] = json!(8), "vote 1: card 8 does not exist"),
         (&|d| d["stories"][0]["from"] = json!(7), "story \"a\": card 7 is on both sides, expected two cards"),
-        (&|d| d["stories"][1]["id"] = json!("a"), "story a: there are two of this id, expected one"),
+        (&|d| d["stories"][1]["id"] = json!("a"), "story a: two have this id, expected one"),
         (
             &|d| d["merged"][0]["into"] = json!("sleep"),
             "merged card sleep: it goes into sleep, expected another card that is merged into none",
         ),
-        (&|d| d["contexts"] = json!(["x", "x"]), "context x: there are two of this id, expected one"),
+        (&|d| d["contexts"] = json!(["x", "x"]), "context x: two have this id, expected one"),
     ];
     for (change, message) in bad {
         let mut document = document.clone();
@@ -166,7 +166,7 @@ fn a_published_graph_goes_through_a_store() {
     fs::write(&file, other.to_string()).unwrap();
     let (code, contradiction) = refused(&["import", &file, "--store", &store]);
     assert_eq!(code, 2);
-    assert!(contradiction.contains("card 1: another one of this id is there already"), "{contradiction}");
+    assert!(contradiction.contains("card 1: this id has other content already"), "{contradiction}");
     assert_eq!(Store::open(Path::new(&store)).unwrap().read().unwrap().cards.len(), 2);
     for name in ["moral-graph-all-participants.json", "moral-graph-prolific-run.json"] {
         let path = probity_testing::root().join("../shared/data/moral-graph").join(name);
@@ -367,14 +367,14 @@ fn files_that_are_no_stores_are_refused_in_words() {
     };
     assert!(matches!(Store::open(&path("missing")), Err(StoreError::Io { .. })));
     fs::write(path("empty"), "").unwrap();
-    assert!(problem(&path("empty")).ends_with("is empty, expected a file that `probity values` made"));
-    assert!(problem(folder.path()).ends_with("is no file, expected one that `probity values` made"));
+    assert!(problem(&path("empty")).ends_with("is empty, expected a store of `probity values`"));
+    assert!(problem(folder.path()).ends_with("is no file, expected a store of `probity values`"));
     assert!(matches!(Store::open_or_create(&path("no/such/values.db")), Err(StoreError::Io { .. })));
     let half = rusqlite::Connection::open(path("half")).unwrap();
     half.execute_batch(&format!("CREATE TABLE t (x); PRAGMA application_id = {}", 0x5072_6f62)).unwrap();
-    assert!(problem(&path("half")).ends_with("is damaged (version 0 with 1 tables): go back to a copy"));
+    assert!(problem(&path("half")).ends_with("is damaged (version 0 with 1 tables): restore a copy"));
     fs::write(path("text"), "no database at all, whatever its length may be, and some more").unwrap();
-    assert!(problem(&path("text")).ends_with("is no store, expected a file that `probity values` made"));
+    assert!(problem(&path("text")).ends_with("is no store, expected a store of `probity values`"));
     let other = rusqlite::Connection::open(path("other")).unwrap();
     other.execute_batch("CREATE TABLE t (x)").unwrap();
     assert!(problem(&path("other")).ends_with("is another program's database, expected a store of `probity values`"));

@@ -136,7 +136,7 @@ impl OnnxEmbedder {
         let vectors: Vec<Vec<f32>> = states.chunks_exact((rows * width).max(1)).map(vector).collect();
         match vectors.iter().flatten().all(|x| x.is_finite()) {
             true => Ok(vectors),
-            false => Err(Error::Embedder { problem: "model.onnx: gives what is no number".into() }),
+            false => Err(Error::Embedder { problem: "model.onnx: its output is NaN or infinite".into() }),
         }
     }
 }

@@ -150,7 +150,7 @@ impl TryFrom<RewardDocument> for Reward {
             }
             (Framework::VALUES, _, _) => {
                 return Err(RewardError::Scores {
-                    problem: "no game or no scores, expected what `probity values score` wrote".into(),
+                    problem: "game or scores are missing, expected a file of `probity values score --scenario`".into(),
                 });
             }
             (name, None, None) => Framework::find(name)?,

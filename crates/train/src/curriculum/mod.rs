@@ -347,7 +347,7 @@ impl TrainConfig {
         }
         for (name, weight) in &self.games.weights {
             let known = self.games.catalogue.contains(name);
-            need(known, "games.weights", name.clone(), "games of the catalogue that are played")?;
+            need(known, "games.weights", name.clone(), "catalogue games of this config")?;
             let above = *weight > 0.0 && *weight <= 1e6;
             need(above, "games.weights", weight.to_string(), "numbers above 0, at most 1e6")?;
         }
@@ -380,10 +380,10 @@ impl TrainConfig {
             need(stop.patience > 0, "early_stop.patience", "0".into(), "at least 1")?;
         }
         if self.algorithm.rounds().is_some() {
-            let expected = "0 where answers are sampled: their reward says what an illegal one costs";
+            let expected = "0 for a sampling algorithm, whose reward has a penalty for illegal answers";
             need(self.legality == 0.0, "legality", self.legality.to_string(), expected)?;
             need(self.games_per_step > 0, "games_per_step", "0".into(), "how many episodes a step plays")?;
-            let expected = "none where answers are sampled: a game counts as often as it is played";
+            let expected = "no weights for a sampling algorithm, which weighs a game by its share of the episodes";
             need(self.games.weights.is_empty(), "games.weights", format!("{:?}", self.games.weights), expected)?;
         }
         if let Some(play) = self.play {

@@ -172,7 +172,7 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     }
     if !unknown.is_empty() {
         unknown.sort();
-        return Err(bad(format!("tensors that are no LoRA pair of this model: {}", unknown.join(", "))));
+        return Err(bad(format!("tensors outside of the model's LoRA pairs: {}", unknown.join(", "))));
     }
     let modules: Vec<&str> = halves.values().flatten().flatten().map(|(_, module)| module.as_str()).collect();
     let patterns = [

@@ -99,7 +99,7 @@ impl PretrainConfig {
         };
         need((1..=64).contains(&self.layers), "layers", &self.layers, "1 to 64")?;
         let even = self.heads > 0 && self.width.is_multiple_of(2 * self.heads);
-        need(even, "heads", &self.heads, "a number whose double divides the width")?;
+        need(even, "heads", &self.heads, "a number of heads with an even width each")?;
         need(self.width > 0 && self.width.is_multiple_of(32), "width", &self.width, "a multiple of 32, for Q8_0")?;
         let ff = self.feed_forward > 0 && self.feed_forward.is_multiple_of(32);
         need(ff, "feed_forward", &self.feed_forward, "a multiple of 32, for Q8_0")?;

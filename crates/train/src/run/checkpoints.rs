@@ -98,7 +98,7 @@ impl Checkpoints {
         let kept = Checkpoint::read(&self.newest, &training.config, training.model().content()?)?;
         let step = kept.step() / training.config.algorithm.epochs();
         (self.step, self.proven) = (Some(step), true);
-        Ok(format!("the checkpoint is that of step {step}"))
+        Ok(format!("the checkpoint is of step {step}"))
     }
 }
 

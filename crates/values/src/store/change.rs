@@ -125,7 +125,7 @@ impl Store {
             true => Err(StoreError::Unavailable {
                 file: self.path.display().to_string(),
                 problem: format!(
-                    "{name} is deleted, but another program keeps the log that may still hold it: close that and repeat"
+                    "{name} is deleted, but another program keeps a log that may still hold it: close the program and repeat"
                 ),
             }),
             false => Ok(found),

@@ -73,7 +73,7 @@ impl StoreError {
 
 /// What there is to say of a store that holds what none can.
 pub(super) fn damaged(path: &Path, what: impl std::fmt::Display) -> StoreError {
-    let problem = format!("is damaged ({what}), expected an intact store: go back to a copy");
+    let problem = format!("is damaged ({what}), expected an intact store: restore a copy");
     StoreError::NoStore { file: path.display().to_string(), problem }
 }
 
@@ -95,18 +95,18 @@ pub(super) fn explain(path: &Path, e: &rusqlite::Error) -> StoreError {
             return full();
         }
         Some(ErrorCode::SystemIoFailure) => {
-            format!("cannot be read or written ({e}), expected a disk with room that works")
+            format!("cannot be read or written ({e}), expected a working disk with free space")
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("locked by another program for {} s, try again", PATIENCE.as_secs())
         }
-        Some(ErrorCode::ReadOnly) => "cannot be written to, expected a file and a folder that can".into(),
+        Some(ErrorCode::ReadOnly) => "is read-only, expected a writable file in a writable folder".into(),
         Some(ErrorCode::NotADatabase) => {
-            return none("is no store, expected a file that `probity values` made".into());
+            return none("is no store, expected a store of `probity values`".into());
         }
         Some(ErrorCode::DatabaseCorrupt) => return damaged(path, e),
         Some(ErrorCode::CannotOpen) => {
-            format!("cannot be opened ({e}), expected a file in a folder that can be written to")
+            format!("cannot be opened ({e}), expected a file in a writable folder")
         }
         _ => e.to_string(),
     };

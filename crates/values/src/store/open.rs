@@ -31,7 +31,7 @@ impl Store {
         // Another program may be making it.
         while std::fs::metadata(path).map_err(StoreError::io(path)).map(|there| there.is_file() && there.len() == 0)? {
             if since.elapsed() > BIRTH {
-                return Err(none(path, "is empty, expected a file that `probity values` made"));
+                return Err(none(path, "is empty, expected a store of `probity values`"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -49,7 +49,7 @@ impl Store {
     fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
         // SQLite would say no more than that it cannot.
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            return Err(none(path, "is no file, expected one that `probity values` made"));
+            return Err(none(path, "is no file, expected a store of `probity values`"));
         }
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::metadata(folder).map_err(StoreError::io(folder))?;
@@ -84,7 +84,7 @@ impl Store {
         }
         let known = u32::try_from(version).ok().filter(|version| (*version > 0) == (tables > 0));
         let Some(version) = known else {
-            let problem = format!("is damaged (version {version} with {tables} tables): go back to a copy");
+            let problem = format!("is damaged (version {version} with {tables} tables): restore a copy");
             return Err(Problem::Said(problem));
         };
         if version > VERSION {
@@ -101,10 +101,10 @@ impl Store {
         }
         let sound: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
-            return Err(Problem::Said(format!("is damaged ({sound}), expected an intact store: go back to a copy")));
+            return Err(Problem::Said(format!("is damaged ({sound}), expected an intact store: restore a copy")));
         }
         if self.db.prepare("PRAGMA foreign_key_check")?.exists([])? {
-            return Err(Problem::Said("is damaged (names what is not there): go back to a copy".into()));
+            return Err(Problem::Said("is damaged (a reference is dangling): restore a copy".into()));
         }
         if !self.derived()? {
             self.rebuild_answers()?;

@@ -81,7 +81,7 @@ impl Store {
         })?;
         let whole = |(voter, from, to, context, answer)| {
             let vote = || Some(Vote { voter: voter?, from: from?, to: to?, context: context?, answer });
-            vote().ok_or_else(|| damaged(&self.path, "a vote names what is not there"))
+            vote().ok_or_else(|| damaged(&self.path, "a vote's reference is dangling"))
         };
         log.into_iter().flatten().map(whole).collect()
     }

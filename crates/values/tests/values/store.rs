@@ -134,7 +134,7 @@ fn what_is_forgotten_is_gone() {
     other.execute_batch("BEGIN; SELECT count(*) FROM transcripts;").unwrap();
     for _ in 0..2 {
         let busy = store.forget("talk").unwrap_err().to_string();
-        assert!(busy.contains("close that and repeat"), "{busy}");
+        assert!(busy.contains("close the program and repeat"), "{busy}");
     }
     other.execute_batch("COMMIT").unwrap();
     drop(other);

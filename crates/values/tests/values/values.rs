@@ -226,7 +226,7 @@ fn bad_graphs_and_votes_are_refused_in_words() {
             "edge 1 (calm to calm): card calm is on both sides, expected two cards",
         ),
         (&|d| d["edges"][0]["wiserValueId"] = json!(8), "edge 1 (calm to 8): card 8 does not exist"),
-        (&|d| d["values"][1]["id"] = json!("calm"), "card calm: there are two of this id, expected one"),
+        (&|d| d["values"][1]["id"] = json!("calm"), "card calm: two have this id, expected one"),
         (&|d| d["values"][0]["title"] = json!(" "), "card calm: title: blank, expected some text"),
         (&|d| d["values"][0]["policies"] = json!([]), "card calm: policies: 0, expected 1 to 64"),
         (
@@ -291,7 +291,7 @@ fn bad_graphs_and_votes_are_refused_in_words() {
     assert_eq!(gone.to_string(), "vote 1: card c does not exist");
     assert_eq!(
         Ballots::read(&ids(["a", "a"]), &[], &[]).unwrap_err().to_string(),
-        "card a: there are two of this id, expected one"
+        "card a: two have this id, expected one"
     );
 }
 
