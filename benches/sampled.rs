@@ -79,8 +79,9 @@ reward = {{ framework = "{reward}" }}
     Ok(TrainConfig::from_toml(&text)?)
 }
 
-/// Tokens until near: pushed by our own loop and by the published one, and the steps. Where it is never near: all there
-/// were, and infinitely many steps.
+/// Tokens until near: pushed by our own loop and by the published one, and the steps.
+///
+/// Where it is never near: all there were, and infinitely many steps.
 fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[f64; 3], Box<dyn Error>> {
     let mut training = Finetuning::new(model, config(way, reward, rate, seed)?, Schedule::Wide)?;
     let (mut own, mut published) = (0, 0);

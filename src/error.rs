@@ -9,7 +9,9 @@ use probity_values::{ValuesError, store::StoreError};
 /// Result of every fallible operation of the library.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong. A message is one impersonal line: what was wrong, where, and what would be right.
+/// Everything that can go wrong.
+///
+/// A message is one impersonal line: what was wrong, where, and what would be right.
 ///
 /// ```
 /// use probity::Error;

@@ -57,7 +57,9 @@ pub fn qwen_25_05b() -> ModelShape {
     }
 }
 
-/// The file of a shape, made when it is not there yet. Matrices have the types that llama.cpp's Q4_K_M gives them.
+/// The file of a shape, made when it is not there yet.
+///
+/// Matrices have the types that llama.cpp's Q4_K_M gives them.
 pub fn file(name: &str, shape: &ModelShape) -> Result<PathBuf, Box<dyn Error>> {
     let folder = crate::root().join("target/bench");
     let done = folder.join(format!("{name}-random-blocks.Q4_K_M.gguf"));

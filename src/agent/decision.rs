@@ -60,8 +60,9 @@ pub struct Choice {
 pub struct Consideration {
     /// Every legal action, in order of id.
     pub actions: Vec<Choice>,
-    /// Probability that the model answers with any legal action at all. Constraining the choice hides nothing: what is
-    /// missing to 1 is what it would rather have said.
+    /// Probability that the model answers with any legal action at all.
+    ///
+    /// Constraining the choice hides nothing: what is missing to 1 is what it would rather have said.
     pub legality_mass: f64,
     /// The state it was taken in.
     pub state: State,

@@ -71,7 +71,9 @@ pub struct Manifest {
     pub name: String,
     /// Fingerprint of the model it was trained on.
     pub base: String,
-    /// [`Model::content`] of that model; empty in older files. Checked where there is time for it: by `verify`.
+    /// [`Model::content`] of that model; empty in older files.
+    ///
+    /// Checked where there is time for it: by `verify`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub base_content: String,
     /// The rewards it was trained on, first to last; more than one where the reward was switched.

@@ -164,8 +164,9 @@ impl Agent {
         Ok(Consideration { actions, legality_mass, state, belief })
     }
 
-    /// Takes a decision in the current state and keeps its record. The history is unchanged until
-    /// [`Agent::observe`] says what was really played.
+    /// Takes a decision in the current state and keeps its record.
+    ///
+    /// The history is unchanged until [`Agent::observe`] says what was really played.
     ///
     /// # Errors
     /// [`probity_engine::Error::PromptTooLong`], [`probity_engine::Error::Cancelled`], [`probity_engine::Error::Llama`]; the agent is then as it

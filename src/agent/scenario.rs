@@ -1,4 +1,6 @@
-//! A scenario: the game, how it is told, and how the agent chooses. A versioned JSON document.
+//! A scenario: the game, how it is told, and how the agent chooses.
+//!
+//! A versioned JSON document.
 
 use probity_engine::Error as EngineError;
 use probity_game::{ActionId, CatalogGame, MatrixGame, Player, Profile};

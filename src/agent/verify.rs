@@ -12,8 +12,9 @@ use super::policy::PolicyOptions;
 use super::prompt::{encode, options, prompt};
 use crate::{Error, Result};
 
-/// How far a probability may lie from the recorded one. Covers other processors and thread counts, and is far below
-/// what a missing or half-applied adapter does.
+/// How far a probability may lie from the recorded one.
+///
+/// Covers other processors and thread counts, and is far below what a missing or half-applied adapter does.
 pub const TOLERANCE: f64 = 0.02;
 /// How far an adapter must move at least one recorded decision away from the bare model. One that is not in force moves
 /// none of them by anything.

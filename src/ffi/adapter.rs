@@ -23,8 +23,10 @@ pub struct probity_adapter_t {
 
 object!(Adapter, probity_adapter_t, "adapter");
 
-/// Loads a LoRA adapter for a model. An adapter whose manifest names another base model is refused; one without a manifest
-/// is accepted by its shapes alone.
+/// Loads a LoRA adapter for a model.
+///
+/// An adapter whose manifest names another base model is refused; one without a manifest is accepted by its shapes
+/// alone.
 ///
 /// - `model`: a live model, which other threads may be using.
 /// - `path`: the file; read during the call; not NULL.
@@ -70,8 +72,9 @@ pub unsafe extern "C" fn probity_adapter_info(
     unsafe { call_for(json, "json", error, body) }
 }
 
-/// Takes the decisions that the adapter's manifest records again. Fails with `PROBITY_STATUS_UNVERIFIED` where a probability
-/// differs, or where the adapter changes no probability.
+/// Takes the decisions that the adapter's manifest records again.
+///
+/// Fails with `PROBITY_STATUS_UNVERIFIED` where a probability differs, or where the adapter changes no probability.
 ///
 /// - `adapter`: a live adapter; from any thread. The call takes as long as the recorded decisions do.
 /// - `error`: filled on failure; NULL to do without.
@@ -88,7 +91,9 @@ pub unsafe extern "C" fn probity_adapter_verify(
     unsafe { call(error, body) }
 }
 
-/// Lets an adapter go. Agents that have it set keep it until they are freed or given another set.
+/// Lets an adapter go.
+///
+/// Agents that have it set keep it until they are freed or given another set.
 ///
 /// - `adapter`: a live adapter; freed once, from any thread.
 /// - `error`: filled on failure; NULL to do without.

@@ -21,8 +21,9 @@ use super::strings::{json, text};
 use crate::Error;
 use crate::agent::{Agent, Scenario};
 
-/// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`. `probity_agent_cancel` alone may be called
-/// from any thread at any time.
+/// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`.
+///
+/// `probity_agent_cancel` alone may be called from any thread at any time.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct probity_agent_t {
@@ -106,7 +107,9 @@ pub unsafe extern "C" fn probity_agent_new(
     unsafe { call_for(agent, "agent", error, body) }
 }
 
-/// Replaces the agent's whole set of adapters. What was computed under the old set is forgotten. On failure the old set stays.
+/// Replaces the agent's whole set of adapters.
+///
+/// What was computed under the old set is forgotten. On failure the old set stays.
 ///
 /// - `agent`: a live agent that no other thread is using.
 /// - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with a
@@ -145,7 +148,9 @@ unsafe fn adapters_of(adapters: *const probity_adapter_t, count: usize) -> Outco
     handles.iter().map(|handle| Ok((*handle.get()?).clone())).collect()
 }
 
-/// Takes a decision. The history is unchanged until `probity_agent_observe` says what was really played.
+/// Takes a decision.
+///
+/// The history is unchanged until `probity_agent_observe` says what was really played.
 ///
 /// - `agent`: a live agent that no other thread is using.
 /// - `action`: receives the id of the action taken; not NULL.
@@ -360,7 +365,9 @@ pub unsafe extern "C" fn probity_agent_cancel(agent: probity_agent_t, error: *mu
     unsafe { call(error, body) }
 }
 
-/// Lets an agent go. A decision that another thread is taking with it finishes first.
+/// Lets an agent go.
+///
+/// A decision that another thread is taking with it finishes first.
 ///
 /// - `agent`: a live agent; freed once, from any thread.
 /// - `error`: filled on failure; NULL to do without.

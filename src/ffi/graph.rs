@@ -29,7 +29,9 @@ fn number(graph: &Graph, context: Option<&str>) -> Outcome<Option<u32>> {
     Ok(context.map(|text| graph.context(text)).transpose()?)
 }
 
-/// Opens a store of values, one file, as `probity values` makes it. Other programs may use it at the same time.
+/// Opens a store of values, one file, as `probity values` makes it.
+///
+/// Other programs may use it at the same time.
 ///
 /// - `path`: the file; read during the call; not NULL.
 /// - `graph`: receives the graph, yours to free with `probity_graph_free`; not NULL.
@@ -114,7 +116,9 @@ pub unsafe extern "C" fn probity_graph_explain(
     unsafe { call_for(json, "json", error, body) }
 }
 
-/// Adds a vote to the graph's store. It is on the disk when this returns, and every later answer counts it.
+/// Adds a vote to the graph's store.
+///
+/// It is on the disk when this returns, and every later answer counts it.
 ///
 /// - `graph`: a live graph that was opened as a store; from any thread.
 /// - `vote`: JSON, `{"voter", "from", "to", "context", "answer"}`, with "upgrade", "no_upgrade" or "not_sure" for an answer;

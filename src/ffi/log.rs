@@ -10,7 +10,9 @@ use super::status::{probity_error_t, probity_status_t};
 /// Importance of a log line: 0 debug, 1 information, 2 warning, 3 error.
 pub type probity_log_level_t = u32;
 
-/// Receives log lines, on any thread; `line` lives for the call. Must not call back into the library.
+/// Receives log lines, on any thread; `line` lives for the call.
+///
+/// Must not call back into the library.
 pub type probity_log_callback_t =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: probity_log_level_t, line: *const c_char)>;
 

@@ -1,4 +1,6 @@
-//! Floor 5 (feature `capi`): the C ABI, one file per object. `include/probity.h` is generated from here and committed.
+//! Floor 5 (feature `capi`): the C ABI, one file per object.
+//!
+//! `include/probity.h` is generated from here and committed.
 //!
 //! Every exported function is three lines around its own work: [`boundary::call`] or [`boundary::call_for`] runs the body,
 //! stops a panic, checks the output for NULL and writes it on success alone. The header's preamble (`build.rs`) states the

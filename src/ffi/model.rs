@@ -68,7 +68,9 @@ pub unsafe extern "C" fn probity_model_open(
     unsafe { probity_model_open_with_progress(path, options, None, std::ptr::null_mut(), model, error) }
 }
 
-/// As `probity_model_open`, with progress. A load that is stopped fails with `PROBITY_STATUS_CANCELLED`.
+/// As `probity_model_open`, with progress.
+///
+/// A load that is stopped fails with `PROBITY_STATUS_CANCELLED`.
 ///
 /// - `path`: the file; read during the call; not NULL.
 /// - `options`: as in `probity_model_open`.
@@ -120,7 +122,9 @@ pub unsafe extern "C" fn probity_model_info(
     unsafe { call_for(json, "json", error, body) }
 }
 
-/// Lets a model go. Agents and adapters that were made on it keep what they need until they are freed themselves.
+/// Lets a model go.
+///
+/// Agents and adapters that were made on it keep what they need until they are freed themselves.
 ///
 /// - `model`: a live model; freed once, from any thread.
 /// - `error`: filled on failure; NULL to do without.

@@ -11,7 +11,9 @@ use probity_values::store::StoreError;
 
 use crate::Error;
 
-/// Outcome of a call: one of the `PROBITY_STATUS_*` numbers. A number keeps its meaning for good.
+/// Outcome of a call: one of the `PROBITY_STATUS_*` numbers.
+///
+/// A number keeps its meaning for good.
 pub type probity_status_t = i32;
 
 /// Longest message in a [`probity_error_t`], its NUL included, bytes.

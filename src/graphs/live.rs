@@ -14,7 +14,9 @@ use serde::Serialize;
 
 use crate::Result;
 
-/// A graph, and the store it is kept in, if there is one. Shareable between threads.
+/// A graph, and the store it is kept in, if there is one.
+///
+/// Shareable between threads.
 ///
 /// ```
 /// use probity::graphs::LiveGraph;
@@ -34,8 +36,10 @@ pub struct LiveGraph {
     store: Option<Mutex<Store>>,
     /// The graph with the version of the store that it was fitted to; fitted anew when the store has changed.
     fitted: Mutex<Option<(i64, Arc<Graph>)>>,
-    /// The judge of the model that was asked last. A call takes it away while it works, so that a second call, even one from
-    /// the first call's callback, makes its own and does not wait.
+    /// The judge of the model that was asked last.
+    ///
+    /// A call takes it away while it works, so that a second call, even one from the first call's callback, makes its
+    /// own and does not wait.
     judging: Mutex<Option<Judging>>,
 }
 
@@ -92,7 +96,9 @@ impl LiveGraph {
         Ok(live)
     }
 
-    /// Reads a deliberation or a published graph from JSON. It lives in memory and takes no votes.
+    /// Reads a deliberation or a published graph from JSON.
+    ///
+    /// It lives in memory and takes no votes.
     ///
     /// # Errors
     /// [`crate::Error::Values`].
@@ -118,7 +124,9 @@ impl LiveGraph {
         Ok(Arc::clone(&fitted.as_ref().expect("a graph without a store is fitted from the start").1))
     }
 
-    /// Adds a vote to the store; it is on the disk when this returns. `false` where the graph has no store.
+    /// Adds a vote to the store; it is on the disk when this returns.
+    ///
+    /// `false` where the graph has no store.
     ///
     /// # Errors
     /// [`crate::Error::Values`] for a vote that cannot be, [`crate::Error::Store`] where it cannot be written.
@@ -129,8 +137,10 @@ impl LiveGraph {
         Ok(true)
     }
 
-    /// Finds the contexts of a situation and the wisest values there. The model's hidden states tell which contexts are near;
-    /// the threshold is measured when this model is asked first.
+    /// Finds the contexts of a situation and the wisest values there.
+    ///
+    /// The model's hidden states tell which contexts are near; the threshold is measured when this model is asked
+    /// first.
     ///
     /// # Errors
     /// [`crate::Error::Engine`] for a text that is blank or too long, or where the model fails.

@@ -82,7 +82,9 @@ impl Telling {
         }
     }
 
-    /// The situation of one state. `contexts` are named, or empty where they are to be found.
+    /// The situation of one state.
+    ///
+    /// `contexts` are named, or empty where they are to be found.
     #[must_use]
     pub fn situation(&self, state: State, contexts: &[String]) -> Situation {
         let last = state.map(|last| format!(" {} {}", self.own_last[last.own], self.other_last[last.other]));
@@ -120,8 +122,10 @@ pub struct ScenarioReward {
     pub judgements: Vec<Judgement>,
 }
 
-/// Scores every state of a game; `judge` scores the situation of one. `points` scales the scores so that the largest
-/// difference between two actions of a state is so many points. `source` names what the scores are computed from.
+/// Scores every state of a game; `judge` scores the situation of one.
+///
+/// `points` scales the scores so that the largest difference between two actions of a state is so many points. `source`
+/// names what the scores are computed from.
 ///
 /// # Errors
 /// What `judge` returns; [`RewardError::Scores`] where the graph abstains in every state, and for scores out of range.

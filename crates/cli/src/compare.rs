@@ -46,9 +46,11 @@ pub struct Args {
     /// Steps to train for, by labels and exactly; 0 trains nothing.
     #[arg(long, default_value_t = 100)]
     steps: u64,
-    /// The config to train by: a recipe's name or a TOML file. Of it this command keeps games, labels, styles, opponent, rank
-    /// and rates; algorithm, reward and steps are its own, one phase, each round alone. The recipe of the reward where there
-    /// is one, else the deontological, where not given.
+    /// The config to train by: a recipe's name or a TOML file.
+    ///
+    /// Of it this command keeps games, labels, styles, opponent, rank and rates; algorithm, reward and steps are its
+    /// own, one phase, each round alone. The recipe of the reward where there is one, else the deontological, where not
+    /// given.
     #[arg(long)]
     config: Option<String>,
     /// Another adapter to compare: a GGUF file or a built-in name. May be repeated.

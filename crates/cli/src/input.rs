@@ -16,7 +16,9 @@ use crate::errors::Usage;
 /// memory.
 const MOST: u64 = 1 << 30;
 
-/// Reads a file and what it says. A byte order mark, which some editors write before JSON, is passed over.
+/// Reads a file and what it says.
+///
+/// A byte order mark, which some editors write before JSON, is passed over.
 pub fn read<T, E: Into<anyhow::Error>>(
     path: impl AsRef<Path>,
     parse: impl FnOnce(&str) -> Result<T, E>,

@@ -33,8 +33,10 @@ struct Pair {
     verdict: Option<f64>,
 }
 
-/// Finds cards that mean the same. Two are taken for the same where they are alike enough and, where the judge's verdicts are
-/// worth anything, it finds so, too; a group only where every two in it are. Whom people took apart stay apart.
+/// Finds cards that mean the same.
+///
+/// Two are taken for the same where they are alike enough and, where the judge's verdicts are worth anything, it finds
+/// so, too; a group only where every two in it are. Whom people took apart stay apart.
 ///
 /// # Errors
 /// [`EngineError::Option`] where the calibration is of another embedder or model, and where neither embedder nor model tells the same

@@ -137,7 +137,9 @@ impl Interview {
         serde_json::to_string_pretty(self).expect("plain data becomes JSON")
     }
 
-    /// What it waits for: the question to answer, the same until there is an answer. `None` once the person agreed.
+    /// What it waits for: the question to answer, the same until there is an answer.
+    ///
+    /// `None` once the person agreed.
     ///
     /// Under [`Stage::Card`] the question is whether [`Interview::draft`] says what they mean.
     ///
@@ -161,7 +163,9 @@ impl Interview {
         Ok(self.exchanges.last())
     }
 
-    /// Takes the person's answer. To a card that is read back a yes ends the interview; anything else is what to change.
+    /// Takes the person's answer.
+    ///
+    /// To a card that is read back a yes ends the interview; anything else is what to change.
     ///
     /// # Errors
     /// [`EngineError::Option`] for an answer that is blank or longer than 8 KiB, or where nothing was asked; the interview then stays
@@ -284,8 +288,10 @@ impl Interview {
         self.seed.wrapping_add(1000 * self.exchanges.len() as u64)
     }
 
-    /// The conversation as a model is shown it. What there is no room for is left out: what came between the story that it began
-    /// with and the last answer, then that story.
+    /// The conversation as a model is shown it.
+    ///
+    /// What there is no room for is left out: what came between the story that it began with and the last answer, then
+    /// that story.
     fn told(&self, scribe: &Scribe, task: &Task<'_>) -> String {
         let room = scribe.room(task);
         let head = format!("Topic: {}\n", quoted(beginning(scribe, &self.topic, room / 2)));
@@ -322,8 +328,9 @@ fn beginning<'a>(scribe: &Scribe, text: &'a str, room: usize) -> &'a str {
     text
 }
 
-/// Whether a text repeats what was asked for, after its first word at least. One word alone may be the person's, where it is not
-/// written as it was there.
+/// Whether a text repeats what was asked for, after its first word at least.
+///
+/// One word alone may be the person's, where it is not written as it was there.
 pub(super) fn is_told(request: &str, text: &str) -> bool {
     match text.split_once(' ') {
         None => request.contains(text),

@@ -7,7 +7,9 @@ use probity_engine::{CancelToken, Context, ContextOptions, Model, Token};
 
 use crate::Result;
 
-/// A model that is asked what has yes or no for an answer. Deterministic: what it answers is not drawn but read off.
+/// A model that is asked what has yes or no for an answer.
+///
+/// Deterministic: what it answers is not drawn but read off.
 #[derive(Debug)]
 pub struct Judge {
     scorer: Scorer,
@@ -15,8 +17,9 @@ pub struct Judge {
     answers: Vec<Vec<Token>>,
 }
 
-/// What is asked: a part that stays from question to question, and one that does not. Both are data to the model's control
-/// tokens, whatever they spell.
+/// What is asked: a part that stays from question to question, and one that does not.
+///
+/// Both are data to the model's control tokens, whatever they spell.
 #[derive(Debug, Clone, Copy)]
 pub struct YesNoQuestion<'a> {
     /// What it is about, what counts as a yes.

@@ -15,8 +15,10 @@ const TEMPERATURE: f32 = 0.5;
 /// How often something is asked for again, with another seed, that did not end or that its check refuses.
 const TRIES: u64 = 3;
 
-/// Rules that every grammar may use. A text has no quotes, backslashes or control characters and does not start with a space:
-/// what JSON would have to escape is nothing that a title or a story needs.
+/// Rules that every grammar may use.
+///
+/// A text has no quotes, backslashes or control characters and does not start with a space: what JSON would have to
+/// escape is nothing that a title or a story needs.
 const COMMON: &str = r#"
 char ::= [^"\\\x00-\x1F\x7F\u0080-\u009F]
 first ::= [^"\\\x00-\x20\x7F\u0080-\u00A0]
@@ -27,7 +29,9 @@ first ::= [^"\\\x00-\x20\x7F\u0080-\u00A0]
 pub(super) struct Task<'a> {
     /// What the model is told first: the same for every conversation.
     pub instructions: &'a str,
-    /// What people said or wrote, as it is to be shown. Data: whatever it spells, it makes no control tokens.
+    /// What people said or wrote, as it is to be shown.
+    ///
+    /// Data: whatever it spells, it makes no control tokens.
     pub data: &'a str,
     /// What it is asked for last.
     pub request: &'a str,
@@ -65,7 +69,9 @@ impl Scribe {
         self.writer.cancel_token()
     }
 
-    /// Writes and reads what was written. `check` says what is wrong with it; then it is asked for again.
+    /// Writes and reads what was written.
+    ///
+    /// `check` says what is wrong with it; then it is asked for again.
     ///
     /// # Errors
     /// [`EngineError::PromptTooLong`], [`EngineError::Cancelled`]; [`EngineError::Llama`] where what is written does not end or is refused, three

@@ -67,7 +67,9 @@ pub fn untold(held: &Deliberation, embedder: &mut dyn Embedder, count: usize) ->
     Ok(found.into_iter().take(count).flat_map(|(_, _, lacks)| lacks).collect())
 }
 
-/// A story of somebody who left the first card for the second in a context. Its id is made of what it tells of.
+/// A story of somebody who left the first card for the second in a context.
+///
+/// Its id is made of what it tells of.
 ///
 /// # Errors
 /// [`Error::Values`] for cards that there are none of; what [`Scribe`] says.

@@ -15,8 +15,10 @@ use super::model::{read_header, same_file};
 use super::preflight::{AdapterShape, check_adapter, check_fit};
 use crate::{Error, Result};
 
-/// An adapter, shared: clones are handles to the same weights. It keeps its model alive, and a context keeps the
-/// adapters it has set alive, so they are freed in the order the engine needs.
+/// An adapter, shared: clones are handles to the same weights.
+///
+/// It keeps its model alive, and a context keeps the adapters it has set alive, so they are freed in the order the
+/// engine needs.
 #[derive(Clone)]
 pub struct Adapter {
     inner: Arc<Inner>,

@@ -33,8 +33,9 @@ thread_local! {
     static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Sends every log line of the engine to `sink`, or drops them again with `None`. The sink runs on any thread and must
-/// not call back into the library.
+/// Sends every log line of the engine to `sink`, or drops them again with `None`.
+///
+/// The sink runs on any thread and must not call back into the library.
 pub fn set_log(sink: Option<LogSink>) {
     *SINK.write() = sink;
 }

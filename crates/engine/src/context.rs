@@ -14,11 +14,14 @@ use crate::{Error, Result};
 /// Sequences in one context: the prompt's and one for each option decoded at a time. llama.cpp aborts where this
 /// exceeds [`OUTPUTS`].
 pub(super) const SEQUENCES: usize = 32;
-/// Rows of logits one decode may ask for. Bounds the output and compute buffers: at 151 936 tokens of vocabulary the
-/// default of one row a token would cost 299 MiB, this 20.
+/// Rows of logits one decode may ask for.
+///
+/// Bounds the output and compute buffers: at 151 936 tokens of vocabulary the default of one row a token would cost 299
+/// MiB, this 20.
 pub(super) const OUTPUTS: usize = 32;
-/// Tokens of one decode. Bounds the attention's scores, a float a token, cached position and head: for 14 heads and
-/// 2048 positions 28 MiB.
+/// Tokens of one decode.
+///
+/// Bounds the attention's scores, a float a token, cached position and head: for 14 heads and 2048 positions 28 MiB.
 pub(super) const BATCH: usize = 256;
 
 /// How to make a context.
@@ -89,7 +92,9 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// Makes a context on a model. Contexts on one model share its weights and may run on different threads.
+    /// Makes a context on a model.
+    ///
+    /// Contexts on one model share its weights and may run on different threads.
     ///
     /// # Errors
     /// [`Error::Option`] for a context longer than the model was trained for, [`Error::Llama`] with the reason.
@@ -199,7 +204,9 @@ impl Context {
         &self.adapters
     }
 
-    /// Replaces the whole set of adapters. The caller must clear or discard what was cached under the old set.
+    /// Replaces the whole set of adapters.
+    ///
+    /// The caller must clear or discard what was cached under the old set.
     ///
     /// # Errors
     /// [`Error::Option`] for a scale that is not finite or an adapter given twice, [`Error::AdapterMismatch`] for an

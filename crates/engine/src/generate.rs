@@ -33,8 +33,10 @@ pub struct Sampling {
 #[derive(Debug)]
 pub struct Generator {
     context: Context,
-    /// What sequence 0 holds: whole batches of the last prompt. Only whole ones are used again, so that what is computed, and
-    /// with it every bit, does not depend on what was asked before.
+    /// What sequence 0 holds: whole batches of the last prompt.
+    ///
+    /// Only whole ones are used again, so that what is computed, and with it every bit, does not depend on what was
+    /// asked before.
     held: Vec<Token>,
 }
 
@@ -152,8 +154,10 @@ struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// Draws the next token. One is drawn from all; only where the grammar does not allow it, the others are looked at: the
-    /// result has the distribution of the allowed ones.
+    /// Draws the next token.
+    ///
+    /// One is drawn from all; only where the grammar does not allow it, the others are looked at: the result has the
+    /// distribution of the allowed ones.
     fn choose(&self, logits: &[f32], rng: &mut ChaCha8Rng) -> Result<Token> {
         let damaged = |reason: &str| Error::Llama { action: "write", reason: reason.into() };
         let candidate = |(id, &logit): (usize, &f32)| sys::llama_token_data { id: id as Token, logit, p: 0.0 };

@@ -1,5 +1,6 @@
-//! A grammar that generated text keeps to, in llama.cpp's notation (GBNF). Only this library writes grammars: llama.cpp
-//! overflows its stack on hostile ones.
+//! A grammar that generated text keeps to, in llama.cpp's notation (GBNF).
+//!
+//! Only this library writes grammars: llama.cpp overflows its stack on hostile ones.
 
 use std::ffi::CString;
 use std::ptr::NonNull;

@@ -21,7 +21,9 @@ enum Pooling {
 }
 
 impl HiddenStates {
-    /// A context of its own on a model. Texts may be as long as [`ContextOptions::context`].
+    /// A context of its own on a model.
+    ///
+    /// Texts may be as long as [`ContextOptions::context`].
     ///
     /// # Errors
     /// [`Error::UnsupportedModel`] for a model that pools in another way; [`Error::Option`] and [`Error::Llama`] as

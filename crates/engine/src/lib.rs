@@ -1,4 +1,6 @@
-//! Floor 2: the engine. Everything that touches llama.cpp, and every `unsafe` of the library but the C boundary's.
+//! Floor 2: the engine.
+//!
+//! Everything that touches llama.cpp, and every `unsafe` of the library but the C boundary's.
 //!
 //! [`gguf`] and [`preflight`] check a file in Rust before C++ sees a byte of it; [`Model`], [`Adapter`] and
 //! [`Context`] own the engine's objects in the order it wants them freed; [`trie`] and [`score`] turn options into

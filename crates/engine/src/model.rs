@@ -72,7 +72,9 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
-    /// Opens a GGUF model. `progress` is told the share loaded, 0 to 1, and stops the load by returning `false`.
+    /// Opens a GGUF model.
+    ///
+    /// `progress` is told the share loaded, 0 to 1, and stops the load by returning `false`.
     ///
     /// The header is checked through the same open file that llama.cpp then reads, so that a file swapped in between
     /// is not loaded unchecked.
@@ -180,8 +182,10 @@ impl Model {
         tensor.read_from(&self.inner.file).map_err(Error::io(&self.inner.path))
     }
 
-    /// Tokens of a text. `control` turns the names of control tokens into those tokens: for template parts only, never
-    /// for what a user or another agent wrote.
+    /// Tokens of a text.
+    ///
+    /// `control` turns the names of control tokens into those tokens: for template parts only, never for what a user or
+    /// another agent wrote.
     #[must_use]
     pub fn tokenize(&self, text: &str, control: bool) -> Vec<Token> {
         let tokens = self.inner.llama.vocab().tokenize(text.as_bytes(), false, control);

@@ -81,8 +81,9 @@ impl Chain {
     }
 }
 
-/// Solves a linear system by elimination with row exchanges. Of the chains here the matrix is diagonally dominant, so it
-/// has a solution.
+/// Solves a linear system by elimination with row exchanges.
+///
+/// Of the chains here the matrix is diagonally dominant, so it has a solution.
 fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     let n = right.len();
     for column in 0..n {

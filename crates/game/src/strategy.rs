@@ -1,4 +1,6 @@
-//! Scripted players. Each is a memory-one policy, so that an exact expectation over it is as easy as a sample from it.
+//! Scripted players.
+//!
+//! Each is a memory-one policy, so that an exact expectation over it is as easy as a sample from it.
 //!
 //! To add a scripted player, write an entry of [`STRATEGIES`] and run `make tables`. A player of two actions needs no entry:
 //! [`Strategy::MemoryOne`] is any.
@@ -69,7 +71,9 @@ fn certain(game: &MatrixGame, action: ActionId) -> Vec<f64> {
     (0..game.count(Player::Column)).map(|a| f64::from(a == action)).collect()
 }
 
-/// A player who remembers one round. It plays the column of the game that it is given.
+/// A player who remembers one round.
+///
+/// It plays the column of the game that it is given.
 ///
 /// ```
 /// use probity_game::{CatalogGame, Profile, Strategy};

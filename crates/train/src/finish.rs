@@ -41,7 +41,9 @@ fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
     Ok(tests)
 }
 
-/// Writes the adapter of a run and verifies what was written. `model` is the base with its weights loaded.
+/// Writes the adapter of a run and verifies what was written.
+///
+/// `model` is the base with its weights loaded.
 ///
 /// # Errors
 /// As [`write_proven`].

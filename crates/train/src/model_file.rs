@@ -11,7 +11,9 @@ use super::decoder::Decoder;
 use super::vocab::{TEMPLATE, Vocabulary};
 use crate::Result;
 
-/// Writes a pretrained model: matrices as `ty`, norms as F32. `notes` become `probity.*` metadata.
+/// Writes a pretrained model: matrices as `ty`, norms as F32.
+///
+/// `notes` become `probity.*` metadata.
 ///
 /// # Errors
 /// [`probity_engine::Error::Io`].

@@ -41,8 +41,10 @@ impl Shards {
         Self { schedule, shards: Vec::new() }
     }
 
-    /// Forward, loss and backward of every pack. `loss` gets a pack's index and its tape, replaces the logits there by the
-    /// gradient of the loss, and returns what it wants kept; it runs on rayon's threads. `grads` is overwritten.
+    /// Forward, loss and backward of every pack.
+    ///
+    /// `loss` gets a pack's index and its tape, replaces the logits there by the gradient of the loss, and returns what
+    /// it wants kept; it runs on rayon's threads. `grads` is overwritten.
     pub fn gradient<T: Send>(
         &mut self,
         decoder: &Decoder,

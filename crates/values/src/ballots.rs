@@ -56,8 +56,10 @@ pub struct Tally {
     pub contexts: Vec<u32>,
     /// The votes.
     pub counts: Counts,
-    /// Whether the same graph has a sum for the reversed pair, too. A published graph leaves out the pairs that it does not keep,
-    /// so that otherwise this sum tells what there is to know of that one.
+    /// Whether the same graph has a sum for the reversed pair, too.
+    ///
+    /// A published graph leaves out the pairs that it does not keep, so that otherwise this sum tells what there is to
+    /// know of that one.
     pub reverse_known: bool,
 }
 
@@ -118,8 +120,9 @@ impl Ballots {
         Self::read_merged(cards, &BTreeMap::new(), votes, imported)
     }
 
-    /// The same where some cards are merged into others, which have their votes then. What was said of two cards that are one by
-    /// now says nothing any more.
+    /// The same where some cards are merged into others, which have their votes then.
+    ///
+    /// What was said of two cards that are one by now says nothing any more.
     ///
     /// # Errors
     /// As [`Ballots::read`]; [`ValuesError::Edge`] where the edges of two cards have too many votes together.

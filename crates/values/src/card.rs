@@ -98,8 +98,9 @@ fn proper(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_ID && !id.chars().any(char::is_control)
 }
 
-/// An attentional policy: what somebody attends to when they choose by a value. A kind of thing in capitals, and which of
-/// them or why: `MOMENTS where somebody softens when they feel met`.
+/// An attentional policy: what somebody attends to when they choose by a value.
+///
+/// A kind of thing in capitals, and which of them or why: `MOMENTS where somebody softens when they feel met`.
 ///
 /// ```
 /// use probity_values::Policy;
@@ -117,7 +118,9 @@ impl Policy {
         &self.0
     }
 
-    /// What is attended to: the first run of words in capitals. The published study has it at the start, or within.
+    /// What is attended to: the first run of words in capitals.
+    ///
+    /// The published study has it at the start, or within.
     #[must_use]
     pub fn head(&self) -> Option<&str> {
         let loud = |word: &str| {

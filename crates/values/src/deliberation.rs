@@ -13,7 +13,9 @@ use super::{Answer, Ballots, CardId, Counts, Edge, MoralGraph, Story, ValuesCard
 /// The version of the document that this library writes, and the only one it reads.
 pub const VERSION: u32 = 1;
 
-/// Cards, contexts, stories and votes. Nothing in it is derived: graphs and ranks are computed from it.
+/// Cards, contexts, stories and votes.
+///
+/// Nothing in it is derived: graphs and ranks are computed from it.
 ///
 /// ```
 /// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
@@ -242,8 +244,10 @@ impl Deliberation {
         Ok(())
     }
 
-    /// Undoes a merge, and keeps the two cards apart from then on. Returns the one that it was merged into, where it was. What
-    /// was merged into this card before stays with that one.
+    /// Undoes a merge, and keeps the two cards apart from then on.
+    ///
+    /// Returns the one that it was merged into, where it was. What was merged into this card before stays with that
+    /// one.
     ///
     /// # Errors
     /// [`ValuesError::NoCard`].
@@ -315,8 +319,9 @@ impl Deliberation {
         named.chain(lived).chain(told).chain(voted).chain(imported).collect::<BTreeSet<&str>>().into_iter().collect()
     }
 
-    /// What rankings work on: the votes that count, for the cards they count for. Where both cards of a vote are the same by
-    /// now it says nothing any more.
+    /// What rankings work on: the votes that count, for the cards they count for.
+    ///
+    /// Where both cards of a vote are the same by now it says nothing any more.
     ///
     /// # Errors
     /// As [`Ballots::read_merged`].
@@ -324,8 +329,10 @@ impl Deliberation {
         Ballots::read_merged(self.cards.iter().map(|card| &card.id), &self.merged, &self.votes, &self.edges)
     }
 
-    /// The published graph of it: its cards, and the edges that the thresholds keep. An imported edge on whose cards nobody
-    /// voted since, and into which nothing was merged, is given back as it came, whatever the thresholds.
+    /// The published graph of it: its cards, and the edges that the thresholds keep.
+    ///
+    /// An imported edge on whose cards nobody voted since, and into which nothing was merged, is given back as it came,
+    /// whatever the thresholds.
     ///
     /// # Errors
     /// As [`Ballots::read`].
@@ -358,8 +365,9 @@ impl Deliberation {
         Ok(MoralGraph { cards, edges, extra: self.extra.clone() })
     }
 
-    /// Adds what another deliberation holds. What both hold must be the same in both; votes that are only the other's come
-    /// after.
+    /// Adds what another deliberation holds.
+    ///
+    /// What both hold must be the same in both; votes that are only the other's come after.
     ///
     /// # Errors
     /// [`ValuesError::Contradiction`] naming the first that is not the same, and then nothing is added; [`ValuesError::Edge`] for
@@ -421,9 +429,10 @@ impl Deliberation {
     }
 }
 
-/// The votes of another log that this one lacks. To each question the answers of one log must be those of the other and then
-/// more; where both went on by themselves, nobody knows which answer is the later one, which is all the same where both end
-/// alike.
+/// The votes of another log that this one lacks.
+///
+/// To each question the answers of one log must be those of the other and then more; where both went on by themselves,
+/// nobody knows which answer is the later one, which is all the same where both end alike.
 fn news<'a>(own: &'a [Vote], other: &'a [Vote]) -> Result<Vec<&'a Vote>, ValuesError> {
     fn answers(votes: &[Vote]) -> HashMap<(&str, &CardId, &CardId, &str), Vec<Answer>> {
         let mut answers: HashMap<_, Vec<Answer>> = HashMap::new();

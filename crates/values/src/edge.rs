@@ -47,8 +47,9 @@ impl AddAssign for Counts {
 }
 
 impl Counts {
-    /// `L = (w - l) / (w + n + u + l)`, from -1 to 1; 0 where there is no vote. Yes against a reversed yes: a no lowers it
-    /// as much as a not sure does.
+    /// `L = (w - l) / (w + n + u + l)`, from -1 to 1; 0 where there is no vote.
+    ///
+    /// Yes against a reversed yes: a no lowers it as much as a not sure does.
     #[must_use]
     pub fn likelihood(&self) -> f64 {
         match self.answers() {

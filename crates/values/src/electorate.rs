@@ -7,8 +7,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Answer, Ballot, Ballots, CardId};
 
-/// What an electorate is made of. Voters are as willing to say yes, and cards as unevenly voted on, as in the study of arXiv
-/// 2404.10636 (`moral-graph.md`, W6 and W7 of its section 11).
+/// What an electorate is made of.
+///
+/// Voters are as willing to say yes, and cards as unevenly voted on, as in the study of arXiv 2404.10636
+/// (`moral-graph.md`, W6 and W7 of its section 11).
 ///
 /// ```
 /// use probity_values::Electorate;

@@ -1,6 +1,8 @@
 //! What can be wrong with cards, votes and graphs.
 
-/// Why a card, a vote or a graph was refused. Each message says where and what would be right.
+/// Why a card, a vote or a graph was refused.
+///
+/// Each message says where and what would be right.
 ///
 /// ```
 /// use probity_values::{ValuesCard, ValuesError};

@@ -241,7 +241,9 @@ pub struct Places {
     pub places: [usize; 2],
 }
 
-/// How far 2 and 10 false voters lead a ranking, and how far it is chance. `None` where it ranks fewer than two cards.
+/// How far 2 and 10 false voters lead a ranking, and how far it is chance.
+///
+/// `None` where it ranks fewer than two cards.
 #[must_use]
 pub fn stability(ballots: &Ballots, method: &Method, resamples: usize) -> Option<Stability> {
     let led = [2, 10].map(|voters| (voters, attack(ballots, method, voters)));

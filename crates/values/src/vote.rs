@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::card::check_text;
 use super::{CardId, ValuesError};
 
-/// An answer to whether somebody became wiser. Documents have the published names: `upgrade`, `no_upgrade`, `not_sure`.
+/// An answer to whether somebody became wiser.
+///
+/// Documents have the published names: `upgrade`, `no_upgrade`, `not_sure`.
 ///
 /// ```
 /// use probity_values::Answer;
@@ -49,8 +51,10 @@ impl Answer {
     }
 }
 
-/// One person's answer about one upgrade. The key is who, from where, to where and in which context: an answer to the same
-/// question counts in place of the one before it.
+/// One person's answer about one upgrade.
+///
+/// The key is who, from where, to where and in which context: an answer to the same question counts in place of the one
+/// before it.
 ///
 /// ```
 /// use probity_values::{Answer, Vote};

@@ -72,8 +72,9 @@ pub struct Args {
     /// Only say what memory and time it would take.
     #[arg(long)]
     plan: bool,
-    /// GiB of memory it may take; what is free where not given. Less than a fast run needs means a slower one that
-    /// computes each block twice; the result is the same to the bit.
+    /// GiB of memory it may take; what is free where not given.
+    ///
+    /// Less than a fast run needs means a slower one that computes each block twice; the result is the same to the bit.
     #[arg(long)]
     memory: Option<f64>,
     /// Run folder; `OUT.run` where not given.
@@ -88,8 +89,9 @@ pub struct Args {
     resume: bool,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: Option<String>,
-    /// Play this game of the catalogue and not the config's; may be given several times. A reward from a moral graph is of
-    /// one game.
+    /// Play this game of the catalogue and not the config's; may be given several times.
+    ///
+    /// A reward from a moral graph is of one game.
     #[arg(long, value_name = "GAME")]
     game: Vec<String>,
     /// Override the config's peak learning rate.

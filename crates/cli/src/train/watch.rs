@@ -14,7 +14,9 @@ use ratatui::{Frame, Terminal};
 
 use super::curves::{Curves, Panel};
 
-/// The terminal while it shows a run. It keeps its line mode, so that Ctrl-C does what it always does.
+/// The terminal while it shows a run.
+///
+/// It keeps its line mode, so that Ctrl-C does what it always does.
 pub struct Watch {
     terminal: Terminal<CrosstermBackend<Stderr>>,
 }

@@ -1,4 +1,6 @@
-//! Floor 2: what texts mean, as vectors. Called by whatever looks for cards or contexts that are alike.
+//! Floor 2: what texts mean, as vectors.
+//!
+//! Called by whatever looks for cards or contexts that are alike.
 //!
 //! A folder as sentence-transformers writes it is run by an ONNX Runtime that the application brings (`OnnxEmbedder`, feature
 //! `onnx`); any GGUF model that the engine runs is an embedder, too ([`LlamaEmbedder`]), if a worse one where it was not made

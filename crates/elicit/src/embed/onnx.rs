@@ -13,7 +13,9 @@ use super::runtime::environment;
 use super::{Embedder, normalise};
 use crate::{Error, Result};
 
-/// Texts that go through at once. They have as many tokens each, so that none is padded.
+/// Texts that go through at once.
+///
+/// They have as many tokens each, so that none is padded.
 const BATCH: usize = 32;
 /// Most tokens of a text where the folder says nothing.
 const LENGTH: usize = 256;

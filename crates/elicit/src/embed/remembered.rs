@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::Embedder;
 use crate::Result;
 
-/// Texts that are remembered. With more all are forgotten but those that are asked for at the moment: a graph's contexts are
-/// asked for again and again.
+/// Texts that are remembered.
+///
+/// With more all are forgotten but those that are asked for at the moment: a graph's contexts are asked for again and
+/// again.
 const MOST: usize = 16_384;
 
 /// An embedder that remembers the vectors it gave.

@@ -1,7 +1,9 @@
 //! The element types a GGUF tensor may have here, with their block layout.
 
-/// A ggml element type that llama.cpp has CPU kernels for. Integer and f64 tensors load in llama.cpp and then crash
-/// the process at the first decode, so they do not exist in this type.
+/// A ggml element type that llama.cpp has CPU kernels for.
+///
+/// Integer and f64 tensors load in llama.cpp and then crash the process at the first decode, so they do not exist in
+/// this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GgmlType {
     /// ggml's number for it.

@@ -1,4 +1,6 @@
-//! The table of model architectures. Each is accepted because its graph in the pinned llama.cpp was read for what it asserts.
+//! The table of model architectures.
+//!
+//! Each is accepted because its graph in the pinned llama.cpp was read for what it asserts.
 //!
 //! To add an architecture, write an entry of [`ARCHITECTURES`]. The trainer refuses what its decoder does not compute.
 
@@ -17,7 +19,9 @@ pub struct ArchitectureEntry {
     pub is_gemma: bool,
     /// Whether every head's queries and keys are normed.
     pub norms_heads: bool,
-    /// Whether queries, keys and values always have biases. Every architecture may have them.
+    /// Whether queries, keys and values always have biases.
+    ///
+    /// Every architecture may have them.
     pub has_biases: bool,
     /// Whether the other matrices may have biases, and the file may hold frequency factors.
     pub has_extras: bool,

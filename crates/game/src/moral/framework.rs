@@ -1,4 +1,6 @@
-//! The table of moral frameworks. One entry is one reward: names, help, schemas, accounts and documentation follow from it.
+//! The table of moral frameworks.
+//!
+//! One entry is one reward: names, help, schemas, accounts and documentation follow from it.
 //!
 //! To add a framework, write an entry, put it into [`FRAMEWORKS`], and run `make tables`.
 
@@ -239,8 +241,9 @@ impl Framework {
         FRAMEWORKS.iter().map(|entry| Self::Published(entry, entry.constant.map_or(0.0, |c| c.published)))
     }
 
-    /// The published framework of that name, with its published constant. Sums may be spelt with a plus, as the adapters'
-    /// names are.
+    /// The published framework of that name, with its published constant.
+    ///
+    /// Sums may be spelt with a plus, as the adapters' names are.
     ///
     /// # Errors
     /// [`RewardError::Unknown`] listing the names there are.

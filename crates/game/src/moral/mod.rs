@@ -1,4 +1,6 @@
-//! Floor 1: what an action is worth morally. Pure, and on the games of floor 0 only.
+//! Floor 1: what an action is worth morally.
+//!
+//! Pure, and on the games of floor 0 only.
 //!
 //! Called by the agent (accounts, tilt), the trainer (the same rewards, differentiated) and the evaluation.
 #![forbid(unsafe_code)]

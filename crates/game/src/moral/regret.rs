@@ -21,8 +21,9 @@ use crate::{GameError, MatrixGame, Profile, max_joint_payoff, min_joint_payoff};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Regrets {
-    /// `0 - E[deontological reward]`, points: 0 is best, `max(xi, -R_illegal)` worst. Not normalised, as in the code
-    /// behind the paper's figure.
+    /// `0 - E[deontological reward]`, points: 0 is best, `max(xi, -R_illegal)` worst.
+    ///
+    /// Not normalised, as in the code behind the paper's figure.
     pub deontological: f64,
     /// `(Umax - E[utilitarian reward]) / (Umax - Umin)`, in 0..=1: `Umax` is the largest joint payoff and `Umin` what is
     /// worst, `R_illegal` or the smallest joint payoff. In the protocol's games it is always `R_illegal`, its formula. 0

@@ -43,8 +43,9 @@ pub struct Reinforce {
 pub struct Ppo {
     /// Rounds in an episode; a step plays `games_per_step` episodes.
     pub rounds: usize,
-    /// Optimiser steps on the same samples. The paper's text says 4; its code accumulates four passes over the same
-    /// gradient into one step, which is 1.
+    /// Optimiser steps on the same samples.
+    ///
+    /// The paper's text says 4; its code accumulates four passes over the same gradient into one step, which is 1.
     pub epochs: usize,
     /// How far the ratio of new to old probability may move before it stops counting.
     pub clip: f64,

@@ -32,7 +32,9 @@ pub struct Games {
     /// Share of games with random payoffs instead.
     #[serde(default)]
     pub random: f64,
-    /// What a catalogue game counts for in the objective; 1 where it is not named. How often it is drawn stays the same.
+    /// What a catalogue game counts for in the objective; 1 where it is not named.
+    ///
+    /// How often it is drawn stays the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
 }
@@ -220,8 +222,9 @@ pub struct TrainConfig {
     /// How rounds follow each other; without it each round stands alone, as the paper trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub play: Option<Play>,
-    /// Games in a step; each is told in one style, in all its states. 0 is the full batch: every catalogue game in every
-    /// style, each step.
+    /// Games in a step; each is told in one style, in all its states.
+    ///
+    /// 0 is the full batch: every catalogue game in every style, each step.
     pub games_per_step: usize,
     /// Shards a step is cut into; part of the result, unlike the thread count.
     pub shards: usize,

@@ -20,7 +20,9 @@ pub enum Opponent {
 const LEARNER: &str = "learner";
 
 impl Opponent {
-    /// The distribution over its actions, given the state as the learner sees it. A learner's is not known: a fair coin.
+    /// The distribution over its actions, given the state as the learner sees it.
+    ///
+    /// A learner's is not known: a fair coin.
     ///
     /// # Errors
     /// As [`Strategy::policy`].

@@ -81,7 +81,9 @@ pub enum Gate {
     Gelu,
 }
 
-/// What the way back needs of the way forth. Buffers keep their size from step to step.
+/// What the way back needs of the way forth.
+///
+/// Buffers keep their size from step to step.
 #[derive(Debug, Default)]
 pub struct BlockTape {
     x: Vec<f32>,

@@ -1,4 +1,6 @@
-//! Element-wise kernels, each beside its vector-Jacobian product. Matrices are row-major slices.
+//! Element-wise kernels, each beside its vector-Jacobian product.
+//!
+//! Matrices are row-major slices.
 
 use probity_engine::gguf::GgmlType;
 use rayon::prelude::*;
@@ -7,8 +9,9 @@ pub use probity_engine::numeric::exp;
 use probity_engine::numeric::round_activations;
 use probity_engine::score::log_sum_exp;
 
-/// Makes a buffer `n` long, whatever it holds. It grows to exactly that and never shrinks, so that the plan of a run can
-/// tell its size.
+/// Makes a buffer `n` long, whatever it holds.
+///
+/// It grows to exactly that and never shrinks, so that the plan of a run can tell its size.
 pub fn fit(buffer: &mut Vec<f32>, n: usize) {
     if buffer.capacity() < n {
         *buffer = Vec::new();

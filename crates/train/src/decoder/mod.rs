@@ -93,7 +93,9 @@ impl Source for Stored<'_> {
     }
 }
 
-/// What is kept of a forward pass for the way back. The result is the same to the bit.
+/// What is kept of a forward pass for the way back.
+///
+/// The result is the same to the bit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Keep {
     /// Everything.
@@ -121,12 +123,16 @@ pub struct Tape {
     last: Vec<f32>,
     /// After forward: the final hidden states, normed, a row of `n_embd` an output.
     pub normed: Vec<f32>,
-    /// After forward: zeros. Before backward: the gradient of `normed` from whatever reads it beside the head.
+    /// After forward: zeros.
+    ///
+    /// Before backward: the gradient of `normed` from whatever reads it beside the head.
     pub dnormed: Vec<f32>,
     h: Vec<f32>,
     dh: Vec<f32>,
     capped: Vec<f32>,
-    /// After forward: logits, a row of `n_vocab` an output. Before backward: their gradient.
+    /// After forward: logits, a row of `n_vocab` an output.
+    ///
+    /// Before backward: their gradient.
     pub logits: Vec<f32>,
 }
 

@@ -22,7 +22,9 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// Tables for positions `0..positions`. `factors` divide the frequencies (Llama 3.x); empty for none.
+    /// Tables for positions `0..positions`.
+    ///
+    /// `factors` divide the frequencies (Llama 3.x); empty for none.
     #[must_use]
     pub fn new(
         architecture: Architecture,

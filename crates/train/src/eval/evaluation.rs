@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::Result;
 
-/// Where policies are measured. Every state of every game in every style counts the same, against a fair coin.
+/// Where policies are measured.
+///
+/// Every state of every game in every style counts the same, against a fair coin.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     /// The games, with their labels.

@@ -1,5 +1,6 @@
-//! What policies do, measured through the runtime as an app would use it. Called by the command
-//! line.
+//! What policies do, measured through the runtime as an app would use it.
+//!
+//! Called by the command line.
 #![forbid(unsafe_code)]
 
 mod evaluation;

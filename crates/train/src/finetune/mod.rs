@@ -77,8 +77,10 @@ pub struct StateParts {
     pub parts: ObjectiveParts,
 }
 
-/// A run in progress. Adapters, optimiser and counters are its whole state; of two learners the parameters follow each
-/// other in one vector, each with its value head at its end where it has one.
+/// A run in progress.
+///
+/// Adapters, optimiser and counters are its whole state; of two learners the parameters follow each other in one
+/// vector, each with its value head at its end where it has one.
 pub struct Finetuning {
     /// The config.
     pub config: TrainConfig,
@@ -290,8 +292,9 @@ impl Finetuning {
         }
     }
 
-    /// Scales the gradient down where it is too large and refuses one that is no number. `learner`'s parameters are meant;
-    /// returns the norm it had.
+    /// Scales the gradient down where it is too large and refuses one that is no number.
+    ///
+    /// `learner`'s parameters are meant; returns the norm it had.
     fn checked(&mut self, learner: usize, objective: f64) -> Result<f32> {
         let width = width(&self.config, &self.decoder);
         let norm = clip(&mut self.grads[learner * width..][..width], self.config.max_norm);

@@ -21,7 +21,9 @@ pub struct References {
 const CHECKSUM: usize = 4;
 
 impl References {
-    /// References that are kept in a file, which may hold some already. A record that was cut off or damaged ends it.
+    /// References that are kept in a file, which may hold some already.
+    ///
+    /// A record that was cut off or damaged ends it.
     ///
     /// # Errors
     /// [`EngineError::Io`].

@@ -49,8 +49,10 @@ struct Config {
     rest: HashMap<String, serde_json::Value>,
 }
 
-/// Fields that change nothing of what a saved adapter computes. Any other that is set (DoRA, saved modules, replicated
-/// layers, whatever comes next) makes it something else than pairs on linear layers.
+/// Fields that change nothing of what a saved adapter computes.
+///
+/// Any other that is set (DoRA, saved modules, replicated layers, whatever comes next) makes it something else than
+/// pairs on linear layers.
 const BOOKKEEPING: [&str; 19] = [
     "auto_mapping",
     "base_model_name_or_path",
@@ -210,7 +212,9 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     Ok(AdapterWeights { architecture: shape.architecture, pairs })
 }
 
-/// Writes an adapter as a PEFT folder, in F32. `base` is what PEFT calls the base model's name.
+/// Writes an adapter as a PEFT folder, in F32.
+///
+/// `base` is what PEFT calls the base model's name.
 ///
 /// # Errors
 /// [`EngineError::Io`]; [`EngineError::Option`] for an adapter whose layers PEFT's naming does not have.

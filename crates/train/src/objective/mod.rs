@@ -47,9 +47,11 @@ pub enum Aim {
     /// The objective.
     #[default]
     Objective,
-    /// The same optimum from its other side. What the objective (of one round, legality aside) lacks to its largest value is
-    /// `beta KL(pi || optimum)`, which is flat where `pi` is nearly certain: whoever is certain of too much stays so. This
-    /// is `-beta KL(optimum || pi)`, which is flat nowhere else than at the optimum, and bends there as much.
+    /// The same optimum from its other side.
+    ///
+    /// What the objective (of one round, legality aside) lacks to its largest value is `beta KL(pi || optimum)`, which
+    /// is flat where `pi` is nearly certain: whoever is certain of too much stays so. This is `-beta KL(optimum ||
+    /// pi)`, which is flat nowhere else than at the optimum, and bends there as much.
     Optimum,
     /// The log-probability of the best actions, each of several alike as much as the others: supervised learning of the
     /// optimal policy's labels. Reports stay those of the objective.

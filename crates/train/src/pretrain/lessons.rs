@@ -75,8 +75,10 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
     Ok(out)
 }
 
-/// Lessons as tries, one each: the rules once, a branch a question. Targets are the answers' tokens with their end,
-/// equally right answers sharing a weight of 1, and with a weight of `reading` everything before them.
+/// Lessons as tries, one each: the rules once, a branch a question.
+///
+/// Targets are the answers' tokens with their end, equally right answers sharing a weight of 1, and with a weight of
+/// `reading` everything before them.
 pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<Batch> {
     let mut pack = Pack::default();
     let mut wanted = Vec::new();

@@ -10,8 +10,10 @@ use crate::checkpoint::Checkpoint;
 use crate::finetune::Finetuning;
 use crate::{Error, Result};
 
-/// The two checkpoints. The state that a step leaves is good when the next step has found a finite objective and gradient
-/// there, and no worse a policy than the bare model's.
+/// The two checkpoints.
+///
+/// The state that a step leaves is good when the next step has found a finite objective and gradient there, and no
+/// worse a policy than the bare model's.
 pub struct Checkpoints {
     newest: PathBuf,
     good: PathBuf,
@@ -61,7 +63,9 @@ impl Checkpoints {
         }
     }
 
-    /// Writes a checkpoint, unless the newest is of this step. A newest that is known to be good becomes the good one.
+    /// Writes a checkpoint, unless the newest is of this step.
+    ///
+    /// A newest that is known to be good becomes the good one.
     ///
     /// # Errors
     /// [`EngineError::Io`].

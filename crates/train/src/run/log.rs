@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// Puts the resolved config into a run folder and opens its log behind step `done`. Lines of later steps are cut off: those
-/// steps were lost with the run that took them, and will be taken again. Returns the log and the lines it holds.
+/// Puts the resolved config into a run folder and opens its log behind step `done`.
+///
+/// Lines of later steps are cut off: those steps were lost with the run that took them, and will be taken again.
+/// Returns the log and the lines it holds.
 ///
 /// # Errors
 /// [`EngineError::Io`].

@@ -40,7 +40,9 @@ pub struct Session<'a> {
 pub enum End {
     /// The run goes on in another session.
     Paused,
-    /// All steps are taken. The parts of the objective say where each learner's policy stands now.
+    /// All steps are taken.
+    ///
+    /// The parts of the objective say where each learner's policy stands now.
     Finished(Vec<ObjectiveParts>),
 }
 
@@ -81,7 +83,9 @@ impl Run {
         &self.logged
     }
 
-    /// Takes the steps that are left, and keeps the folder up to date. `each` is told every step when it is logged.
+    /// Takes the steps that are left, and keeps the folder up to date.
+    ///
+    /// `each` is told every step when it is logged.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] where `stop` is set; [`EngineError::Io`]; what [`Finetuning::step`] finds, after the last

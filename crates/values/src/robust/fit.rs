@@ -5,9 +5,10 @@ use super::questions::Questions;
 use super::system::{System, stream};
 use crate::{Ballots, ValuesError};
 
-/// What is assumed before any vote, and how exactly the uncertainty is computed. The defaults were chosen on 60 simulated
-/// electorates, so that two false votes move no card by a twentieth of the ranks; narrower contexts and more lapses withstand
-/// more and follow an honest minority less.
+/// What is assumed before any vote, and how exactly the uncertainty is computed.
+///
+/// The defaults were chosen on 60 simulated electorates, so that two false votes move no card by a twentieth of the
+/// ranks; narrower contexts and more lapses withstand more and follow an honest minority less.
 ///
 /// ```
 /// use probity_values::robust::Settings;
@@ -45,7 +46,9 @@ pub struct Settings {
     pub caution: f64,
     /// How probable the votes on an upgrade must make it to uphold it.
     pub upheld: f64,
-    /// How many voters must have said yes to it. That somebody did not find the one wiser does not make the other wiser.
+    /// How many voters must have said yes to it.
+    ///
+    /// That somebody did not find the one wiser does not make the other wiser.
     pub agreed: u32,
     /// How probable all votes together must make the reverse of an upgrade on a cycle to overrule it.
     pub overruled: f64,

@@ -4,7 +4,9 @@ use super::Settings;
 use super::questions::{Question, Questions};
 use crate::Ballots;
 
-/// What is fitted, and to what. The unknowns are the scores and, after them, how much more readily than assumed people say yes.
+/// What is fitted, and to what.
+///
+/// The unknowns are the scores and, after them, how much more readily than assumed people say yes.
 pub(super) struct Problem {
     /// What was asked, and which scores that speaks of.
     pub questions: Questions,
@@ -51,8 +53,9 @@ impl Problem {
         self.scores() + 1
     }
 
-    /// How readily people say yes, logits, where more of it was learned. From sums that were published because they hold many
-    /// yes nothing is learned of it.
+    /// How readily people say yes, logits, where more of it was learned.
+    ///
+    /// From sums that were published because they hold many yes nothing is learned of it.
     pub fn acquiescence(&self, chosen: bool, learned: f64) -> f64 {
         self.acquiescence + if chosen { 0.0 } else { learned }
     }

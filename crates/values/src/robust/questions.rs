@@ -136,7 +136,9 @@ fn spoken_of(same: &[Said]) -> impl Iterator<Item = Place> {
     [(None, from), (None, to), (context, from), (context, to)].into_iter()
 }
 
-/// Votes of one voter that always count. The published process asks each for 3 or 5.
+/// Votes of one voter that always count.
+///
+/// The published process asks each for 3 or 5.
 const ALWAYS: f64 = 5.0;
 
 /// Every vote with its weight: in a context a voter's votes together weigh no more than a share of the others' there, or one

@@ -9,8 +9,9 @@ use super::{Result, Store, StoreError};
 use crate::{Answer, CardId, Deliberation, Edge, ValuesError, Vote};
 
 impl Store {
-    /// Changes everything but transcripts as `change` does, which sees what is there. Cards and stories may be added and
-    /// changed, votes only be added after those there are; nothing is taken away.
+    /// Changes everything but transcripts as `change` does, which sees what is there.
+    ///
+    /// Cards and stories may be added and changed, votes only be added after those there are; nothing is taken away.
     ///
     /// # Errors
     /// What `change` returns and [`Deliberation::check`] finds, and then nothing is changed; [`StoreError::Unavailable`] and
@@ -30,7 +31,9 @@ impl Store {
         Ok(returned)
     }
 
-    /// Adds a vote to the log; it is kept when this returns. A context and a voter that are new are added with it.
+    /// Adds a vote to the log; it is kept when this returns.
+    ///
+    /// A context and a voter that are new are added with it.
     ///
     /// # Errors
     /// [`StoreError::Values`] for a vote that cannot be, [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be written.

@@ -57,7 +57,9 @@ impl Store {
         Ok(read)
     }
 
-    /// The log, or what of it counts. Names are looked up here: a query that joined them would sort the log to do so.
+    /// The log, or what of it counts.
+    ///
+    /// Names are looked up here: a query that joined them would sort the log to do so.
     fn votes(&self, counted: bool) -> Result<Vec<Vote>> {
         let names = |table: &str| -> Result<HashMap<i64, String>> {
             let rows = self.rows(&format!("SELECT id, name FROM {table}"), |row| Ok((row.get(0)?, row.get(1)?)))?;
