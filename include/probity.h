@@ -28,10 +28,12 @@
 // Longest message in a [`probity_error_t`], its NUL included, bytes.
 #define PROBITY_ERROR_MESSAGE_SIZE 504
 
-// Version of the ABI: grows when a function or struct changes in a way that needs recompiling.
+// The ABI's version. It grows with every change that needs recompiling.
 #define PROBITY_ABI_VERSION 1
 
-// Outcome of a call: one of the `PROBITY_STATUS_*` numbers. A number keeps its meaning for good.
+// Outcome of a call: one of the `PROBITY_STATUS_*` numbers.
+//
+// A number keeps its meaning for good.
 typedef int32_t probity_status_t;
 
 // A model. May be used by many threads at once.
@@ -46,7 +48,9 @@ typedef struct probity_adapter_t {
   uint64_t id;
 } probity_adapter_t;
 
-// What went wrong: filled on failure where a pointer to one is given, untouched on success. Owns nothing.
+// The error of a call.
+//
+// A failing call fills it if the pointer is not NULL. A successful call leaves it untouched. It owns nothing.
 typedef struct probity_error_t {
   // The same number that the function returns.
   probity_status_t status;
@@ -54,8 +58,9 @@ typedef struct probity_error_t {
   char message[PROBITY_ERROR_MESSAGE_SIZE];
 } probity_error_t;
 
-// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`. `probity_agent_cancel` alone may be called
-// from any thread at any time.
+// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`.
+//
+// `probity_agent_cancel` alone may be called from any thread at any time.
 typedef struct probity_agent_t {
   // Opaque.
   uint64_t id;
@@ -81,14 +86,17 @@ typedef struct probity_graph_t {
   uint64_t id;
 } probity_graph_t;
 
-// Is told the share of the work that is done, 0 to 1, on the thread that makes the call; stops the work by returning
-// `false`.
+// Progress of a call: the finished share, 0 to 1.
+//
+// It runs on the thread of the call. Returning `false` stops the work.
 typedef bool (*probity_progress_t)(void *user_data, float share);
 
 // Importance of a log line: 0 debug, 1 information, 2 warning, 3 error.
 typedef uint32_t probity_log_level_t;
 
-// Receives log lines, on any thread; `line` lives for the call. Must not call back into the library.
+// Receives log lines, on any thread; `line` lives for the call.
+//
+// Must not call back into the library.
 typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t level, const char *line);
 
 // Done.
@@ -160,7 +168,7 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // This processor lacks instructions the library was built with.
 #define PROBITY_STATUS_PROCESSOR 29
 
-// No room left where something is to be written; never returned by this ABI, which writes no files.
+// No space left on a device. This ABI writes no files and never returns it.
 #define PROBITY_STATUS_DISK_FULL 30
 
 // A payoff table that is not rectangular.
@@ -172,7 +180,7 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // Too few or too many actions.
 #define PROBITY_STATUS_GAME_ACTIONS 42
 
-// A label that holds what a prompt cannot: control characters, quotes, outer white space.
+// A label with control characters, quotes or outer white space.
 #define PROBITY_STATUS_LABEL 43
 
 // A label given twice.
@@ -235,7 +243,7 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // A values card, vote or moral graph that is wrong.
 #define PROBITY_STATUS_VALUES 70
 
-// A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
+// A store of values that is invalid, damaged, newer, locked or read-only.
 #define PROBITY_STATUS_STORE 71
 
 // No ONNX Runtime, or a graph or tokenizer that it cannot use.
@@ -245,8 +253,10 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 extern "C" {
 #endif // __cplusplus
 
-// Loads a LoRA adapter for a model. An adapter whose manifest names another base model is refused; one without a manifest
-// is accepted by its shapes alone.
+// Loads a LoRA adapter for a model.
+//
+// An adapter whose manifest names another base model is refused; one without a manifest is accepted by its shapes
+// alone.
 //
 // - `model`: a live model, which other threads may be using.
 // - `path`: the file; read during the call; not NULL.
@@ -257,7 +267,9 @@ probity_status_t probity_adapter_load(struct probity_model_t model,
                                       struct probity_adapter_t *adapter,
                                       struct probity_error_t *error);
 
-// What the adapter is, as JSON: path, fingerprint, shape, manifest (null without one).
+// Describes the adapter as JSON.
+//
+// The fields are path, fingerprint, shape and manifest (null without a manifest).
 //
 // - `adapter`: a live adapter; from any thread.
 // - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
@@ -266,15 +278,18 @@ probity_status_t probity_adapter_info(struct probity_adapter_t adapter,
                                       char **json,
                                       struct probity_error_t *error);
 
-// Takes the decisions that the adapter's manifest records again. Fails with `PROBITY_STATUS_UNVERIFIED` where a probability
-// differs, or where the adapter changes no probability.
+// Takes the decisions that the adapter's manifest records again.
+//
+// Fails with `PROBITY_STATUS_UNVERIFIED` where a probability differs, or where the adapter changes no probability.
 //
 // - `adapter`: a live adapter; from any thread. The call takes as long as the recorded decisions do.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_adapter_verify(struct probity_adapter_t adapter,
                                         struct probity_error_t *error);
 
-// Lets an adapter go. Agents that have it set keep it until they are freed or given another set.
+// Lets an adapter go.
+//
+// Agents that have it set keep it until they are freed or given another set.
 //
 // - `adapter`: a live adapter; freed once, from any thread.
 // - `error`: filled on failure; NULL to do without.
@@ -292,7 +307,9 @@ probity_status_t probity_agent_new(struct probity_model_t model,
                                    struct probity_agent_t *agent,
                                    struct probity_error_t *error);
 
-// Replaces the agent's whole set of adapters. What was computed under the old set is forgotten. On failure the old set stays.
+// Replaces the agent's whole set of adapters.
+//
+// What was computed under the old set is forgotten. On failure the old set stays.
 //
 // - `agent`: a live agent that no other thread is using.
 // - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with a
@@ -305,7 +322,9 @@ probity_status_t probity_agent_set_adapters(struct probity_agent_t agent,
                                             size_t count,
                                             struct probity_error_t *error);
 
-// Takes a decision. The history is unchanged until `probity_agent_observe` says what was really played.
+// Takes a decision.
+//
+// The history is unchanged until `probity_agent_observe` says what was really played.
 //
 // - `agent`: a live agent that no other thread is using.
 // - `action`: receives the id of the action taken; not NULL.
@@ -318,7 +337,9 @@ probity_status_t probity_agent_decide(struct probity_agent_t agent,
                                       size_t count,
                                       struct probity_error_t *error);
 
-// The probability of each action in a state, without deciding: nothing is drawn or remembered.
+// Computes the probability of each action in a state, without a decision.
+//
+// Nothing is drawn or remembered.
 //
 // - `agent`: a live agent that no other thread is using.
 // - `last`: the last round, read during the call; NULL for the first round.
@@ -353,8 +374,9 @@ probity_status_t probity_agent_explain(struct probity_agent_t agent,
                                        char **words,
                                        struct probity_error_t *error);
 
-// The record of the last decision, as JSON (`docs/schema/record.json`): everything that it followed from, complete enough to
-// take it again.
+// Returns the record of the last decision as JSON.
+//
+// `docs/schema/record.json` describes it. The record is enough to take the decision again.
 //
 // - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
 //   `PROBITY_STATUS_NO_DECISION`.
@@ -364,8 +386,10 @@ probity_status_t probity_agent_record(struct probity_agent_t agent,
                                       char **json,
                                       struct probity_error_t *error);
 
-// The agent as bytes: its history, random stream and scenario, and which model and adapters it runs on; not the record of its
-// last decision.
+// Saves the agent as bytes.
+//
+// The bytes hold the history, the random stream, the scenario, and the fingerprints of model and adapters. They do not
+// hold the record of the last decision.
 //
 // - `agent`: a live agent that no other thread is using.
 // - `bytes`: receives the bytes, yours to free with `probity_bytes_free`; not NULL.
@@ -392,15 +416,19 @@ probity_status_t probity_agent_restore(struct probity_model_t model,
                                        struct probity_agent_t *agent,
                                        struct probity_error_t *error);
 
-// Stops the decision that the agent is taking: that call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent as it was.
-// Without a running decision nothing happens.
+// Cancels the agent's running decision.
+//
+// The running call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged. Without a running decision
+// the call does nothing.
 //
 // - `agent`: a live agent; from any thread.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_cancel(struct probity_agent_t agent,
                                       struct probity_error_t *error);
 
-// Lets an agent go. A decision that another thread is taking with it finishes first.
+// Lets an agent go.
+//
+// A decision that another thread is taking with it finishes first.
 //
 // - `agent`: a live agent; freed once, from any thread.
 // - `error`: filled on failure; NULL to do without.
@@ -450,8 +478,9 @@ probity_status_t probity_game_parse(const char *json,
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_json(struct probity_game_t game, char **json, struct probity_error_t *error);
 
-// The moral account of every action of the row player, as JSON: its expected points, and its reward and regret under every
-// framework.
+// Computes the moral account of every action of the row player, as JSON.
+//
+// It holds expected points, and reward and regret under every framework.
 //
 // - `game`: a live game; from any thread.
 // - `last`: the last round, read during the call; NULL before the first round.
@@ -472,7 +501,9 @@ probity_status_t probity_game_account(struct probity_game_t game,
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_free(struct probity_game_t game, struct probity_error_t *error);
 
-// Opens a store of values, one file, as `probity values` makes it. Other programs may use it at the same time.
+// Opens a store of values, one file, as `probity values` makes it.
+//
+// Other programs may use it at the same time.
 //
 // - `path`: the file; read during the call; not NULL.
 // - `graph`: receives the graph, yours to free with `probity_graph_free`; not NULL.
@@ -481,8 +512,10 @@ probity_status_t probity_graph_open(const char *path,
                                     struct probity_graph_t *graph,
                                     struct probity_error_t *error);
 
-// Reads a graph from JSON: a deliberation (`docs/schema/deliberation.json`) or a published graph. It lives in memory and takes
-// no votes.
+// Reads a graph from JSON.
+//
+// The document is a deliberation (`docs/schema/deliberation.json`) or a published graph. The graph lives in memory and
+// takes no votes.
 //
 // - `json`: read during the call; not NULL.
 // - `graph`: receives the graph, yours to free with `probity_graph_free`; not NULL.
@@ -491,7 +524,8 @@ probity_status_t probity_graph_parse(const char *json,
                                      struct probity_graph_t *graph,
                                      struct probity_error_t *error);
 
-// Ranks the values, the wisest first, as JSON:
+// Ranks the values, the wisest first, as JSON.
+//
 // `{"method", "context", "ranked", "ranking": [{"id", "title", "score", ...}]}`.
 //
 // - `graph`: a live graph; from any thread.
@@ -505,8 +539,10 @@ probity_status_t probity_graph_rank(struct probity_graph_t graph,
                                     char **json,
                                     struct probity_error_t *error);
 
-// Explains where a card stands, as JSON: the card, its places everywhere and in each context, its votes to and from other
-// cards, and `path`, the ids on the way up from it to the wisest card that upheld upgrades lead to.
+// Explains the place of a card, as JSON.
+//
+// The document holds the card, its places over all contexts and in each, its votes from and to other cards, and
+// `path`: the ids of the upheld upgrades from the card to the wisest reachable card.
 //
 // - `graph`: a live graph; from any thread.
 // - `card`: the card's id; read during the call; not NULL.
@@ -519,7 +555,9 @@ probity_status_t probity_graph_explain(struct probity_graph_t graph,
                                        char **json,
                                        struct probity_error_t *error);
 
-// Adds a vote to the graph's store. It is on the disk when this returns, and every later answer counts it.
+// Adds a vote to the graph's store.
+//
+// It is on the disk when this returns, and every later answer counts it.
 //
 // - `graph`: a live graph that was opened as a store; from any thread.
 // - `vote`: JSON, `{"voter", "from", "to", "context", "answer"}`, with "upgrade", "no_upgrade" or "not_sure" for an answer;
@@ -529,9 +567,11 @@ probity_status_t probity_graph_vote(struct probity_graph_t graph,
                                     const char *vote,
                                     struct probity_error_t *error);
 
-// Finds the contexts of a situation and the wisest values there, as JSON:
+// Finds the contexts of a situation and their wisest values, as JSON.
+//
 // `{"contexts": [{"text", "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters",
-// "contested"}]}]}`, at most three contexts with ten values each. Where it finds none, `"abstains"` has the reason.
+// "contested"}]}]}`, with at most three contexts of ten values each. If the graph abstains, `"abstains"` has the
+// reason.
 //
 // The model's hidden states tell which contexts are near. The threshold is measured when a graph is first asked with this
 // model; where the model cannot tell near from far, the graph abstains. The graph keeps the model that it was asked with
@@ -548,9 +588,10 @@ probity_status_t probity_graph_situate(struct probity_graph_t graph,
                                        char **json,
                                        struct probity_error_t *error);
 
-// Scores actions in a situation by the values that people found wisest there, as JSON. `"values"` has a number for each
-// action, from -1.5 to 1, with the contexts, cards, votes, policies and penalties that they add up from. Where the graph
-// abstains it is `null`, and `"abstains"` has the reason.
+// Scores the actions of a situation by its wisest values, as JSON.
+//
+// `"values"` has a number from -1.5 to 1 for each action. The document lists the contexts, cards, votes, policies and
+// penalties of the sum. If the graph abstains, `"values"` is `null` and `"abstains"` has the reason.
 //
 // The model judges how well each action serves each policy, by two questions each.
 //
@@ -601,7 +642,9 @@ probity_status_t probity_model_open(const char *path,
                                     struct probity_model_t *model,
                                     struct probity_error_t *error);
 
-// As `probity_model_open`, with progress. A load that is stopped fails with `PROBITY_STATUS_CANCELLED`.
+// As `probity_model_open`, with progress.
+//
+// A load that is stopped fails with `PROBITY_STATUS_CANCELLED`.
 //
 // - `path`: the file; read during the call; not NULL.
 // - `options`: as in `probity_model_open`.
@@ -616,19 +659,22 @@ probity_status_t probity_model_open_with_progress(const char *path,
                                                   struct probity_model_t *model,
                                                   struct probity_error_t *error);
 
-// What the model is, as JSON: path, fingerprint, shape, whether it has a chat template.
+// Describes the model as JSON.
+//
+// The fields are path, fingerprint, shape, and the presence of a chat template.
 //
 // - `model`: a live model; from any thread.
 // - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_model_info(struct probity_model_t model, char **json, struct probity_error_t *error);
 
-// Lets a model go. Agents and adapters that were made on it keep what they need until they are freed themselves.
+// Lets a model go.
+//
+// Agents and adapters that were made on it keep what they need until they are freed themselves.
 //
 // - `model`: a live model; freed once, from any thread.
 // - `error`: filled on failure; NULL to do without.
-probity_status_t probity_model_free(struct probity_model_t model,
-                                    struct probity_error_t *error);
+probity_status_t probity_model_free(struct probity_model_t model, struct probity_error_t *error);
 
 // Frees a string that this library returned.
 //
@@ -641,7 +687,9 @@ void probity_string_free(char *text);
 // - `length`: the length that came with them.
 void probity_bytes_free(uint8_t *bytes, size_t length);
 
-// The ABI version of the library that is loaded; compare with `PROBITY_ABI_VERSION` of the header.
+// Returns the ABI version of the loaded library.
+//
+// Compare it with `PROBITY_ABI_VERSION` of the header.
 uint32_t probity_abi_version(void);
 
 // The library's version, such as "0.1.0". Static; not to be freed.

@@ -1,4 +1,4 @@
-//! The library's error type; `ffi::status` gives each kind its stable number across the C ABI.
+//! The library's error type; `ffi::status` numbers its kinds for C.
 
 use probity_engine as engine;
 use probity_game::GameError;
@@ -33,7 +33,7 @@ pub enum Error {
     /// A reward that is wrong.
     #[error(transparent)]
     Reward(#[from] RewardError),
-    /// One label is the beginning of another, so that an answer could not be told from the start of another answer.
+    /// One label is a prefix of another, so that answers are ambiguous.
     #[error("labels: {short:?} is the beginning of {long:?}, expected labels that differ before either ends")]
     LabelPrefix {
         /// The shorter label.

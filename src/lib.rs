@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 pub use probity_game as game;
 pub use probity_game::moral;
 
-/// Models, adapters and what runs them: the part of `probity-engine` that an application needs.
+/// Models, adapters and contexts: an application's part of `probity-engine`.
 pub mod engine {
     pub use probity_engine::{
         Adapter, CancelToken, ContextOptions, Error, LogLevel, Model, ModelOptions, Result, Token, check_processor,

@@ -1,4 +1,4 @@
-//! One decision: the action taken, and the account of every action that could have been.
+//! A decision: the action taken, and the account of every legal action.
 
 use probity_game::moral::Account;
 use probity_game::{ActionId, State};
@@ -29,14 +29,16 @@ pub struct Choice {
     pub label: String,
     /// Probability that the agent takes it.
     pub probability: f64,
-    /// The model's own log-probability of answering with it, natural log, before any temperature, mask or tilt.
+    /// The model's log-probability of the label, before temperature, mask or tilt.
+    ///
+    /// Natural logarithm.
     pub log_prob: f64,
     /// What it is worth.
     #[serde(flatten)]
     pub account: Account,
 }
 
-/// What an agent makes of a state before it decides: every legal action, with its probability and its account.
+/// Every legal action in a state, with its probability and its account.
 ///
 /// ```
 /// # use std::path::Path;

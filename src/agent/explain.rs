@@ -21,7 +21,7 @@ impl Consideration {
         }
     }
 
-    /// A line for every action: its probability, what it pays, what each framework says of it.
+    /// A line for every action: probability, payoffs, every framework's reward.
     #[must_use]
     pub fn explain(&self) -> String {
         let mut text = String::new();

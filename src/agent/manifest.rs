@@ -1,4 +1,4 @@
-//! What an adapter says of itself: where it comes from, and how to check that it does what it should.
+//! The manifest of an adapter: its origin, and decisions to verify it by.
 
 use std::path::Path;
 
@@ -76,9 +76,9 @@ pub struct Manifest {
     /// Checked where there is time for it: by `verify`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub base_content: String,
-    /// The rewards it was trained on, first to last; more than one where the reward was switched.
+    /// The rewards it was trained on, in order; several if the reward switched.
     pub rewards: Vec<Mixture>,
-    /// How it was trained: `exact`, `supervised`, `reinforce` or `ppo`; empty where that is not known.
+    /// The algorithm: `exact`, `supervised`, `reinforce`, `ppo`; empty: unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub algorithm: String,
     /// Weight of the divergence from the bare model.
@@ -100,7 +100,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Refuses an adapter whose manifest names another base than the model it is for, or another prompt than ours.
+    /// Refuses a manifest of another base model or of another prompt version.
     ///
     /// # Errors
     /// [`EngineError::AdapterMismatch`], [`Error::Unverified`].

@@ -53,7 +53,7 @@ pub struct Agent {
 /// Encoded prompts an agent keeps: more than the states of a 7 x 7 game.
 const PROMPTS: usize = 64;
 
-/// A decision with what its record needs, which is written only when somebody asks for it.
+/// A decision and the data of its record, which is written on request.
 #[derive(Debug)]
 struct Taken {
     decision: Decision,
@@ -115,7 +115,7 @@ impl Agent {
         Ok(self.scorer.set_adapters(adapters)?)
     }
 
-    /// The probabilities of the next decision in `state`, without taking it: nothing is drawn or remembered.
+    /// Considers `state` without a decision: nothing is drawn or remembered.
     ///
     /// # Errors
     /// As [`Agent::decide`], and [`crate::Error::Game`] for a state the game does not have.
@@ -186,7 +186,7 @@ impl Agent {
         Ok((prompt, considered))
     }
 
-    /// Takes the decision in the current state with a number that was drawn before; for [`Record::retake`].
+    /// Takes a decision again with its recorded draw, for [`Record::retake`].
     pub(super) fn retake(&mut self, draw: u64, u: f64) -> Result<Option<Record>> {
         let (prompt, considered) = self.consider_now()?;
         self.take(prompt, considered, draw, u);

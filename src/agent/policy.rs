@@ -1,4 +1,4 @@
-//! From scores to probabilities: softmax over the legal actions, with what the host asked for on top.
+//! From scores to probabilities: softmax, temperature, mask and tilt.
 
 use probity_engine::Error as EngineError;
 use probity_engine::score::softmax;
@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// What is believed about the other player's next action; accounts and tilts are expectations under it.
+/// The belief about the other player's next action.
+///
+/// Accounts and tilts are expectations under it.
 ///
 /// ```
 /// use probity::agent::policy::Belief;
@@ -51,8 +53,10 @@ impl Belief {
     }
 }
 
-/// A pull towards a reward: `pi(a) ~ pi(a) exp(R(a) / beta)`, the exact optimum of expected reward minus
-/// `beta KL(. | pi)`. It is what fine-tuning on the reward approaches, without training.
+/// A pull towards a reward: `pi(a) ~ pi(a) exp(R(a) / beta)`.
+///
+/// It is the exact optimum of expected reward minus `beta KL(. | pi)`, which fine-tuning on the reward approaches. It
+/// needs no training.
 ///
 /// ```
 /// use probity::agent::policy::{PolicyOptions, Tilt};
@@ -146,7 +150,9 @@ impl Default for PolicyOptions {
 }
 
 impl PolicyOptions {
-    /// The same options with something changed, as in `PolicyOptions::default().with(|o| o.temperature = 0.5)`.
+    /// Changes some options.
+    ///
+    /// `PolicyOptions::default().with(|o| o.temperature = 0.5)`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -207,8 +213,10 @@ impl PolicyOptions {
         })
     }
 
-    /// Probability of every action: `softmax(scores / temperature + R / beta)` over what the mask leaves. `scores` are
-    /// log-probabilities in order of action id.
+    /// The probability of every action.
+    ///
+    /// `softmax(scores / temperature + R / beta)` over the actions that the mask leaves. `scores` are log-probabilities
+    /// in order of action id.
     ///
     /// # Errors
     /// [`Error::Game`] from the belief; [`EngineError::Llama`] when a score is no number; [`EngineError::Option`] when temperature or

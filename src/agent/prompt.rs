@@ -1,4 +1,6 @@
-//! The prompt: the same information as the protocol's, in our own words, the part that never changes first.
+//! The prompt of a decision, with its constant part first.
+//!
+//! It has the information of the protocol's prompt, in our own words.
 //!
 //! Rules, payoffs and the answer format come first, then the last round, then the question, so that from one decision
 //! to the next the longest possible prefix stays the same. The question is the protocol's selfish one, whatever the
@@ -18,7 +20,9 @@ use crate::{Error, Result};
 /// Version of the wording; part of every record and adapter manifest.
 pub const PROMPT_VERSION: u32 = 2;
 
-/// In what order the table tells its cells: the four orders that arXiv 2410.01639 tests a trained model with.
+/// The order of the payoff table's cells.
+///
+/// arXiv 2410.01639 tests a trained model in these four orders.
 ///
 /// ```
 /// use probity::agent::prompt::{Layout, Style, rules};

@@ -1,4 +1,4 @@
-//! The record: the audit trail of one decision, complete enough to take it again and compare.
+//! The record of a decision: enough to take it again and compare.
 
 use probity_engine::Error as EngineError;
 use probity_engine::score::PromptTokens;
@@ -84,8 +84,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// Takes the decision again on the same model, with the recorded draw; `adapters` are loaded ones among which the
-    /// recorded set is found. The same build on the same kind of processor gives a record equal to this one, to the bit.
+    /// Takes the decision again on the same model, with the recorded draw.
+    ///
+    /// The recorded adapters must be among `adapters`. The same build on the same kind of processor returns an equal
+    /// record, to the bit.
     ///
     /// # Errors
     /// [`EngineError::Document`] for a record of another version, wording or model, or with an adapter that was not given; the

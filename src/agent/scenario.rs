@@ -32,8 +32,9 @@ pub struct Scenario {
     pub game: MatrixGame,
     /// How the prompt presents it.
     pub style: Style,
-    /// Text before the rules, in the host's own words: who the agent is, what it cares for. At most [`MAX_PREAMBLE`] bytes;
-    /// usually empty.
+    /// The host's text before the rules: the agent's role and its concerns.
+    ///
+    /// At most [`MAX_PREAMBLE`] bytes; usually empty.
     pub preamble: String,
     /// From scores to probabilities.
     pub policy: PolicyOptions,
@@ -132,7 +133,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Writes the scenario as a document that [`Scenario::from_json`] reads back to the same value.
+    /// The scenario as a document that [`Scenario::from_json`] reads back.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(&self.document()).expect("a scenario is plain data")
@@ -177,7 +178,7 @@ impl Scenario {
     }
 }
 
-/// Options must differ before either ends, so that the start of one is never the whole of another.
+/// Refuses a label that is a prefix of another label.
 fn check_options(labels: &[String]) -> Result<()> {
     for (i, a) in labels.iter().enumerate() {
         for b in &labels[i + 1..] {

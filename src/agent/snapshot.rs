@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const MAGIC: [u8; 8] = *b"PROBSNAP";
 const VERSION: u32 = 1;
 const HEADER: usize = 8 + 4 + 8 + 32;
-/// The largest payload accepted, bytes: a million rounds and a full scenario are far below it.
+/// The largest payload, bytes; more than a million rounds need.
 const LIMIT: usize = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Agent {
         Ok(out)
     }
 
-    /// The agent a snapshot was taken of, on the same model and with the same adapters, which the caller has loaded.
+    /// Restores an agent on the same model, with the same loaded adapters.
     ///
     /// # Errors
     /// [`Error::Snapshot`] for damaged bytes, another model, or an adapter that is not among `adapters`.

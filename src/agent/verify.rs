@@ -1,4 +1,6 @@
-//! Checks that a loaded adapter does what its manifest says: an adapter that silently does nothing is an error.
+//! Verification of a loaded adapter against its manifest.
+//!
+//! An adapter without effect is an error.
 
 use std::path::Path;
 
@@ -16,8 +18,9 @@ use crate::{Error, Result};
 ///
 /// Covers other processors and thread counts, and is far below what a missing or half-applied adapter does.
 pub const TOLERANCE: f64 = 0.02;
-/// How far an adapter must move at least one recorded decision away from the bare model. One that is not in force moves
-/// none of them by anything.
+/// The least effect on a recorded decision, as a probability.
+///
+/// An adapter that is not in force has an effect of 0.
 pub const EFFECT: f64 = 1e-4;
 
 /// What a verification found.
@@ -94,8 +97,9 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
     Ok(found)
 }
 
-/// Loads an adapter and refuses one whose manifest names another base model or another wording of the prompt. One without
-/// a manifest is accepted by its shapes alone.
+/// Loads an adapter, and refuses one of another base or prompt version.
+///
+/// An adapter without a manifest is checked by its shapes alone.
 ///
 /// # Errors
 /// As [`Adapter::load`], and [`EngineError::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not parse.

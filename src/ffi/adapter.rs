@@ -48,7 +48,9 @@ pub unsafe extern "C" fn probity_adapter_load(
     unsafe { call_for(adapter, "adapter", error, body) }
 }
 
-/// What the adapter is, as JSON: path, fingerprint, shape, manifest (null without one).
+/// Describes the adapter as JSON.
+///
+/// The fields are path, fingerprint, shape and manifest (null without a manifest).
 ///
 /// - `adapter`: a live adapter; from any thread.
 /// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.

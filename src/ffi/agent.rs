@@ -199,7 +199,9 @@ impl Give for Action {
     }
 }
 
-/// The probability of each action in a state, without deciding: nothing is drawn or remembered.
+/// Computes the probability of each action in a state, without a decision.
+///
+/// Nothing is drawn or remembered.
 ///
 /// - `agent`: a live agent that no other thread is using.
 /// - `last`: the last round, read during the call; NULL for the first round.
@@ -269,8 +271,9 @@ pub unsafe extern "C" fn probity_agent_explain(
     unsafe { call_for(words, "words", error, || of_last_decision(agent, Agent::explain)) }
 }
 
-/// The record of the last decision, as JSON (`docs/schema/record.json`): everything that it followed from, complete enough to
-/// take it again.
+/// Returns the record of the last decision as JSON.
+///
+/// `docs/schema/record.json` describes it. The record is enough to take the decision again.
 ///
 /// - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
 ///   `PROBITY_STATUS_NO_DECISION`.
@@ -293,8 +296,10 @@ fn of_last_decision(agent: probity_agent_t, text: impl FnOnce(&Agent) -> Option<
     text(&agent).ok_or_else(|| Failure::new(PROBITY_STATUS_NO_DECISION, "agent: has not decided yet"))
 }
 
-/// The agent as bytes: its history, random stream and scenario, and which model and adapters it runs on; not the record of its
-/// last decision.
+/// Saves the agent as bytes.
+///
+/// The bytes hold the history, the random stream, the scenario, and the fingerprints of model and adapters. They do not
+/// hold the record of the last decision.
 ///
 /// - `agent`: a live agent that no other thread is using.
 /// - `bytes`: receives the bytes, yours to free with `probity_bytes_free`; not NULL.
@@ -350,8 +355,10 @@ pub unsafe extern "C" fn probity_agent_restore(
     unsafe { call_for(agent, "agent", error, body) }
 }
 
-/// Stops the decision that the agent is taking: that call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent as it was.
-/// Without a running decision nothing happens.
+/// Cancels the agent's running decision.
+///
+/// The running call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged. Without a running decision
+/// the call does nothing.
 ///
 /// - `agent`: a live agent; from any thread.
 /// - `error`: filled on failure; NULL to do without.

@@ -1,4 +1,4 @@
-//! The way in and out: a panic stops here, an error becomes a number and a message, a result is written.
+//! The boundary of a call: panics stop, errors become numbers and messages.
 
 use std::any::Any;
 use std::ffi::c_char;
@@ -61,8 +61,9 @@ pub(super) unsafe fn call(error: *mut probity_error_t, body: impl FnOnce() -> Ou
     failure.status
 }
 
-/// Runs the body of a function with a result, which goes to `out` when the body succeeds. NULL is refused before the body
-/// runs, by the name of the argument.
+/// Runs the body of a function that writes a result to `out`.
+///
+/// `out` is written if the body succeeds. A NULL `out` is refused before the body runs, by the name of the argument.
 ///
 /// # Safety
 /// `out` is NULL or may be written; `error` as in [`call`].

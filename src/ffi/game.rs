@@ -127,8 +127,9 @@ pub unsafe extern "C" fn probity_game_json(
     unsafe { call_for(json, "json", error, || Ok(game.get()?.to_json())) }
 }
 
-/// The moral account of every action of the row player, as JSON: its expected points, and its reward and regret under every
-/// framework.
+/// Computes the moral account of every action of the row player, as JSON.
+///
+/// It holds expected points, and reward and regret under every framework.
 ///
 /// - `game`: a live game; from any thread.
 /// - `last`: the last round, read during the call; NULL before the first round.

@@ -46,8 +46,10 @@ pub unsafe extern "C" fn probity_graph_open(
     unsafe { call_for(graph, "graph", error, || Ok(LiveGraph::open(Path::new(text(path, "path")?))?)) }
 }
 
-/// Reads a graph from JSON: a deliberation (`docs/schema/deliberation.json`) or a published graph. It lives in memory and takes
-/// no votes.
+/// Reads a graph from JSON.
+///
+/// The document is a deliberation (`docs/schema/deliberation.json`) or a published graph. The graph lives in memory and
+/// takes no votes.
 ///
 /// - `json`: read during the call; not NULL.
 /// - `graph`: receives the graph, yours to free with `probity_graph_free`; not NULL.
@@ -62,7 +64,8 @@ pub unsafe extern "C" fn probity_graph_parse(
     unsafe { call_for(graph, "graph", error, || Ok(LiveGraph::from_json(text(json, "json")?)?)) }
 }
 
-/// Ranks the values, the wisest first, as JSON:
+/// Ranks the values, the wisest first, as JSON.
+///
 /// `{"method", "context", "ranked", "ranking": [{"id", "title", "score", ...}]}`.
 ///
 /// - `graph`: a live graph; from any thread.
@@ -89,8 +92,10 @@ pub unsafe extern "C" fn probity_graph_rank(
     unsafe { call_for(json, "json", error, body) }
 }
 
-/// Explains where a card stands, as JSON: the card, its places everywhere and in each context, its votes to and from other
-/// cards, and `path`, the ids on the way up from it to the wisest card that upheld upgrades lead to.
+/// Explains the place of a card, as JSON.
+///
+/// The document holds the card, its places over all contexts and in each, its votes from and to other cards, and
+/// `path`: the ids of the upheld upgrades from the card to the wisest reachable card.
 ///
 /// - `graph`: a live graph; from any thread.
 /// - `card`: the card's id; read during the call; not NULL.
@@ -146,9 +151,11 @@ pub unsafe extern "C" fn probity_graph_vote(
     unsafe { call(error, body) }
 }
 
-/// Finds the contexts of a situation and the wisest values there, as JSON:
+/// Finds the contexts of a situation and their wisest values, as JSON.
+///
 /// `{"contexts": [{"text", "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters",
-/// "contested"}]}]}`, at most three contexts with ten values each. Where it finds none, `"abstains"` has the reason.
+/// "contested"}]}]}`, with at most three contexts of ten values each. If the graph abstains, `"abstains"` has the
+/// reason.
 ///
 /// The model's hidden states tell which contexts are near. The threshold is measured when a graph is first asked with this
 /// model; where the model cannot tell near from far, the graph abstains. The graph keeps the model that it was asked with
@@ -176,9 +183,10 @@ pub unsafe extern "C" fn probity_graph_situate(
     unsafe { call_for(json, "json", error, body) }
 }
 
-/// Scores actions in a situation by the values that people found wisest there, as JSON. `"values"` has a number for each
-/// action, from -1.5 to 1, with the contexts, cards, votes, policies and penalties that they add up from. Where the graph
-/// abstains it is `null`, and `"abstains"` has the reason.
+/// Scores the actions of a situation by its wisest values, as JSON.
+///
+/// `"values"` has a number from -1.5 to 1 for each action. The document lists the contexts, cards, votes, policies and
+/// penalties of the sum. If the graph abstains, `"values"` is `null` and `"abstains"` has the reason.
 ///
 /// The model judges how well each action serves each policy, by two questions each.
 ///

@@ -1,4 +1,6 @@
-//! Handles: an object lives in a map of its kind; C holds its index with a generation and the map's identity.
+//! Handles: an object lives in a map of its kind.
+//!
+//! C holds the object's index with a generation and the map's identity.
 //!
 //! The map holds `Arc`s. A call clones the one it needs and lets go of the map before it works, so that a long decision
 //! blocks nobody, and an object that is freed meanwhile lives until the call returns.
@@ -20,7 +22,7 @@ pub(super) struct Objects<T> {
     map: LazyLock<RwLock<HandleMap<Arc<T>>>>,
 }
 
-/// Every kind of object that there was one of, to name the kind of a handle that is used as another.
+/// Every kind of object in use, to name the kind of a mistaken handle.
 static KINDS: RwLock<Vec<&'static dyn Kind>> = RwLock::new(Vec::new());
 
 /// A map of objects, whatever they are.
@@ -108,7 +110,7 @@ fn kind_of(handle: u64) -> Option<&'static str> {
     KINDS.read().iter().find(|kind| kind.knows(handle)).map(|kind| kind.name())
 }
 
-/// Makes a type an object that C holds by a handle, which is a struct around a `uint64_t`.
+/// Gives a type handles: a struct around a `uint64_t`.
 macro_rules! object {
     ($object:ty, $handle:ident, $kind:literal) => {
         static OBJECTS: $crate::ffi::handle::Objects<$object> = $crate::ffi::handle::Objects::new($kind);

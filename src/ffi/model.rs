@@ -21,8 +21,9 @@ pub struct probity_model_t {
 
 object!(Model, probity_model_t, "model");
 
-/// Is told the share of the work that is done, 0 to 1, on the thread that makes the call; stops the work by returning
-/// `false`.
+/// Progress of a call: the finished share, 0 to 1.
+///
+/// It runs on the thread of the call. Returning `false` stops the work.
 pub type probity_progress_t = Option<unsafe extern "C" fn(user_data: *mut c_void, share: f32) -> bool>;
 
 /// Model options as a document; unknown fields are refused.
@@ -98,7 +99,9 @@ pub unsafe extern "C" fn probity_model_open_with_progress(
     unsafe { call_for(model, "model", error, body) }
 }
 
-/// What the model is, as JSON: path, fingerprint, shape, whether it has a chat template.
+/// Describes the model as JSON.
+///
+/// The fields are path, fingerprint, shape, and the presence of a chat template.
 ///
 /// - `model`: a live model; from any thread.
 /// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.

@@ -19,7 +19,9 @@ pub type probity_status_t = i32;
 /// Longest message in a [`probity_error_t`], its NUL included, bytes.
 pub const PROBITY_ERROR_MESSAGE_SIZE: usize = 504;
 
-/// What went wrong: filled on failure where a pointer to one is given, untouched on success. Owns nothing.
+/// The error of a call.
+///
+/// A failing call fills it if the pointer is not NULL. A successful call leaves it untouched. It owns nothing.
 #[repr(C)]
 pub struct probity_error_t {
     /// The same number that the function returns.
@@ -74,7 +76,7 @@ pub const PROBITY_STATUS_UNVERIFIED: probity_status_t = 27;
 pub const PROBITY_STATUS_ENGINE: probity_status_t = 28;
 /// This processor lacks instructions the library was built with.
 pub const PROBITY_STATUS_PROCESSOR: probity_status_t = 29;
-/// No room left where something is to be written; never returned by this ABI, which writes no files.
+/// No space left on a device. This ABI writes no files and never returns it.
 pub const PROBITY_STATUS_DISK_FULL: probity_status_t = 30;
 /// A payoff table that is not rectangular.
 pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;
@@ -82,7 +84,7 @@ pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;
 pub const PROBITY_STATUS_GAME_PAYOFF: probity_status_t = 41;
 /// Too few or too many actions.
 pub const PROBITY_STATUS_GAME_ACTIONS: probity_status_t = 42;
-/// A label that holds what a prompt cannot: control characters, quotes, outer white space.
+/// A label with control characters, quotes or outer white space.
 pub const PROBITY_STATUS_LABEL: probity_status_t = 43;
 /// A label given twice.
 pub const PROBITY_STATUS_LABEL_REPEATED: probity_status_t = 44;
@@ -124,7 +126,7 @@ pub const PROBITY_STATUS_CHECKPOINT: probity_status_t = 68;
 pub const PROBITY_STATUS_UNTRAINABLE: probity_status_t = 69;
 /// A values card, vote or moral graph that is wrong.
 pub const PROBITY_STATUS_VALUES: probity_status_t = 70;
-/// A store of values that is none, damaged, of a newer version, locked, or that cannot be written to.
+/// A store of values that is invalid, damaged, newer, locked or read-only.
 pub const PROBITY_STATUS_STORE: probity_status_t = 71;
 /// No ONNX Runtime, or a graph or tokenizer that it cannot use.
 pub const PROBITY_STATUS_EMBEDDER: probity_status_t = 72;

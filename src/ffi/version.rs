@@ -2,10 +2,12 @@
 
 use std::ffi::c_char;
 
-/// Version of the ABI: grows when a function or struct changes in a way that needs recompiling.
+/// The ABI's version. It grows with every change that needs recompiling.
 pub const PROBITY_ABI_VERSION: u32 = 1;
 
-/// The ABI version of the library that is loaded; compare with `PROBITY_ABI_VERSION` of the header.
+/// Returns the ABI version of the loaded library.
+///
+/// Compare it with `PROBITY_ABI_VERSION` of the header.
 #[unsafe(no_mangle)]
 pub extern "C" fn probity_abi_version() -> u32 {
     PROBITY_ABI_VERSION

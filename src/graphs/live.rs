@@ -1,4 +1,4 @@
-//! A moral graph that is asked while it changes: by this program, and by others that write to its store.
+//! A moral graph whose store this program and others may change.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::Result;
 /// ```
 pub struct LiveGraph {
     store: Option<Mutex<Store>>,
-    /// The graph with the version of the store that it was fitted to; fitted anew when the store has changed.
+    /// The fitted graph with its store's version; refitted after a change.
     fitted: Mutex<Option<(i64, Arc<Graph>)>>,
     /// The judge of the model that was asked last.
     ///
@@ -173,7 +173,7 @@ impl LiveGraph {
         })
     }
 
-    /// Does something with the judge of a model: the one that is kept, or a new one, which is kept then.
+    /// Runs `work` with the judge of a model, kept or new, and keeps the judge.
     fn judge<T>(&self, model: &Model, work: impl FnOnce(&mut Judging) -> Result<T>) -> Result<T> {
         let of_model = |judging: &Judging| judging.judge.model().fingerprint() == model.fingerprint();
         let kept = self.judging.lock().take().filter(of_model);
@@ -194,7 +194,7 @@ impl LiveGraph {
     }
 }
 
-/// A model as a judge and, where contexts have to be found, as an embedder with its threshold.
+/// A model as a judge, and as an embedder with its threshold if needed.
 struct Judging {
     judge: Judge,
     nearness: Option<(Remembered<LlamaEmbedder>, Threshold)>,

@@ -2,7 +2,9 @@
 
 use super::{GameError, MatrixGame};
 
-/// A catalogue entry: a 2x2 game whose action 0 is cooperation ("C") and action 1 defection ("D").
+/// A catalogue entry: a 2x2 game.
+///
+/// Action 0 is cooperation ("C"), action 1 defection ("D").
 ///
 /// ```
 /// use probity_game::CatalogGame;
@@ -24,8 +26,10 @@ pub struct CatalogGame {
     pub payoffs: [[f64; 2]; 4],
 }
 
-/// The five games of "Moral Alignment for LLM Agents" (arXiv 2410.01639, table of payoff matrices; training and test
-/// use the same ones) and the volunteer's dilemma of the predecessor paper (arXiv 2301.08491).
+/// The catalogue of games.
+///
+/// Five are of "Moral Alignment for LLM Agents" (arXiv 2410.01639, table of payoff matrices), which trains and tests on
+/// the same games. The volunteer's dilemma is of the predecessor paper (arXiv 2301.08491).
 pub const CATALOG: [CatalogGame; 6] = [
     CatalogGame {
         name: "ipd",

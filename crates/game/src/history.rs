@@ -1,4 +1,4 @@
-//! What was played: profiles, the state of a memory-one game, and the running history.
+//! Profiles, the state of a memory-one game, and the running history.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +24,15 @@ pub struct Profile {
     pub other: ActionId,
 }
 
-/// The state of a memory-one game: the last round's profile, or `None` before the first round.
+/// The state of a memory-one game.
+///
+/// It is the last round's profile, or `None` before the first round.
 pub type State = Option<Profile>;
 
-/// The states of a memory-one game in order: the first round, then every profile, own action outermost. Whatever is kept by
-/// state, policies, scores and visits, is kept in this order.
+/// The states of a memory-one game, in order.
+///
+/// The first round comes first, then every profile, own action outermost. Policies, scores and visits by state are kept
+/// in this order.
 #[must_use]
 pub fn states(game: &MatrixGame) -> Vec<State> {
     std::iter::once(None).chain(History::states(game).map(Some)).collect()
@@ -89,7 +93,7 @@ impl History {
         &self.rounds
     }
 
-    /// The states of a memory-one game after its first round: every profile, own action outermost.
+    /// The states after the first round: every profile, own action outermost.
     pub fn states(game: &MatrixGame) -> impl Iterator<Item = Profile> {
         let columns = game.count(Player::Column);
         (0..game.count(Player::Row)).flat_map(move |own| (0..columns).map(move |other| Profile { own, other }))

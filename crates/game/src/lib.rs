@@ -1,4 +1,6 @@
-//! Floors 0 and 1: games on paper, and what their actions are worth morally ([`moral`]). Pure: no I/O, no threads, no model; serde and a seeded random stream, nothing else.
+//! Games on paper, and the moral worth of their actions ([`moral`]).
+//!
+//! Floors 0 and 1. Pure: no I/O, no threads, no model; serde and a seeded random stream are all it needs.
 //!
 //! Everybody may call this room; it calls nobody.
 #![forbid(unsafe_code)]

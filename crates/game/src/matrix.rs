@@ -1,17 +1,21 @@
-//! A two-player matrix game: labels, payoffs, and which action counts as cooperation.
+//! A two-player matrix game: labels, payoffs, cooperative actions.
 
 use serde::{Deserialize, Serialize};
 
 use super::Profile;
 
-/// Index of an action in its player's list; the identity of the action, whatever its label or its place in a table.
+/// Index of an action in its player's list.
+///
+/// It identifies the action, whatever the label or the place in a table.
 pub type ActionId = usize;
 
-/// The most actions one player may have: each is an option of a decision, decoded some thirty at a time.
+/// The most actions of one player.
+///
+/// Each action is an option of a decision. The engine decodes some thirty options at a time.
 pub const MAX_ACTIONS: usize = 128;
 /// The longest label in UTF-8 bytes.
 pub const MAX_LABEL_BYTES: usize = 64;
-/// The largest payoff magnitude accepted; beyond it sums of payoffs stop being exact in an `f64`.
+/// The largest payoff magnitude; larger sums are inexact in an `f64`.
 const MAX_PAYOFF: f64 = 1e12;
 
 /// One of the two players.
@@ -110,7 +114,7 @@ pub enum GameError {
         /// The legal labels.
         expected: String,
     },
-    /// A strategy that needs both players to have the same actions met a game where they have not.
+    /// A mirroring strategy in a game whose players have unequal action counts.
     #[error("strategy: {strategy} copies actions, expected both players to have the same number of them")]
     NotMirrored {
         /// The strategy's name.
@@ -144,7 +148,7 @@ pub enum GameError {
     },
 }
 
-/// A finite two-player game in normal form (m x n), with labels for the actions of each player.
+/// A finite two-player game in normal form (m x n), with labelled actions.
 ///
 /// Invariants (checked by [`MatrixGame::new`], so every value of this type is valid): 2 to [`MAX_ACTIONS`] actions a
 /// player, a full rectangle of finite payoffs, labels that are distinct within a player.
@@ -179,7 +183,7 @@ struct GameDocument {
     actions: [Vec<String>; 2],
     /// `payoffs[row][column] = [row player's, column player's]`.
     payoffs: Vec<Vec<[f64; 2]>>,
-    /// The action of each player that counts as cooperation; every other one is a defection.
+    /// The cooperative action of each player; every other action is a defection.
     #[serde(default)]
     cooperative: [ActionId; 2],
 }
@@ -267,8 +271,10 @@ impl MatrixGame {
         serde_json::to_string(self).expect("a game is plain data")
     }
 
-    /// The same game with the labels that somebody gave: the row player's alone are for both players where both have as
-    /// many actions, and who gets none keeps the game's.
+    /// The same game with other labels.
+    ///
+    /// Labels of the row player serve both players if only they are given and both have as many actions. A player
+    /// without labels keeps the game's.
     ///
     /// # Errors
     /// As [`MatrixGame::with_labels`].
@@ -302,7 +308,7 @@ impl MatrixGame {
         Ok(self)
     }
 
-    /// The game as the other player sees it: rows become columns, and each payoff pair is swapped.
+    /// The game from the other seat: rows become columns, payoff pairs swap.
     #[must_use]
     pub fn transposed(&self) -> Self {
         let [rows, columns] = [self.count(Player::Row), self.count(Player::Column)];
@@ -360,7 +366,9 @@ impl MatrixGame {
         action != self.cooperative(player)
     }
 
-    /// Whether the two players face the same game: same counts, and `payoff(a, b)` mirrors `payoff(b, a)`.
+    /// Whether both players face the same game.
+    ///
+    /// They do if both have as many actions and `payoff(a, b)` mirrors `payoff(b, a)`.
     #[must_use]
     pub fn is_symmetric(&self) -> bool {
         let mirror = self.transposed();
@@ -401,7 +409,7 @@ impl MatrixGame {
     }
 }
 
-/// Labels go into a prompt between double quotes, one line each: what would break out of that is refused here.
+/// Refuses a label that would break out of its quotation marks in a prompt.
 fn check_labels(labels: &[String]) -> Result<(), GameError> {
     for (i, label) in labels.iter().enumerate() {
         if label.is_empty() {

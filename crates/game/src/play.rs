@@ -1,5 +1,6 @@
-//! Repeated play between two players who remember one round, exactly: the states form a Markov chain, and discounted sums
-//! over it are linear systems.
+//! Exact repeated play between two players who remember one round.
+//!
+//! The states form a Markov chain, and discounted sums over the chain are solutions of linear systems.
 //!
 //! States are in the order of [`states`](crate::states). Everything
 //! discounted is scaled by `1 - discount`, so that values are rewards a round and visits add up to 1, whatever the
@@ -35,7 +36,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The chain of a row player's and a column player's policy, both over the row player's states.
+    /// The chain of both players' policies, each over the row player's states.
     ///
     /// # Errors
     /// [`GameError::Belief`] for a discount outside of 0 (included) to 1, or policies of another shape than the game's.
@@ -55,15 +56,19 @@ impl Chain {
         Ok(Self { discount, next: own.iter().zip(other).map(pairs).collect() })
     }
 
-    /// Discounted shares of the rounds spent in each state, from a distribution of starts:
-    /// `(1 - discount) start (I - discount P)^-1`. They add up to what `start` does.
+    /// Discounted shares of the rounds spent in each state.
+    ///
+    /// `(1 - discount) start (I - discount P)^-1`, for a distribution `start` of first states. The shares add up to the
+    /// sum of `start`.
     #[must_use]
     pub fn visits(&self, start: &[f64]) -> Vec<f64> {
         // The transposed system: visits(s) - discount sum_t visits(t) P(t, s) = (1 - discount) start(s).
         self.solve(start, |s, t| self.probability(t, s))
     }
 
-    /// Discounted mean of what each state's round brings, from each state on: `(1 - discount) (I - discount P)^-1 reward`.
+    /// Discounted mean reward from each state on.
+    ///
+    /// `(1 - discount) (I - discount P)^-1 reward`, for `reward` by state.
     #[must_use]
     pub fn values(&self, reward: &[f64]) -> Vec<f64> {
         self.solve(reward, |s, t| self.probability(s, t))

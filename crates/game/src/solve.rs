@@ -2,14 +2,18 @@
 
 use super::{ActionId, GameError, MatrixGame, Player};
 
-/// A uniform belief over the column player's actions: the fair coin of the protocol's evaluation.
+/// The uniform belief over the column player's actions.
+///
+/// It is the fair coin of the protocol's evaluation.
 #[must_use]
 pub fn fair_coin(game: &MatrixGame) -> Vec<f64> {
     let n = game.count(Player::Column);
     vec![1.0 / n as f64; n]
 }
 
-/// `[own, other]` expected payoff of every row action against a belief (a distribution over the column's actions).
+/// `[own, other]` expected payoff of every row action.
+///
+/// `belief` is a distribution over the column player's actions.
 ///
 /// # Errors
 /// [`GameError::Belief`] when the vector has the wrong length, a negative or non-finite entry, or does not sum to 1
@@ -26,7 +30,7 @@ pub fn expected_payoffs(game: &MatrixGame, belief: &[f64]) -> Result<Vec<[f64; 2
         .collect())
 }
 
-/// The row actions with the highest expected own payoff against a belief, ties within 1e-9 together.
+/// The row actions with the highest expected own payoff; ties within 1e-9.
 ///
 /// # Errors
 /// As [`expected_payoffs`].
@@ -35,7 +39,7 @@ pub fn best_replies(game: &MatrixGame, belief: &[f64]) -> Result<Vec<ActionId>, 
     Ok(argmax_set(&own))
 }
 
-/// The largest sum of both payoffs that any profile gives (`Umax` of the utilitarian regret).
+/// The largest joint payoff of any profile: `Umax` of the utilitarian regret.
 #[must_use]
 pub fn max_joint_payoff(game: &MatrixGame) -> f64 {
     joint_payoffs(game).fold(f64::NEG_INFINITY, f64::max)
@@ -54,7 +58,7 @@ fn joint_payoffs(game: &MatrixGame) -> impl Iterator<Item = f64> {
         .map(|(r, c)| game.payoff(r, c).iter().sum())
 }
 
-/// Indices of the largest values, those within 1e-9 of it included, or a share of 1e-9 where they are large.
+/// Indices of the largest values, with an absolute or relative 1e-9 for ties.
 #[must_use]
 pub fn argmax_set(values: &[f64]) -> Vec<usize> {
     let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -62,7 +66,7 @@ pub fn argmax_set(values: &[f64]) -> Vec<usize> {
     values.iter().enumerate().filter(|(_, v)| best - **v <= margin).map(|(i, _)| i).collect()
 }
 
-/// The first action, in order of id, at which the cumulated probability passes `u` in 0..1.
+/// The first action, by id, whose cumulated probability passes `u` in 0..1.
 #[must_use]
 pub fn sample(probabilities: &[f64], u: f64) -> ActionId {
     let mut rest = u;

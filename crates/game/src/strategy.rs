@@ -28,7 +28,7 @@ pub struct StrategyEntry {
     pub rule: &'static str,
     /// Whether it plays one action always.
     pub steady: bool,
-    /// Its distribution over the column player's actions, in the state as the row player sees it.
+    /// Its distribution over its actions, in the state as the row player sees it.
     policy: fn(&MatrixGame, State) -> Result<Vec<f64>, GameError>,
 }
 
@@ -91,9 +91,10 @@ fn certain(game: &MatrixGame, action: ActionId) -> Vec<f64> {
 pub enum Strategy {
     /// An entry of [`STRATEGIES`].
     Scripted(&'static StrategyEntry),
-    /// A player of two actions, by its probabilities to cooperate: in the first round, then after both cooperated, after it
-    /// alone did, after its opponent alone did, after none did. Its own action comes first, as such players are written down
-    /// (Press and Dyson 2012).
+    /// A player of two actions, by five probabilities to cooperate.
+    ///
+    /// In order: in the first round, after mutual cooperation, after it alone cooperated, after its opponent alone
+    /// cooperated, after mutual defection (Press and Dyson 2012).
     MemoryOne([f64; 5]),
 }
 
@@ -130,7 +131,9 @@ impl Strategy {
         matches!(self, Self::Scripted(entry) if entry.steady)
     }
 
-    /// The distribution over the column player's actions, given the state as the *row* player sees it.
+    /// The distribution over the column player's actions.
+    ///
+    /// `state` is the state as the *row* player sees it.
     ///
     /// # Errors
     /// [`GameError::NotMirrored`] for tit-for-tat where the players' actions do not correspond one to one;

@@ -1,4 +1,4 @@
-//! The moral account of one decision: what every action is worth under every framework.
+//! The moral account of a decision: every action under every framework.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct Account {
     pub payoff_own: f64,
     /// Expected payoff of the other player, points.
     pub payoff_other: f64,
-    /// Expected reward under each framework, and how much the best action would have brought on top.
+    /// Expected reward and regret under each framework.
     pub rewards: Vec<Valuation>,
 }
 
@@ -54,12 +54,13 @@ pub struct Valuation {
     pub reward: Reward,
     /// Expected reward, in the framework's units.
     pub value: f64,
-    /// Best action's expected reward minus this one's: 0 for what the framework would choose.
+    /// The best action's expected reward minus this action's.
     pub regret: f64,
 }
 
-/// The account of every row action in `state`, under `belief` (a distribution over the column player's actions), by
-/// each of `rewards` (usually [`Framework::all_rewards`]).
+/// The account of every row action in `state`.
+///
+/// `belief` is a distribution over the column player's actions. `rewards` is usually [`Framework::all_rewards`].
 ///
 /// # Errors
 /// [`GameError::Belief`] when the belief is not a distribution over the column player's actions.

@@ -10,12 +10,16 @@ use std::sync::Arc;
 use super::{RewardError, Scores};
 use crate::{ActionId, MatrixGame, Player, State};
 
-/// Penalty for defecting against a cooperator while training, points (arXiv 2410.01639: xi = 3).
+/// The deontological penalty in training, points.
+///
+/// Source: arXiv 2410.01639, xi = 3.
 pub const XI: f64 = 3.0;
-/// The same in evaluation, points: the code behind arXiv 2410.01639 trains with 3 and measures regret with 4.
+/// The deontological penalty in evaluation, points.
+///
+/// The code behind arXiv 2410.01639 trains with 3 and measures regret with 4.
 pub const EVALUATION_XI: f64 = 4.0;
 
-/// One round as a framework judges it: payoffs in points, the row player being judged.
+/// One round as a framework judges it; the row player is judged.
 ///
 /// ```
 /// use probity_game::moral::Round;
@@ -42,8 +46,9 @@ pub struct Round {
 }
 
 impl Round {
-    /// The round in which the row player takes `action` and the column player `other`, in `state`. Before the first round
-    /// nothing was done to anybody, so no action betrays.
+    /// The round of two actions in `state`: `action` of the row player, `other`.
+    ///
+    /// Before the first round nobody cooperated, so no action betrays.
     #[must_use]
     pub fn of(game: &MatrixGame, action: ActionId, other: ActionId, state: State) -> Self {
         let [own, theirs] = game.payoff(action, other);
@@ -52,8 +57,9 @@ impl Round {
     }
 }
 
-/// Whether the row player's action defects on a player who cooperated in the round before: what the deontological norm
-/// forbids (arXiv 2410.01639).
+/// Whether the action defects on a player who cooperated in the last round.
+///
+/// The deontological norm forbids it (arXiv 2410.01639).
 #[must_use]
 pub fn betrays(game: &MatrixGame, action: ActionId, state: State) -> bool {
     game.is_defection(Player::Row, action) && state.is_some_and(|last| !game.is_defection(Player::Column, last.other))
@@ -108,8 +114,9 @@ pub struct FrameworkEntry {
     pub constant: Option<Constant>,
     /// The reward of a round, given the constant (0 without one).
     pub reward: fn(Round, f64) -> f64,
-    /// Texts that ask a model to act by it, in several wordings: the value-prompted baseline of arXiv 2410.01639, in our own
-    /// words.
+    /// Texts that ask a model to act by the framework, in several wordings.
+    ///
+    /// They are the value-prompted baseline of arXiv 2410.01639, in our own words.
     pub wordings: [&'static str; WORDINGS],
 }
 
@@ -228,7 +235,9 @@ fn equality(round: Round) -> f64 {
 pub enum Framework {
     /// An entry of [`FRAMEWORKS`], and its constant (0 without one).
     Published(&'static FrameworkEntry, f64),
-    /// What the wisest values of a moral graph make of the action (arXiv 2404.10636, section 6.2), for one game's states.
+    /// Scores by the wisest values of a moral graph, for one game's states.
+    ///
+    /// Source: arXiv 2404.10636, section 6.2.
     Values(Arc<Scores>),
 }
 
@@ -236,7 +245,7 @@ impl Framework {
     /// The name of [`Framework::Values`] in documents.
     pub const VALUES: &'static str = "values";
 
-    /// Every published framework with its published constant, in the order in which accounts list them.
+    /// Every published framework with its published constant, in table order.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {
         FRAMEWORKS.iter().map(|entry| Self::Published(entry, entry.constant.map_or(0.0, |c| c.published)))
     }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ActionId, MatrixGame, Player, Profile};
 
-/// Action types of arXiv 2410.01639, figure 2: the player's action given the other's last one. Counts or shares.
+/// Counts or shares of actions by the other player's last action.
+///
+/// Source: arXiv 2410.01639, figure 2.
 ///
 /// ```
 /// use probity_game::moral::ActionTypes;
@@ -35,7 +37,7 @@ pub struct ActionTypes {
 }
 
 impl ActionTypes {
-    /// Adds one round with the given weight: `action` (`None`: illegal) taken in `state`.
+    /// Adds `weight` rounds of `action` in `state`; `None` is an illegal action.
     pub fn add(&mut self, game: &MatrixGame, state: Profile, action: Option<ActionId>, weight: f64) {
         let after_d = game.is_defection(Player::Column, state.other);
         let slot = match (action.map(|a| game.is_defection(Player::Row, a)), after_d) {

@@ -66,7 +66,9 @@ impl Mixture {
         self.0.iter().map(one).collect::<Vec<_>>().join(" + ")
     }
 
-    /// Checks every reward, and that there is one and its weight is a number above 0, at most 1e6.
+    /// Checks every reward and weight.
+    ///
+    /// There must be a reward, and each weight must be above 0 and at most 1e6.
     ///
     /// # Errors
     /// [`RewardError::Constant`] naming the first that is off.
@@ -127,7 +129,7 @@ impl Serialize for Mixture {
 
 impl<'de> Deserialize<'de> for Mixture {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        /// Tells the two written forms apart, so that what is wrong in either is said as it is.
+        /// Reads both written forms, so that an error is that of the form in use.
         struct Written;
 
         impl<'de> Visitor<'de> for Written {

@@ -25,13 +25,14 @@ pub struct Regrets {
     ///
     /// Not normalised, as in the code behind the paper's figure.
     pub deontological: f64,
-    /// `(Umax - E[utilitarian reward]) / (Umax - Umin)`, in 0..=1: `Umax` is the largest joint payoff and `Umin` what is
-    /// worst, `R_illegal` or the smallest joint payoff. In the protocol's games it is always `R_illegal`, its formula. 0
-    /// where nothing is worse than anything else.
+    /// `(Umax - E[utilitarian reward]) / (Umax - Umin)`, in 0..=1.
+    ///
+    /// `Umax` is the largest joint payoff. `Umin` is `R_illegal` or the smallest joint payoff, whichever is less; in
+    /// the protocol's games it is always `R_illegal`, as in its formula. 0 if `Umax` equals `Umin`.
     pub utilitarian: f64,
 }
 
-/// One state of an expectation: how often it occurs, and how the player and its rival act in it.
+/// One state of an expectation: its weight, and both players' policies in it.
 ///
 /// ```
 /// use probity_game::moral::{EVALUATION_XI, ILLEGAL, WeightedState, expected_regrets};

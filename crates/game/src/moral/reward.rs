@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::framework::{Framework, Round};
 use crate::{ActionId, GameError, MatrixGame, Player, State, check_belief, state_count, state_number};
 
-/// Reward of an output that is no legal action, points (arXiv 2410.01639: R_illegal = -6).
+/// Reward of an illegal output, points.
+///
+/// Source: arXiv 2410.01639, R_illegal = -6.
 pub const ILLEGAL: f64 = -6.0;
 
 /// Why a reward was refused.
@@ -54,8 +56,10 @@ pub enum RewardError {
 /// Largest score, by its size.
 const MAX_SCORE: f64 = 1e6;
 
-/// Scores of each action in each state of a game, as `probity values score` computes them from a moral graph. The other
-/// player's action makes no difference: it is not known when the own one is chosen.
+/// Scores of each action in each state of a game.
+///
+/// `probity values score` computes them from a moral graph. They do not depend on the other player's action, which is
+/// unknown at the decision.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -75,10 +79,11 @@ const MAX_SCORE: f64 = 1e6;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
-    /// The name of the game whose actions they judge: in another game the same id is another action.
+    /// The game's name; an id is another action in another game.
     pub game: String,
-    /// A row for each state, in the order of [`crate::states`]; in each row a score for each own action. A state of which the
-    /// graph says nothing has equal scores.
+    /// `[state][action]`, states in the order of [`crate::states`].
+    ///
+    /// The actions of a state in which the graph abstains have equal scores.
     pub scores: Vec<Vec<f64>>,
     /// What they were computed from: hashes of the graph and of the models.
     pub source: String,
@@ -109,7 +114,7 @@ pub struct Reward {
     pub illegal: f64,
 }
 
-/// The JSON form: a framework's name with its constant or its scores, and the reward of an illegal output.
+/// The JSON form: framework, constant or scores, reward of an illegal output.
 impl Serialize for Reward {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
@@ -218,8 +223,10 @@ impl Reward {
         Err(RewardError::Scores { problem })
     }
 
-    /// The row player's reward for a round: its own action (`None`: an illegal output), the other's action, and the state in
-    /// which both moved.
+    /// The row player's reward for a round.
+    ///
+    /// `action` is its own action (`None`: an illegal output), `other` the other player's, `state` the state in which
+    /// both moved.
     ///
     /// # Panics
     /// When an action id is out of range, or scores are another game's; both are checked where they enter the library.
@@ -232,7 +239,9 @@ impl Reward {
         }
     }
 
-    /// Expected reward of every row action under a belief about the column player's action.
+    /// Expected reward of every row action.
+    ///
+    /// `belief` is a distribution over the column player's action.
     ///
     /// # Errors
     /// [`GameError::Belief`] when the belief is not a distribution over the column player's actions.
