@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::card::check_text;
 use super::{CardId, Deliberation, ValuesError, compat};
 
-/// A question to a voter: did somebody become wiser by going from one card to the other in this context?
+/// A question to a voter: was it wiser to move from one card to the other?
 ///
 /// ```
 /// use probity_values::{Answer, Deliberation, Story, ValuesCard, Vote, pairs_to_judge};
@@ -45,11 +45,12 @@ pub struct PairToJudge {
     pub story: Option<String>,
 }
 
-/// Draws up to `count` questions for a voter, each from one of three lists: with probability 0.3 those that most found an
-/// upgrade, with 0.3 those that fall most behind another upgrade to the same card, with 0.4 those with the fewest votes
-/// (`moral-graph.md` section 5, as moral-graph-elicitation draws). There are questions from stories, and from imported edges
-/// that no story tells of. Unlike there, nobody is asked twice, nor in one draw about a pair in both directions; and the same
-/// seed draws the same.
+/// Draws up to `count` questions for a voter; equal seeds draw equally.
+///
+/// Each question comes from one of three lists: with probability 0.3 the pairs with the most yes, with 0.3 the pairs
+/// furthest behind another upgrade to the same card, with 0.4 the pairs with the fewest votes (`moral-graph.md` section
+/// 5, after moral-graph-elicitation). Questions come from stories, and from imported edges without a story. Unlike
+/// there, no voter is asked twice, or about both directions of a pair in one draw.
 ///
 /// # Errors
 /// [`ValuesError::Text`] for a voter without a proper name; [`ValuesError::NoCard`] for a story of a card that is not there; as

@@ -38,7 +38,7 @@ pub struct Ballot {
     pub answer: Answer,
 }
 
-/// Votes of an imported graph on one ordered pair of cards: who gave them is not known.
+/// An imported graph's sums of votes on an ordered pair; voters are unknown.
 ///
 /// ```
 /// use probity_values::Electorate;
@@ -107,7 +107,9 @@ pub struct Ballots {
 }
 
 impl Ballots {
-    /// Reads a log of votes, of which the last answer to a question counts, and the edges of imported graphs.
+    /// Reads a log of votes and the edges of imported graphs.
+    ///
+    /// Of two answers to one question the later one counts.
     ///
     /// # Errors
     /// [`ValuesError::Itself`], [`ValuesError::NoCard`], [`ValuesError::Twice`] for cards of one id, [`ValuesError::Text`]
@@ -204,8 +206,9 @@ impl Ballots {
         Ok(ballots)
     }
 
-    /// Numbers voters and contexts in the order of their names: the order in which people voted must not matter, except that of
-    /// two answers to one question the later one counts.
+    /// Numbers voters and contexts in alphabetical order.
+    ///
+    /// The order of votes must not matter, except between two answers to one question.
     fn sort(&mut self) {
         let [contexts, voters] = [&mut self.contexts, &mut self.voters].map(renumbered);
         for row in &mut self.rows {

@@ -1,14 +1,13 @@
-//! Which upgrades are upheld by every group of voters, rather than by the largest one.
+//! Bridging scores: the support for an upgrade in every group of voters.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::Ballots;
 
-/// What a group says about an upgrade before its own members answered it: as much as so many answers at the share of all
-/// groups.
+/// Virtual answers of a group at the share of all groups: the shrinkage.
 const PRIOR: f64 = 2.0;
 
-/// How an upgrade stands with the groups that voted on it, in one context or over all.
+/// An upgrade's support by group, in one context or over all.
 ///
 /// ```
 /// use probity_values::{Answer, Deliberation, ValuesCard, Vote, bridging};
@@ -34,16 +33,18 @@ pub struct Bridge {
     pub from: u32,
     /// Of the one gone to.
     pub to: u32,
-    /// Every group that voted on it: its number, its votes, and the share of yes among them, drawn a little towards that of
-    /// all groups. A not sure is half a yes.
+    /// Number, votes and share of yes of every group that voted on it.
+    ///
+    /// The share is shrunk towards the share of all groups. Not sure is half a yes.
     pub groups: Vec<(u32, u32, f64)>,
     /// The least of these shares: the group that it has least of.
     pub score: f64,
 }
 
-/// The upgrades that at least two groups voted on, the one that the most divided groups agree on first; equals in the order
-/// of the cards. `group_of` tells for every voter the number of their group; voters without one are left out, and so are
-/// imported sums of votes, whose voters are not known.
+/// The upgrades that at least two groups voted on, by bridging score.
+///
+/// `group_of` holds each voter's group number. Voters without a group do not count, and neither do imported sums, whose
+/// voters are unknown. Equal scores are in the order of the cards.
 ///
 /// The score is the least, over groups, of the probability of a yes (`moral-graph.md` section 12), with
 /// `(yes + 2 y) / (votes + 2)` for a group's, where `y` is the share over all of them.

@@ -1,4 +1,4 @@
-//! Values cards: a way of living that somebody finds worth living by, told by what they attend to.
+//! Values cards: ways of living, described by the things they attend to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use super::{Provenance, ValuesError};
 
 /// Longest text of a card's field, UTF-8 bytes.
 const MAX_TEXT: usize = 16 << 10;
-/// The largest extra fields of anything, in bytes as JSON: another program's embedding of a card fits.
+/// The largest extra fields, bytes of JSON; another program's embedding fits.
 const MAX_EXTRA: usize = 1 << 20;
-/// How deep they may be nested: what is written within a document's fields can be read again (`serde_json` reads 128).
+/// The deepest nesting of extra fields; `serde_json` reads 128 levels.
 const MAX_DEPTH: usize = 64;
 /// Most policies of one card. The published process asks for 3 to 7.
 const MAX_POLICIES: usize = 64;
@@ -22,7 +22,9 @@ const MAX_CONTEXTS: usize = 64;
 /// Longest id, UTF-8 bytes.
 const MAX_ID: usize = 128;
 
-/// Which card. An id of digits alone is a number in JSON, as the published graphs have it; any other is a string.
+/// The id of a card.
+///
+/// An id of digits is a number in JSON, as in the published graphs. Any other id is a string.
 ///
 /// ```
 /// use probity_values::CardId;
@@ -40,7 +42,7 @@ impl CardId {
         &self.0
     }
 
-    /// The number it is, where it is one as JSON writes it, and none that JavaScript would round.
+    /// The id as a number, if JSON and JavaScript write the number without loss.
     fn number(&self) -> Option<u64> {
         self.0.parse().ok().filter(|n: &u64| *n <= 1 << 53 && n.to_string() == *self.0)
     }
@@ -174,7 +176,7 @@ pub struct ValuesCard {
     /// What wrote it; a person's own has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
-    /// What found its contexts in the conversation; those that a person named have none.
+    /// The model that found the contexts; none if a person named them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contexts_provenance: Option<Provenance>,
     /// Fields that an imported card had beside these; an export gives them back.
@@ -199,8 +201,9 @@ impl ValuesCard {
         }
     }
 
-    /// Checks its id, and that every text is there, of bearable length, and without control characters other than line ends and
-    /// tabs.
+    /// Checks the id and every text.
+    ///
+    /// A text must not be blank, too long, or hold control characters other than line ends and tabs.
     ///
     /// # Errors
     /// [`ValuesError::Text`] naming the first that is not.
@@ -230,12 +233,13 @@ impl ValuesCard {
     }
 }
 
-/// The fields of a published card, as the study wrote it and as later programs do, and what tells the two apart.
+/// The fields of a card in the study's format, and in the later format.
 const STUDY: [&str; 5] = ["id", "title", "instructionsShort", "instructionsDetailed", "evaluationCriteria"];
 const LATER: [&str; 5] = ["id", "title", "description", "policies", "instructionsDetailed"];
 
-/// Checks that fields beside the known ones are none of these, since an export would have them twice, and that they are neither
-/// huge nor deep.
+/// Checks extra fields: no known name, limited size and depth.
+///
+/// A known name would stand twice in an export.
 ///
 /// # Errors
 /// [`ValuesError::Text`] naming the first that is, or the size of all.

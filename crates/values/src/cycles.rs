@@ -1,4 +1,4 @@
-//! Cycles of upgrades: values of which each was found wiser than the next, and the last than the first.
+//! Cycles of upgrades: each value was found wiser than the one before.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ pub(super) fn components(edges: impl IntoIterator<Item = (u32, u32)>) -> HashMap
     numbered.flat_map(|(i, cards)| cards.into_iter().map(move |card| (card, i))).collect()
 }
 
-/// Groups of cards that lead to each other along edges, the cards of each ascending: two at least.
+/// Strongly connected groups of two or more cards; cards in ascending order.
 #[must_use]
 pub fn cycles(edges: impl IntoIterator<Item = (u32, u32)>) -> Vec<Vec<u32>> {
     let mut cycles: Vec<Vec<u32>> = connected(edges).into_iter().filter(|cards| cards.len() > 1).collect();

@@ -1,5 +1,6 @@
-//! A deliberation: everything that people brought to a question, as one versioned JSON document
-//! (`docs/schema/deliberation.json`).
+//! A deliberation: cards, stories, contexts, groups and votes.
+//!
+//! `docs/schema/deliberation.json` describes its versioned JSON document.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -45,17 +46,25 @@ pub const VERSION: u32 = 1;
 pub struct Deliberation {
     /// The cards, in the order they were added in.
     pub cards: Vec<ValuesCard>,
-    /// Cards that mean the same as another, and that one: a vote for the first counts for the second.
+    /// Merged cards, each with the card that stands for it.
+    ///
+    /// A vote for the merged card counts for the other card.
     pub merged: BTreeMap<CardId, CardId>,
-    /// Pairs of cards that do not mean the same, whatever a program finds: first the one whose id comes first by its letters.
+    /// Pairs of cards with different meanings, each in alphabetical order of ids.
+    ///
+    /// No search for duplicates merges them.
     pub apart: BTreeSet<(CardId, CardId)>,
-    /// Contexts, in the order they were added in; those of stories, votes and edges need not be named.
+    /// Contexts in the order of addition.
+    ///
+    /// The contexts of stories, votes and edges need not be listed.
     pub contexts: Vec<String>,
     /// Stories to vote on.
     pub stories: Vec<Story>,
     /// Groups that voters say they belong to, by voter.
     pub groups: BTreeMap<String, String>,
-    /// All votes ever given, the oldest first: of two answers to one question the later one counts.
+    /// All votes, the oldest first.
+    ///
+    /// Of two answers to one question the later one counts.
     pub votes: Vec<Vote>,
     /// Edges of imported graphs, whose voters are not known.
     pub edges: Vec<Edge>,
@@ -164,7 +173,7 @@ impl Deliberation {
         serde_json::to_string_pretty(&document).expect("plain data becomes JSON")
     }
 
-    /// Checks every card, story, vote and edge, that ids are not given twice, and that what they name exists.
+    /// Checks every card, story, vote and edge, unique ids, and references.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -224,8 +233,10 @@ impl Deliberation {
         self.merged.get(id).unwrap_or(id)
     }
 
-    /// Merges a card, and what was merged into it, into another one or the one that stands for that. They are not kept apart any
-    /// more. Doing it again changes nothing.
+    /// Merges a card, and the cards merged into it, into another card.
+    ///
+    /// If the other card is merged itself, its canonical card takes its place. The pair is not kept apart any more.
+    /// Merging twice changes nothing.
     ///
     /// # Errors
     /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] for a card and itself, or one that is merged into it.
@@ -276,7 +287,7 @@ impl Deliberation {
         Ok(())
     }
 
-    /// Whether somebody said that two cards do not mean the same, or two that are merged into them.
+    /// Whether two cards, or cards merged into them, are kept apart.
     #[must_use]
     pub fn are_apart(&self, one: &CardId, other: &CardId) -> bool {
         let [one, other] = [self.canonical(one), self.canonical(other)];
@@ -293,8 +304,9 @@ impl Deliberation {
         }
     }
 
-    /// An id that no card has: the least number above all those that are numbers, or, where there is none, the least that is
-    /// free.
+    /// An unused numeric id.
+    ///
+    /// It is one above the largest numeric id, or 1.
     #[must_use]
     pub fn new_id(&self) -> CardId {
         let numbers: BTreeSet<u64> = self.cards.iter().filter_map(|card| card.id.as_str().parse().ok()).collect();
@@ -406,8 +418,9 @@ impl Deliberation {
         Ok(())
     }
 
-    /// A graph that has an edge and not the reversed one tells by it all there is to know of both. Another that has only the
-    /// reversed one must tell the same.
+    /// Checks that two graphs agree on a pair they have in opposite directions.
+    ///
+    /// An edge without its reverse describes both directions.
     fn check_reversed(&self, other: &Self) -> Result<(), ValuesError> {
         fn pairs(held: &Deliberation) -> HashMap<(&CardId, &CardId), Counts> {
             held.edges.iter().map(|edge| ((&edge.from, &edge.to), edge.counts)).collect()

@@ -11,8 +11,9 @@ use super::{CardId, ValuesError};
 /// Most votes on one pair.
 pub(super) const MAX_VOTES: u32 = 1_000_000_000;
 
-/// Votes on one ordered pair of cards, counted as the published process counts them: a vote on the reversed pair is an
-/// impression here, too, and a mark against this one where it was a yes.
+/// Votes on one ordered pair of cards, counted as published.
+///
+/// A vote on the reversed pair is an impression here. If it was a yes, it also counts against this pair.
 ///
 /// ```
 /// use probity_values::Counts;
@@ -58,9 +59,11 @@ impl Counts {
         }
     }
 
-    /// The published entropy, bits, from 0 to log2 5: over the four answers *and the impressions*, which are their sum
-    /// where nobody voted on the reversed pair, so that it is then 1 plus half of [`Counts::entropy`]. Surely a slip of its
-    /// code, but its threshold was chosen with it.
+    /// The published entropy, bits, from 0 to log2 5.
+    ///
+    /// It is taken over the four answers *and the impressions*. Without votes on the reversed pair the impressions are
+    /// the sum of the answers, and the entropy is 1 plus half of [`Counts::entropy`]. This is likely a slip of the
+    /// published code, but its threshold was chosen with it.
     #[must_use]
     pub fn published_entropy(&self) -> f64 {
         entropy(&[self.wiser, self.not_wiser, self.less_wise, self.unsure, self.impressions])
@@ -84,7 +87,7 @@ fn entropy(counts: &[u32]) -> f64 {
     counts.iter().filter(|&&c| c > 0).map(|&c| f64::from(c) / all).fold(0.0, |sum, p| sum - p * p.log2())
 }
 
-/// An upgrade from one value to a wiser one, with the contexts it was voted on in, all counted together.
+/// An upgrade from one value to a wiser one, with its contexts pooled.
 ///
 /// ```
 /// use probity_values::compat::Thresholds;

@@ -32,7 +32,7 @@ pub struct Electorate {
     pub votes_each: u32,
     /// Stories there are for each card, on average.
     pub stories_a_card: u32,
-    /// The share of stories that lead from the truly less wise card to the wiser one: whoever writes them knows something.
+    /// The share of stories from the truly less wise card to the wiser card.
     pub insight: f64,
     /// Standard deviation of the true scores, logits.
     pub spread: f64,
@@ -81,8 +81,9 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// Spearman's rank correlation of a ranking, as [`crate::Method::rank`] makes it, with the true order; -1 to 1. Cards
-    /// that the ranking leaves out come last.
+    /// Spearman's rank correlation of a ranking with the true order; -1 to 1.
+    ///
+    /// The ranking is that of [`crate::Method::rank`]. Cards without a rank come last.
     #[must_use]
     pub fn correlation(&self, ranking: &[(u32, f64)]) -> f64 {
         let mut scores = vec![f64::NEG_INFINITY; self.truth.len()];
@@ -155,7 +156,7 @@ impl Electorate {
     }
 }
 
-/// Close to a standard normal draw: twelve uniform ones added up (their variance is 1).
+/// An approximate standard normal draw: the sum of twelve uniform draws.
 fn normal(rng: &mut impl Rng) -> f64 {
     (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
 }

@@ -1,5 +1,4 @@
-//! The moral graph of a deliberation, ready to be asked: which values are the wisest where, by which votes, and what leads
-//! from one to them.
+//! The moral graph of a deliberation: rankings, accounts and paths.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::OnceLock;
@@ -36,11 +35,11 @@ pub struct Graph {
     fit: Fit,
     /// The place of every card of the ballots among the deliberation's.
     cards: Vec<usize>,
-    /// Upgrades everywhere and then in each context, judged when they are first asked for.
+    /// Upgrades over all contexts and in each; computed on first use.
     upgrades: Vec<OnceLock<Vec<Upgrade>>>,
 }
 
-/// A ranking: the document that `probity values rank --json` prints and the C boundary gives.
+/// A ranking: the document of `probity values rank --json` and of C.
 ///
 /// ```
 /// use probity_values::robust::Settings;
@@ -160,7 +159,9 @@ pub struct Trust {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PairAccount {
-    /// The card that the votes find less wise; where they are open, the one that most were asked about leaving.
+    /// The less wise card.
+    ///
+    /// If the votes leave the pair open, it is the card that most voters were asked to leave.
     pub from: CardId,
     /// The other one.
     pub to: CardId,
@@ -170,7 +171,7 @@ pub struct PairAccount {
     pub counts: Counts,
     /// The votes of those who were asked the other way round.
     pub reversed: Counts,
-    /// Answers to either question of which a published sum tells only that there were so many, and that they were no yes.
+    /// Answers of unknown kind, other than yes, in a published sum.
     pub unknown: u32,
     /// `(w - l) / (w + n + u + l)`.
     pub likelihood: f64,
@@ -206,7 +207,7 @@ pub struct PairAccount {
 pub struct Explanation {
     /// The card.
     pub card: ValuesCard,
-    /// Where it stands: everywhere first (without a context), then wherever it was judged.
+    /// Its places: over all contexts first, then in each of its contexts.
     pub standings: Vec<Placed>,
     /// Its place in the published ranking, from 1, and how many cards that ranks.
     pub published: Option<[usize; 2]>,
@@ -339,8 +340,10 @@ impl Graph {
         Ranking { method: method.name(), context, ranked: ranking.len(), ranking }
     }
 
-    /// The cards that a reward may count on in a context, or anywhere: ranked by the lower bounds of their scores, without
-    /// the contested ones, and without those that fewer voters judged there than a card has to have to be ranked at all.
+    /// The cards that a reward may count on in a context, or over all.
+    ///
+    /// They are ranked by the lower bounds of their scores. Contested cards are left out, and so are cards with fewer
+    /// voters there than a ranked card needs.
     #[must_use]
     pub fn wisest(&self, context: Option<u32>) -> Vec<Standing> {
         let contested = self.contested(context);
@@ -397,8 +400,9 @@ impl Graph {
         self.upgrades(context).iter().map(account).collect()
     }
 
-    /// The way from a card to the wisest one that upheld upgrades lead to, over the fewest of them; the card alone where none
-    /// leads to a wiser one.
+    /// The shortest path of upheld upgrades from a card to the wisest reachable.
+    ///
+    /// The card alone if no upgrade leads from it.
     #[must_use]
     pub fn path(&self, card: u32, context: Option<u32>) -> Vec<u32> {
         let mut next: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -428,7 +432,7 @@ impl Graph {
         path
     }
 
-    /// What there is to know about a card, with its upgrades in one context or anywhere.
+    /// The account of a card, with its upgrades in one context or over all.
     #[must_use]
     pub fn explain(&self, card: u32, context: Option<u32>) -> Explanation {
         let everywhere = std::iter::once(None).chain((0..self.ballots.contexts.len() as u32).map(Some));

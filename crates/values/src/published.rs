@@ -1,5 +1,7 @@
-//! The JSON in which the authors of arXiv 2404.10636 publish moral graphs, as the study wrote it and as their later programs
-//! do. What is read is written back without loss; likelihoods and entropies are computed anew, and ids of digits are numbers.
+//! The JSON format of published moral graphs (arXiv 2404.10636).
+//!
+//! Both the study's format and the later programs' format are read and written back without loss. Likelihoods and
+//! entropies are recomputed, and ids of digits are numbers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -139,8 +141,7 @@ impl MoralGraph {
         serde_json::to_string_pretty(&document).expect("plain data becomes JSON")
     }
 
-    /// Checks every card and edge, that there is one card an id and one edge a pair, and that edges are between cards that
-    /// exist.
+    /// Checks every card and edge, unique ids and pairs, and references.
     ///
     /// # Errors
     /// The first thing that is wrong.

@@ -1,5 +1,6 @@
-//! The moral graph as a reward: what the wisest values of a situation make of each action in it (`moral-graph.md` section 12,
-//! after section 6.2 of arXiv 2404.10636).
+//! The moral graph as a reward: the wisest values score the actions.
+//!
+//! Source: `moral-graph.md` section 12, after section 6.2 of arXiv 2404.10636.
 //!
 //! Pure: how well an action serves a policy is somebody else's to say, by a number from -1 to 1. From those, the contexts of the
 //! situation and the graph follows a value for each action and where it comes from, or the reason why there is none.
@@ -28,11 +29,11 @@ use super::{CardId, Graph, PairAccount, ValuesError};
 pub struct ScoreTerms {
     /// Values of a context that count, the wisest by the lower bounds of their scores.
     pub values: usize,
-    /// How much more a value counts whose bound is a logit higher: shares are a softmax of bounds times this.
+    /// Sharpness of the shares: a softmax of the bounds times this.
     pub sharpness: f64,
     /// What serving a value instead of the wiser one costs.
     pub penalty: f64,
-    /// Values are at odds where some prefer an action to another by at least this, and others the reverse.
+    /// The least opposite preferences of two values that make a tension.
     pub tension: f64,
     /// Actions whose values differ by less are not told apart.
     pub resolution: f64,
@@ -45,7 +46,9 @@ impl Default for ScoreTerms {
 }
 
 impl ScoreTerms {
-    /// The same options with something changed, as in `ScoreTerms::default().with(|o| o.penalty = 0.0)`.
+    /// Changes some terms.
+    ///
+    /// `ScoreTerms::default().with(|o| o.penalty = 0.0)`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -108,8 +111,9 @@ pub struct ContextWeight {
     pub weight: f64,
 }
 
-/// How well the actions serve a card: for each of its policies a number for each action, from -1 (against it) to 1 (served); 0
-/// where it does not matter.
+/// `[policy][action]` adherence of the actions to a card's policies.
+///
+/// From -1 (against the policy) to 1 (for it); 0 if the policy does not matter.
 pub type Adherence = Vec<Vec<f64>>;
 
 /// What the values of a graph make of some actions.
@@ -140,7 +144,9 @@ pub type Adherence = Vec<Vec<f64>>;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judgement {
-    /// Each action's value, from -1 less [`ScoreTerms::penalty`] to 1; none where the graph abstains.
+    /// Each action's value, from -1 - [`ScoreTerms::penalty`] to 1.
+    ///
+    /// None if the graph abstains.
     pub values: Option<Vec<f64>>,
     /// Why it abstains.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,7 +186,7 @@ pub enum Abstention {
     },
     /// Which contexts the situation is of cannot be told.
     Chance {
-        /// How much of what is known the embedder tells right: 0.5 is chance, 1 is certainty.
+        /// Accuracy of the embedder on known contexts; 0.5 is chance, 1 certainty.
         accuracy: f64,
     },
     /// In its contexts no value was judged by enough people, or all are contested.
@@ -258,11 +264,11 @@ pub struct Counted {
     pub voters: u32,
     /// Its share of the reward; those of all values add up to 1.
     pub share: f64,
-    /// How well each action serves it: the mean of what it does for the policies it bears on.
+    /// Adherence of each action: the mean over the policies that matter.
     pub adherence: Vec<f64>,
     /// The same for each policy.
     pub policies: Vec<ServedPolicy>,
-    /// The votes that it stands by: on every pair of cards in that context of which it is one.
+    /// The votes on its pairs in this context.
     pub votes: Vec<PairAccount>,
 }
 
@@ -322,7 +328,9 @@ pub struct Penalty {
 }
 
 impl Graph {
-    /// The cards whose policies have to be looked at in some contexts: the wisest of each, and those that they supersede.
+    /// The cards whose adherence [`Graph::judge`] needs, for some contexts.
+    ///
+    /// They are the wisest cards of each context, and the cards that those supersede.
     #[must_use]
     pub fn considered(&self, contexts: &[u32], terms: &ScoreTerms) -> BTreeSet<u32> {
         let mut cards = BTreeSet::new();
@@ -334,10 +342,11 @@ impl Graph {
         cards
     }
 
-    /// What the wisest values of the contexts make of the actions:
-    /// `R(o) = sum_k w_k (sum_v pi_k(v) adh(v, o) - penalty mean_{u -> v} P_k(u -> v) max(0, adh(u, o) - adh(v, o)) / 2)`, with
-    /// `pi_k` the softmax of the bounds of the wisest values in context `k` and `adh` the mean over a card's policies of how well
-    /// an action serves them. From `-1 - penalty` to 1; nothing is cut off, so that what is told of it adds up to it.
+    /// Scores the actions by the wisest values of the contexts.
+    ///
+    /// `R(o) = sum_k w_k (sum_v pi_k(v) adh(v, o) - penalty mean_{u -> v} P_k(u -> v) max(0, adh(u, o) - adh(v, o)) /
+    /// 2)`. `pi_k` is the softmax of the bounds of the wisest values in context `k`, and `adh` the mean adherence over
+    /// a card's policies. `R` lies between `-1 - penalty` and 1. Nothing is clipped, so the listed parts add up to `R`.
     ///
     /// `adherence` has what [`Graph::considered`] asks for; `actions` is how many there are.
     ///
@@ -423,7 +432,7 @@ impl Graph {
         Ok(judgement)
     }
 
-    /// The wisest values of a context that are not contested, with the bounds of their scores and their voters.
+    /// The wisest uncontested values of a context, with bounds and voters.
     fn top(&self, context: u32, terms: &ScoreTerms) -> Vec<(u32, f64, u32)> {
         let mut wisest = self.wisest(Some(context));
         wisest.truncate(terms.values);
@@ -436,7 +445,7 @@ impl Graph {
         upheld.filter(|upgrade| to.contains(&upgrade.to)).map(|u| (u.from, u.to, u.probability)).collect()
     }
 
-    /// How well each action serves a card: the mean of its policies that matter to any of them.
+    /// Adherence of each action to a card: the mean over policies that matter.
     fn mean(&self, card: u32, adherence: Option<&Adherence>, actions: usize) -> Result<Vec<f64>, ValuesError> {
         let policies = self.card(card).policies.len();
         let shape = |rows: &&Adherence| {
@@ -454,8 +463,9 @@ impl Graph {
     }
 }
 
-/// Values that clearly prefer one action, and others that clearly prefer another, where each side has weight. However a value's
-/// weight is spread over contexts, and a side's over values, is all the same.
+/// A tension: weighty values with clear and opposite preferences.
+///
+/// The weights of a value over contexts, and of a side over values, add up.
 fn tension(cards: &[Counted], least: f64) -> Option<Abstention> {
     /// What has less than this share does not hold up the rest.
     const SHARE: f64 = 0.2;
@@ -488,7 +498,7 @@ pub(super) fn softmax(logits: impl Iterator<Item = f64>) -> Vec<f64> {
     weights.iter().map(|weight| weight / total).collect()
 }
 
-/// The shares of contexts by their similarities to a situation: a softmax of similarities over a temperature of 0.1.
+/// The shares of contexts: a softmax of similarities, temperature 0.1.
 #[must_use]
 pub fn context_weights(graph: &Graph, similarities: &[(u32, f64)]) -> Vec<ContextWeight> {
     const TEMPERATURE: f64 = 0.1;

@@ -1,4 +1,4 @@
-//! How far a ranking can be led, and how far it is chance: the same two questions to both rankings.
+//! Attacks on a ranking, and its resampling, for both methods.
 
 use std::collections::HashMap;
 
@@ -93,8 +93,9 @@ impl Attack {
     }
 }
 
-/// Lets so many false voters say that the last card is wiser than the first, in the context with the most votes. `None` where
-/// fewer than two cards are ranked.
+/// Adds false voters, who say that the last card is wiser than the first.
+///
+/// They vote in the context with the most votes. `None` if fewer than two cards are ranked.
 #[must_use]
 pub fn attack(ballots: &Ballots, method: &Method, voters: usize) -> Option<Attack> {
     let honest = method.rank(ballots, None);
@@ -136,14 +137,15 @@ pub fn attack(ballots: &Ballots, method: &Method, voters: usize) -> Option<Attac
 pub struct Bootstrap {
     /// The share of resamples that has the same card first.
     pub winner_kept: f64,
-    /// For every ranked card, in the ranking's order, its best and worst place in 90% of the resamples, from 1. A card that
-    /// a resample does not rank takes the place after the last.
+    /// Best and worst place of every ranked card in 90% of the resamples.
+    ///
+    /// Places count from 1, in the ranking's order. A card without a rank in a resample takes the place after the last.
     pub places: Vec<(u32, [usize; 2])>,
 }
 
-/// Draws as many voters as there are from those there are, with replacement, and ranks again, `resamples` times. Who gave the
-/// votes that are known by their sums only is not known: each is drawn as if its voter had given no other. `None` where
-/// nothing is ranked.
+/// Resamples the voters with replacement and ranks again, `resamples` times.
+///
+/// The voters of published sums are unknown, so each of their votes is drawn by itself. `None` if nothing is ranked.
 #[must_use]
 pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64) -> Option<Bootstrap> {
     // The places need no standard errors of their own.
@@ -262,7 +264,7 @@ pub fn stability(ballots: &Ballots, method: &Method, resamples: usize) -> Option
     })
 }
 
-/// As many votes on a pair, drawn from those with replacement: a binomial draw for each kind from what the ones before it left.
+/// Resamples the votes on a pair: a binomial draw for each kind in turn.
 fn redrawn(counts: Counts, rng: &mut ChaCha8Rng) -> Counts {
     let Counts { wiser, not_wiser, less_wise, unsure, impressions } = counts;
     // What is left are votes on the reversed pair that are no yes.

@@ -1,4 +1,4 @@
-//! Stories of upgrades: somebody who lived by one value and came to live by a wiser one. Voters judge them.
+//! Stories of upgrades from one value to a wiser one, for voters to judge.
 
 use serde::{Deserialize, Serialize};
 

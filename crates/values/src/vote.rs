@@ -1,4 +1,4 @@
-//! Votes: one person's answer to whether somebody became wiser by going from one value to another in a context.
+//! Votes: was it wiser to move from one value to another in a context?
 
 use serde::{Deserialize, Serialize};
 

@@ -21,12 +21,14 @@ pub struct Thresholds {
     pub likelihood: f64,
     /// Largest published entropy, bits.
     pub entropy: f64,
-    /// Fewest votes that the second card is wiser; one at least is asked for in any case.
+    /// The fewest votes for the second card; at least one is needed in any case.
     pub wiser: u32,
 }
 
 impl Thresholds {
-    /// The same options with something changed, as in `Thresholds::default().with(|o| o.wiser = 3)`.
+    /// Changes some thresholds.
+    ///
+    /// `Thresholds::default().with(|o| o.wiser = 3)`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -50,8 +52,10 @@ impl Thresholds {
     }
 }
 
-/// What the votes on every ordered pair of cards add up to, in one context or pooled over all, and which these are. A pair is
-/// there in both directions. Sums over several contexts count in each of them.
+/// Sums of the votes on every ordered pair of cards, with their contexts.
+///
+/// In one context, or pooled over all. A pair is present in both directions. An imported sum over several contexts
+/// counts in each.
 #[must_use]
 pub fn count(ballots: &Ballots, within: Option<u32>) -> HashMap<(u32, u32), (Counts, BTreeSet<u32>)> {
     let mut pooled: HashMap<(u32, u32), (Counts, BTreeSet<u32>)> = HashMap::new();
@@ -84,7 +88,9 @@ pub fn count(ballots: &Ballots, within: Option<u32>) -> HashMap<(u32, u32), (Cou
     pooled
 }
 
-/// The edges that votes add up to, in one context or pooled over all, kept by the thresholds, in the order of their cards.
+/// The edges within the thresholds, in one context or pooled over all.
+///
+/// They are in the order of their cards.
 #[must_use]
 pub fn edges(ballots: &Ballots, within: Option<u32>, thresholds: Thresholds) -> Vec<Edge> {
     let pooled = count(ballots, within);

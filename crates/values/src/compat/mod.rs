@@ -1,6 +1,8 @@
-//! The published ranking, as its code runs (arXiv 2404.10636; moral-graph-elicitation and its forerunners), defects included:
-//! votes pooled over contexts, edges kept by likelihood and an entropy that counts impressions among the answers, weighted
-//! PageRank whose sinks leak. It is easily led: two votes from the top card lift the last one to the head of the table.
+//! The published ranking, as its code runs, defects included.
+//!
+//! Source: arXiv 2404.10636; moral-graph-elicitation and its forerunners. Votes are pooled over contexts. Edges are
+//! kept by likelihood and by an entropy that counts impressions as answers. Weighted PageRank follows, whose sinks
+//! leak. Two votes from the first card lift the last card to the top.
 
 mod aggregate;
 mod page_rank;

@@ -9,9 +9,10 @@ pub const DAMPING: f64 = 0.85;
 /// How often ranks are passed on. The published code looks at no tolerance.
 pub const ITERATIONS: usize = 100;
 
-/// Weighted PageRank of `nodes` nodes over `(from, to, weight)`, as published:
-/// `PR'(v) = (1 - d)/N + d sum_{u -> v} PR(u) L(u, v) / sum_x L(u, x)`, from `1/N`. What flows into a node without edges of
-/// its own is lost, so that the ranks add up to less than 1. Edges of no weight above 0 carry nothing.
+/// Weighted PageRank of `nodes` nodes over `(from, to, weight)`.
+///
+/// As published: `PR'(v) = (1 - d)/N + d sum_{u -> v} PR(u) L(u, v) / sum_x L(u, x)`, from `1/N`. The rank of a node
+/// without outgoing edges is lost, so ranks add up to less than 1. Edges need a weight above 0.
 #[must_use]
 pub fn page_rank(nodes: usize, edges: &[(u32, u32, f64)]) -> Vec<f64> {
     let mut leaving = vec![0.0; nodes];
@@ -32,7 +33,7 @@ pub fn page_rank(nodes: usize, edges: &[(u32, u32, f64)]) -> Vec<f64> {
     rank
 }
 
-/// Cards that touch an edge, with their ranks, the wisest first; equals in the order of their ids.
+/// Ranks of the cards that touch an edge, the wisest first, then by id.
 #[must_use]
 pub fn rank(edges: &[Edge]) -> Vec<(CardId, f64)> {
     let mut cards: Vec<&CardId> = edges.iter().flat_map(|edge| [&edge.from, &edge.to]).collect();

@@ -27,18 +27,22 @@ pub struct Settings {
     pub spread: f64,
     /// Of a card's score in a context about its score everywhere.
     pub context_spread: f64,
-    /// How readily people say yes, logits, before any vote, and where votes are known by published sums only: these were
-    /// published because they hold many yes, so that nothing is learned of it from them. By the default, and the default lapse,
-    /// 61% say yes to what is as wise; the study's voters said it to 68% of what they were shown, which was told to persuade
-    /// (`moral-graph.md` section 11, W6).
+    /// Prior mean of the acquiescence, logits.
+    ///
+    /// It also holds for published sums. They were published because they hold many yes, so nothing is learned from
+    /// them. With the default and the default lapse 61% say yes about two equal values. The study's voters said yes to
+    /// 68% of stories that were told to persuade (`moral-graph.md`).
     pub acquiescence: f64,
     /// Standard deviation of the acquiescence about that, logits.
     pub acquiescence_spread: f64,
-    /// The share of answers that are given without looking, yes or no at even chances (Wichmann and Hill 2001 call it lapse
-    /// rate). It bounds what an answer can do that nobody would expect: false votes are such answers.
+    /// The share of careless answers, yes or no with equal probability.
+    ///
+    /// Wichmann and Hill (2001) call it the lapse rate. It bounds the influence of an unexpected answer, such as a
+    /// false vote.
     pub lapse: f64,
-    /// The share of the others' votes beyond which a voter's own are scaled down, in a context (where one vote always counts)
-    /// and over all of them (where five do).
+    /// The largest share of the others' votes that one voter's votes may weigh.
+    ///
+    /// In a context one vote always counts; over all contexts five do.
     pub cap: f64,
     /// Fewest voters, anywhere, for a card to be ranked.
     pub fewest: u32,
@@ -50,17 +54,20 @@ pub struct Settings {
     ///
     /// That somebody did not find the one wiser does not make the other wiser.
     pub agreed: u32,
-    /// How probable all votes together must make the reverse of an upgrade on a cycle to overrule it.
+    /// The probability of the reverse that overrules an upgrade on a cycle.
     pub overruled: f64,
-    /// Random solutions from which the uncertainty is told, rounded up to a multiple of 8; with 0 errors are infinite, which a
-    /// graph refuses.
+    /// Random solutions for the standard errors, rounded up to a multiple of 8.
+    ///
+    /// With 0 the errors are infinite, and a graph refuses the settings.
     pub draws: usize,
     /// Seed of these.
     pub seed: u64,
 }
 
 impl Settings {
-    /// The same options with something changed, as in `Settings::default().with(|o| o.draws = 0)`.
+    /// Changes some settings.
+    ///
+    /// `Settings::default().with(|o| o.draws = 0)`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -146,7 +153,9 @@ impl Default for Settings {
 pub struct Standing {
     /// Number of the card.
     pub card: u32,
-    /// How wise it was voted, logits: a card one higher is taken for wiser by 73% of those who do not just say yes.
+    /// The score, logits.
+    ///
+    /// A card that is one higher wins against a neutral voter with probability 73%.
     pub score: f64,
     /// Standard error of the score.
     pub error: f64,
@@ -187,8 +196,9 @@ pub struct Fit {
 
 /// Right-hand sides that are solved for at once.
 const LANES: usize = 8;
-/// The part of a system that is left unsolved: Newton's steps correct each other, and of the draws' squares it is a
-/// ten-thousandth, where their number leaves a tenth open.
+/// The relative residual at which the solver stops.
+///
+/// Newton's steps correct each other. The draws' squares err by a ten-thousandth, their number by a tenth.
 const UNSOLVED: f64 = 1e-2;
 /// A fit is done when no unknown moves by more, logits.
 const STILL: f64 = 1e-7;
@@ -236,8 +246,9 @@ impl Fit {
         Self { acquiescence, problem, settings: settings.clone(), standings, deviations }
     }
 
-    /// The cards that were voted on in a context, or anywhere (`None`), by enough voters, the wisest first; equals in the order
-    /// of the cards.
+    /// The cards with enough voters in a context, or over all (`None`).
+    ///
+    /// The wisest come first, then the order of the cards.
     #[must_use]
     pub fn rank(&self, context: Option<u32>) -> Vec<Standing> {
         let known = |card: u32| self.standing(None, card).is_some_and(|s| s.voters >= self.settings.fewest);
@@ -270,8 +281,9 @@ impl Fit {
         self.problem.questions.number.get(&(context, card)).map(|&i| i as usize)
     }
 
-    /// The probability that `to` is wiser than `from` in a context, or everywhere; `None` where one was not voted on there,
-    /// and without draws.
+    /// The probability that `to` is wiser than `from`, in a context or over all.
+    ///
+    /// `None` if a card has no votes there, or without draws.
     #[must_use]
     pub fn wiser(&self, context: Option<u32>, from: u32, to: u32) -> Option<f64> {
         let (from, to) = (self.number(context, from)?, self.number(context, to)?);
@@ -288,7 +300,7 @@ impl Fit {
     }
 }
 
-/// Newton's method, without the curvature that bends the wrong way; steps that overshoot are halved.
+/// Newton's method without negative curvature; overshooting steps are halved.
 fn most_probable(problem: &Problem) -> Vec<f64> {
     let mut x = vec![0.0; problem.len()];
     let mut height = problem.log_posterior(&x);
@@ -315,7 +327,9 @@ fn most_probable(problem: &Problem) -> Vec<f64> {
     x
 }
 
-/// The normal distribution function, by Abramowitz and Stegun 7.1.26; absolute error < 8e-8.
+/// The normal distribution function; absolute error below 8e-8.
+///
+/// Abramowitz and Stegun 7.1.26.
 fn normal_cdf(x: f64) -> f64 {
     let z = x.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);

@@ -1,4 +1,4 @@
-//! The ranking to trust: how much wiser each value is in each context, with what certainty, told from the votes by one model.
+//! The robust ranking: scores by context, with errors, of one model.
 //!
 //! A vote that `v` is wiser than `u` in context `k` is a yes with probability
 //! `lapse/2 + (1 - lapse) sigma(s_k(v) - s_k(u) + delta)`: a Bradley-Terry model (Bradley and Terry 1952) whose `delta`, shared

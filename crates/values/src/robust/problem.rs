@@ -1,4 +1,4 @@
-//! The posterior of the scores: how probable they are, and how that rises and bends.
+//! The posterior of the scores: value, gradient and curvature.
 
 use super::Settings;
 use super::questions::{Question, Questions};
@@ -13,11 +13,11 @@ pub(super) struct Problem {
     lapse: f64,
     /// The acquiescence that is assumed before any vote.
     acquiescence: f64,
-    /// Precisions of the priors: of a score everywhere, of one in a context about it, of the acquiescence.
+    /// Prior precisions: of scores over all, of scores by context, of acquiescence.
     pub precision: [f64; 3],
 }
 
-/// The probability of a yes, and its derivatives by the score of the card that is gone to.
+/// The probability of a yes, and its derivatives by the second card's score.
 struct Yes {
     p: f64,
     derivative: f64,
@@ -30,8 +30,9 @@ pub(super) struct Slope {
     pub gradient: Vec<f64>,
     /// The weight of every question in the curvature, in expectation (Fisher's).
     pub expected: Vec<f64>,
-    /// The same with the answers as they are, where that is not negative: an answer that nobody would expect has little to
-    /// say and bends it the other way.
+    /// The observed curvature where it is not negative.
+    ///
+    /// An unexpected answer has little information, and its curvature is negative.
     pub observed: Vec<f64>,
 }
 
@@ -64,7 +65,7 @@ impl Problem {
         x[q.to as usize] - x[q.from as usize] + self.acquiescence(q.chosen, x[self.scores()])
     }
 
-    /// By how far the second card stands above the first, the acquiescence on top, logits.
+    /// The second card's lead over the first plus the acquiescence, logits.
     fn yes(&self, eta: f64) -> Yes {
         let sigma = 1.0 / (1.0 + (-eta).exp());
         let derivative = (1.0 - self.lapse) * sigma * (1.0 - sigma);
@@ -83,8 +84,9 @@ impl Problem {
         votes + prior
     }
 
-    /// Logarithm of the probability of answers to one question, a part `yes` of `all`, where the second card stands so far
-    /// above the first, acquiescence included.
+    /// Log-probability of the answers to one question.
+    ///
+    /// A part `yes` of `all` is yes, at the given lead with acquiescence.
     pub fn log_likelihood(&self, yes: f64, all: f64, eta: f64) -> f64 {
         let [of_yes, of_no] = self.log_answers(eta);
         yes * of_yes + (all - yes) * of_no
@@ -124,7 +126,9 @@ impl Problem {
         Slope { gradient, expected, observed }
     }
 
-    /// Calls `each` with every unknown, the one it is drawn towards (`None` for 0), and how strongly.
+    /// Calls `each` with every unknown, its prior's centre and its precision.
+    ///
+    /// The centre is another unknown, or `None` for 0.
     pub fn each_prior(&self, mut each: impl FnMut(usize, Option<u32>, f64)) {
         for (i, &parent) in self.questions.everywhere.iter().enumerate() {
             each(i, parent, self.precision[usize::from(parent.is_some())]);

@@ -1,4 +1,4 @@
-//! What was asked and answered: votes, weighed and gathered by question, and the scores that they speak of.
+//! Weighted votes by question, and the scores that they depend on.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,9 @@ use crate::{Answer, Ballot, Ballots, Tally};
 /// A score's context, `None` for everywhere, and its card.
 pub(super) type Place = (Option<u32>, u32);
 
-/// All answers to one question, an ordered pair of cards in a context, by known voters or by those of published sums.
+/// All answers to one question: an ordered pair of cards in a context.
+///
+/// Answers of known voters and of published sums are separate.
 pub(super) struct Question {
     /// Scores of the two cards, by number.
     pub from: u32,
@@ -20,7 +22,7 @@ pub(super) struct Question {
     pub all: f64,
     /// How many of the answers, whatever their weight, were yes.
     pub upgrades: u32,
-    /// Whether these are sums of a published graph, whose edges were chosen for their yes.
+    /// Whether they are published sums, whose edges were selected for their yes.
     pub chosen: bool,
 }
 
@@ -34,7 +36,9 @@ pub(super) struct Questions {
     pub number: HashMap<Place, u32>,
     /// For a score in a context the number of its card's score everywhere.
     pub everywhere: Vec<Option<u32>>,
-    /// How many said yes to an upgrade from one card to another, in whatever context: of known voters each once, of sums at least.
+    /// Voters who said yes to an upgrade, in any context.
+    ///
+    /// Known voters count once each; of sums the least possible number counts.
     pub agreed: HashMap<(u32, u32), u32>,
     /// How many voters each card was judged by, in the score's context or anywhere.
     pub voters: Vec<u32>,
@@ -59,7 +63,9 @@ impl Said {
 }
 
 impl Questions {
-    /// Gathers votes and imported sums of votes: these speak of their context where they name one, of no context otherwise.
+    /// Gathers votes and imported sums by question.
+    ///
+    /// A sum with one context belongs to this context, any other sum to none.
     pub fn gather(ballots: &Ballots, settings: &Settings) -> Self {
         let mut said = weigh(ballots, settings.cap);
         let mut nameless = Vec::new();
@@ -130,7 +136,7 @@ fn agreed(said: &[Said]) -> HashMap<(u32, u32), u32> {
     agreed
 }
 
-/// The places that a question's answers speak of: both cards' in its context, and everywhere.
+/// The unknowns of a question: both cards, in its context and over all.
 fn spoken_of(same: &[Said]) -> impl Iterator<Item = Place> {
     let (context, from, to, _) = same[0].question();
     [(None, from), (None, to), (context, from), (context, to)].into_iter()
@@ -141,9 +147,10 @@ fn spoken_of(same: &[Said]) -> impl Iterator<Item = Place> {
 /// The published process asks each for 3 or 5.
 const ALWAYS: f64 = 5.0;
 
-/// Every vote with its weight: in a context a voter's votes together weigh no more than a share of the others' there, or one
-/// vote where that is more; over all contexts, which anybody can think of more of, no more than that share of the others', or
-/// [`ALWAYS`] votes.
+/// Every vote with its weight.
+///
+/// In a context a voter's votes weigh at most a share of the others' votes there, or one vote if that is more. Over all
+/// contexts they weigh at most this share of all others' votes, or [`ALWAYS`] votes: anybody can invent more contexts.
 fn weigh(ballots: &Ballots, cap: f64) -> Vec<Said> {
     let mut within = vec![0_u32; ballots.contexts.len()];
     ballots.rows.iter().for_each(|row| within[row.context as usize] += 1);
@@ -171,7 +178,7 @@ fn weigh(ballots: &Ballots, cap: f64) -> Vec<Said> {
     said
 }
 
-/// Adds what imported sums say, and how many voters, at least, stand behind it for each place.
+/// Adds imported sums, and the least number of voters behind each unknown.
 fn say_tallies(tallies: &[Tally], said: &mut Vec<Said>, nameless: &mut Vec<(Place, u32)>) {
     for tally in tallies {
         let (&Tally { from, to, counts, .. }, context) = (tally, tally.context());

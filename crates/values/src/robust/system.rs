@@ -1,11 +1,11 @@
-//! The linear systems of a fit: a curvature of the posterior, solved by conjugate gradients.
+//! The linear systems of a fit, solved by conjugate gradients.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::problem::Problem;
 
-/// A curvature: the Laplacian of the questions, each with its weight, and the priors on top.
+/// A curvature: the questions' weighted Laplacian plus the priors.
 ///
 /// It is solved by conjugate gradients with a preconditioner that knows what the diagonal does not: that a card's scores in
 /// its contexts hang on its score everywhere (solved for each card as the star it is), and that the level of all scores
@@ -16,8 +16,10 @@ pub(super) struct System<'a> {
     weights: Vec<f64>,
     /// The curvature's diagonal.
     pub diagonal: Vec<f64>,
-    /// Of a score everywhere what is left on the diagonal once its card's scores in contexts are solved for; of those, and of
-    /// the acquiescence, the diagonal.
+    /// The diagonal after elimination of the scores by context.
+    ///
+    /// For scores over all it is the Schur complement's diagonal; for the others, and the acquiescence, the plain
+    /// diagonal.
     star: Vec<f64>,
     /// What the priors hold the level of all scores with.
     level: f64,
@@ -111,7 +113,7 @@ impl<'a> System<'a> {
         }
     }
 
-    /// Solves for some right-hand sides at once, until each residual is so small a part of its right-hand side.
+    /// Solves several right-hand sides at once, to a relative residual.
     pub fn solve<const L: usize>(&self, right: &[[f64; L]], residual_share: f64) -> Vec<[f64; L]> {
         let mut x = vec![[0.0; L]; right.len()];
         let mut residual = right.to_vec();
@@ -147,8 +149,9 @@ impl<'a> System<'a> {
         x
     }
 
-    /// Random right-hand sides whose covariance is the curvature, so that what solves them has that of the posterior. Only
-    /// second moments are used of them: signs do, and need no normal distribution.
+    /// Random right-hand sides whose covariance is the curvature.
+    ///
+    /// Their solutions have the posterior's covariance. Only second moments are used, so random signs are enough.
     pub fn perturbations<const L: usize>(&self, rng: &mut ChaCha8Rng) -> Vec<[f64; L]> {
         let delta = self.problem.scores();
         let mut right = vec![[0.0; L]; delta + 1];

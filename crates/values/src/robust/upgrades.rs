@@ -1,4 +1,4 @@
-//! Which upgrades the votes on them uphold, and which of these contradict each other.
+//! Verdicts on upgrades, and the cycles among upheld upgrades.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,15 +18,17 @@ use crate::cycles::components;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The votes on it are too few, or too divided, to say; or it is probable for what people said no to alone.
+    /// Too few or too divided votes, or probable by answers no alone.
     Open,
-    /// The votes on it uphold it: they make it probable enough, and more than one voter said yes to it.
+    /// Probable enough by its votes, with more than one voter's yes.
     Upheld,
-    /// The votes on it uphold it and those on all the other pairs contradict it: on a cycle of upgrades it is the one that
-    /// runs against the order of the scores where that is clear.
+    /// Upheld by its votes, contradicted by the votes on all other pairs.
+    ///
+    /// It lies on a cycle of upgrades and runs clearly against the order of the scores.
     Overruled,
-    /// The votes on it uphold it, and it is on a cycle of upgrades that no clear order resolves: a conflict between voters,
-    /// which a reward must keep out of.
+    /// Upheld by its votes, on a cycle without a clear order.
+    ///
+    /// Voters are in conflict, and a reward ignores the cards.
     Contested,
 }
 
@@ -41,7 +43,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Two cards that were compared, in the direction that the votes on this pair speak for.
+/// A compared pair of cards, in the direction that its votes favour.
 ///
 /// ```
 /// use probity_values::robust::{Fit, Settings, Verdict};
@@ -66,7 +68,7 @@ pub struct Upgrade {
     pub from: u32,
     /// Of the wiser one.
     pub to: u32,
-    /// The probability that it is the wiser one by the votes on this pair alone, from 0.5 to 1.
+    /// Probability that `to` is the wiser card, by this pair's votes; 0.5 to 1.
     pub probability: f64,
     /// What that makes of it.
     pub verdict: Verdict,
@@ -82,7 +84,7 @@ struct Answers {
 }
 
 impl Fit {
-    /// Every pair of cards that was voted on in a context, or anywhere, in the order of the cards.
+    /// Every pair with votes in a context, or over all, in the order of the cards.
     ///
     /// Upgrades that are upheld make a graph, whose strongly connected components of more than one card are its cycles. On
     /// these the upgrades are overruled whose reverse all votes together make probable enough; what is on a cycle after that
@@ -151,12 +153,13 @@ impl Fit {
     }
 }
 
-/// The integral over how far the second card of a pair stands above the first: what does not depend on the answers.
+/// The integral over the lead of the second card, apart from the answers.
 struct Grid {
     /// Logarithms of the prior, up to a constant.
     prior: [f64; POINTS],
-    /// Logarithms of the probabilities of a yes and of a no: about the pair and about the reversed one, by known voters and by
-    /// those of published sums.
+    /// Log-probabilities of a yes and of a no.
+    ///
+    /// By direction (the pair, the reversed pair) and kind (known voters, published sums).
     answers: [[[[f64; 2]; POINTS]; 2]; 2],
 }
 
@@ -173,8 +176,7 @@ impl Grid {
     }
 }
 
-/// How far the integral over the difference of two cards reaches, prior standard deviations to both sides, and at how many
-/// points it is taken, an even number.
+/// Reach of the integral in prior standard deviations, and its points (even).
 const GRID: f64 = 4.0;
 const POINTS: usize = 160;
 

@@ -74,8 +74,10 @@ impl Store {
         self.db.execute(put, [name, body]).map(drop).map_err(|e| self.error(e))
     }
 
-    /// Keeps a conversation under a name: a new one, or one that goes on from `before`, what was kept of it last. `false` where
-    /// that is not what the store holds, because another program talks under this name; nothing is changed then.
+    /// Saves a conversation under a name.
+    ///
+    /// `before` is the conversation as last saved; `None` for a new one. `false`, without a change, if the store holds
+    /// another text, because another program uses the name.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be written.
@@ -89,8 +91,9 @@ impl Store {
         Ok(put.map_err(|e| self.error(e))? > 0)
     }
 
-    /// Deletes a conversation for good: its bytes are overwritten in the file, and SQLite's log beside it is emptied. `false`
-    /// where there is none of this name.
+    /// Deletes a conversation for good; `false` if there is none.
+    ///
+    /// Its bytes are overwritten in the file, and SQLite's log is emptied.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be written, or where another program has the store open, so that its
@@ -100,7 +103,7 @@ impl Store {
         Ok(self.overwrite(name, Some(""))? && self.overwrite(name, None)?)
     }
 
-    /// Puts something in place of a conversation, or nothing, and leaves no trace of it.
+    /// Replaces or deletes a conversation without a trace.
     fn overwrite(&mut self, name: &str, left: Option<&str>) -> Result<bool> {
         let replace = || -> rusqlite::Result<bool> {
             let whole = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;

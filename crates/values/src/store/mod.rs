@@ -1,4 +1,6 @@
-//! Floor 2: a deliberation in one SQLite file, which several programs may use at once and which a crash leaves as it was.
+//! A deliberation in one SQLite file: concurrent, and safe from crashes.
+//!
+//! Floor 2.
 //!
 //! Cards may be edited, transcripts deleted for good; votes are only ever added, and what is derived from them is built anew
 //! where it does not match. Called by the command line, the interview and the C boundary.

@@ -195,7 +195,7 @@ impl From<rusqlite::Error> for Problem {
 mod tests {
     use super::*;
 
-    /// Between the look at a store's version and its lock another program may have been at work.
+    /// Another program may work between the read of the version and the lock.
     #[test]
     fn what_a_newer_program_made_meanwhile_is_left_alone() {
         let db = Connection::open_in_memory().unwrap();

@@ -21,7 +21,9 @@ impl Store {
         self.with_votes(false)
     }
 
-    /// The same with the votes that count, of two answers to one question the later one: what rankings are made of.
+    /// The deliberation with counting votes only, as rankings need it.
+    ///
+    /// Of two answers to one question the later one counts.
     ///
     /// # Errors
     /// [`super::StoreError::Unavailable`] where it cannot be read.
@@ -88,7 +90,7 @@ impl Store {
         log.into_iter().flatten().map(whole).collect()
     }
 
-    /// Changes whenever another program changes the store; not by this one's own changes.
+    /// A number that changes with every change by another program.
     ///
     /// # Errors
     /// As [`Store::read`].
