@@ -1,5 +1,4 @@
-//! Scoring actions by a moral graph: which contexts a situation is of, and how well each action serves what the wisest values
-//! there attend to, as a local model finds.
+//! Scores of actions by a moral graph, with a local model as the judge.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +25,10 @@ pub struct Situation {
     pub situation: String,
     /// What can be done.
     pub actions: Vec<String>,
-    /// The contexts that it is of, by their texts in the graph; found by similarity where none is named.
+    /// Its contexts by their texts in the graph; empty: found by similarity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contexts: Vec<String>,
-    /// What counts as doing nothing, a further action: the others' values are then told from its own.
+    /// The baseline, a further action; its adherence is subtracted from others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
 }
@@ -87,12 +86,16 @@ fn check_text(name: &'static str, text: &str) -> Result<()> {
 pub struct Nearness<'a> {
     /// What makes vectors of texts.
     pub embedder: &'a mut dyn Embedder,
-    /// From which cosine on a situation is of a context, for this embedder: [`super::Calibration::situations`].
+    /// The embedder's threshold for a situation's contexts, as a cosine.
+    ///
+    /// It is [`super::Calibration::situations`].
     pub threshold: Threshold,
 }
 
-/// The contexts of a graph that a situation is of: the nearest of those that are as near as a situation is to its own contexts; or
-/// the abstention where there is none, or where the embedder does not tell which they are.
+/// Finds the contexts of a situation, the nearest first.
+///
+/// A context needs the similarity of a situation to its own contexts. The graph abstains if none has it, or if the
+/// embedder's accuracy is too low.
 ///
 /// # Errors
 /// [`EngineError::Option`] for a text that is blank or too long; [`crate::Error::Embedder`] and [`EngineError::Llama`].
@@ -118,8 +121,10 @@ pub fn situate(
     Ok(if near.is_empty() { Err(Abstention::NoContext { nearest }) } else { Ok(context_weights(graph, &near)) })
 }
 
-/// What the graph's wisest values make of each action in a situation, and why; or why they make nothing of it. `nearness` is asked
-/// where the situation names no contexts.
+/// Scores the actions of a situation by the graph's wisest values.
+///
+/// The judgement holds the parts of each score, or the reason of an abstention. `nearness` serves a situation without
+/// named contexts.
 ///
 /// # Errors
 /// What [`Situation::check`] finds; [`crate::Error::Values`] for a context that nobody voted in; [`EngineError::Option`] where there is neither a
@@ -177,8 +182,9 @@ pub fn score(
     Ok(graph.judge(near, &adherence, situation.actions.len(), terms)?)
 }
 
-/// How well an action serves what a policy attends to: the probability that it does, less that it passes over it. A model that
-/// says yes to everything gives 0.
+/// Adherence of an action to a policy: P(it cares) minus P(it ignores).
+///
+/// A model that says yes to everything has an adherence of 0.
 fn served(judge: &mut Judge, situation: &str, action: &str, policy: &str) -> Result<f64> {
     let yes = |odds: f64| 1.0 / (1.0 + (-odds).exp());
     let mut sum = 0.0;

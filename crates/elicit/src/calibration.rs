@@ -1,5 +1,6 @@
-//! From which likeness on two cards are taken for the same, and whether a model's word on it is worth anything: measured for the
-//! embedder and the model at hand on cards of which it is known.
+//! Calibration of similarity thresholds and of a model's verdicts.
+//!
+//! Both are measured for the embedder and the model at hand, on labelled cards.
 
 use probity_engine::Error as EngineError;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::{Judge, Progress};
 use crate::Result;
 use crate::embed::{Embedder, cosine};
 
-/// From which balanced accuracy on a threshold is gone by: half of the way from chance to certainty.
+/// The least balanced accuracy of a usable threshold: 0.75.
 const WORTH: f64 = 0.75;
 
 /// What was measured.
@@ -22,9 +23,9 @@ pub struct Calibration {
     pub embedder: String,
     /// Cards that are at least as alike may be the same.
     pub cards: Threshold,
-    /// Contexts whose vectors' cosine is at least this are the same: above all that are not.
+    /// The least cosine of two contexts with the same meaning.
     pub contexts: f64,
-    /// A situation is about contexts whose vectors' cosine with its own is at least this.
+    /// The least cosine of a situation and its context.
     pub situations: Threshold,
     /// The model's verdicts; none where no model was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +61,7 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Whether it tells the two kinds apart well enough to be gone by: a balanced accuracy of at least 0.75.
+    /// Whether the balanced accuracy is at least 0.75.
     #[must_use]
     pub fn counts(&self) -> bool {
         self.accuracy >= WORTH
@@ -136,7 +137,9 @@ impl Calibration {
         Ok(Threshold::between(&own, &others))
     }
 
-    /// Measures a model's verdicts, too: on the pairs that are the same, and as many of those that are not, the most alike.
+    /// Measures a model's verdicts as well.
+    ///
+    /// They are asked on all pairs with the same meaning, and on as many of the most similar other pairs.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] where `progress` says no; what the judge and the embedder say.

@@ -1,4 +1,4 @@
-//! Contexts from a conversation: what about the situation decides which value is wise there (`moral-graph.md` section 3.2).
+//! Contexts from a conversation (`moral-graph.md` section 3.2).
 
 use probity_values::Provenance;
 use serde::Deserialize;
@@ -8,8 +8,9 @@ use super::interview::is_told;
 use super::scribe::{Scribe, Task};
 use crate::Result;
 
-/// The contexts that a conversation was about, general enough that other people know them, too: two or three, the first that
-/// which it was about most. Each begins with "When ".
+/// The two or three contexts of a conversation, the main context first.
+///
+/// They are general enough for other people. Each begins with "When ".
 ///
 /// # Errors
 /// What [`Scribe`] says.
@@ -47,7 +48,7 @@ pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<Strin
     Ok((contexts, provenance))
 }
 
-/// A context without a last word for which there was no room, and without what ends a sentence.
+/// A context without a truncated last word and without a full stop.
 fn ended(context: &str) -> String {
     let cut = context.rsplit_once(' ').map(|(whole, _)| whole).filter(|whole| whole.contains(' '));
     let whole = cut.filter(|_| context.chars().count() > LONGEST).unwrap_or(context);

@@ -1,4 +1,6 @@
-//! Cards that mean the same: neighbours by their vectors, then a model's verdict (`moral-graph.md` section 4).
+//! Duplicate cards: neighbours by their vectors, then a model's verdict.
+//!
+//! Source: `moral-graph.md` section 4.
 
 use std::collections::HashMap;
 
@@ -110,7 +112,9 @@ pub fn duplicates(
     Ok(found)
 }
 
-/// Merges what was found, and returns what of it was merged: what people merged or took apart since it was searched for stands.
+/// Merges the pairs found, and returns the merges made.
+///
+/// Merges and splits that people made during the search stand.
 pub fn merge(held: &mut Deliberation, found: &[Duplicate]) -> Vec<Duplicate> {
     let mut made = found.to_vec();
     made.retain(|Duplicate { card, into, .. }| {
@@ -121,7 +125,7 @@ pub fn merge(held: &mut Deliberation, found: &[Duplicate]) -> Vec<Duplicate> {
     made
 }
 
-/// How often each canonical card was judged, known by single votes or by their sums.
+/// Judgements of each canonical card, by single votes or by sums.
 fn votes(held: &Deliberation) -> HashMap<&CardId, u64> {
     let single = held.votes.iter().map(|vote| (&vote.from, &vote.to, 1));
     let summed = held.edges.iter().map(|edge| (&edge.from, &edge.to, u64::from(edge.counts.impressions)));

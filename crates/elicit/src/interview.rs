@@ -1,5 +1,6 @@
-//! The interview: a story, what it was about, what the person attends to, and a values card to agree on
-//! (`moral-graph.md` section 3.1).
+//! The interview: a story, its meaning, and a values card to agree on.
+//!
+//! Source: `moral-graph.md` section 3.1.
 //!
 //! What is asked when is decided here; a model writes the questions and the card. The whole conversation is one document, so
 //! that it can be kept after every exchange, taken up again and deleted.
@@ -90,7 +91,7 @@ pub struct Interview {
     /// The card that came of it, where it was added to a deliberation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<CardId>,
-    /// Whether the person was asked about cards that say the same, where there were some.
+    /// Whether the person answered for the similar cards, if there were some.
     #[serde(default)]
     pub compared: bool,
 }
@@ -319,7 +320,7 @@ impl Interview {
     }
 }
 
-/// As much of a person's text, from its beginning, as takes no more tokens than there is room for when it is quoted.
+/// The longest prefix of a person's text that fits when it is quoted.
 fn beginning<'a>(scribe: &Scribe, text: &'a str, room: usize) -> &'a str {
     let mut text = text;
     while !text.is_empty() && scribe.length(&quoted(text)) > room {

@@ -17,7 +17,7 @@ pub struct Judge {
     answers: Vec<Vec<Token>>,
 }
 
-/// What is asked: a part that stays from question to question, and one that does not.
+/// A question: a part shared by many questions, and its own part.
 ///
 /// Both are data to the model's control tokens, whatever they spell.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Cards and contexts of which it is known which mean the same, written for this library: what thresholds are calibrated on.
+//! Labelled cards and contexts, for the calibration of thresholds.
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,6 @@
-//! Floor 3: what models do for people's values: interview them, find cards and contexts that mean the same, tell stories of
-//! upgrades to vote on, and say whether an action serves a value.
+//! Interviews, duplicates, contexts, stories and adherence, by local models.
+//!
+//! Floor 3.
 //!
 //! Everything is written by a local model within a grammar, by a seed, and carries the hashes of model and prompt. What people
 //! say is data: it is never taken for control tokens, and what models do with it is JSON of a fixed form. Called by the command
@@ -29,5 +30,5 @@ pub use judge::{Judge, YesNoQuestion};
 pub use scribe::Scribe;
 pub use stories::{Untold, story, untold};
 
-/// Is told how many of how many steps are done; stops the work by returning `false`.
+/// Progress: finished and total steps. Returning `false` stops the work.
 pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;

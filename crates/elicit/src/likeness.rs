@@ -59,7 +59,7 @@ impl Likeness {
         Self { vectors, crowds }
     }
 
-    /// Of two cards by their places in the list; from -4 to 4, about 0 for two that are as near as neighbours are.
+    /// Similarity of two cards by index; -4 to 4, about 0 for neighbours.
     pub(super) fn between(&self, a: usize, b: usize) -> f64 {
         2.0 * cosine(&self.vectors[a], &self.vectors[b]) - self.crowds[a] - self.crowds[b]
     }

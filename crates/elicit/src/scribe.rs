@@ -1,4 +1,4 @@
-//! What a model is asked to write: always JSON that a grammar holds it to, so that not even a small model can break the form.
+//! A model's writing: JSON within a grammar, whatever the model.
 
 use probity_engine::Error as EngineError;
 use probity_engine::chat::{Speaker, Turn};
@@ -12,7 +12,7 @@ use crate::Result;
 const CONTEXT: usize = 4096;
 /// How boldly texts are drawn.
 const TEMPERATURE: f32 = 0.5;
-/// How often something is asked for again, with another seed, that did not end or that its check refuses.
+/// Attempts with new seeds after an unfinished or refused text.
 const TRIES: u64 = 3;
 
 /// Rules that every grammar may use.
@@ -125,7 +125,7 @@ impl Scribe {
         Err(EngineError::Llama { action: "write", reason }.into())
     }
 
-    /// How many tokens there are for a conversation, beside instructions, a request and what is written.
+    /// Tokens for a conversation beside instructions, request and answer.
     pub(super) fn room(&self, task: &Task<'_>) -> usize {
         let model = self.writer.model();
         let own = model.tokenize(task.instructions, false).len() + model.tokenize(task.request, false).len();

@@ -1,4 +1,4 @@
-//! Stories of upgrades for voters to judge: somebody left one value for another (`moral-graph.md` section 5).
+//! Stories of upgrades for voters to judge (`moral-graph.md` section 5).
 //!
 //! Which pairs there are stories of is not the model's choice, as it is in the published process: cards that are near each
 //! other, in the contexts that people named for them, always in both directions, so that what a story persuades to is
@@ -26,9 +26,10 @@ pub struct Untold {
     pub context: String,
 }
 
-/// What nobody told a story of, in either direction, of up to `count` pairs of cards: for each context that a card names, the card
-/// and those nearest to it, the nearest pairs of all cards first. A pair that is told in one direction, as when a program was
-/// stopped, lacks the other.
+/// The untold stories of up to `count` pairs of cards, in both directions.
+///
+/// For each context that a card names, a pair is the card and one of the cards nearest to it. The nearest pairs of all
+/// cards come first. A pair with a story in one direction lacks the other.
 ///
 /// # Errors
 /// [`Error::Embedder`].

@@ -40,7 +40,7 @@ pub fn set_log(sink: Option<LogSink>) {
     *SINK.write() = sink;
 }
 
-/// The initialised backend; the first call starts it, and it lives as long as the process.
+/// The backend; the first call starts it for the rest of the process.
 pub(super) fn backend() -> Result<&'static LlamaBackend> {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     check_processor()?;
@@ -56,8 +56,9 @@ pub(super) fn backend() -> Result<&'static LlamaBackend> {
     }))
 }
 
-/// Refuses to start on a processor that lacks what this build was compiled for, where llama.cpp would die of an
-/// illegal instruction.
+/// Refuses a processor without the features that this build was compiled for.
+///
+/// llama.cpp would die of an illegal instruction there.
 ///
 /// # Errors
 /// [`Error::Processor`] naming what is missing.
@@ -82,7 +83,9 @@ fn refuse_missing(needed: &[(&str, bool)]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { Err(Error::Processor { missing: missing.join(", ") }) }
 }
 
-/// Runs an engine call that answers null or false on failure, and turns that into an error with the engine's reason.
+/// Runs an engine call, and turns a NULL or false into an error.
+///
+/// The error holds the engine's reason.
 pub(super) fn with_reason<T>(action: &'static str, call: impl FnOnce() -> Option<T>) -> Result<T> {
     let outer = REASON.with(|r| r.replace(Some(String::new())));
     let result = call();

@@ -1,4 +1,6 @@
-//! Conversations as tokens: the model's own chat template, with what people wrote kept out of the control tokens.
+//! Conversations as tokens in the model's chat template.
+//!
+//! User text cannot form control tokens.
 //!
 //! The template is rendered with a placeholder where each text goes, and split there. Template parts are tokenised
 //! with control tokens recognised, texts without: a text that spells `<|im_end|>` stays the text it is.
@@ -80,7 +82,7 @@ impl Template {
         self.jinja.is_some()
     }
 
-    /// The tokens of a conversation, piece by piece; `open` adds what the template puts before an answer.
+    /// The tokens of a conversation; `open` adds the prefix of an answer.
     ///
     /// # Errors
     /// [`Error::Template`] when the template fails, or drops or repeats a turn.
@@ -117,7 +119,7 @@ impl Template {
         Ok(pieces)
     }
 
-    /// The token sequence that ends an answer: the model's end of turn, or a line break where it has no template.
+    /// The end of an answer: the end of turn, or a line break without a template.
     #[must_use]
     pub fn terminator(&self, model: &Model) -> Vec<Token> {
         match model.end_of_turn() {
@@ -151,7 +153,7 @@ impl Template {
     }
 }
 
-/// Private-use characters that no tokenizer gives a meaning to; the placeholder of a turn stands between two of them.
+/// Private-use characters around a turn's placeholder; no tokenizer uses them.
 const EDGE: char = '\u{F8F1}';
 
 fn placeholder(turn: usize) -> String {

@@ -1,4 +1,6 @@
-//! A context: one key-value cache on a shared model, with its adapters, its threads and its cancel flag.
+//! A context: a key-value cache on a shared model.
+//!
+//! It has its own adapters, threads and cancel flag.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -11,8 +13,9 @@ use super::backend::with_reason;
 use super::{Adapter, Model, Token};
 use crate::{Error, Result};
 
-/// Sequences in one context: the prompt's and one for each option decoded at a time. llama.cpp aborts where this
-/// exceeds [`OUTPUTS`].
+/// Sequences in one context: the prompt's, and one an option of a batch.
+///
+/// llama.cpp aborts if this exceeds [`OUTPUTS`].
 pub(super) const SEQUENCES: usize = 32;
 /// Rows of logits one decode may ask for.
 ///
@@ -28,16 +31,24 @@ pub(super) const BATCH: usize = 256;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContextOptions {
-    /// Tokens of prompt and options together; 0 means the smaller of 2048 and what the model was trained for.
+    /// Tokens of prompt and options together.
+    ///
+    /// 0 means the smaller of 2048 and the model's training length.
     pub context: usize,
-    /// Threads; 0 means one a processor, at most 8, and no more than the model keeps busy.
+    /// Threads.
+    ///
+    /// 0 means one a processor, at most 8, and no more than the model keeps busy.
     pub threads: usize,
-    /// Keep keys and values as 32-bit floats instead of 16-bit: twice the memory, for exact comparisons.
+    /// Keep keys and values as 32-bit floats instead of 16-bit.
+    ///
+    /// This takes twice the memory, and serves exact comparisons.
     pub exact_cache: bool,
 }
 
 impl ContextOptions {
-    /// The same options with something changed, as in `ContextOptions::default().with(|o| o.threads = 1)`.
+    /// Changes some options.
+    ///
+    /// `ContextOptions::default().with(|o| o.threads = 1)`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -102,7 +113,7 @@ impl Context {
         Self::make(model, options, false)
     }
 
-    /// A context of one sequence that gives every token's last hidden state; each of them is an output.
+    /// A context of one sequence whose entries all output their hidden state.
     ///
     /// # Errors
     /// As [`Context::new`].
@@ -243,7 +254,7 @@ impl Context {
         Ok(())
     }
 
-    /// Decodes entries; afterwards [`Context::logits`] has a row for each entry with `output`.
+    /// Decodes entries; [`Context::logits`] then has a row for each output entry.
     ///
     /// # Errors
     /// [`Error::Cancelled`] when the cancel token was pulled, [`Error::Llama`] otherwise; part of the entries may then
@@ -305,7 +316,7 @@ impl Context {
         Ok(unsafe { std::slice::from_raw_parts(row.as_ptr(), n) })
     }
 
-    /// The last hidden state of entry `i` of the last decode, of a context [of states](Context::of_states).
+    /// The hidden state of entry `i`, in a context [of states](Context::of_states).
     pub(super) fn state(&self, i: usize) -> Result<&[f32]> {
         let row = with_reason("read hidden states", || {
             // SAFETY: the context is alive; an index without output, or a context without states, gives null.
@@ -352,9 +363,10 @@ impl Drop for Context {
     }
 }
 
-/// Weights that keep a thread busy. ggml's threads wait for each other by spinning after every operation: on a small
-/// model a second one gains little (a warm decision of the built-in model takes 2.8 ms with two, 3.1 with one), and where
-/// another program has a processor to itself the waiting costs a hundred times the work.
+/// Weights that keep a thread busy.
+///
+/// ggml's threads spin after every operation until all have finished. On a small model a second thread gains little. If
+/// another program occupies a processor, the spinning costs a hundred times the work.
 const WEIGHTS_A_THREAD: u64 = 4_000_000;
 
 fn default_threads(model: &Model) -> usize {

@@ -1,9 +1,11 @@
-//! What can go wrong below the games and the values: files, the engine, options, documents.
+//! Errors of files, the engine, options and documents.
 
 /// The result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error of the engine, or of a file, option or document that it or a crate above it reads.
+/// An error of the engine, or of a file, option or document.
+///
+/// Crates above this crate use it for their files, options and documents, too.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Writes a file so that a reader sees the old content or the new, never a part: temporary file in the same folder,
-/// fsync, rename, fsync of the folder. On an error the old file is untouched and the temporary one removed. A link stays one,
-/// what it leads to is replaced and keeps its permissions; into what is no file, such as a pipe or a terminal, is written as it
-/// is, and `/dev/stdout` and `/dev/stderr` are this program's own.
+/// Replaces a file atomically: a reader sees the old content or the new.
+///
+/// The steps are a temporary file in the same folder, fsync, rename, and fsync of the folder. On an error the old file
+/// is untouched and the temporary file removed. A link stays a link: its target is replaced and keeps its permissions.
+/// A pipe or a terminal is written directly.
 ///
 /// # Errors
 /// [`Error::Io`] with the path and the system's reason (a full disk, a missing folder, no permission).
@@ -42,7 +43,7 @@ pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Re
     })
 }
 
-/// Makes a file for what takes the place of another one: who may not open that may not open this, from the start.
+/// Makes the new file with the old file's permissions from the start.
 fn create(path: &Path, there: Option<&fs::Metadata>) -> std::io::Result<File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -58,7 +59,7 @@ fn create(path: &Path, there: Option<&fs::Metadata>) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Puts a file that is on the disk in the place of another in the same folder, for good: rename, fsync of the folder.
+/// Renames a file over another in the same folder, and syncs the folder.
 ///
 /// # Errors
 /// [`Error::Io`] with the path and the system's reason; the old file is then untouched.
@@ -66,7 +67,7 @@ pub fn replace(from: &Path, path: &Path) -> Result<()> {
     fs::rename(from, path).and_then(|()| File::open(folder(path))?.sync_all()).map_err(Error::io(path))
 }
 
-/// The file that is written when this path is: links are followed, whether they lead to something or not.
+/// The file behind a path: links are followed, dangling links included.
 #[must_use]
 pub fn resolved(path: &Path) -> PathBuf {
     let mut path = path.to_owned();

@@ -1,4 +1,4 @@
-//! Text that a model writes, drawn token by token within a grammar, the same for the same seed.
+//! Sampled text within a grammar; equal seeds give equal text.
 
 use llama_cpp_sys_2 as sys;
 use rand::RngExt;
@@ -11,11 +11,14 @@ use super::numeric::exp;
 use super::{CancelToken, Context, ContextOptions, Model, Token};
 use crate::{Error, Result};
 
-/// Tokens less likely than this share of the likeliest one are not drawn: what small models spread over their vocabulary is
-/// noise.
+/// The least probability of a sampled token, relative to the most probable.
+///
+/// Small models spread noise over their vocabulary.
 const LEAST: f32 = 0.05;
 
-/// So many tokens in a row are not written twice: small models fall into saying the same for ever.
+/// The length of a run of tokens that is not repeated.
+///
+/// Small models repeat themselves without end.
 const REPEATED: usize = 6;
 
 /// How to draw.
@@ -67,9 +70,10 @@ impl Generator {
         self.context.cancel_token()
     }
 
-    /// Writes what follows the prompt, up to the first place where the grammar lets it end. The prompt must not be empty. After
-    /// three quarters of `most` tokens every text, list and object of JSON is closed where the grammar lets it: what a model
-    /// cannot bring to an end is cut short rather than lost.
+    /// Continues the prompt up to the first legal end of the grammar.
+    ///
+    /// The prompt must not be empty. After three quarters of `most` tokens every open text, list and object of JSON is
+    /// closed as soon as the grammar allows, so a long text is cut instead of lost.
     ///
     /// # Errors
     /// [`Error::PromptTooLong`] where the prompt leaves no room for `most` tokens; [`Error::Llama`] for a grammar that is none,
@@ -90,7 +94,7 @@ impl Generator {
         written
     }
 
-    /// Brings the prompt into the cache; returns the row of the last batch whose logits tell how it goes on.
+    /// Caches the prompt; returns the row of the last batch with its logits.
     fn read(&mut self, prompt: &[Token]) -> Result<usize> {
         let batches = self.held.chunks(BATCH).zip(prompt.chunks(BATCH));
         // The last token's logits are wanted: its batch is read in any case.

@@ -37,7 +37,7 @@ impl Grammar {
         Ok(Self { raw, end, _model: model.clone() })
     }
 
-    /// Drops the candidates that the text cannot go on with; an end of the text is none where it may not end yet.
+    /// Drops candidates that the grammar forbids here, an early end included.
     pub(super) fn retain(&self, candidates: &mut Vec<sys::llama_token_data>) {
         let mut array = sys::llama_token_data_array {
             data: candidates.as_mut_ptr(),

@@ -1,5 +1,6 @@
-//! Texts as vectors by a language model: the mean of its last hidden states, or the last of them where the model was made
-//! for that.
+//! Embeddings of texts by a language model.
+//!
+//! They are the mean of its last hidden states, or the last state if the GGUF's pooling type says so.
 
 use super::context::{Entry, OUTPUTS};
 use super::{CancelToken, Context, ContextOptions, Model, Token};
@@ -16,7 +17,7 @@ pub struct HiddenStates {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pooling {
     Mean,
-    /// As GGUF's key `pooling_type` 3 asks for: what embedding models from causal ones do.
+    /// GGUF's `pooling_type` 3: embedding models made from causal ones.
     Last,
 }
 
@@ -55,7 +56,7 @@ impl HiddenStates {
         self.context.cancel_token()
     }
 
-    /// A text's vector, not scaled to any length; what is too long for the context is cut off at its end.
+    /// A text's vector, not normalised; a long text is truncated.
     ///
     /// # Errors
     /// [`Error::Cancelled`], [`Error::Llama`], also where the model gives what is no number.

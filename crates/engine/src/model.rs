@@ -28,15 +28,19 @@ use crate::{Error, Result};
 pub struct ModelOptions {
     /// Layers to place on a GPU, where the build has one. 0: all on the processor.
     pub gpu_layers: u32,
-    /// Map the file instead of reading it: loads faster and shares memory between processes, but a mapped file that is
-    /// truncated while the model lives kills the process (SIGBUS). For files nobody else can write.
+    /// Map the file instead of reading it.
+    ///
+    /// A mapped file loads faster, and processes share its memory. A mapped file that is truncated while the model
+    /// lives kills the process (SIGBUS). Use it for files that nobody else can write.
     pub mmap: bool,
     /// Load the vocabulary only: tokenising and templates work, contexts do not.
     pub vocab_only: bool,
 }
 
 impl ModelOptions {
-    /// The same options with something changed, as in `ModelOptions::default().with(|o| o.mmap = true)`.
+    /// Changes some options.
+    ///
+    /// `ModelOptions::default().with(|o| o.mmap = true)`.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -44,7 +48,9 @@ impl ModelOptions {
     }
 }
 
-/// A model, shared: clones are handles to the same weights, and it lives until the last context and adapter is gone.
+/// A shared model: clones are handles to the same weights.
+///
+/// It lives until its last context and adapter is gone.
 #[derive(Clone)]
 pub struct Model {
     inner: Arc<Inner>,
@@ -60,8 +66,10 @@ struct Inner {
     content: OnceLock<String>,
     template: chat::Template,
     options: ModelOptions,
-    /// llama.cpp walks the model's adapter list whenever a context is made or reserved; loading or freeing an adapter
-    /// meanwhile is a data race. Readers: decodes. Writers: adapter load and free, context creation.
+    /// Guards the model's list of adapters.
+    ///
+    /// llama.cpp walks the list when a context is made or reserved; loading or freeing an adapter meanwhile is a data
+    /// race. Decodes read; loading and freeing adapters and making contexts write.
     adapters: RwLock<()>,
 }
 
@@ -129,15 +137,18 @@ impl Model {
         &self.inner.path
     }
 
-    /// BLAKE3 over the header and the ends of every tensor, hex: tells models apart, in milliseconds whatever their
-    /// size. It guards against mistakes, not against somebody who sets out to forge it.
+    /// BLAKE3 over the header and the ends of every tensor, hex.
+    ///
+    /// It tells models apart in milliseconds, whatever their size. It guards against mistakes, not against forgery.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.inner.fingerprint
     }
 
-    /// BLAKE3 of the whole file, hex: sees a change that the [`Model::fingerprint`]'s samples miss. The first call reads
-    /// the file, a second or so a few gigabytes.
+    /// BLAKE3 of the whole file, hex.
+    ///
+    /// It detects changes that the samples of [`Model::fingerprint`] miss. The first call reads the file, about a
+    /// second for a few gigabytes.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -232,7 +243,7 @@ impl Model {
 
 const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
 
-/// Loads what the path leads to; `None` where llama.cpp does not, or where `progress` says no.
+/// Loads the file; `None` if llama.cpp fails or `progress` stops it.
 fn load<P: FnMut(f32) -> bool>(
     _: &LlamaBackend,
     path: &Path,
@@ -269,7 +280,7 @@ pub fn read_header(file: &File, path: &Path) -> Result<Gguf> {
     Gguf::read(&path.display().to_string(), reader, length)
 }
 
-/// A path that opens the very file that is already open here, where the system has one.
+/// A path to the file that is open here, on systems that have one.
 pub(super) fn same_file(mut file: &File, path: &Path) -> PathBuf {
     // On macOS such a path shares the open file's position instead of starting at 0; a file that cannot seek fails to
     // load with the engine's own reason.

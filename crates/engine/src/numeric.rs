@@ -1,5 +1,6 @@
-//! The numeric doors that need `unsafe`: matrix products on the `gemm` crate, and ggml's own row decoders and encoders.
-//! Every function here is safe to call; what it needs is checked before it is passed on.
+//! Safe doors to unsafe numerics: `gemm`, and ggml's row codecs.
+//!
+//! Every function checks its arguments before it passes them on.
 
 #[cfg(feature = "numeric")]
 pub use product::{Matrix, MatrixMut, product};
@@ -8,7 +9,9 @@ use llama_cpp_sys_2 as sys;
 
 use super::gguf::GgmlType;
 
-/// `e^x` for the range softmax and SiLU need, branch-free so that loops over it vectorise; relative error < 2e-7.
+/// `e^x` in the range of softmax and SiLU; relative error below 2e-7.
+///
+/// It has no branches, so that loops over it vectorise.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     // Beyond these the result is 0 or infinity in f32 anyway.
@@ -51,9 +54,11 @@ pub fn decode(ty: GgmlType, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Rounds activations in place to what the engine multiplies weights of type `ty` with: ggml's processor kernels first
-/// convert them to the type that the weight's dot product takes (F16 for F16, int8 blocks for most quantised types).
-/// A trainer that does the same computes the policy that will run. `scratch` is reused between calls.
+/// Rounds activations in place as the engine does for weights of type `ty`.
+///
+/// ggml's processor kernels first convert activations to the type of the weight's dot product: F16 for F16, int8 blocks
+/// for most quantised types. A trainer that does so, too, computes the policy of the engine. `scratch` is reused
+/// between calls.
 ///
 /// # Panics
 /// When the values are not whole blocks of that type: a caller's mistake, not bad input.
@@ -78,7 +83,9 @@ pub fn round_activations(ty: GgmlType, values: &mut [f32], scratch: &mut Vec<u8>
     }
 }
 
-/// The one type for activations that ggml has no decoder for: blocks of an f32 scale, 256 int8 values, and sums of them.
+/// Activations in blocks of an f32 scale, 256 int8 values, and their sums.
+///
+/// ggml has no decoder for this type.
 fn decode_q8_k(bytes: &[u8], values: &mut [f32]) {
     const VALUES: usize = 256;
     const BLOCK: usize = 4 + VALUES + VALUES / 16 * 2;
@@ -90,7 +97,9 @@ fn decode_q8_k(bytes: &[u8], values: &mut [f32]) {
     }
 }
 
-/// Encodes floats as ggml rows of `row` elements each; `row` must be a multiple of the type's block.
+/// Encodes floats as ggml rows of `row` elements each.
+///
+/// `row` must be a multiple of the type's block.
 ///
 /// # Panics
 /// When the lengths do not match: a caller's mistake, not bad input.
@@ -251,9 +260,10 @@ mod product {
     }
 }
 
-/// Keeps memory that was freed for the next who asks, in this whole process: every matrix product and training step asks
-/// for the same large buffers again, and glibc otherwise gives them back to the system each time, which clears them page by
-/// page. For programs that train and own their process; elsewhere it does nothing.
+/// Keeps freed memory in the process, for programs that train.
+///
+/// Every matrix product and training step allocates the same large buffers. glibc otherwise returns them to the system
+/// each time, which clears them page by page. On other systems the call does nothing.
 #[cfg(feature = "numeric")]
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -265,7 +275,7 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Gives memory that was freed back to the system, where [`keep_freed_memory`] kept it.
+/// Returns freed memory to the system, after [`keep_freed_memory`].
 #[cfg(feature = "numeric")]
 pub fn give_freed_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -1,5 +1,6 @@
-//! The scoring rule, one for runtime and trainer: an option's score is the sum of the log-probabilities of its tokens,
-//! its terminator included.
+//! The scoring rule of runtime and trainer.
+//!
+//! An option's score is the sum of the log-probabilities of its tokens, terminator included.
 //!
 //! What is cached is the fixed part of the prompt, whole or not at all. The moving part and the trie of all options are
 //! decoded on top of it, in one batch where the limits allow: the weights are read once. The batches depend on the
@@ -41,7 +42,7 @@ pub fn log_sum_exp(row: &[f32]) -> f64 {
     f64::from(max) + total.ln()
 }
 
-/// Softmax over scores: the policy over the legal actions, in runtime and trainer alike.
+/// Softmax over scores: the policy over legal actions.
 #[must_use]
 pub fn softmax(scores: &[f64]) -> Vec<f64> {
     let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -60,7 +61,7 @@ pub struct Scorer {
     memo: Option<(PromptTokens, Vec<Vec<Token>>, Vec<f64>)>,
 }
 
-/// Who needs the logits after an entry: options, and which token of each is read off.
+/// The readers of an entry's logits: options, and each option's next token.
 type Readers = Vec<(usize, Token)>;
 
 impl Scorer {
@@ -82,7 +83,7 @@ impl Scorer {
         self.context.cancel_token()
     }
 
-    /// Replaces the set of adapters and forgets everything that was computed under the old one.
+    /// Replaces the adapters and clears everything computed under the old set.
     ///
     /// # Errors
     /// [`Error::Option`], [`Error::AdapterMismatch`] or [`Error::Llama`]; the old set then stays.
@@ -99,8 +100,10 @@ impl Scorer {
         self.memo = None;
     }
 
-    /// Log-probability of each option as the continuation of the prompt, in the options' order. Each option is its
-    /// tokens with the terminator. A cancel token that was pulled stops this and every later call until it is cleared.
+    /// Log-probability of each option as the prompt's continuation, in order.
+    ///
+    /// An option is its tokens with the terminator. A cancelled token stops this and every later call until it is
+    /// cleared.
     ///
     /// # Errors
     /// [`Error::TooManyOptions`], [`Error::PromptTooLong`], [`Error::Cancelled`], [`Error::Llama`]; the cache is then
@@ -144,7 +147,7 @@ impl Scorer {
         Ok(())
     }
 
-    /// Decodes the moving part with the options behind it, and leaves the fixed part alone in the cache.
+    /// Decodes the moving part with the options, and caches the fixed part alone.
     fn decode_moving(&mut self, moving: &[Token], options: &[Vec<Token>], order: &[usize]) -> Result<Vec<f64>> {
         let start = self.fixed.len();
         let mut scores = vec![0.0; options.len()];
@@ -186,7 +189,7 @@ impl Scorer {
         Ok(scores)
     }
 
-    /// Decodes entries in as few batches as the limits allow, and adds what their readers find to the scores.
+    /// Decodes entries in as few batches as possible, and adds up the scores.
     fn decode(&mut self, mut entries: &[(Entry, Readers)], scores: &mut [f64]) -> Result<()> {
         while !entries.is_empty() {
             let mut outputs = 0;
@@ -205,14 +208,14 @@ impl Scorer {
     }
 }
 
-/// Token order, not the caller's, decides what is decoded together: permuting the options changes nothing.
+/// Batches by token order: permuting the options changes nothing.
 fn decoding_order(options: &[Vec<Token>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..options.len()).collect();
     order.sort_by(|&a, &b| options[a].cmp(&options[b]));
     order
 }
 
-/// Adds the log-probability of each reader's token under a row of logits to that reader's score.
+/// Adds each reader's log-probability under a row of logits to its score.
 fn read(row: &[f32], readers: &[(usize, Token)], scores: &mut [f64]) {
     let total = log_sum_exp(row);
     for &(option, token) in readers {

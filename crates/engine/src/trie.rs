@@ -21,11 +21,11 @@ pub struct Node {
 /// nothing beyond the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trie {
-    /// Options in token order; `order[i]` is the index of the `i`-th in the caller's list.
+    /// Options in token order; `order[i]` is the caller's index of the `i`-th.
     pub order: Vec<usize>,
     /// Inner nodes in depth-first order: a parent before its children.
     pub nodes: Vec<Node>,
-    /// For each of the caller's options, the node whose logits give each of its tokens; `None` is the root.
+    /// For each option and token the node with its logits; `None` is the root.
     pub sources: Vec<Vec<Option<usize>>>,
 }
 

@@ -306,7 +306,7 @@ impl Deliberation {
 
     /// An unused numeric id.
     ///
-    /// It is one above the largest numeric id, or 1.
+    /// It is one above the largest numeric id; 1 without numeric ids; the least unused number after an overflow.
     #[must_use]
     pub fn new_id(&self) -> CardId {
         let numbers: BTreeSet<u64> = self.cards.iter().filter_map(|card| card.id.as_str().parse().ok()).collect();

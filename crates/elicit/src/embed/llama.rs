@@ -1,4 +1,4 @@
-//! A GGUF language model as an embedder: no other runtime is needed, and no other file where a model is loaded anyway.
+//! A GGUF language model as an embedder; it needs no other runtime.
 
 use probity_engine::{ContextOptions, HiddenStates, Model};
 

@@ -21,7 +21,7 @@ pub use remembered::Remembered;
 
 use crate::Result;
 
-/// Turns texts into vectors of length 1: the nearer their directions, the nearer the texts in meaning.
+/// Turns texts into vectors of length 1; near vectors have near meanings.
 pub trait Embedder {
     /// A vector for every text, in their order; what is too long is cut off at its end.
     ///
@@ -29,7 +29,7 @@ pub trait Embedder {
     /// [`crate::Error::Embedder`] where the runtime fails.
     fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>>;
 
-    /// Tells embedders apart: thresholds that were calibrated for one mean nothing to another.
+    /// Identity of the embedder; a threshold belongs to one embedder.
     fn fingerprint(&self) -> &str;
 }
 

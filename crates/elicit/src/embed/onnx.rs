@@ -1,4 +1,4 @@
-//! A sentence-transformers folder, run by ONNX Runtime: tokens in, hidden states out, their mean, length 1.
+//! A sentence-transformers folder, run by ONNX Runtime, mean-pooled.
 
 use std::fs;
 use std::path::Path;
@@ -31,9 +31,11 @@ pub struct OnnxEmbedder {
 }
 
 impl OnnxEmbedder {
-    /// Opens a folder as sentence-transformers exports it: `model.onnx` or `onnx/model.onnx`, `tokenizer.json`, and at will
-    /// `sentence_bert_config.json`, which says how many tokens a text may have. `library` is ONNX Runtime's; where it is not
-    /// given, `ORT_DYLIB_PATH` names it, or the system has it.
+    /// Opens a folder as sentence-transformers exports it.
+    ///
+    /// It holds `model.onnx` or `onnx/model.onnx`, `tokenizer.json`, and optionally `sentence_bert_config.json` with
+    /// the length limit. `library` is ONNX Runtime's; without it `ORT_DYLIB_PATH` names the library, or the system has
+    /// it.
     ///
     /// # Errors
     /// [`EngineError::Io`] for what is not there; [`Error::Embedder`] without a runtime, or for a graph or tokenizer that is none.
@@ -86,7 +88,7 @@ impl OnnxEmbedder {
         Ok(Self { session, tokenizer, length: length.max(2), fingerprint, segments })
     }
 
-    /// A text's tokens, those that frame it included; a long one loses its end, not its frame.
+    /// A text's tokens with their frame; a long text loses its end, not its frame.
     fn tokens(&self, text: &str) -> Result<Vec<i64>> {
         let problem = |e| Error::Embedder { problem: format!("tokenizer.json: {e}") };
         let encoding = self.tokenizer.encode(text, true).map_err(problem)?;

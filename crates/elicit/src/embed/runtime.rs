@@ -1,4 +1,4 @@
-//! ONNX Runtime, which is not linked but loaded: an application brings its own, or does without.
+//! ONNX Runtime, loaded at run time and not linked.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// Names the library where the caller does not.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// The runtime's environment, one a process: the first call loads the library, and it stays.
+/// The runtime's environment, one a process; the first call loads it.
 ///
 /// The library is the one given, or else the one that `ORT_DYLIB_PATH` names, or else the system's.
 ///

@@ -1,4 +1,4 @@
-//! The reader: every length is capped, every product checked, nothing is allocated that the file cannot pay for.
+//! The reader: lengths are capped, products checked, allocations bounded.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -46,7 +46,7 @@ pub enum Value {
 pub struct Tensor {
     /// Its name, unique in the file.
     pub name: String,
-    /// Dimensions in ggml order, fastest first: a matrix that maps `in` to `out` is `[in, out]`.
+    /// Dimensions in ggml order, fastest first: a map `in` to `out` is `[in, out]`.
     pub dims: Vec<u64>,
     /// Element type.
     pub ty: GgmlType,
@@ -94,7 +94,9 @@ pub struct Gguf {
 }
 
 impl Gguf {
-    /// Reads and checks the header of a GGUF file of `length` bytes; `file` names it in messages.
+    /// Reads and checks the header of a GGUF file of `length` bytes.
+    ///
+    /// `file` names the file in messages.
     ///
     /// # Errors
     /// [`Error::NotGguf`], [`Error::Truncated`], or [`Error::MalformedGguf`] naming the entry that is wrong.

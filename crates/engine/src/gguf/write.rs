@@ -1,4 +1,4 @@
-//! The writer: GGUF version 3, 32-byte alignment, tensors in the order they were added.
+//! The writer: GGUF version 3, 32-byte alignment, tensors in order of addition.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -54,7 +54,7 @@ impl GgufWriter {
         self.declare(name, dims, ty)
     }
 
-    /// Adds a tensor whose bytes are only made when they are written, by [`GgufWriter::write_made`].
+    /// Adds a tensor whose bytes [`GgufWriter::write_made`] makes.
     pub fn declare(&mut self, name: &str, dims: &[u64], ty: GgmlType) -> &mut Self {
         self.tensors.push((name.into(), dims.to_vec(), ty));
         self
@@ -68,7 +68,9 @@ impl GgufWriter {
         self.write_made(sink, |i| Ok(Cow::Borrowed(&self.data[i])))
     }
 
-    /// Writes the file with the bytes that `make` returns for each tensor in turn, so that one at a time is in memory.
+    /// Writes the file; `make` returns each tensor's bytes in turn.
+    ///
+    /// Only one tensor is in memory at a time.
     ///
     /// # Errors
     /// What the sink and `make` report.

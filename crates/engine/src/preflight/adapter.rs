@@ -14,7 +14,7 @@ const MAX_RANK: u64 = 512;
 /// What an adapter holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterShape {
-    /// Scale numerator; the low-rank product is multiplied by `alpha / rank` (0 or absent: by 1).
+    /// Numerator of the scale `alpha / rank`; 0 or absent means a scale of 1.
     pub alpha: f32,
     /// Largest rank among the pairs.
     pub rank: usize,
@@ -22,7 +22,7 @@ pub struct AdapterShape {
     pub targets: Vec<String>,
 }
 
-/// Checks what can be said of an adapter without its model; `read` fetches a tensor's bytes.
+/// Checks an adapter without its model; `read` fetches a tensor's bytes.
 ///
 /// # Errors
 /// [`Error::UnsupportedAdapter`] naming the key or tensor.
@@ -132,7 +132,9 @@ fn applies(target: &str) -> bool {
             .is_some_and(|name| LINEAR.contains(&name))
 }
 
-/// Whether every float in an encoded tensor is finite; of Q8_0 blocks the scale is the only float.
+/// Whether every float of an encoded tensor is finite.
+///
+/// Of Q8_0 blocks the scale is the only float.
 fn finite(ty: GgmlType, bytes: &[u8]) -> bool {
     let half_finite = |b: &[u8]| half::f16::from_le_bytes([b[0], b[1]]).is_finite();
     if ty == GgmlType::F32 {

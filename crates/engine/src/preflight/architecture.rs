@@ -15,7 +15,7 @@ pub struct ArchitectureEntry {
     pub name: &'static str,
     /// The models that have it.
     pub family: &'static str,
-    /// Whether embeddings are scaled, the output of every layer is normed, too, and gates are GELU, as Gemma has it.
+    /// Gemma's traits: scaled embeddings, normed layer outputs, GELU gates.
     pub is_gemma: bool,
     /// Whether every head's queries and keys are normed.
     pub norms_heads: bool,
@@ -23,11 +23,11 @@ pub struct ArchitectureEntry {
     ///
     /// Every architecture may have them.
     pub has_biases: bool,
-    /// Whether the other matrices may have biases, and the file may hold frequency factors.
+    /// Whether the other matrices may have biases, and frequency factors may exist.
     pub has_extras: bool,
     /// Whether the file may hold an output head of its own.
     pub has_head: bool,
-    /// Whether rotary positions pair neighbours (llama.cpp's NORM) and not halves (NEOX).
+    /// Whether rotary positions pair neighbours (NORM) and not halves (NEOX).
     pub pairs_neighbours: bool,
     /// Blocks that see a window of the text.
     pub window: Option<WindowDefaults>,
@@ -35,8 +35,10 @@ pub struct ArchitectureEntry {
     pub attention_cap: Option<f32>,
     /// The cap on logits.
     pub logit_cap: LogitCap,
-    /// The depth of its largest model, which alone divides by the width of a head's share and not of the head (llama.cpp tells
-    /// it by the depth, too).
+    /// The depth of the largest model, which scales attention by another width.
+    ///
+    /// It divides by the embedding's width a head instead of the head's width. llama.cpp also recognises it by its
+    /// depth.
     pub largest_layers: Option<usize>,
 }
 

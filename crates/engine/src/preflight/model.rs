@@ -197,7 +197,9 @@ impl Check<'_> {
         })
     }
 
-    /// The blocks with a window: of a Gemma's all but every second, or every sixth, unless the file says otherwise.
+    /// The blocks with a window.
+    ///
+    /// In Gemma these are all but every second or sixth block, unless the file says otherwise.
     fn window(&self, architecture: Architecture, n_layer: usize, full: Rotation) -> Result<Option<Window>> {
         let key = |k: &str| format!("{}.{k}", architecture.name);
         let Some(defaults) = architecture.window else { return Ok(None) };
@@ -231,7 +233,7 @@ impl Check<'_> {
         Ok(Some(Window { tokens, blocks, rotation: Rotation { base, ..rotation } }))
     }
 
-    /// Features that some file may switch on and that assert, or that nobody here has tested.
+    /// Features that make llama.cpp assert, or that no test here covers.
     fn refused_features(&self, architecture: Architecture) -> Result<()> {
         let prefix = format!("{}.", architecture.name);
         for key in self.gguf.keys() {
@@ -341,8 +343,9 @@ impl Check<'_> {
         }
     }
 
-    /// Every tensor the graph uses is there, with its shape, norms and biases in F32, and no other: llama.cpp aborts on
-    /// an optional bias or frequency factor of another type.
+    /// Checks the tensors: all that the graph uses, and no others.
+    ///
+    /// Norms and biases must be F32: llama.cpp aborts on an optional bias or frequency factor of another type.
     fn tensors(&self, s: &ModelShape) -> Result<()> {
         let (d, heads, kv) = (s.n_embd, s.n_head * s.head_dim, s.n_head_kv * s.head_dim);
         let mut known = HashSet::new();
