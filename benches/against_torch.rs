@@ -1,5 +1,7 @@
-//! One exact training step on a random model of Qwen2.5-0.5B's exact shape, forth, back and Adam, against PyTorch with PEFT
-//! on the same batch: the prisoner's dilemma in four states and four orders of mention, rank 16 on every linear layer.
+//! One exact training step beside PyTorch with PEFT, on the same batch.
+//!
+//! The model has Qwen2.5-0.5B's shape and random weights. A step is forward, backward and Adam on the prisoner's
+//! dilemma in four states and four orders of mention, with rank 16 on every linear layer.
 //!
 //! PyTorch gets every option of every prompt as a sequence of its own, four of them at a time (all at once do not fit into
 //! common memory), only the rows that predict something go through its head, and its allocator is tuned, as ours is. Ours does the same

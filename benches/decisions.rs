@@ -1,5 +1,6 @@
-//! Decisions on the default model: cold, with the game's prefix warm, and cached; against scoring every candidate with a
-//! full prefill of its own; and training steps. Ratios within one run are what counts.
+//! Decisions on the built-in model, and training steps.
+//!
+//! Decisions are cold, with a cached prefix, and cached, beside a full prefill for every candidate.
 
 use std::cell::RefCell;
 

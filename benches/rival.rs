@@ -1,5 +1,7 @@
-//! A decision on a random model of Qwen2.5-0.5B's exact shape at Q4_K_M, against llama-cpp-python on the same file:
-//! 193 prompt tokens of which 160 are shared with the next decision, two options of five tokens, two threads.
+//! A decision beside llama-cpp-python, on the same random model.
+//!
+//! The model has Qwen2.5-0.5B's shape at Q4_K_M. The prompt has 193 tokens, of which the next decision shares 160.
+//! There are two options of five tokens, and two threads.
 //!
 //! Ours measures the probability of both options, theirs generates one of them under a grammar. The model is made here
 //! from a seed and kept in target/bench. `PYTHON` names an interpreter that has llama-cpp-python; `make bench` makes one.

@@ -1,5 +1,6 @@
-//! Tokens pushed through the model until its policy is within 0.05 of the best one: the exact objective against the sampled
-//! loop of arXiv 2410.01639, and REINFORCE, on the built-in model.
+//! Tokens until a policy is within 0.05 of the best, on the built-in model.
+//!
+//! The exact objective runs beside the sampled loop of arXiv 2410.01639 and REINFORCE.
 //!
 //! One game, fixed labels, four orders of mention, against tit-for-tat, as the paper trains. Each algorithm gets the best of
 //! its own sweep of learning rates, judged by the median of the seeds. A policy is there when exact measurements say so at
@@ -79,7 +80,7 @@ reward = {{ framework = "{reward}" }}
     Ok(TrainConfig::from_toml(&text)?)
 }
 
-/// Tokens until near: pushed by our own loop and by the published one, and the steps.
+/// Tokens of our loop, tokens of the published loop, and steps, until near.
 ///
 /// Where it is never near: all there were, and infinitely many steps.
 fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[f64; 3], Box<dyn Error>> {

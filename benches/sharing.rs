@@ -1,5 +1,7 @@
-//! What a step costs as prompts share more of their prefix: sixteen sequences of 256 tokens on a model of the built-in one's
-//! shape, of which the first 0 to 240 are the same. Draws target/bench/sharing.svg.
+//! A step's time by the length of the shared prefix.
+//!
+//! Sixteen sequences of 256 tokens share their first 0 to 240 tokens, on a model of the built-in model's shape. Draws
+//! target/bench/sharing.svg.
 
 use std::error::Error;
 

@@ -1,5 +1,4 @@
-//! A training step on a random model of Gemma-2-2B's exact shape at Q4_K_M: its memory against its plan, and its time
-//! against the machine's own matrix multiplication.
+//! A training step on Gemma-2-2B's shape: memory and time beside the plan.
 //!
 //! The step is the exact full batch of the prisoner's dilemma: every state in the original layout's four orders of mention,
 //! rank 16 on every linear layer. It runs in a process of its own, so that its peak is its own.

@@ -1,6 +1,6 @@
-//! Both rankings of simulated votes, as votes and cards grow up to a million votes over ten thousand cards; draws
-//! target/bench/values.svg. And, where `PYTHON` names an interpreter that has networkx and scipy, the published PageRank
-//! beside theirs on one graph; `make bench-values` makes one.
+//! Both rankings of simulated votes, up to a million votes on 10,000 cards.
+//!
+//! Draws target/bench/values.svg. If `PYTHON` has networkx and scipy, the published PageRank runs beside theirs.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -27,7 +27,7 @@ fn electorate(votes: u32, cards: u32) -> Ballots {
     Electorate { voters, votes_each, cards, ..Electorate::default() }.vote().ballots
 }
 
-/// Median seconds of the published ranking and of the robust one, with its standard errors.
+/// Median seconds of the published ranking and of the robust ranking.
 fn rank(ballots: &Ballots) -> [f64; 2] {
     let methods = [Method::Compat(Thresholds::default()), Method::Robust(Settings::default())];
     methods.map(|method| {
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     attacks()
 }
 
-/// What false voters do to both rankings, and how near the rankings are to the true order.
+/// Both rankings under false votes, and beside the true order.
 fn attacks() -> Result<(), Box<dyn Error>> {
     const ELECTORATES: u64 = 20;
     const RESAMPLED: usize = 5;
@@ -130,7 +130,7 @@ fn study() -> Result<Option<Graph>, Box<dyn Error>> {
     Ok(Some(Graph::new(Deliberation::from_json(&text)?, &Settings::default())?))
 }
 
-/// What it takes to ask the study's graph, where it is here, for the wisest values of a context.
+/// Times of the wisest values of a context, on the study's graph.
 fn wisest(report: &mut Report) -> Result<(), Box<dyn Error>> {
     const QUERIES: u32 = 1000;
     let Some(graph) = study()? else { return Ok(()) };
@@ -182,8 +182,9 @@ fn draw(
     Ok(())
 }
 
-/// From a list of edges to ranks, on graphs in which every node has an edge of its own: there the published ranks and those
-/// of networkx are the same.
+/// PageRank beside networkx, from a list of edges to ranks.
+///
+/// Every node has an edge, so that both compute the same ranks.
 fn against_networkx(report: &mut Report) -> Result<(), Box<dyn Error>> {
     for cards in [60, 1_000, CARDS] {
         let mut edges: Vec<(u32, u32, f64)> =

@@ -1,4 +1,4 @@
-//! What the benchmarks share: medians of interleaved rounds, and the peak of memory.
+//! Shared code of the benchmarks: interleaved medians, memory, reports.
 
 pub mod random;
 pub mod report;
@@ -16,7 +16,7 @@ pub fn root() -> PathBuf {
 /// A way of doing it once, which returns the seconds it took.
 type Way<'a> = Box<dyn FnMut() -> f64 + 'a>;
 
-/// Times of several ways of doing the same, taken in turns so that a slow spell of the machine hits all of them.
+/// Interleaved timing, so that a busy machine slows all ways alike.
 #[derive(Default)]
 pub struct Rounds<'a> {
     ways: Vec<(&'a str, Way<'a>)>,

@@ -1,5 +1,4 @@
-//! Random models of the exact shapes people run, in Q4_K_M, with a made-up vocabulary of the same size; made once and kept
-//! in target/bench.
+//! Random models of popular shapes in Q4_K_M, kept in target/bench.
 
 use std::error::Error;
 use std::fs;
@@ -99,8 +98,10 @@ pub fn file(name: &str, shape: &ModelShape) -> Result<PathBuf, Box<dyn Error>> {
     Ok(done)
 }
 
-/// The type Q4_K_M gives a matrix: more bits for the head, for half the values and for half of what leaves the
-/// feed-forward layers, and blocks of 32 where rows are no multiple of 256.
+/// The type of a matrix in Q4_K_M.
+///
+/// The head, half the values and half the feed-forward outputs get more bits. Rows that are no multiple of 256 get
+/// blocks of 32.
 fn q4_k_m(name: &str, columns: u64, shape: &ModelShape) -> GgmlType {
     let named = |n: &str| *GgmlType::ALL.iter().find(|t| t.name == n).expect("a type of that name");
     let block: usize = name.split('.').nth(1).and_then(|i| i.parse().ok()).unwrap_or(0);
@@ -115,7 +116,7 @@ fn q4_k_m(name: &str, columns: u64, shape: &ModelShape) -> GgmlType {
     }
 }
 
-/// Blocks with the standard deviation of a trained matrix: a stretch of random ones, over and over from other starts.
+/// Blocks with a trained matrix's standard deviation: repeated random bytes.
 fn random_blocks(random: &mut SplitMix, ty: GgmlType, n: usize) -> Vec<u8> {
     const STRETCH: usize = 1 << 18;
     let values: Vec<f32> = (0..STRETCH).map(|_| (random.unit() - 0.5) * 0.07).collect();
@@ -130,8 +131,9 @@ fn random_blocks(random: &mut SplitMix, ty: GgmlType, n: usize) -> Vec<u8> {
     bytes
 }
 
-/// The bytes, then all words of two, three and four small letters as merges allow, and an end of text. Digits never
-/// merge, so that five digits are five tokens.
+/// A made-up vocabulary: bytes, words of small letters, an end of text.
+///
+/// Digits never merge, so five digits are five tokens.
 pub fn vocabulary(size: usize) -> (Vec<String>, Vec<String>, Vec<i64>) {
     let mut tokens: Vec<String> =
         tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().map(String::from).collect();

@@ -1,4 +1,6 @@
-//! A benchmark's figures: printed as they come, and on request written into `docs/benchmarks.md`.
+//! A benchmark's figures, printed, and written on request.
+//!
+//! The page is `docs/benchmarks.md`.
 
 use std::fmt::Write;
 use std::fs;
@@ -30,8 +32,9 @@ impl Report {
         self.rows.push((figure, value));
     }
 
-    /// Writes the table between its two marks in `docs/benchmarks.md`, with machine and date; only where
-    /// `PROBITY_UPDATE_BENCHMARKS` is set.
+    /// Writes the table between its marks in `docs/benchmarks.md`.
+    ///
+    /// It names machine and date. Without `PROBITY_UPDATE_BENCHMARKS` nothing is written.
     pub fn publish(self) -> io::Result<()> {
         if std::env::var_os(UPDATE).is_none() {
             return Ok(());

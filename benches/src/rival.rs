@@ -1,4 +1,4 @@
-//! The other side of a benchmark: a Python script in a process of its own, which reads a job and answers commands.
+//! A rival: a Python script in its own process, driven by lines of JSON.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-/// glibc gives freed memory back and asks for it again at every step otherwise; ours keeps its own, too.
+/// glibc settings that keep freed memory; our side keeps it, too.
 const TUNED: [(&str, &str); 3] =
     [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "100000000000"), ("MALLOC_TOP_PAD_", "268435456")];
 
@@ -19,7 +19,7 @@ pub struct Rival {
 }
 
 impl Rival {
-    /// Starts `benches/SCRIPT` under the interpreter that `PYTHON` names, and hands it its job, a line of JSON.
+    /// Starts `benches/SCRIPT` under `PYTHON`, with a job in JSON.
     pub fn start(script: &'static str, job: &Value) -> Result<Self, Box<dyn Error>> {
         let python = std::env::var_os("PYTHON").ok_or_else(|| {
             format!(

@@ -21,7 +21,7 @@ pub const ADAPTERS: [(&str, &[u8]); 6] = [
     ("game-then-utilitarian", include_bytes!("../models/game-then-utilitarian.gguf")),
 ];
 
-/// A file that a name stands for: the file itself, or a built-in one unpacked for as long as this value lives.
+/// The file of a name: a path, or a built-in file unpacked until drop.
 pub struct Resolved {
     path: PathBuf,
     _folder: Option<tempfile::TempDir>,
@@ -65,7 +65,7 @@ pub fn open_model(name: &str) -> anyhow::Result<Model> {
     Ok(Model::open(file.path(), ModelOptions::default(), |_| true)?)
 }
 
-/// Opens a model's vocabulary only, by name or path: what training needs beside the file itself.
+/// Opens a model's vocabulary by name or path, for training.
 pub fn open_vocabulary(name: &str) -> anyhow::Result<Model> {
     let file = model_file(name)?;
     let options = ModelOptions::default().with(|o| o.vocab_only = true);

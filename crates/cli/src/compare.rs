@@ -1,4 +1,4 @@
-//! `probity compare`: every way to make a model behave, side by side, with what it costs.
+//! `probity compare`: ways to change a model's behaviour, with their costs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,10 @@ use crate::errors::Usage;
 use crate::output::say;
 use crate::{builtin, input, names, output, train};
 
-/// Compare ways to make a model behave: as it is, asked to in words, tilted, taught the right answers, trained exactly.
+/// Compare ways to change a model's behaviour.
+///
+/// The ways are the bare model, a request in words, a tilt, supervised training, exact training, and adapters that you
+/// name.
 ///
 /// Every policy decides every state of the games in every layout; figures are exact means, against a fair coin. The labels
 /// that stand where none are given are ones that training never draws.

@@ -14,7 +14,7 @@ use crate::output;
 use crate::output::say;
 use crate::{builtin, input, names};
 
-/// Take one decision: the action, its probability, and what every alternative is worth.
+/// Take one decision, with the account of every legal action.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity decide --game ipd --labels zork,blip --own-last blip --other-last zork --adapter deontological\n         probity decide scenario.json --json"
@@ -30,7 +30,7 @@ pub struct Args {
     /// Labels of the other player's actions, where they differ.
     #[arg(long, value_delimiter = ',', requires = "labels")]
     other_labels: Option<Vec<String>>,
-    /// Order of the payoff table: original, columns-reversed, rows-reversed or reversed.
+    /// Table order: original, columns-reversed, rows-reversed or reversed.
     #[arg(long, value_parser = parse_layout)]
     layout: Option<Layout>,
     /// Text before the rules, in your own words: who the agent is, what it cares for.
@@ -45,7 +45,9 @@ pub struct Args {
     /// The model: a GGUF file or `default`.
     #[arg(long, default_value = "default")]
     model: String,
-    /// An adapter: a GGUF file or a built-in name, with an optional scale (`deontological:0.5`). May be repeated.
+    /// An adapter: a GGUF file or a built-in name, with an optional scale.
+    ///
+    /// For example `deontological:0.5`. May be repeated.
     #[arg(long)]
     adapter: Vec<String>,
     #[arg(long, value_delimiter = ',', help = format!("Frameworks in the account ({}), or files of `probity values score --scenario` [default: all frameworks]", names::frameworks()))]
@@ -58,7 +60,7 @@ pub struct Args {
     /// Never defect on a player who cooperated last.
     #[arg(long)]
     forbid_betrayal: bool,
-    /// Never take an action whose expected reward is worse than the best one's by more than this, FRAMEWORK:BY.
+    /// Forbid actions with a regret above BY, as FRAMEWORK:BY.
     #[arg(long, conflicts_with = "forbid_betrayal")]
     forbid_worse: Option<String>,
     /// Divide the scores by this before the softmax.

@@ -1,4 +1,4 @@
-//! `probity demo`: the same small model, selfish under one adapter and principled under another.
+//! `probity demo`: one small model, selfish or principled by its adapter.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,9 @@ use crate::errors::Usage;
 use crate::output::say;
 use crate::{builtin, decide, output};
 
-/// Play the prisoner's dilemma with a model, bare and under adapters: the built-in ones where none are given.
+/// Play the prisoner's dilemma, bare and under adapters.
+///
+/// The built-in adapters are the default.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity demo --rounds 50 --picture policies.svg\n         probity demo --model your.gguf --adapter yours.gguf --labels share,keep"

@@ -14,7 +14,7 @@ use probity_values::store::StoreError;
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// An error with its causes, each told once: some errors tell their cause themselves.
+/// An error with its causes, each printed once.
 pub fn told(e: &anyhow::Error) -> String {
     e.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,
@@ -66,7 +66,7 @@ fn is_bad_input(cause: &Cause) -> bool {
         || of(cause, is_wrong_file)
 }
 
-/// Whether a path leads nowhere or to a file that is no text, rather than a disk or a permission failing on the way.
+/// Whether a path is missing or no text file, not a failing disk.
 fn is_wrong_file(e: &io::Error) -> bool {
     use ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound};
     matches!(e.kind(), NotFound | IsADirectory | NotADirectory | InvalidData)

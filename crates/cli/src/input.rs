@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::errors::Usage;
 
-/// Largest file that is read, bytes: a graph of all the world's published studies is far below, and what it becomes fits into
-/// memory.
+/// The largest input file, bytes.
+///
+/// A graph of all published studies is far smaller, and its parsed form fits into memory.
 const MOST: u64 = 1 << 30;
 
 /// Reads a file and what it says.
@@ -39,7 +40,7 @@ pub fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, En
     serde_json::from_str(text).map_err(|e| EngineError::Document { what, problem: e.to_string() })
 }
 
-/// A reward by its framework's name, or from a file that `probity values score --scenario` wrote.
+/// A reward by its framework's name, or from a file of `values score`.
 pub fn reward(name: &str) -> anyhow::Result<Reward> {
     if !name.ends_with(".json") {
         return Ok(Framework::find(name)?.into());

@@ -12,7 +12,7 @@ use crate::errors::Usage;
 use crate::output::say;
 use crate::{builtin, names, output};
 
-/// Mix adapters, each with a weight, into one adapter; or merge them into a model of their own.
+/// Mix adapters into one adapter, or merge them into a model.
 ///
 /// A mixed adapter does exactly what its parts do together, at the sum of their ranks. A merged model needs no adapter; its
 /// changed matrices keep the base's element types, which rounds them once more, unless --type names another.
@@ -21,7 +21,7 @@ use crate::{builtin, names, output};
     after_help = "Example: probity merge deontological:0.5 utilitarian:0.5 --out both.gguf\n         probity merge deontological --into-model --out principled.gguf"
 )]
 pub struct Args {
-    /// Adapters, each a GGUF file or a built-in name, with an optional weight after a colon.
+    /// Adapters, each a GGUF file or a built-in name, as NAME[:WEIGHT].
     #[arg(required = true)]
     adapters: Vec<String>,
     /// The base model: a GGUF file or `default`.
@@ -33,7 +33,7 @@ pub struct Args {
     /// Write a model with the adapters merged in.
     #[arg(long)]
     into_model: bool,
-    /// Element type of a merged model's changed matrices, such as F16 or Q8_0; the base's where not given.
+    /// Element type of changed matrices, such as F16 or Q8_0 [default: the base's].
     #[arg(long = "type", requires = "into_model")]
     ty: Option<String>,
     /// Element type of a mixed adapter: f32, f16 or q8_0.

@@ -31,8 +31,9 @@ pub fn recipes() -> String {
     train::RECIPES.map(|(name, _)| name).join(", ")
 }
 
-/// Splits `NAME:NUMBER`, as in `deontological:0.5`; `None` where no number follows the last colon, which then belongs to the
-/// name, such as that of a file.
+/// Splits `NAME:NUMBER`, as in `deontological:0.5`.
+///
+/// `None` if no number follows the last colon; the colon then belongs to the name, such as a file's.
 pub fn with_number<N: std::str::FromStr>(given: &str) -> Option<(&str, N)> {
     let (name, number) = given.rsplit_once(':')?;
     Some((name, number.parse().ok()?))

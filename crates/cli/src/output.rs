@@ -24,7 +24,7 @@ pub fn shell(word: &str) -> String {
     }
 }
 
-/// Prints a line; a reader that has gone away (`probity inspect x | head`) ends the program quietly.
+/// Prints a line; a closed pipe (`| head`) ends the program quietly.
 pub fn line(text: std::fmt::Arguments<'_>) {
     let mut out = std::io::stdout().lock();
     if let Err(e) = writeln!(out, "{text}").and_then(|()| out.flush()) {

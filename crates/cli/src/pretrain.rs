@@ -20,7 +20,9 @@ use crate::errors::Usage;
 use crate::output::say;
 use crate::{input, output};
 
-/// Train the default model: a small llama that reads payoff tables and has no morals.
+/// Train the built-in model: a small llama that reads payoff tables.
+///
+/// It learns no morals.
 ///
 /// Vocabulary, corpus and weights follow from the config's seed. An interrupted run goes on with --resume, bit for bit.
 #[derive(clap::Args)]

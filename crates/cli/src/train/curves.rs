@@ -1,4 +1,4 @@
-//! A run's curves: what `--watch` draws in the terminal, and the picture in the run folder.
+//! A run's curves, for `--watch` and for the picture in the run folder.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ pub struct Curves {
     phase: u64,
 }
 
-/// Where a panel's line is found in a report's JSON; noisy ones first, to lie below the others.
+/// JSON pointers of a panel's lines; noisy lines first, below the others.
 const LINES: [(usize, &str, &str, RGBColor); 8] = [
     (0, "in play", "/played/reward", RGBColor(235, 205, 180)),
     (0, "best possible", "/best", RGBColor(170, 170, 170)),

@@ -49,7 +49,7 @@ pub fn recipe(name: &str) -> Option<TrainConfig> {
     Some(TrainConfig::from_toml(text).expect("what comes with the program is sound"))
 }
 
-/// Train a moral LoRA adapter: with exact gradients, or on sampled answers, as the paper does.
+/// Train a moral LoRA adapter, exactly or on sampled answers.
 ///
 /// The run folder keeps the resolved config, a line of JSON a step, curves and a checkpoint; an interrupted run goes on with
 /// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
@@ -80,8 +80,9 @@ pub struct Args {
     /// Run folder; `OUT.run` where not given.
     #[arg(long)]
     run: Option<PathBuf>,
-    /// Where to keep the bare model's answers, by content; runs on the same base may share it, one after the other.
-    /// `RUN/references.bin` where not given.
+    /// File of the bare model's answers [default: RUN/references.bin].
+    ///
+    /// Runs on the same base may share it, one after the other.
     #[arg(long)]
     references: Option<PathBuf>,
     /// Go on from the run folder's checkpoint.
@@ -89,7 +90,7 @@ pub struct Args {
     resume: bool,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: Option<String>,
-    /// Play this game of the catalogue and not the config's; may be given several times.
+    /// Train on this catalogue game instead of the config's; may be repeated.
     ///
     /// A reward from a moral graph is of one game.
     #[arg(long, value_name = "GAME")]

@@ -94,7 +94,7 @@ fn chart(frame: &mut Frame<'_>, panel: &Panel, total: f64, area: Rect) {
     frame.render_widget(chart, area);
 }
 
-/// The last measurement by game: expected reward of the best there is, and the distance in every state.
+/// The last measurement by game: share of the best reward, and distances.
 fn table(frame: &mut Frame<'_>, curves: &Curves, area: Rect) {
     if curves.states.is_empty() {
         return;

@@ -37,8 +37,9 @@ impl Answers {
         Ok(Self { name, lines, ahead: VecDeque::new() })
     }
 
-    /// Passes over what was answered already, where that is what comes first: the same file again is the same interview, and the
-    /// beginning of it says nothing new.
+    /// Skips answers that the store has already.
+    ///
+    /// The same file continues the same interview, and its beginning adds nothing.
     pub fn skip(&mut self, known: &[&str]) -> anyhow::Result<()> {
         let mut read = VecDeque::new();
         for answer in known {

@@ -1,4 +1,4 @@
-//! `probity values card`: cards looked at, added, changed, merged and taken apart again.
+//! `probity values card`: shows, adds, changes, merges and splits cards.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::{StoreArgs, named};
 use crate::input;
 use crate::output::{self, say};
 
-/// List the cards of a store, show one, add or change one, or merge cards that mean the same.
+/// List, show, add, change, merge or split cards.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values card --store values.db\n         probity values card --put card.json --store values.db\n         probity values card 12 --merge-into 7 --store values.db"
@@ -18,7 +18,7 @@ pub struct Args {
     card: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
-    /// Add the card in this file (JSON, as shown with --json), or put it in the place of the one with its id.
+    /// Add the card of this file (JSON as of --json), or replace its id's card.
     #[arg(long, value_name = "FILE", conflicts_with = "card")]
     put: Option<PathBuf>,
     /// Count votes for this card for another one, which means the same.

@@ -7,7 +7,7 @@ use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
 use super::{StoreArgs, named};
 use crate::output::{self, say};
 
-/// Merge cards that mean the same: neighbours by what their texts mean, if a model finds so, too.
+/// Merge cards with the same meaning.
 ///
 /// From which likeness on two cards are neighbours, and whether the model's word on it is worth anything, is measured once for
 /// the models at hand, on cards of which it is known, and kept in the store. Whoever disagrees undoes a merge by `card ID

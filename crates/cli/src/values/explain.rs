@@ -5,7 +5,7 @@ use probity_values::{CardId, Counts};
 use super::{StoreArgs, named};
 use crate::output::{self, say};
 
-/// Explain where a value stands: its card, its places, the votes for and against it, and what is wiser.
+/// Explain the place of a value: its card, its votes, and wiser values.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity values explain 12 --store values.db")]
 pub struct Args {

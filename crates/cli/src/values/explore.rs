@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::StoreArgs;
 
-/// Write the moral graph as one HTML file to look at: values, votes, stories, both rankings, and what is contested.
+/// Write the moral graph as one HTML file.
+///
+/// It shows values, votes, stories, both rankings and conflicts.
 ///
 /// The file needs no network and no other file; it holds cards, stories and sums of votes, and no voter's name.
 #[derive(clap::Args)]
@@ -38,7 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Cards, stories, and for everywhere and every context what was voted on and how it ranks.
+/// The page's data: cards, stories, and votes and rankings by context.
 fn data(graph: &Graph) -> Value {
     let held = graph.deliberation();
     let contexts = std::iter::once(None).chain((0..graph.ballots().contexts.len() as u32).map(Some));

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::StoreArgs;
 use crate::output::{self, say};
 
-/// Show the moral graph: every pair of values that was voted on, the votes, and what is made of them.
+/// Show the moral graph: every pair with its votes and its verdict.
 ///
 /// Where voters say which group they belong to, the bridging score of a pair is the least share of yes in any of them, each drawn
 /// a little towards the share of all.

@@ -17,7 +17,7 @@ use super::{StoreArgs, named};
 use crate::errors::Usage;
 use crate::output::{say, shell};
 
-/// Be interviewed: a story of yours, what it is about, what you pay attention to, and a card that says it.
+/// Be interviewed about a story of yours, and agree on a values card.
 ///
 /// The conversation is kept in the store after every answer, until `transcript --forget` deletes it for good; with --name an
 /// interview that was broken off goes on where it stopped. When you agree with the card it is added to the store, with the
@@ -36,7 +36,7 @@ pub struct Args {
     /// What the interview is about [default: How do you want to live?]
     #[arg(long)]
     topic: Option<String>,
-    /// The name that the conversation is kept by; where there is one of this name, it goes on.
+    /// Name of the conversation; an existing conversation continues.
     #[arg(long)]
     name: Option<String>,
     /// Read the answers from this file, one a line, in place of the keyboard.
@@ -130,8 +130,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where a card is like one that is there already, its author says whether that says it as well. `false` where they were asked
-/// and have not said it yet.
+/// Asks the author whether a similar card says the same.
+///
+/// `false` if they were asked and have not answered.
 fn same_as_another(
     store: &mut Store,
     card: &ValuesCard,
@@ -245,7 +246,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// That of a name; without one a new conversation, `interview-1` and so on, the first that is free.
+    /// The conversation of a name, or a new one: `interview-1` and so on.
     fn open(store: &mut Store, name: Option<&str>, started: &Interview) -> anyhow::Result<Self> {
         if let Some(name) = name {
             if name.trim().is_empty() || name.chars().any(char::is_control) {

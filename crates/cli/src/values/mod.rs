@@ -1,4 +1,4 @@
-//! `probity values`: what people value, which value they found wiser where, and what follows from it.
+//! `probity values`: elicit values, vote, rank, and score actions.
 
 mod answers;
 mod card;
@@ -72,7 +72,7 @@ impl StoreArgs {
         Store::open_or_create(&self.store)
     }
 
-    /// Refuses to write anything else over the store, or over the files that SQLite keeps beside it.
+    /// Refuses to overwrite the store or SQLite's files beside it.
     fn spare(&self, out: Option<&Path>) -> anyhow::Result<()> {
         let Some(out) = out else { return Ok(()) };
         let with = |store: &Path, part: &str| {

@@ -17,8 +17,9 @@ use crate::output;
 /// Which model writes.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// The model that asks, writes and judges: a GGUF file of an instruction-tuned model, or `default`, the built-in one, which
-    /// keeps to the form and has nothing to say.
+    /// The model that asks, writes and judges: a GGUF file tuned for instructions.
+    ///
+    /// `default` is the built-in model, which keeps the form and has nothing to say.
     #[arg(long, default_value = "default")]
     pub model: String,
 }
@@ -38,8 +39,11 @@ impl ModelArgs {
 /// Which model embeds.
 #[derive(clap::Args)]
 pub struct EmbedderArgs {
-    /// What tells texts apart: `default`, the built-in sentence model, which needs an ONNX Runtime (ORT_DYLIB_PATH names it); a
-    /// folder as sentence-transformers exports it; or `model`, the language model itself, which needs neither and is worse.
+    /// The embedder: `default`, `model`, or a folder.
+    ///
+    /// `default` is the built-in sentence model; it needs an ONNX Runtime (ORT_DYLIB_PATH names it). A folder is one
+    /// that sentence-transformers exports. `model` is the language model itself: it needs no runtime and is less
+    /// accurate.
     #[arg(long, default_value = "default")]
     pub embedder: String,
 }
@@ -62,8 +66,9 @@ impl EmbedderArgs {
     }
 }
 
-/// The calibration for an embedder, and for a model's verdicts where one is given: the one that the store keeps, or else measured
-/// now and kept.
+/// The calibration for an embedder and a judge, from the store or measured.
+///
+/// A measured calibration is saved in the store.
 pub fn calibration(
     store: &mut Store,
     embedder: &mut dyn Embedder,

@@ -29,8 +29,9 @@ pub struct Args {
     /// Show so many.
     #[arg(long)]
     top: Option<usize>,
-    /// Try both rankings: how far 2 and 10 false voters lift the last card, and how often the winner stays when other
-    /// voters of the same kind had come (so many resamples). Everywhere, not in one context.
+    /// Test both rankings with 2 and 10 false voters, and N resamples.
+    ///
+    /// It reports the climb of the last card, and how often the winner stays. It covers all contexts together.
     #[arg(long, value_name = "RESAMPLES", num_args = 0..=1, default_missing_value = "200", conflicts_with = "context",
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     stability: Option<u32>,
@@ -111,7 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both rankings under false votes and other voters; a ranking of fewer than two cards is left out.
+/// Both rankings under false votes and resampling, of two cards or more.
 fn both(graph: &Graph, resamples: u32) -> Vec<Stability> {
     let of = |name: Name| stability(graph.ballots(), &name.method(), resamples as usize);
     [Name::Robust, Name::Compat].into_iter().filter_map(of).collect()

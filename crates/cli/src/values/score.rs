@@ -17,7 +17,7 @@ use crate::errors::Usage;
 use crate::input;
 use crate::output::{self, say};
 
-/// Score actions by the values that people found wisest: of one situation, or of every state of a game as a reward.
+/// Score the actions of a situation, or of a game's states as a reward.
 ///
 /// The contexts of the situation are found by similarity, or named; the wisest values there count, and a local model says how
 /// well each action serves what they attend to. Where no context fits, or the values want different things, the graph abstains
@@ -34,7 +34,9 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     embedder: EmbedderArgs,
-    /// The situation, in words, or a file of it (JSON: situation, actions, contexts, baseline).
+    /// The situation in words, or a JSON file.
+    ///
+    /// Its fields are situation, actions, contexts and baseline.
     #[arg(long, required_unless_present = "scenario")]
     situation: Option<String>,
     /// What can be done, each once.
@@ -49,12 +51,14 @@ pub struct Args {
     /// A scenario (JSON): the actions of its game are scored in every state.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["situation", "action", "baseline"])]
     scenario: Option<PathBuf>,
-    /// What the game is about, in words (JSON: situation, actions, own_last, other_last): models judge people's doings better than
-    /// picks and points.
+    /// The game in words, a JSON file; models judge deeds better than points.
+    ///
+    /// Its fields are situation, actions, own_last and other_last.
     #[arg(long, value_name = "FILE", requires = "scenario")]
     telling: Option<PathBuf>,
-    /// Scale the reward of a scenario so that the largest difference between two actions in a state is so many points, as
-    /// payoffs are: training and tilts are set for those.
+    /// Scale a game's reward: the largest difference of two actions, in points.
+    ///
+    /// Training and tilts are tuned for rewards of the size of payoffs.
     #[arg(long, requires = "scenario", value_parser = points)]
     points: Option<f64>,
     /// Where to write the reward of a scenario.

@@ -16,7 +16,9 @@ pub struct Args {
     name: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
-    /// Delete it: its bytes are overwritten in the store, and the log beside it is emptied. The card that came of it stays.
+    /// Delete the conversation for good; its card stays.
+    ///
+    /// The bytes are overwritten in the store, and the log is emptied.
     #[arg(long, requires = "name")]
     forget: bool,
     /// Print it as JSON.
@@ -54,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What there is to say of a conversation that another program kept from being deleted for good.
+/// The error for a conversation that another program keeps in a log.
 pub fn half(name: &str) -> anyhow::Error {
     let name = shell(name);
     Usage(format!("{name} is deleted, but the log may still hold it; run `transcript {name} --forget` again")).into()

@@ -12,7 +12,7 @@ use super::StoreArgs;
 use crate::input;
 use crate::output::say;
 
-/// Add a moral graph to a store: one as its authors publish them, or what `export` wrote.
+/// Add a graph to a store: a published graph, or a file of `export`.
 ///
 /// What the store holds already must be the same in the file; otherwise nothing is added.
 #[derive(clap::Args)]
@@ -80,7 +80,7 @@ impl Held {
 pub struct ExportArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Everything, or the graph as its authors publish them: sums of votes, without voters.
+    /// The deliberation, or a published graph: sums of votes without voters.
     #[arg(long, value_enum, default_value_t = Format::Deliberation)]
     format: Format,
     /// The file to write; standard output where not given.
