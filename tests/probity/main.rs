@@ -11,6 +11,7 @@ mod properties;
 mod schemas;
 mod scores;
 mod shipped_figures;
+mod style;
 mod tables;
 mod transcripts;
 mod walls;

@@ -8,7 +8,9 @@ use super::root;
 pub mod library {
     use std::path::PathBuf;
 
-    /// The folder of the shared library that `make test` builds first, without the trainer.
+    /// The folder of the shared library, which `make test` builds first.
+    ///
+    /// It is compiled without the trainer.
     pub fn folder() -> PathBuf {
         // A test program lies in the folder `deps` beside the library.
         let beside = || std::env::current_exe().expect("a program").ancestors().nth(2).expect("a folder").to_owned();

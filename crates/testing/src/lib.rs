@@ -1,5 +1,4 @@
-//! What the tests of several packages share: small models that they make for themselves, the shipped ones, GGUF files taken
-//! apart, C programs.
+//! Shared code of the tests: small models, GGUF parts, C programs.
 #![forbid(unsafe_code)]
 
 pub mod c;
@@ -74,8 +73,10 @@ pub fn write_random(path: &Path, config: &PretrainConfig, ty: GgmlType, seed: u6
     write_model(path, &decoder, &init(&decoder, seed), tiny_vocabulary(), ty, &[]).expect("the model is written");
 }
 
-/// A small shape of every architecture, with what sets it apart: shared keys, biases, norms of heads, windows shorter than
-/// the prompts of a game, soft caps, a head of its own. A width of 256 suits every element type.
+/// A small shape of every architecture, with all its optional parts.
+///
+/// Shared keys, biases, norms of heads, windows shorter than a game's prompt, soft caps, a head of its own. A width of
+/// 256 suits every element type.
 pub fn architectures(width: usize) -> Vec<ModelShape> {
     let scale = |dim: usize| (dim as f32).sqrt().recip();
     let plain = |architecture: Architecture, n_vocab: usize| ModelShape {

@@ -1,4 +1,6 @@
-//! Adam with decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019).
+//! Adam with decoupled weight decay.
+//!
+//! Kingma and Ba 2015; Loshchilov and Hutter 2019.
 
 use std::ops::Range;
 

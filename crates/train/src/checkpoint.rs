@@ -28,7 +28,7 @@ pub struct Steering {
     pub rewards: [Moments; 2],
     /// Measurements in a row that were near enough to the optimum to stop.
     pub near: u64,
-    /// How much better than the bare model the policy was at the start of the phase, or worse.
+    /// The objective's lead over the bare model at the start of the phase.
     pub start: f64,
     /// Steps in a row that were worse than both.
     pub astray: u64,
@@ -80,7 +80,7 @@ struct Head {
     config: serde_json::Value,
     /// Content of the model it trains on; empty for pretraining.
     base: String,
-    /// Version of the prompt's wording: the same config under another one is another run.
+    /// Version of the prompt's wording; another version is another run.
     prompt: u32,
     step: u64,
     tokens: u64,

@@ -1,4 +1,4 @@
-//! From trained parameters to an adapter file that proves itself: recorded decisions, written, loaded back, verified.
+//! From trained parameters to a verified adapter file.
 
 use std::path::Path;
 
@@ -78,7 +78,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
     write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
 }
 
-/// The manifest of an adapter that was not trained here, with decisions to be recorded.
+/// The manifest of an imported adapter, without recorded decisions.
 ///
 /// # Errors
 /// [`probity::Error::Game`] for drawn labels that are unfit, which the pool does not hold.
@@ -101,8 +101,9 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
     })
 }
 
-/// Writes an adapter with decisions that the runtime takes under it, loads it back, and verifies it. `model` is the base
-/// with its weights loaded.
+/// Writes an adapter with recorded decisions, loads it, and verifies it.
+///
+/// `model` is the base with its weights loaded.
 ///
 /// # Errors
 /// [`EngineError::Io`]; [`probity::Error::Unverified`] when the file, loaded back, does nothing or not what it should.
@@ -149,9 +150,10 @@ fn decide(model: &Model, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result
     Ok(agent.consider(test.state)?.policy())
 }
 
-/// Writes a model with `mixed`, which is `adapters` together, merged into its matrices, opens it, and takes the recorded kind of decisions with it and
-/// with the base under the adapters: returns the largest difference of a probability, which is what rounding the changed
-/// matrices costs. `model` is the base with its weights loaded.
+/// Writes a merged model, and compares it with the base under adapters.
+///
+/// `mixed` is the sum of `adapters`. Returns the largest difference of a probability: the cost of rounding the changed
+/// matrices. `model` is the base with its weights loaded.
 ///
 /// # Errors
 /// As [`write_merged`]; [`probity::Error::Unverified`] where the merged model cannot be opened or gives no probabilities. Whatever

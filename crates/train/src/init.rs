@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::decoder::Decoder;
 
-/// Random weights: normal, with the layers that write to the residual stream scaled down by its depth.
+/// Random normal weights; residual outputs are scaled down by the depth.
 #[must_use]
 pub fn init(decoder: &Decoder, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

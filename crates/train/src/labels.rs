@@ -20,7 +20,7 @@ pub enum Split {
 const RESERVED: [&str; 12] =
     ["zork", "blip", "share", "keep", "C", "D", "action1", "action2", "action3", "action4", "cooperate", "defect"];
 
-/// Words people name actions with; each is drawn in lower case, capitalised or in capitals.
+/// Common words, drawn in lower case, capitalised or in capitals.
 const WORDS: [&str; 163] = [
     "give",
     "take",
@@ -202,8 +202,9 @@ pub fn split_of(label: &str) -> Split {
 /// A way to make up a label.
 pub type Maker<R> = Box<dyn Fn(&mut R) -> String>;
 
-/// Draws `n` labels of one kind from a split: distinct, and none the beginning of another. `kind` picks how they are
-/// made: [`any`], [`everyday`] or [`plain`].
+/// Draws `n` distinct labels of one kind, none a prefix of another.
+///
+/// `kind` is [`any`], [`everyday`] or [`plain`].
 pub fn draw_labels<R: Rng>(rng: &mut R, n: usize, split: Split, kind: fn(&mut R) -> Maker<R>) -> Vec<String> {
     let mut labels: Vec<String> = Vec::with_capacity(n);
     let mut make = kind(rng);
@@ -234,8 +235,9 @@ pub fn any<R: Rng>(rng: &mut R) -> Maker<R> {
     }
 }
 
-/// What adapters are trained on: any of the kinds, and, a sixth of the time, single letters, which people give without a
-/// thought and which are rare among all the others.
+/// Labels for adapters: any kind, and single letters a sixth of the time.
+///
+/// People use single letters often, and they are rare in the other kinds.
 pub fn everyday<R: Rng>(rng: &mut R) -> Maker<R> {
     if !rng.random_ratio(1, 6) {
         return any(rng);
@@ -244,7 +246,7 @@ pub fn everyday<R: Rng>(rng: &mut R) -> Maker<R> {
     Box::new(move |rng| char::from(first + rng.random_range(0..26_u8)).to_string())
 }
 
-/// The kind that is easiest to tell apart: two of 25 syllables, each of which the vocabulary has as one token.
+/// Plain labels: two of 25 syllables, each one token of the vocabulary.
 pub fn plain<R: Rng>(_: &mut R) -> Maker<R> {
     Box::new(|rng| (0..2).map(|_| [pick(rng, &ONSETS[..5]), pick(rng, &VOWELS)].concat()).collect())
 }
@@ -258,7 +260,9 @@ fn word(rng: &mut impl Rng) -> String {
     }
 }
 
-/// A stem with a number: `action3`, `x7`, `Left_12`; labels of one game share the stem and differ at the end.
+/// Stems with numbers, such as `action3`, `x7`, `Left_12`.
+///
+/// The labels of a game share the stem.
 fn numbered<R: Rng>(rng: &mut R) -> Maker<R> {
     let usual = ["action", "option", "choice", "move", "strategy", "a", "x", "s"];
     let stem = if rng.random_bool(0.5) { pick(rng, &usual).to_owned() } else { word(rng) };

@@ -1,4 +1,6 @@
-//! Floor 4: moral fine-tuning with exact gradients, and pretraining of the default model.
+//! Moral fine-tuning with exact gradients, and pretraining.
+//!
+//! Floor 4.
 //!
 //! One hand-written decoder block, forward and backward, on the `gemm` crate; prompts packed as token tries so that shared
 //! prefixes are computed once in both directions. Called by the command line.

@@ -1,6 +1,7 @@
-//! Muon: momentum orthogonalised by a Newton-Schulz iteration, for the matrices of hidden layers (Jordan et al. 2024,
-//! <https://kellerjordan.github.io/posts/muon/>; the update's size as in Liu et al. 2025, arXiv 2502.16982, section 2.2,
-//! which makes one learning rate fit both Muon and Adam).
+//! Muon: momentum orthogonalised by Newton-Schulz, for hidden matrices.
+//!
+//! Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>. The update's size is that of Liu et al. 2025,
+//! arXiv 2502.16982, section 2.2, so that Muon and Adam share a learning rate.
 
 use std::ops::Range;
 
@@ -28,7 +29,9 @@ const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
 /// The source takes Adam's 0.2; on the default model the loss after 250 steps was 1.26 with that and 0.88 with this.
 const RMS: f32 = 0.7;
 
-/// Takes one step of every matrix in `places`; `momentum` is as long as `theta`, and only those ranges of it are used.
+/// Takes one step of every matrix in `places`.
+///
+/// `momentum` is as long as `theta`; only the ranges of the matrices are used.
 pub fn step(places: &[Place], theta: &mut [f32], grads: &[f32], momentum: &mut [f32], rate: f32, decay: f32) {
     for p in places {
         for (m, g) in momentum[p.range.clone()].iter_mut().zip(&grads[p.range.clone()]) {

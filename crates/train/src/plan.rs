@@ -1,4 +1,4 @@
-//! What a run needs, told before it starts: memory by what it is for, and the time of a step.
+//! The plan of a run: memory by purpose, and the time of a step.
 
 use std::time::Instant;
 
@@ -25,12 +25,12 @@ pub struct Plan {
     pub activations: usize,
     /// Bytes of the logits.
     pub logits: usize,
-    /// All of these together, beyond what the process takes already with its vocabulary.
+    /// The sum, beyond the process and its vocabulary.
     pub bytes: usize,
     /// Seconds of one way forth.
     #[serde(skip)]
     pub forth: f64,
-    /// Seconds of a step, from the multiplications it takes and how fast this machine was at some just now.
+    /// Seconds of a step, by its multiplications and a speed measured now.
     pub seconds: f64,
 }
 
@@ -72,7 +72,7 @@ impl Plan {
         }
     }
 
-    /// The plan with the fastest schedule that fits into so many bytes, or the most frugal one.
+    /// The fastest plan within a number of bytes, or the most frugal plan.
     #[must_use]
     pub fn within(bytes: u64, decoder: &Decoder, packs: &[&Pack], learners: usize) -> Self {
         let wide = Self::of(decoder, packs, Schedule::Wide, learners);

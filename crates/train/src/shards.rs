@@ -1,6 +1,7 @@
-//! Data parallelism with one answer: a batch is cut into shards whose number does not depend on the machine, and gradients
-//! are added in shard order. How the shards are spread over threads, and how much is kept on the way, changes the time and
-//! the memory a step takes, never a bit of its result.
+//! Data parallelism with one result, whatever the machine.
+//!
+//! A batch is cut into a fixed number of shards, and gradients are added in shard order. Threads and kept activations
+//! change the time and the memory of a step, and no bit of its result.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -15,8 +16,9 @@ pub enum Schedule {
     /// Shards side by side, everything kept on the way: fastest for small models.
     #[default]
     Wide,
-    /// One shard after the other with all threads on it, each block computed once more on the way back: of a block only its
-    /// input takes memory, and of the shards only the largest.
+    /// One shard after the other, on all threads; blocks are computed twice.
+    ///
+    /// Memory holds the inputs of the blocks, and the largest shard alone.
     Narrow,
 }
 

@@ -1,5 +1,6 @@
-//! The default model's tokenizer: a byte-level BPE trained on the corpus, written so that llama.cpp's `gpt-2`
-//! pre-tokenizer splits the same bytes the same way.
+//! The built-in model's tokenizer: a byte-level BPE trained on the corpus.
+//!
+//! llama.cpp's `gpt-2` pre-tokenizer splits the same bytes the same way.
 
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};

@@ -1,4 +1,4 @@
-//! Lessons on a list of actions with what each brings, where nothing depends on another player.
+//! Lessons on a list of actions, without another player.
 
 use probity::agent::prompt::enumerate;
 use rand::{Rng, RngExt};
@@ -6,8 +6,10 @@ use rand::{Rng, RngExt};
 use super::question::{Kind, LessonQuestion, Rows};
 use super::{Lesson, Split, labels};
 
-/// Draws a list in the words of a table's lines: short, with no rules and no last round. What is looked up and compared
-/// here, games ask for over longer distances. `plain` is the chance of plain labels.
+/// Draws a short list in the words of a payoff table's lines.
+///
+/// There are no rules and no last round. It trains the lookups and comparisons that games need over longer distances.
+/// `plain` is the probability of plain labels.
 pub(super) fn lesson(rng: &mut impl Rng, split: Split, [chains, turns]: [usize; 2], plain: f64) -> Lesson {
     let kind = if rng.random_bool(plain) { labels::plain } else { labels::any };
     let n = rng.random_range(2..=4_usize);

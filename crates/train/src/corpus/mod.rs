@@ -34,18 +34,18 @@ pub struct Lesson {
 /// Last rounds told in one lesson.
 const ROUNDS: usize = 2;
 
-/// How much easier than the full mixture lessons are, each from 0 to 1; training starts at 1 and goes down.
+/// Ease of lessons, each from 0 (the full mixture) to 1 (the start).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ease {
     /// Share of lessons with plain labels.
     pub labels: f64,
     /// Share of questions that only look up or copy.
     pub questions: f64,
-    /// Share of lessons on a list of actions, where nothing depends on another player, in place of a game.
+    /// Share of lessons on a list of actions in place of a game.
     pub lists: f64,
 }
 
-/// Draws the lesson number `index` of a stream of lessons, of so many `chains` of so many questions (`turns`).
+/// Draws lesson `index` of a stream: `chains` conversations of `turns` questions.
 #[must_use]
 pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], ease: Ease) -> Lesson {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

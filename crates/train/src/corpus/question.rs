@@ -36,7 +36,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind with its share of the questions at full ease, where they only look up and copy, and at none.
+    /// Every kind with its share of the questions at full ease and at none.
+    ///
+    /// At full ease questions are lookups and copies.
     const SHARES: [(Self, f64, f64); 12] = [
         (Self::Cell, 55.0, 8.0),
         (Self::CellSum, 0.0, 3.0),

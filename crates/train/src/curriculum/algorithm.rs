@@ -17,15 +17,22 @@ use crate::objective::Aim;
 pub enum Algorithm {
     /// The objective's own gradient, over all states and actions.
     Exact {},
-    /// Towards the objective's optimum, which is known: cross-entropy to it, over all states and actions, and the legality
-    /// term. Ends nearer to it than `exact` where rewards differ by little. Of one round, not of repeated play.
+    /// Cross-entropy to the known optimum, plus the legality term.
+    ///
+    /// It ends nearer to the optimum than `exact` if rewards differ by little. It trains single rounds, not repeated
+    /// play.
     Optimum {},
-    /// Cross-entropy to the actions that are best: supervised fine-tuning on the optimal policy's labels. What the config
-    /// says of divergence and legality is reported, not trained on.
+    /// Cross-entropy to the best actions: supervised fine-tuning.
+    ///
+    /// Divergence and legality are reported, not trained on.
     Supervised {},
-    /// Answers sampled in play; policy gradient with a leave-one-out baseline (Williams 1992; Kool et al. 2019).
+    /// REINFORCE on sampled answers, with a leave-one-out baseline.
+    ///
+    /// Williams 1992; Kool et al. 2019.
     Reinforce(Reinforce),
-    /// Answers sampled in play; proximal policy optimisation (Schulman et al. 2017) as arXiv 2410.01639 ran it.
+    /// PPO on sampled answers, as arXiv 2410.01639 ran it.
+    ///
+    /// Schulman et al. 2017.
     Ppo(Ppo),
 }
 
@@ -37,7 +44,9 @@ pub struct Reinforce {
     pub rounds: usize,
 }
 
-/// What PPO needs to know; the defaults are the published ones (TRL 0.9 at commit 78f8228, as the paper's code set it).
+/// The options of PPO; the defaults are the published ones.
+///
+/// TRL 0.9 at commit 78f8228, as the paper's code set it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ppo {
@@ -57,7 +66,9 @@ pub struct Ppo {
     pub discount: f64,
     /// Decay of the generalised advantage estimate (Schulman et al. 2016).
     pub lambda: f64,
-    /// Samples whose mean ratio is larger are not learned from: the optimiser then follows its momentum alone.
+    /// The largest mean ratio of a sample that is learned from.
+    ///
+    /// With a larger ratio the optimiser follows its momentum alone.
     pub ratio_threshold: f64,
 }
 
@@ -120,7 +131,7 @@ impl Algorithm {
         if let Self::Ppo(p) = self { p.epochs as u64 } else { 1 }
     }
 
-    /// Decay of the optimiser's second moment: short where the gradient is exact, the usual one where it is noisy.
+    /// Decay of the second moment: short for exact gradients, usual for noise.
     #[must_use]
     pub fn beta2(&self) -> f32 {
         if self.rounds().is_some() { 0.999 } else { 0.98 }

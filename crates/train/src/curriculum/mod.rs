@@ -1,4 +1,4 @@
-//! What an adapter is trained on: a config of games, labels, layouts, rewards and phases.
+//! The training config: games, labels, layouts, rewards and phases.
 
 mod algorithm;
 mod opponent;
@@ -153,8 +153,10 @@ pub enum Precision {
     Q8_0,
 }
 
-/// A divergence to be held by moving its weight: `beta *= 1 + clip(kl / target - 1, -0.2, 0.2) / horizon` after every step
-/// (Ziegler et al. 2019, section 2.2, as TRL does it).
+/// A target divergence, held by its weight.
+///
+/// `beta *= 1 + clip(kl / target - 1, -0.2, 0.2) / horizon` after every step (Ziegler et al. 2019, section 2.2, as TRL
+/// does it).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KlTarget {
@@ -168,7 +170,7 @@ pub struct KlTarget {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Annealing {
-    /// A linear rise over the first twentieth, half a cosine down to a twentieth of the peak.
+    /// A linear rise over a twentieth, then half a cosine to 1/20 of the peak.
     #[default]
     Cosine,
     /// It does not.
@@ -219,7 +221,7 @@ pub struct TrainConfig {
     pub styles: Styles,
     /// Whose next action the rewards are expected over.
     pub opponent: Opponent,
-    /// How rounds follow each other; without it each round stands alone, as the paper trains.
+    /// Repeated play; without it each round stands alone, as in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub play: Option<Play>,
     /// Games in a step; each is told in one style, in all its states.
@@ -232,7 +234,7 @@ pub struct TrainConfig {
     pub rank: usize,
     /// LoRA alpha; the update is scaled by `alpha / rank`.
     pub alpha: f32,
-    /// The linear layers of every block that get a pair, by their GGUF names; all of them where not given.
+    /// The linear layers that get a pair, by GGUF names [default: all].
     #[serde(default = "every_linear")]
     pub targets: Vec<String>,
     /// Peak learning rate of Adam.
@@ -243,12 +245,14 @@ pub struct TrainConfig {
     /// A gradient with a larger norm is scaled down to it.
     #[serde(default = "default_max_norm")]
     pub max_norm: f32,
-    /// Weight of the divergence from the bare model, at the start where it moves towards a target.
+    /// Weight of the divergence; its start value with a target.
     pub beta: f64,
     /// The divergence to be held; the weight stays what it is where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl_target: Option<KlTarget>,
-    /// Weight of the logarithm of the legality mass; 0 where answers are sampled, which are told by their reward.
+    /// Weight of the log legality mass; 0 for sampling algorithms.
+    ///
+    /// Their reward has a penalty for illegal answers.
     pub legality: f64,
     /// Steps between two exact measurements, where answers are sampled.
     #[serde(default = "ten")]
@@ -426,7 +430,7 @@ impl TrainConfig {
         self.full_batch(step)
     }
 
-    /// What a sampled policy is measured on at a step: the full batch, where there are catalogue games.
+    /// The batch that measures a sampled policy: the full batch, if there is one.
     ///
     /// # Errors
     /// As [`TrainConfig::draw`].

@@ -12,7 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum Opponent {
     /// A player who remembers one round.
     Strategy(Strategy),
-    /// A second learner with an adapter of its own, trained at the same time under the same reward.
+    /// A second learner: another adapter, trained at the same time.
+    ///
+    /// It has the same reward.
     Learner,
 }
 

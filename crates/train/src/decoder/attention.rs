@@ -1,4 +1,6 @@
-//! Grouped-query attention under the trie mask, forward and backward, one head and one trie at a time.
+//! Grouped-query attention under the trie mask, forward and backward.
+//!
+//! It works on one head and one trie at a time.
 
 use std::ops::Range;
 
@@ -42,7 +44,7 @@ impl Heads {
     }
 }
 
-/// Queries of which node each row of `q` is: all of them, or the outputs only (in the last block).
+/// The node of each row of `q`: all nodes, or the outputs in the last block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
     /// Row `i` is node `i`.
@@ -90,7 +92,9 @@ pub struct View<'a> {
     spans: Vec<Span>,
 }
 
-/// A block of query rows, and the keys that any of them sees: of a batch of many branches a small part.
+/// A block of query rows, and the union of the keys that they see.
+///
+/// In a batch of many branches it is a small part.
 #[derive(Debug)]
 struct Span {
     rows: Range<usize>,
@@ -101,7 +105,9 @@ struct Span {
 }
 
 impl<'a> View<'a> {
-    /// The view of so many rows through a window of so many tokens, the query's own included; `None` for no window.
+    /// The view of `rows` through a window in tokens; `None` for no window.
+    ///
+    /// The window includes the query's own token.
     #[must_use]
     pub fn new(pack: &'a Pack, rows: Rows, window: Option<usize>) -> Self {
         let mut spans = Vec::new();
@@ -148,13 +154,16 @@ pub fn floats(heads: Heads, view: &View<'_>) -> usize {
     heads.n_head * view.pairs() + columns + heads.n_head_kv * (work + 4 * keys * heads.dim)
 }
 
-/// What a key-value head with its query heads keeps for the way back, and the room it works in. Heads have nothing to do
-/// with each other, so each may be another thread's.
+/// A key-value head's tape and workspace, with its query heads.
+///
+/// Heads are independent, so each may run on its own thread.
 #[derive(Debug, Default)]
 pub struct HeadTape {
     /// Probabilities: span by span, query head by query head.
     p: Vec<f32>,
-    /// What its query heads attended to, or the gradient of their queries: each a matrix of its own.
+    /// Outputs of its query heads, or the gradients of their queries.
+    ///
+    /// Each is a matrix of its own.
     group: Vec<f32>,
     /// Keys and values of a span, and their gradients.
     span: [Vec<f32>; 4],
@@ -195,7 +204,9 @@ impl Span {
     }
 }
 
-/// `out = softmax(scale q k^T) v` per trie and head; the probabilities stay in the tapes for the way back.
+/// `out = softmax(scale q k^T) v` per trie and head.
+///
+/// The tapes keep the probabilities for the backward pass.
 #[expect(clippy::too_many_arguments, reason = "attention has four operands and two results")]
 pub fn forward(
     heads: Heads,

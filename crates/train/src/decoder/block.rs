@@ -1,5 +1,7 @@
-//! One decoder block: RMS norm, grouped-query attention with rotary positions, gated feed-forward, two residuals. What
-//! the architectures differ in are its optional parts: norms of heads and of the layers' outputs, a window, the gate.
+//! A decoder block: attention and feed-forward, with norms and residuals.
+//!
+//! RMS norm, grouped-query attention with rotary positions, gated feed-forward. The architectures differ in optional
+//! parts: norms of heads and of the layers' outputs, a window, the gate.
 
 use std::sync::Arc;
 
@@ -42,7 +44,7 @@ pub struct Block {
     pub down: Linear,
 }
 
-/// The GGUF names of a block's linear layers, in file order: what an adapter may target.
+/// The GGUF names of a block's linear layers, the targets of adapters.
 pub const LINEARS: [&str; 7] = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
 
 impl Block {
@@ -96,7 +98,7 @@ pub struct BlockTape {
     v: Vec<f32>,
     attention: Vec<HeadTape>,
     attended: Vec<f32>,
-    /// Outputs of attention and feed-forward layer before their norms, where they have some.
+    /// Outputs of attention and feed-forward before their norms, if any.
     out: [Vec<f32>; 2],
     x2: Vec<f32>,
     xn2: Vec<f32>,
@@ -226,7 +228,7 @@ impl Block {
         add_all(x, &t.x2, threads);
     }
 
-    /// Replaces `dy` (the gradient of the output) by the gradient of the input, and adds the parameters' to `grads`.
+    /// Turns `dy` into the input's gradient, and adds parameters' to `grads`.
     #[expect(clippy::too_many_arguments, reason = "the forward pass's operands and the two gradients")]
     pub fn backward(
         &self,

@@ -36,8 +36,9 @@ pub fn copy(buffer: &mut Vec<f32>, x: &[f32], threads: usize) {
 /// Elements of a piece that one thread works on at a time.
 const PIECE: usize = 1 << 15;
 
-/// Does `work` on outputs and inputs of the same length, piece by piece, on all threads where there are several. Pieces are
-/// whole rows of `row`; what a piece becomes must not depend on where it was cut.
+/// Maps pieces of outputs and inputs of equal length, on several threads.
+///
+/// Pieces are whole rows of `row` elements. The result must not depend on the cuts.
 pub fn spread<const N: usize, const M: usize>(
     threads: usize,
     row: usize,
@@ -81,7 +82,7 @@ fn rms_norm_rows(x: &[f32], w: &[f32], eps: f32, y: &mut [f32]) {
     }
 }
 
-/// Adds the gradient of [`rms_norm`] to `dx`, and to `dw` where the weight is trained.
+/// Adds the gradient of [`rms_norm`] to `dx`, and to `dw` if trained.
 pub fn rms_norm_back(
     x: &[f32],
     w: &[f32],
@@ -121,8 +122,10 @@ fn inverse_rms(x: &[f32], eps: f32) -> f32 {
     1.0 / (mean + eps).sqrt()
 }
 
-/// Lanes of a reduction: fixed, so that the order of additions never depends on the machine, and wide enough that the
-/// compiler vectorises.
+/// Lanes of a reduction.
+///
+/// The number is fixed, so the order of additions does not depend on the machine. It is large enough for the compiler
+/// to vectorise.
 const LANES: usize = 16;
 
 /// `sum a[i] b[i]`.
@@ -173,7 +176,7 @@ pub fn swiglu(gate: &[f32], up: &[f32], act: &mut [f32], threads: usize) {
     });
 }
 
-/// Gradient of [`swiglu`]: `dact` becomes the gradient of `gate`, `dup` that of `up`.
+/// Gradient of [`swiglu`]: `dact` becomes `gate`'s gradient, `dup` `up`'s.
 pub fn swiglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32], threads: usize) {
     spread(threads, 1, [dact, dup], [gate, up], &|[dact, dup], [gate, up]| {
         for (((g, u), da), du) in gate.iter().zip(up).zip(dact).zip(dup) {
@@ -194,7 +197,9 @@ pub fn geglu(gate: &[f32], up: &[f32], act: &mut [f32], threads: usize) {
     });
 }
 
-/// [`geglu`] as the engine computes it: ggml looks GELU up in a table of F16 values at F16 arguments from -10 to 10.
+/// [`geglu`] as the engine computes it.
+///
+/// ggml looks GELU up in a table of F16 values at F16 arguments from -10 to 10.
 pub fn geglu_by_table(gate: &[f32], up: &[f32], act: &mut [f32], threads: usize) {
     spread(threads, 1, [act], [gate, up], &|[act], [gate, up]| {
         let mut bytes = Vec::new();
@@ -209,7 +214,7 @@ pub fn geglu_by_table(gate: &[f32], up: &[f32], act: &mut [f32], threads: usize)
     });
 }
 
-/// Gradient of [`geglu`]: `dact` becomes the gradient of `gate`, `dup` that of `up`.
+/// Gradient of [`geglu`]: `dact` becomes `gate`'s gradient, `dup` `up`'s.
 pub fn geglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32], threads: usize) {
     spread(threads, 1, [dact, dup], [gate, up], &|[dact, dup], [gate, up]| {
         for (((g, u), da), du) in gate.iter().zip(up).zip(dact).zip(dup) {
@@ -221,7 +226,9 @@ pub fn geglu_back(gate: &[f32], up: &[f32], dact: &mut [f32], dup: &mut [f32], t
     });
 }
 
-/// Makes a buffer what the engine makes of the inputs of a layer whose weights are of a type; `row` elements a row.
+/// Rounds a layer's inputs as the engine does for its weights' type.
+///
+/// A row has `row` elements.
 pub fn round(ty: GgmlType, buffer: &mut Vec<f32>, x: &[f32], row: usize, threads: usize) {
     fit(buffer, x.len());
     spread(threads, row, [buffer], [x], &|[buffer], [x]| {
@@ -271,7 +278,7 @@ pub fn add_all(a: &mut [f32], b: &[f32], threads: usize) {
     spread(threads, 1, [a], [b], &|[a], [b]| add(a, b));
 }
 
-/// Does `work` on every row with its number, on all threads where there are several.
+/// Calls `work` with every row and its number, on several threads.
 pub fn each_row(x: &mut [f32], width: usize, threads: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     if threads > 1 {
         let least = (PIECE / width).max(1);

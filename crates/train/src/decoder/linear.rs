@@ -1,4 +1,4 @@
-//! A linear layer: a weight that is stored as it lies in the file or trained in full, and optionally a LoRA pair.
+//! A linear layer: a stored or trained weight, optionally a LoRA pair.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,12 +14,13 @@ use super::kernels::{add, each_row, fit, round};
 pub enum Weight {
     /// As in the file, decoded each time it is used; never changes.
     Stored(GgmlType, Arc<[u8]>),
-    /// A range of the parameter vector, with its gradient in the same range of the gradient vector.
+    /// A range of the parameter vector, and of the gradient vector.
     Trained(Range<usize>),
 }
 
-/// Elements of a stored matrix that are decoded at a time: 32 MiB of floats, so that the head of a large vocabulary never
-/// stands in memory as a whole.
+/// Elements of a stored matrix that are decoded at a time: 32 MiB of floats.
+///
+/// The head of a large vocabulary never stands in memory as a whole.
 const BAND: usize = 1 << 23;
 /// Elements decoded by one thread at a time: whole blocks of every type.
 const CHUNK: usize = 1 << 16;
@@ -45,7 +46,7 @@ impl Weight {
         }
     }
 
-    /// Hands out a matrix of `n_out` rows of `n_in`, band by band where it is stored encoded.
+    /// Visits a matrix of `n_out` rows of `n_in`, in bands if it is encoded.
     fn bands(&self, pass: &mut Pass<'_>, [n_out, n_in]: [usize; 2], mut take: impl FnMut(Range<usize>, Matrix<'_>)) {
         let (ty, bytes) = match self {
             Self::Trained(range) => return take(0..n_out, Matrix::new(&pass.theta[range.clone()], n_out, n_in)),
@@ -81,7 +82,9 @@ pub struct Lora {
     pub scale: f32,
 }
 
-/// `y = x W^T (+ scale (x A^T) B^T) (+ bias)`, `W` being `[n_out, n_in]` row-major as in a GGUF file.
+/// `y = x W^T (+ scale (x A^T) B^T) (+ bias)`.
+///
+/// `W` is `[n_out, n_in]`, row-major as in a GGUF file.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// Input width.
@@ -112,7 +115,7 @@ pub struct Pass<'a> {
     pub scratch: &'a mut Vec<f32>,
     /// Room for the rounded input of a layer.
     pub rounded: &'a mut Vec<f32>,
-    /// Whether to compute what the engine computes, which rounds the inputs of stored layers, or what it stands for.
+    /// Whether to round the inputs of stored layers as the engine does.
     pub as_engine: bool,
     /// Threads inside one matrix product.
     pub threads: usize,
@@ -159,7 +162,9 @@ impl Linear {
         }
     }
 
-    /// Backward: adds the parameters' gradients to `grads` and hands the input's to `dx`.
+    /// Backward: adds parameters' gradients to `grads`, returns the input's.
+    ///
+    /// The input's gradient goes to `dx`.
     #[expect(
         clippy::too_many_arguments,
         reason = "one row of the chain rule: input, saved value, gradients in and out"

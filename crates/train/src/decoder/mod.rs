@@ -1,4 +1,4 @@
-//! The whole decoder: embedding, blocks, final norm, head at the rows that are asked for.
+//! The decoder: embedding, blocks, final norm, head at requested rows.
 
 mod attention;
 mod block;
@@ -38,14 +38,18 @@ pub struct Decoder {
     output_norm: Weight,
     /// `None`: the head is the embedding.
     head: Option<Linear>,
-    /// Every trained base tensor: GGUF name, dimensions in ggml order, range in the parameter vector.
+    /// Every trained base tensor: GGUF name, dimensions, parameter range.
+    ///
+    /// Dimensions are in ggml order.
     tensors: Vec<BaseTensor>,
     /// Length of the parameter vector.
     n_params: usize,
     as_engine: bool,
 }
 
-/// A base tensor that is trained: its GGUF name, its dimensions in ggml order, its range in the parameter vector.
+/// A trained base tensor: GGUF name, dimensions, parameter range.
+///
+/// Dimensions are in ggml order.
 pub type BaseTensor = (String, Vec<u64>, Range<usize>);
 
 /// Where a decoder's tensors come from. Asked in the order of the parameter vector.
@@ -101,14 +105,13 @@ pub enum Keep {
     /// Everything.
     #[default]
     All,
-    /// The blocks' inputs, a row a node and block; each block is computed once more on the way back, so that nothing else of
-    /// it takes memory.
+    /// The blocks' inputs only; the backward pass computes blocks again.
     Inputs,
     /// Nothing: there is no way back.
     Nothing,
 }
 
-/// Buffers of one forward and backward pass; they grow to the largest batch seen and stay.
+/// Buffers of a forward and backward pass; they grow to the largest batch.
 #[derive(Debug, Default)]
 pub struct Tape {
     /// How much the next forward pass keeps.
@@ -271,8 +274,9 @@ impl Decoder {
         })
     }
 
-    /// Adds a LoRA pair of `rank` and `alpha` to those linear layers of every block that are named in `targets`, some of
-    /// [`LINEARS`]; the pairs become the trained parameters.
+    /// Adds LoRA pairs of `rank` and `alpha`, the new trained parameters.
+    ///
+    /// `targets` names linear layers of every block, some of [`LINEARS`].
     #[must_use]
     pub fn with_lora(mut self, rank: usize, alpha: f32, targets: &[impl AsRef<str>]) -> Self {
         let scale = alpha / rank as f32;
@@ -292,8 +296,9 @@ impl Decoder {
         self
     }
 
-    /// The same decoder without the roundings that the engine makes on its way through stored weights. What these change
-    /// is the engine's own error.
+    /// The decoder without the engine's roundings of activations.
+    ///
+    /// The difference to the rounding decoder is the engine's own error.
     #[must_use]
     pub fn without_rounding(mut self) -> Self {
         self.as_engine = false;
@@ -324,8 +329,9 @@ impl Decoder {
         &self.tensors
     }
 
-    /// Bytes of a [`Tape`] that kept so much and went forth and back over a pack; forth only where it keeps nothing. The
-    /// logits are counted apart, by [`Decoder::logits_bytes`].
+    /// Bytes of a [`Tape`] after a forward and backward pass over a pack.
+    ///
+    /// If it keeps nothing, forward only. [`Decoder::logits_bytes`] counts the logits.
     #[must_use]
     pub fn tape_bytes(&self, pack: &Pack, keep: Keep) -> usize {
         let (n, m, d) = (pack.len(), pack.outputs.len(), self.shape.n_embd);
@@ -356,7 +362,7 @@ impl Decoder {
         linears.map(|l| l.weight.stored_bytes(l.n_in * l.n_out)).sum::<usize>() + embedding
     }
 
-    /// Multiplications of a pass forth over a pack: one for every weight and node, and the attention's.
+    /// Multiplications of a forward pass over a pack: weights and attention.
     #[must_use]
     pub fn products(&self, pack: &Pack) -> f64 {
         let (n, m) = (pack.len() as f64, pack.outputs.len() as f64);
@@ -421,8 +427,9 @@ impl Decoder {
         }
     }
 
-    /// Adds to `grads` the gradient of the trained parameters, given the gradient of the logits in `tape.logits` and what
-    /// else there is in `tape.dnormed`.
+    /// Adds the gradient of the trained parameters to `grads`.
+    ///
+    /// `tape.logits` holds the gradient of the logits, `tape.dnormed` further gradients of the normed states.
     ///
     /// # Panics
     /// When the tape keeps nothing: a caller's mistake.

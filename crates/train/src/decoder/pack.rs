@@ -36,7 +36,7 @@ impl Pack {
         self.tokens.is_empty()
     }
 
-    /// Adds one trie that holds all of `sequences`, and returns for each sequence the node of each of its tokens.
+    /// Adds one trie of `sequences`; returns the node of each token.
     ///
     /// # Panics
     /// When a sequence is empty or the sequences do not start with the same token: a caller's mistake.

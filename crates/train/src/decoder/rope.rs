@@ -13,7 +13,7 @@ enum Pairs {
     Halves,
 }
 
-/// Cosines and sines of a rotary embedding, one row of `head_dim / 2` pairs a position.
+/// Cosines and sines of a rotary embedding: `head_dim / 2` pairs a position.
 #[derive(Debug, Clone)]
 pub struct Rope {
     pairs: Pairs,
@@ -48,7 +48,7 @@ impl Rope {
         Self { pairs, half, table }
     }
 
-    /// Rotates every head of every row by the angles of its position, `forward`, or back.
+    /// Rotates every head of every row by its position, forward or back.
     pub fn rotate(
         &self,
         x: &mut [f32],

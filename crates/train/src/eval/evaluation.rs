@@ -1,4 +1,4 @@
-//! A ground to measure policies on: games in all their states, told in several ways, exactly.
+//! Exact measurement of policies: games, states, styles.
 
 use std::time::Instant;
 
@@ -53,7 +53,7 @@ pub struct Figures {
     pub legality_mass: f64,
     /// Tokens of a prompt.
     pub prompt_tokens: f64,
-    /// Seconds of a decision, the fixed part of its prompt kept from the one before where it is the same.
+    /// Seconds of a decision; an unchanged fixed part stays cached.
     pub seconds: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What a step asks: games in all their states, as tries, and what the answers are worth.
+//! A step's questions: games in all states, as tries, with their worth.
 
 use probity::agent::prompt::{encode, options, prompt};
 use probity_engine::Error as EngineError;
@@ -19,7 +19,7 @@ pub struct Batch {
     pub pack: Pack,
     /// The games as this seat sees them, their mover the row player.
     pub tasks: Vec<Task>,
-    /// A game's decisions, in the order of [`states`]; what they are worth is not known yet.
+    /// A game's decisions, in the order of [`states`], without their worth.
     decisions: Vec<Vec<PackedState>>,
     /// Names of the decisions by content, in order.
     pub names: Vec<[u8; 32]>,
@@ -66,7 +66,9 @@ impl Batch {
         self.decisions.iter().map(|d| all.by_ref().take(d.len()).collect()).collect()
     }
 
-    /// The decisions with what they are worth under a phase, against the policies of the others, a game each.
+    /// The decisions with their worth under a phase.
+    ///
+    /// `others` holds the other players' policies, a game each.
     ///
     /// # Errors
     /// [`probity::Error::Game`] for a reward or policy that does not fit a game.
@@ -99,7 +101,7 @@ impl Batch {
         self.tasks.iter().map(of).collect()
     }
 
-    /// The policies of players who see the same games from the other side of the table: theirs, over this side's states.
+    /// Policies of the column seat, over the row seat's states.
     #[must_use]
     pub fn across(&self, theirs: Vec<Policy>) -> Vec<Policy> {
         let turn = |(Task { game, .. }, policy): (&Task, Policy)| -> Policy {
@@ -133,14 +135,14 @@ impl Seat {
         self.batches.iter().flat_map(Batch::decisions).map(|decision| decision.weight).sum()
     }
 
-    /// The policies of the learner in the other seat, a game each, over this seat's states.
+    /// The other learner's policies, a game each, over this seat's states.
     pub fn across(&self, theirs: Vec<Policy>) -> Vec<Policy> {
         let mut theirs = theirs.into_iter();
         self.batches.iter().flat_map(|batch| batch.across(theirs.by_ref().take(batch.tasks.len()).collect())).collect()
     }
 }
 
-/// BLAKE3 of the base and all tokens of a question: what the bare model's scores depend on.
+/// BLAKE3 of the base and a question's tokens: the key of its scores.
 fn name<'a>(base: &str, tokens: impl Iterator<Item = &'a Vec<i32>>) -> [u8; 32] {
     let mut hash = blake3::Hasher::new_derive_key("probity reference scores");
     hash.update(base.as_bytes());

@@ -11,7 +11,9 @@ use crate::decoder::Pack;
 use crate::objective::{Group, Judged, ObjectiveParts, ObjectiveTerms, all_scores, objective, softmax};
 use crate::{Error, Result};
 
-/// Steps in a row that may be worse than the bare model, and than where the phase began, before a run counts as diverging.
+/// Steps in a row below both bounds, before a run counts as diverging.
+///
+/// The bounds are the bare model and the start of the phase.
 const ASTRAY: u64 = 50;
 /// How much worse counts, as a share of what is at stake.
 const WORSE: f64 = 0.05;
@@ -41,8 +43,9 @@ impl Finetuning {
         })
     }
 
-    /// Counts the steps in a row that are worse than no training at all, and than where the phase began: what is to be
-    /// unlearnt may be worse for a while.
+    /// Counts steps below the bare model and below the start of the phase.
+    ///
+    /// Unlearning may be below the bare model for a while.
     fn keep_to_the_way(&mut self, parts: &[ObjectiveParts]) -> Result<()> {
         let step = self.done();
         let first = self.config.phase_at(step).is_some_and(|(_, within)| within == 0);
@@ -70,8 +73,9 @@ impl Finetuning {
         Err(Error::Training { problem })
     }
 
-    /// Where the policy stands, without a step, seat by seat: on what the next step asks, or the last one where there is no
-    /// next; of sampled answers on the full batch, where there are catalogue games.
+    /// Measures the policy without a step, seat by seat.
+    ///
+    /// It uses the next step's batch, or the last step's. Sampled runs use the full batch of the catalogue games.
     ///
     /// # Errors
     /// As [`Finetuning::step`].
@@ -90,7 +94,7 @@ impl Finetuning {
         }
     }
 
-    /// The objective of every seat's decisions, and where wanted its gradient into `grads`.
+    /// The objective of every seat, and optionally its gradient into `grads`.
     fn evaluate(&mut self, seats: &[Seat], phase: usize, gradient: bool) -> Result<Vec<Vec<Judged>>> {
         let others = self.others(seats, phase)?;
         let (n, width) = (self.decoder.n_params(), width(&self.config, &self.decoder));
@@ -122,7 +126,7 @@ impl Finetuning {
         Ok(found)
     }
 
-    /// The policies that each seat plays against, a game each: of scripted others, or what the other learner does now.
+    /// Each seat's opposing policies, a game each: scripted, or the learner's.
     fn others(&mut self, seats: &[Seat], phase: usize) -> Result<Vec<Vec<Policy>>> {
         let c = &self.config;
         let opponent = c.phases[phase].opponent.as_ref().unwrap_or(&c.opponent);
@@ -145,7 +149,7 @@ impl Finetuning {
         Ok(vec![first.across(of_second), second.across(of_first)])
     }
 
-    /// The bare model's scores of a seat's decisions, shard by shard; computed where they are not known.
+    /// The bare model's scores of a seat's decisions, cached, shard by shard.
     fn references(&mut self, seat: &Seat) -> Result<Vec<Scores>> {
         let batches = &seat.batches;
         let unknown = |b: &Batch| b.names.iter().any(|name| self.references.get(name).is_none());

@@ -1,4 +1,4 @@
-//! Moral fine-tuning of a LoRA adapter: exactly, or on sampled answers for comparison.
+//! Moral fine-tuning of a LoRA adapter, exactly or on sampled answers.
 
 use probity::agent::Scenario;
 use probity::agent::prompt::options;
@@ -36,7 +36,7 @@ pub struct StepReport {
     pub step: u64,
     /// Phase it belonged to.
     pub phase: usize,
-    /// Where the policy stood before the step; where answers are sampled, at the steps that measure it.
+    /// The policy before the step; sampled runs have it at measured steps.
     #[serde(flatten)]
     pub parts: Option<ObjectiveParts>,
     /// The same by game and state.
@@ -60,7 +60,7 @@ pub struct StepReport {
     pub rate: f32,
     /// Weight of the divergence used.
     pub beta: f64,
-    /// Trie nodes pushed through the model so far, measurements and cached references not counted.
+    /// Trie nodes of training so far, without measurements and references.
     pub tokens: u64,
 }
 
@@ -69,8 +69,10 @@ pub struct StepReport {
 pub struct StateParts {
     /// The game's name in the catalogue, or `random`.
     pub game: String,
-    /// The last round, `C` the cooperative action of each, its own first; `start` before the first round; in games of more
-    /// than two actions their numbers.
+    /// The last round, own action first.
+    ///
+    /// `C` is a cooperative action, `D` another; `start` is the first round. In games of more than two actions they are
+    /// numbers.
     pub state: String,
     /// The parts.
     #[serde(flatten)]
@@ -98,7 +100,7 @@ pub struct Finetuning {
 pub struct Trained {
     /// The config.
     pub config: TrainConfig,
-    /// Where the adapter's parts lie in the parameter vector; without the base's weights.
+    /// The adapter's layout in the parameter vector, without base weights.
     pub decoder: Decoder,
     /// The parameters.
     pub theta: Vec<f32>,
@@ -119,7 +121,9 @@ struct Gradient {
 }
 
 impl Finetuning {
-    /// A fresh run on a loaded model (the vocabulary alone is enough: the trainer reads the weights itself).
+    /// A new run on a model; a vocabulary-only model is enough.
+    ///
+    /// The trainer reads the weights itself.
     ///
     /// # Errors
     /// What [`TrainConfig::check`] finds; [`Error::Untrainable`] for a model the trainer does not have;
@@ -198,8 +202,7 @@ impl Finetuning {
         self.state.adam.step / self.config.algorithm.epochs()
     }
 
-    /// Whether there is nothing left to do: all steps are taken, or the policy has been near enough to the optimum for as
-    /// long as the config asks.
+    /// Whether the run is over, by its steps or by early stopping.
     #[must_use]
     pub fn finished(&self) -> bool {
         let near = self.config.early_stop.is_some_and(|stop| self.state.steering.near >= stop.patience);
@@ -212,7 +215,7 @@ impl Finetuning {
         self.state.steering.astray > 0
     }
 
-    /// What is left of a run whose steps are done, an adapter a learner: base weights and buffers are given back.
+    /// The adapters of a finished run; base weights and buffers are freed.
     ///
     /// # Errors
     /// [`probity_engine::Error::Io`] when the base's header cannot be read again.
@@ -274,7 +277,7 @@ impl Finetuning {
         })
     }
 
-    /// What a step leaves for the next: the weight of the divergence, and how long the policy has been near.
+    /// Updates the divergence weight and the count of near steps.
     fn steer(&mut self, phase: usize, gradient: &Gradient) {
         let steering = &mut self.state.steering;
         if let Some(kl) = self.config.kl_target {
@@ -292,7 +295,7 @@ impl Finetuning {
         }
     }
 
-    /// Scales the gradient down where it is too large and refuses one that is no number.
+    /// Clips the gradient's norm, and refuses NaN and infinity.
     ///
     /// `learner`'s parameters are meant; returns the norm it had.
     fn checked(&mut self, learner: usize, objective: f64) -> Result<f32> {
@@ -319,12 +322,12 @@ fn width(config: &TrainConfig, decoder: &Decoder) -> usize {
     decoder.n_params() + if head { decoder.shape().n_embd + 1 } else { 0 }
 }
 
-/// What a run of a config on a model needs: the fastest way through a step that fits the memory, or the most frugal.
+/// The plan of a run: the fastest schedule that fits, or the most frugal.
 ///
 /// # Errors
 /// What [`Finetuning::new`] finds.
 pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
-    /// Labels are drawn anew for every step, so that one step says little of the largest.
+    /// Steps to look at: labels vary, so one step says little of the largest.
     const STEPS: u64 = 8;
     config.check()?;
     let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &config.targets);
@@ -352,7 +355,7 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
 }
 
-/// The seats of a step: the tasks, and for a second learner the same games from the other side.
+/// A step's seats: the tasks, and the mirrored tasks of a second learner.
 fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Seat>> {
     let turned = || tasks.iter().map(|task| Task { game: task.game.transposed(), ..task.clone() }).collect();
     let tasks_of_seats: Vec<Vec<Task>> =

@@ -1,5 +1,6 @@
-//! The bare model's answers, computed once and kept by content: a question that comes again, in a later step, or
-//! in another run on the same base that shares the file, costs nothing.
+//! The bare model's answers, computed once and keyed by content.
+//!
+//! A question of a later step, or of another run with the same base and file, costs nothing.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -49,7 +50,7 @@ impl References {
         self.known.get(name)
     }
 
-    /// Puts what was kept onto the disk, for good: a resumed run must find the very same bits.
+    /// Syncs the answers to the disk: a resumed run must find the same bits.
     ///
     /// # Errors
     /// [`EngineError::Io`].

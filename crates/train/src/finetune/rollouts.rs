@@ -68,7 +68,7 @@ impl Finetuning {
         Ok(Gradient { parts, states, played, norm, divergence, tokens })
     }
 
-    /// The step's episodes, the samples of each learner, and the tokens it took to sample them.
+    /// Plays a step's episodes; returns each learner's samples and the tokens.
     fn episodes(&mut self, phase: usize) -> Result<(Vec<Vec<Sample>>, u64)> {
         let c = &self.config;
         let step = self.done();
@@ -93,7 +93,7 @@ impl Finetuning {
         Ok((samples, tokens))
     }
 
-    /// The samples as the policy and the bare model see them before anything is learned from them.
+    /// The samples under the policy and the bare model, before any update.
     fn rollouts(
         &mut self,
         learner: usize,
@@ -161,7 +161,7 @@ impl Finetuning {
     }
 }
 
-/// The pack of a step's samples, if they came to all states and were as long as they may be.
+/// The largest pack of a step: samples of all states at full length.
 pub(super) fn largest(model: &Model, config: &TrainConfig, rounds: usize) -> Result<Pack> {
     let mut samples = Vec::new();
     for task in config.tasks_at(0)? {
@@ -177,8 +177,9 @@ pub(super) fn largest(model: &Model, config: &TrainConfig, rounds: usize) -> Res
     Ok(pack(&samples).0)
 }
 
-/// An answer in the model's own words, at temperature 1 from the whole vocabulary: until it is a legal one, ends, or is as
-/// long as the longest legal one.
+/// Samples a free answer at temperature 1 from the whole vocabulary.
+///
+/// It stops at a legal answer, at an end, or at the length of the longest legal answer.
 fn sample(
     model: &Model,
     decoder: &Decoder,
@@ -205,7 +206,7 @@ fn sample(
     }
 }
 
-/// The logits after every beginning of some answers to a prompt, the answers themselves not included.
+/// The logits after every proper prefix of some answers to a prompt.
 fn after(
     decoder: &Decoder,
     theta: &[f32],
@@ -231,7 +232,7 @@ fn after(
     rows.into_iter().next().expect("one pack")
 }
 
-/// Rewards by the mean and spread of all so far, these included (TRL's score scaling and normalisation).
+/// Rewards normalised by running mean and spread (TRL's score scaling).
 fn scaled(rollouts: &[Rollout], moments: &mut Moments) -> Vec<f64> {
     rollouts.iter().for_each(|r| moments.add(r.reward));
     let scale = moments.deviation() + f64::from(f32::EPSILON);

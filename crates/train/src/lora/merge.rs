@@ -13,7 +13,7 @@ use probity_engine::numeric::{Matrix, MatrixMut, decode, encode, product};
 use super::{AdapterWeights, Pair};
 use crate::{Error, Result};
 
-/// One adapter that does what several do together, each with a weight: exactly, at the sum of their ranks.
+/// The exact weighted sum of adapters, at the sum of their ranks.
 ///
 /// # Errors
 /// [`EngineError::Option`] for no adapters, a weight that is no number, adapters of different architectures or shapes.
@@ -57,7 +57,9 @@ fn beside(x: &Pair, y: &Pair) -> Pair {
     }
 }
 
-/// Writes a model with an adapter merged into its matrices, which keep their element types, or take `ty`.
+/// Writes a model with an adapter merged into its matrices.
+///
+/// Changed matrices keep their element types, or take `ty`.
 ///
 /// # Errors
 /// [`EngineError::Io`]; [`EngineError::Option`] for an element type that cannot be written without calibration data.

@@ -1,4 +1,4 @@
-//! Adapters in memory: read from GGUF and PEFT, written to both, mixed, and merged into a base.
+//! Adapters in memory: GGUF and PEFT files, mixing, merging.
 
 pub mod merge;
 pub mod peft;
@@ -69,7 +69,7 @@ impl AdapterWeights {
         Self { architecture: trained.decoder.shape().architecture, pairs }
     }
 
-    /// The weights of an adapter file for this model, of which the vocabulary is enough.
+    /// Reads an adapter file; a vocabulary-only model is enough.
     ///
     /// # Errors
     /// As [`probity::agent::verify::load`].

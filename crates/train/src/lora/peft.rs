@@ -1,4 +1,4 @@
-//! Adapters as PEFT keeps them: a folder with `adapter_config.json` and `adapter_model.safetensors`.
+//! PEFT's folders: `adapter_config.json` and `adapter_model.safetensors`.
 //!
 //! Two things differ from a GGUF adapter. Names are those of the transformers modules. And for the `llama` architecture
 //! convert_hf_to_gguf.py interleaves the halves of every query and key head, so the rows of B of those two are permuted.
@@ -74,8 +74,9 @@ const BOOKKEEPING: [&str; 19] = [
     "runtime_config",
     "target_modules",
 ];
-/// Ways to start an adapter that leave the base as it is; after any other (PiSSA, OLoRA, CorDA, LoftQ) its pairs are
-/// relative to a base that was changed.
+/// Initialisations that leave the base unchanged.
+///
+/// Pairs of any other (PiSSA, OLoRA, CorDA, LoftQ) are relative to a changed base.
 const STARTS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 
 /// Whether a field says more than nothing.
@@ -111,8 +112,9 @@ fn ends(key: &str, module: &str) -> bool {
     module.strip_suffix(key).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Keys that PEFT would read as a regular expression, or of which several are about the same module, so that their order
-/// in its file decides: the first such.
+/// The first ambiguous pattern key.
+///
+/// PEFT reads such a key as a regular expression, or several keys match a module and their order decides.
 fn unclear<'a, T>(pattern: &'a HashMap<String, T>, modules: &[&str]) -> Option<&'a String> {
     let plain = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
     let mut keys: Vec<&String> = pattern.keys().collect();
@@ -318,7 +320,7 @@ enum Order {
     Halves,
 }
 
-/// The rows of B of a query or key projection in another order; of any other layer or architecture as they are.
+/// Permutes B's rows for llama's query and key projections; else a copy.
 fn reorder(shape: &ModelShape, layer: usize, b: &[f32], rank: usize, to: Order) -> Vec<f32> {
     if !shape.architecture.pairs_neighbours || !["attn_q", "attn_k"].contains(&LAYERS[layer].0) {
         return b.to_vec();

@@ -21,7 +21,7 @@ use probity_engine::Token;
 pub use probity_engine::score::softmax;
 use probity_game::argmax_set;
 
-/// One decision in a batch: where its scores are read, and what its actions are worth.
+/// A decision of a batch: the rows of its scores, and its actions' worth.
 #[derive(Debug, Clone)]
 pub struct PackedState {
     /// For each legal action what adds up to its score.
@@ -53,8 +53,9 @@ pub enum Aim {
     /// is flat where `pi` is nearly certain: whoever is certain of too much stays so. This is `-beta KL(optimum ||
     /// pi)`, which is flat nowhere else than at the optimum, and bends there as much.
     Optimum,
-    /// The log-probability of the best actions, each of several alike as much as the others: supervised learning of the
-    /// optimal policy's labels. Reports stay those of the objective.
+    /// The log-probability of the best actions, shared by ties.
+    ///
+    /// It is supervised learning on the optimal policy. Reports stay those of the objective.
     Labels,
 }
 
@@ -136,8 +137,9 @@ pub struct PromptedState {
     pub weight: f64,
 }
 
-/// Adds questions with the same options to a pack, as one trie: each prompt with each option, whose last token is only
-/// read.
+/// Adds questions with equal options to a pack, as one trie.
+///
+/// It holds each prompt with each option; an option's last token is only predicted.
 pub fn push(pack: &mut Pack, questions: Vec<PromptedState>, options: &[Vec<Token>]) -> Vec<PackedState> {
     push_all(pack, vec![(questions, options.to_vec())]).pop().expect("a group for each")
 }
@@ -195,12 +197,14 @@ pub fn optimum(reference: &[f64], rewards: &[f64], beta: f64) -> Vec<f64> {
 pub struct Judged {
     /// Its part in the objective of all.
     pub parts: ObjectiveParts,
-    /// Of the state by itself, however often play comes there: what it is worth from there on.
+    /// The state's own value, whatever its share of the rounds.
     pub alone: ObjectiveParts,
 }
 
-/// The objective over a pack's groups, decision by decision; the logits are replaced by the gradient of its negative,
-/// scaled by `scale`. `references` are the bare model's scores, a decision each.
+/// The objective over a pack's groups, decision by decision.
+///
+/// The logits become the gradient of its negative, times `scale`. `references` holds the bare model's scores of each
+/// decision.
 ///
 /// # Panics
 /// When a group of repeated play has other states than its game: a caller's mistake.
@@ -274,7 +278,7 @@ pub fn objective(
     all
 }
 
-/// The logarithm of the legality mass, which may be far below what a number that is no logarithm can be.
+/// The logarithm of the legality mass, which may itself underflow.
 fn log_mass(scores: &[f64]) -> f64 {
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     top + scores.iter().map(|s| (s - top).exp()).sum::<f64>().ln()
@@ -285,7 +289,7 @@ fn log_mass(scores: &[f64]) -> f64 {
 pub struct StateValue {
     /// Weight of the state under the policy itself.
     pub weight: f64,
-    /// What each action brings: its reward, and in repeated play what follows from it under the policy.
+    /// Each action's worth: its reward, plus later rewards in repeated play.
     pub values: Vec<f64>,
     /// The optimal policy, legality aside.
     pub optimum: Vec<f64>,
@@ -295,7 +299,7 @@ pub struct StateValue {
     pub best: f64,
     /// The state's part in the bare model's expected reward, weighted.
     pub bare: f64,
-    /// In repeated play: the discounted reward a round from this state on, of the policy and of the best one.
+    /// In repeated play, the policy's and the best discounted reward from here.
     pub alone: Option<[f64; 2]>,
 }
 

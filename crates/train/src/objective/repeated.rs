@@ -55,7 +55,7 @@ impl Repeated {
         each.map(stake).collect()
     }
 
-    /// Discounted visits, and what every action brings now and later, less the divergence of the later rounds.
+    /// Discounted visits, and actions' worth less the later divergence.
     fn returns(
         &self,
         decisions: &[PackedState],
@@ -73,7 +73,7 @@ impl Repeated {
         (chain.visits(&self.start), values)
     }
 
-    /// What every action brings now, and from then on when the states are worth so much (a round, as [`Chain::values`]).
+    /// Every action's worth, given the states' values a round ([`Chain::values`]).
     fn ahead(&self, decisions: &[PackedState], worth: &[f64]) -> Policy {
         let later = self.discount / (1.0 - self.discount);
         let columns = self.other[0].len();
@@ -103,7 +103,7 @@ impl Repeated {
         policy
     }
 
-    /// The largest discounted reward from each state, and after each action, by policy iteration (Howard 1960).
+    /// Optimal values of states and actions, by policy iteration (Howard 1960).
     fn best(&self, decisions: &[PackedState]) -> (Vec<f64>, Policy) {
         let n = decisions[0].rewards.len();
         let mut choice = vec![0; decisions.len()];

@@ -1,4 +1,4 @@
-//! Log-probabilities read off rows of logits, and what is pulled at them put back as a gradient.
+//! Log-probabilities of logit rows, and their gradients.
 
 use probity_engine::Token;
 use probity_engine::score::log_sum_exp;

@@ -1,4 +1,4 @@
-//! What a pretraining run depends on, and how its lessons and its rate change on the way.
+//! A pretraining run's config, and the schedules of lessons and rate.
 
 use probity_engine::Error as EngineError;
 use probity_engine::preflight::{Architecture, ModelShape, Rotation};
@@ -41,16 +41,17 @@ pub struct PretrainConfig {
     pub warmup: f64,
     /// Weight decay.
     pub decay: f32,
-    /// Weight of a question's own tokens beside an answer's in the early steps, where predicting repeated labels
-    /// teaches copying.
+    /// Early weight of a question's tokens beside an answer's.
+    ///
+    /// Predicting repeated labels teaches copying.
     pub reading: f32,
     /// Share of the steps in which `reading` counts; afterwards only answers do.
     pub reading_until: f64,
-    /// Shares of the steps between which questions go from easy ones only to the full mixture.
+    /// Shares of the steps between which questions reach the full mixture.
     pub easy: [f64; 2],
     /// Shares of the steps between which lessons go from lists only to games only.
     pub lists: [f64; 2],
-    /// Shares of the steps between which labels go from plain ones only to the full mixture.
+    /// Shares of the steps between which labels reach the full mixture.
     pub plain: [f64; 2],
     /// Shards a step is cut into; part of the result, unlike the thread count.
     pub shards: usize,

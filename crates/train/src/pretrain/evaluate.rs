@@ -13,9 +13,10 @@ use crate::decoder::kernels::log_softmax;
 use crate::labels::Split;
 
 impl Pretraining {
-    /// Share of right answers on unseen labels and games, by kind of question, ties left out; for [`Kind::Decide`] the
-    /// legality mass: the probability that the answer is one of the labels and nothing else. Labels are of the mixture
-    /// that training has come to, questions of the full one.
+    /// Accuracy on unseen labels and games, by kind of question, without ties.
+    ///
+    /// For [`Kind::Decide`] it is the legality mass: the probability that the answer is exactly a label. Labels are of
+    /// the current mixture, questions of the full one.
     ///
     /// # Errors
     /// [`probity_engine::Error::Template`].

@@ -1,4 +1,4 @@
-//! Lessons as tokens: tries to push through the decoder, and what is to be predicted on them.
+//! Lessons as tries of tokens, with the tokens to predict.
 
 use std::collections::HashSet;
 
@@ -103,8 +103,10 @@ pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, r
     Ok(Batch { pack, targets })
 }
 
-/// Replaces logits by `scale` times the gradient of the weighted cross-entropy, and returns its sum over the answers.
-/// A row may have several targets: the gradient of each is a multiple of the softmax less the token itself.
+/// Turns logits into `scale` times the cross-entropy's gradient.
+///
+/// Returns the weighted sum over the answers. A row may have several targets: the gradient of each is a multiple of the
+/// softmax minus the target.
 pub(super) fn cross_entropy(logits: &mut [f32], width: usize, targets: &[Target], scale: f32) -> f64 {
     let mut weights = vec![0.0; logits.len() / width];
     targets.iter().for_each(|t| weights[t.row] += t.weight * scale);

@@ -26,7 +26,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// What the model reads to predict the whole answer: its last token is only predicted.
+    /// The tokens read to predict the answer; the last is only predicted.
     #[must_use]
     pub fn sequence(&self) -> Vec<Token> {
         self.prompt.iter().chain(&self.answer[..self.answer.len() - 1]).copied().collect()
@@ -44,8 +44,10 @@ pub struct Asked<'a> {
     pub options: &'a [Vec<Token>],
 }
 
-/// Plays rounds of a game from a random state, the row player's and a second learner's moves being what `answer` says.
-/// `styles` draws how each round is told. Returns the samples of each seat.
+/// Plays rounds of a game from a random state.
+///
+/// `answer` moves for the row player and for a second learner. `styles` draws each round's presentation. Returns the
+/// samples of each seat.
 ///
 /// A scripted opponent's last move in the initial state is what it would do always, if it always does the same, else random
 /// (as in the published code).

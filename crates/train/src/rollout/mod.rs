@@ -1,4 +1,6 @@
-//! Training on answers that were sampled in play, as arXiv 2410.01639 does it: for comparison with the exact objective.
+//! Training on sampled answers, as in arXiv 2410.01639.
+//!
+//! It serves comparison with the exact objective.
 //!
 //! A model is asked for free text and may say anything. What is no label, terminator included, is illegal: it earns the
 //! reward's `illegal`, leaves the player's part of the state as it was, and is learned from like any other answer.
@@ -31,7 +33,7 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// The sampled estimate of its divergence from the bare model (k1): `log p - log p_ref`, nats.
+    /// Sampled divergence from the bare model (k1): `log p - log p_ref`, nats.
     #[must_use]
     pub fn divergence(&self) -> f64 {
         self.old.iter().zip(&self.reference).map(|(p, q)| p - q).sum()
@@ -51,7 +53,7 @@ pub struct Played {
     pub tokens: u64,
 }
 
-/// The pack of samples, prompts and answers, and where each answer's tokens are predicted.
+/// The pack of samples, and the rows that predict each answer's tokens.
 #[must_use]
 pub fn pack(samples: &[Sample]) -> (Pack, Vec<Vec<Read>>) {
     let mut pack = Pack::default();

@@ -1,4 +1,6 @@
-//! Proximal policy optimisation on tokens, as arXiv 2410.01639 ran it with TRL 0.9 (commit 78f8228).
+//! PPO on tokens, as arXiv 2410.01639 ran it.
+//!
+//! TRL 0.9 (commit 78f8228).
 //!
 //! Every token earns `-beta` times its sampled divergence from the bare model, the last one the answer's reward on top,
 //! scaled by the spread of all rewards so far. Advantages are generalised estimates (Schulman et al. 2016) over an answer's
@@ -57,8 +59,10 @@ pub fn value(head: &[f32], hidden: &[f32]) -> f64 {
     sum + f64::from(constant[0])
 }
 
-/// Loss of the policy and, times its weight, of the value head: the logits are replaced by the gradient, `tape.dnormed` gets
-/// what flows back from the head. Returns the loss and the gradient of the head's parameters.
+/// The policy's loss plus the value head's weighted loss.
+///
+/// The logits become their gradient, and `tape.dnormed` gets the head's backward flow. Returns the loss and the
+/// gradient of the head's parameters.
 #[must_use]
 pub fn loss(
     p: &Ppo,

@@ -1,4 +1,4 @@
-//! The checkpoints of a run folder: the newest, to go on from, and the last good one, to fall back to.
+//! A run folder's checkpoints: the newest, and the last good one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// After a failed step: puts the last good checkpoint in the newest's place, and names it in the error.
+    /// Restores the last good checkpoint after a failed step, and names it.
     pub(super) fn fall_back(&mut self, training: &Finetuning, e: Error) -> Error {
         let Error::Training { problem } = e else { return e };
         let kept = self.last_good(training).unwrap_or_else(|e| e.to_string());

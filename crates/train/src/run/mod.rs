@@ -66,8 +66,9 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens the folder of a run: writes its config, and its first checkpoint where it has none. `checkpoints` are the
-    /// folder's, resumed from where the run goes on.
+    /// Opens a run's folder: writes its config and a first checkpoint.
+    ///
+    /// `checkpoints` are the folder's; a resumed run continues from them.
     ///
     /// # Errors
     /// [`EngineError::Io`].
