@@ -1,4 +1,6 @@
-//! The embedder that the `probity` command line carries; README.md says where it comes from.
+//! The embedder that the `probity` command line carries.
+//!
+//! README.md describes its origin.
 #![no_std]
 #![forbid(unsafe_code)]
 
