@@ -192,7 +192,7 @@ fn card(all: &BTreeMap<&str, Figures>, rows: &[Row]) -> String {
         let aim = if row.reached { row.aim.clone() } else { format!("**{}, missed**", row.aim) };
         writeln!(text, "| {} | {} | {aim} | {} |", row.policy, row.figure, cells.join(" | ")).expect("text");
     }
-    text += "\nThe same without averaging: the single worst pair of labels, layout and game.\n\n";
+    text += "\nThe worst case: a single pair of labels, layout and game.\n\n";
     text += "| policy | least legality mass | P(D) from .. to | P(D given C) | utilitarian regret above the best |\n|---|---|---|---|---|\n";
     for name in std::iter::once("bare").chain(ADAPTERS).filter(|name| all.contains_key(name)) {
         let over = |figure: &dyn Fn(&'static str, &Told) -> f64| {

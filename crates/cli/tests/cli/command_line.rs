@@ -485,7 +485,9 @@ fn a_failed_run_leaves_a_checkpoint_that_is_good() {
         let output = run("1e30", more);
         let said = err(&output);
         assert!(
-            output.status.code() == Some(1) && said.contains("at step 2") && said.contains("that of step 0"),
+            output.status.code() == Some(1)
+                && said.contains("at step 2")
+                && said.contains("the checkpoint is of step 0"),
             "{said}"
         );
     }

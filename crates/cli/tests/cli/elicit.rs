@@ -45,7 +45,7 @@ fn the_command_line_elicits() {
     assert!(code == 0 && said.contains("--name interview-1` goes on with it"), "{said}");
     // The same file from its start goes on where it was.
     let (code, said, complaint) = interview(&format!("{first}\n{rest}"), &["--name", "interview-1"]);
-    assert!(code == 0 && said.contains("which has 2 answers") && said.contains("\nAdded "), "{said} {complaint}");
+    assert!(code == 0 && said.contains("with 2 answers") && said.contains("\nAdded "), "{said} {complaint}");
     let listed: Value = serde_json::from_str(&values(&["card", "--store", &store, "--json"]).1).unwrap();
     assert!(listed[0]["id"] == 1 && !listed[0]["contexts"].as_array().unwrap().is_empty(), "{listed}");
     let [whole, contexts] = ["provenance", "contexts_provenance"].map(|of| &listed[0][of]);

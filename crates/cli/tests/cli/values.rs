@@ -51,7 +51,7 @@ fn the_document_is_what_the_schema_says() {
     let bad: [(Change<'_>, &str); 10] = [
         (
             &|d| d["cards"][0]["extra"] = json!({ "policies": [] }),
-            "card calm: extra: holds \"policies\", expected names that a card or edge does not have itself",
+            "card calm: extra: holds \"policies\", expected no name of a card's or an edge's own field",
         ),
         (&|d| d["version"] = json!(2), "moral graph: version 2, this program reads version 1"),
         (&|d| d["cards"][0]["color"] = json!("red"), "moral graph: unknown field `color`"),
@@ -62,7 +62,7 @@ fn the_document_is_what_the_schema_says() {
         (&|d| d["stories"][1]["id"] = json!("a"), "story a: two have this id, expected one"),
         (
             &|d| d["merged"][0]["into"] = json!("sleep"),
-            "merged card sleep: it goes into sleep, expected another card that is merged into none",
+            "merged card sleep: it is merged into sleep, expected another, unmerged card",
         ),
         (&|d| d["contexts"] = json!(["x", "x"]), "context x: two have this id, expected one"),
     ];
