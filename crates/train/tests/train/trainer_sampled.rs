@@ -353,7 +353,7 @@ fn what_does_not_go_with_sampling_is_refused() {
         assert!(CONFIG.contains(from));
         TrainConfig::from_toml(&CONFIG.replace(from, to)).unwrap_err().to_string()
     };
-    assert!(refused("legality = 0.0", "legality = 0.1").contains("0 where answers are sampled"));
+    assert!(refused("legality = 0.0", "legality = 0.1").contains("0 for a sampling algorithm"));
     assert!(refused("games_per_step = 2", "games_per_step = 0").contains("how many episodes"));
     assert!(refused("rounds = 3", "rounds = 1").contains("2 to 1024"));
     assert!(refused("epochs = 2", "epochs = 0").contains("algorithm.epochs"));
@@ -361,7 +361,8 @@ fn what_does_not_go_with_sampling_is_refused() {
     assert!(refused("name = \"ppo\"", "name = \"dpo\"").contains("dpo"));
     assert!(refused("[games]", "[play]\ndiscount = 0.5\n\n[games]").contains("algorithm.name"));
     assert!(
-        refused("catalogue = [\"ipd\"]", "catalogue = [\"ipd\"]\nweights = { ipd = 2.0 }").contains("as it is played")
+        refused("catalogue = [\"ipd\"]", "catalogue = [\"ipd\"]\nweights = { ipd = 2.0 }")
+            .contains("no weights for a sampling algorithm")
     );
 }
 
