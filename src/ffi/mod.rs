@@ -6,7 +6,7 @@
 //! stops a panic, checks the output for NULL and writes it on success alone. The header's preamble (`build.rs`) states the
 //! contract that every caller keeps; `SAFETY: the contract` below means that one.
 //!
-//! To add a function: write it beside its object, run `make header`, add its name to `include/probity.symbols`.
+//! To add a function: write it beside its object, run `make header` and `make tables`.
 #![allow(non_camel_case_types, reason = "these are the names C sees")]
 
 mod adapter;
