@@ -79,6 +79,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(chart);
     area.present()?;
     drop(area);
-    println!("  drawn: {}", picture.display());
+    report.picture(&picture)?;
     Ok(report.publish()?)
 }

@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     draw(&right, "By cards, a million votes", "cards", &by_cards)?;
     area.present()?;
     drop((left, right, area));
-    println!("  drawn: {}", picture.display());
+    report.picture(&picture)?;
     wisest(&mut report)?;
     match std::env::var_os("PYTHON") {
         Some(_) => against_networkx(&mut report)?,

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::Command;
 
 /// Set to anything, makes every benchmark write its table.
@@ -41,6 +42,15 @@ impl Report {
         }
         let path = crate::root().join("docs/benchmarks.md");
         fs::write(&path, self.within(&fs::read_to_string(&path)?)?)
+    }
+
+    /// Puts a picture drawn in `target/bench` into `docs`; only where the tables are written, too.
+    pub fn picture(&self, drawn: &Path) -> io::Result<()> {
+        println!("  drawn: {}", drawn.display());
+        if let (Some(_), Some(name)) = (std::env::var_os(UPDATE), drawn.file_name()) {
+            fs::copy(drawn, crate::root().join("docs").join(name))?;
+        }
+        Ok(())
     }
 
     fn within(&self, page: &str) -> io::Result<String> {

@@ -110,7 +110,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`probity_engine::Error::AdapterMismatch`] for an adapter of another model, [`probity_engine::Error::Option`] for a scale that is
-    /// no number; the old set then stays.
+    /// NaN or infinite; the old set then stays.
     pub fn set_adapters(&mut self, adapters: &[(Adapter, f32)]) -> Result<()> {
         Ok(self.scorer.set_adapters(adapters)?)
     }

@@ -59,7 +59,7 @@ impl HiddenStates {
     /// A text's vector, not normalised; a long text is truncated.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], [`Error::Llama`], also where the model gives what is no number.
+    /// [`Error::Cancelled`], [`Error::Llama`], also if a hidden state is NaN or infinite.
     pub fn of(&mut self, text: &str) -> Result<Vec<f32>> {
         let model = self.context.model();
         let mut tokens: Vec<Token> = model.start_of_text().into_iter().collect();
@@ -89,7 +89,7 @@ impl HiddenStates {
             Pooling::Last => last,
         };
         if vector.is_empty() || vector.iter().any(|x| !x.is_finite()) {
-            let reason = "a hidden state is no number; the model is damaged".into();
+            let reason = "a hidden state is NaN or infinite; the model is damaged".into();
             return Err(Error::Llama { action: "read hidden states", reason });
         }
         Ok(vector)

@@ -235,7 +235,7 @@ impl Finetuning {
     ///
     /// # Errors
     /// [`probity_engine::Error::PromptTooLong`] for a model with too short a context; [`Error::Training`] after the last phase, when the
-    /// objective is no number any more, or when training has been worse than none for too long. The parameters are then
+    /// objective is NaN or infinite, or when training has been worse than none for too long. The parameters are then
     /// those before the step.
     pub fn step(&mut self) -> Result<StepReport> {
         let step = self.done();

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// The exact weighted sum of adapters, at the sum of their ranks.
 ///
 /// # Errors
-/// [`EngineError::Option`] for no adapters, a weight that is no number, adapters of different architectures or shapes.
+/// [`EngineError::Option`] for no adapters, a weight that is NaN or infinite, adapters of different architectures or shapes.
 pub fn mix(adapters: &[(AdapterWeights, f32)]) -> Result<AdapterWeights> {
     let bad = |given: String, expected: &str| {
         Error::from(EngineError::Option { name: "adapters", given, expected: expected.into() })

@@ -96,7 +96,7 @@ impl Pretraining {
     /// Takes one step; `vocabulary` is the model opened for its tokenizer.
     ///
     /// # Errors
-    /// [`Error::Training`] when the loss is no number any more.
+    /// [`Error::Training`] when the loss is NaN or infinite.
     pub fn step(&mut self, vocabulary: &Model) -> Result<StepReport> {
         let c = &self.config;
         let step = self.state.adam.step;
