@@ -44,7 +44,9 @@ impl Report {
         fs::write(&path, self.within(&fs::read_to_string(&path)?)?)
     }
 
-    /// Puts a picture drawn in `target/bench` into `docs`; only where the tables are written, too.
+    /// Copies a picture from `target/bench` into `docs`.
+    ///
+    /// Without `PROBITY_UPDATE_BENCHMARKS` nothing is copied.
     pub fn picture(&self, drawn: &Path) -> io::Result<()> {
         println!("  drawn: {}", drawn.display());
         if let (Some(_), Some(name)) = (std::env::var_os(UPDATE), drawn.file_name()) {
