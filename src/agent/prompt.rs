@@ -30,7 +30,7 @@ pub const PROMPT_VERSION: u32 = 2;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let game = CatalogGame::find("ipd")?.game();
-/// let reversed = Style { layout: Layout::Reversed, ..Style::default() };
+/// let reversed = Style::default().with(|o| o.layout = Layout::Reversed);
 /// assert_ne!(rules(&game, reversed), rules(&game, Style::default()));
 /// # Ok(())
 /// # }
@@ -70,6 +70,7 @@ impl Layout {
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Style {
     /// Order of the table's cells.
     pub layout: Layout,
@@ -80,6 +81,15 @@ pub struct Style {
 }
 
 impl Style {
+    /// Changes some choices.
+    ///
+    /// `Style::default().with(|o| o.mention_reversed = true)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// All sixteen.
     pub fn all() -> impl Iterator<Item = Self> {
         Layout::ALL.into_iter().flat_map(|layout| {

@@ -89,15 +89,14 @@ fn a_decision_can_be_cancelled_from_another_thread() {
     // Wide enough that a decision takes a while.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wide.gguf");
-    let config = PretrainConfig {
-        layers: 12,
-        width: 768,
-        heads: 12,
-        feed_forward: 2048,
-        vocabulary: 400,
-        context: 512,
-        ..Default::default()
-    };
+    let config = PretrainConfig::default().with(|o| {
+        o.layers = 12;
+        o.width = 768;
+        o.heads = 12;
+        o.feed_forward = 2048;
+        o.vocabulary = 400;
+        o.context = 512;
+    });
     probity_testing::write_random(&path, &config, GgmlType::F16, 1);
     let model = probity_testing::open(&path);
     let mut agent = agent(&model, 1);

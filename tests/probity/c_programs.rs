@@ -6,7 +6,6 @@ use std::process::Command;
 use probity_engine::gguf::GgmlType;
 use probity_testing::c::{compile, library, run};
 use probity_testing::{root, shipped, tiny_config, write_random};
-use probity_train::pretrain::PretrainConfig;
 use probity_values::Deliberation;
 use probity_values::store::Store;
 use serde_json::Value;
@@ -77,7 +76,7 @@ fn everything_a_c_program_can_get_wrong() {
     let program = folder.path().join("misuse");
     compile("tests/c/misuse.c", &program, "cc", &sanitized("-std=c99"));
     let small = folder.path().join("small.gguf");
-    write_random(&small, &PretrainConfig { context: 64, ..tiny_config() }, GgmlType::F32, 7);
+    write_random(&small, &tiny_config().with(|o| o.context = 64), GgmlType::F32, 7);
     let truncated = folder.path().join("truncated.gguf");
     let model = std::fs::read(shipped("default")).unwrap();
     std::fs::write(&truncated, &model[..model.len() - 1]).unwrap();

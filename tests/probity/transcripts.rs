@@ -14,7 +14,10 @@ const BETRAYED: Profile = Profile { own: 0, other: 1 };
 
 #[test]
 fn the_prompt() {
-    let style = Style { layout: Layout::RowsReversed, mention_reversed: false, answer_reversed: true };
+    let style = Style::default().with(|o| {
+        o.layout = Layout::RowsReversed;
+        o.answer_reversed = true;
+    });
     let [first, later] = [None, Some(BETRAYED)].map(|state| prompt(&ipd(), state, style));
     assert_eq!(first.fixed, later.fixed, "only the moving part tells the state");
     insta::assert_snapshot!(format!(

@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let games = args.game.iter().map(|name| CatalogGame::find(name)?.labelled([c, d])).collect::<Result<_, _>>()?;
     let ground =
-        Evaluation { games, styles: Layout::ALL.map(|layout| Style { layout, ..Style::default() }).to_vec(), reward };
+        Evaluation::new(games, Layout::ALL.map(|layout| Style::default().with(|o| o.layout = layout)).to_vec(), reward);
     let config = config(args, ground.reward.clone())?;
     // What is wrong is said before anything is trained.
     ground.games.iter().try_for_each(|game| Scenario::new(game.clone()).check())?;
@@ -104,7 +104,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.steps > 0 {
         for (name, algorithm) in [("taught labels", Algorithm::Supervised {}), ("trained exactly", Algorithm::Exact {})]
         {
-            let config = TrainConfig { algorithm, name: name.replace(' ', "-"), ..config.clone() };
+            let config = config.clone().with(|o| {
+                o.algorithm = algorithm;
+                o.name = name.replace(' ', "-");
+            });
             trained.push((name, train(&args.model, config, folder)?));
         }
     }

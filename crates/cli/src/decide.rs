@@ -8,6 +8,8 @@ use probity::agent::prompt::Layout;
 use probity::agent::{Agent, Record, Scenario};
 use probity_engine::ContextOptions;
 use probity_game::{Player, Profile, Strategy};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 
 use crate::errors::Usage;
 use crate::output;
@@ -141,8 +143,7 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
 }
 
 fn parse_layout(name: &str) -> Result<Layout, String> {
-    let json = serde_json::Value::String(name.into());
-    serde_json::from_value(json).map_err(|_| "expected original, columns-reversed, rows-reversed or reversed".into())
+    Layout::deserialize(name.into_deserializer()).map_err(|e: serde::de::value::Error| e.to_string())
 }
 
 fn parse_belief(text: &str) -> anyhow::Result<Belief> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Interview;
 use super::interview::is_told;
-use super::scribe::{Scribe, Task};
+use super::scribe::{Scribe, Writing};
 use crate::Result;
 
 /// The two or three contexts of a conversation, the main context first.
@@ -29,14 +29,14 @@ pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<Strin
         _here: String,
         general: String,
     }
-    let task = Task { instructions: INSTRUCTIONS, data: "", request: REQUEST, grammar: GRAMMAR, most: 400 };
-    let data = interview.transcript(scribe, &task);
+    let writing = Writing { instructions: INSTRUCTIONS, data: "", request: REQUEST, grammar: GRAMMAR, most: 400 };
+    let data = interview.transcript(scribe, &writing);
     let seed = interview.seed.wrapping_add(500_000);
     let own = |written: &Written| match written.contexts.iter().all(|factor| is_told(REQUEST, &factor.general)) {
         true => Err("it repeated the example".into()),
         false => Ok(()),
     };
-    let (written, provenance): (Written, _) = scribe.write(Task { data: &data, ..task }, seed, own)?;
+    let (written, provenance): (Written, _) = scribe.write(Writing { data: &data, ..writing }, seed, own)?;
     let mut contexts: Vec<String> = Vec::new();
     for Factor { general, .. } in written.contexts {
         let general = ended(&general);

@@ -6,10 +6,10 @@
 //! that it can be kept after every exchange, taken up again and deleted.
 
 use probity_engine::Error as EngineError;
-use probity_values::{CardId, Policy, Provenance, ValuesCard};
+use probity_values::{AttentionPolicy, CardId, Provenance, ValuesCard};
 use serde::{Deserialize, Serialize};
 
-use super::scribe::{Scribe, Task};
+use super::scribe::{Scribe, Writing};
 use crate::{Error, Result};
 
 /// The version of the document.
@@ -65,7 +65,7 @@ pub struct Draft {
     /// One sentence.
     pub description: String,
     /// What the person attends to.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<AttentionPolicy>,
     /// What wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
@@ -212,8 +212,8 @@ impl Interview {
         struct Written {
             question: String,
         }
-        let task = Task { instructions: INTERVIEWER, data: "", request, grammar: QUESTION, most: 160 };
-        let data = self.told(scribe, &task);
+        let writing = Writing { instructions: INTERVIEWER, data: "", request, grammar: QUESTION, most: 160 };
+        let data = self.told(scribe, &writing);
         let again = |written: &Written| {
             let asked = |text: &str| text.contains(&written.question) || written.question.contains(text);
             match asked(&self.topic) || self.exchanges.iter().any(|e| asked(&e.question)) {
@@ -221,8 +221,8 @@ impl Interview {
                 false => Ok(()),
             }
         };
-        let task = Task { data: &data, ..task };
-        let (Written { question }, provenance) = match scribe.write(task, self.drawn(), again) {
+        let writing = Writing { data: &data, ..writing };
+        let (Written { question }, provenance) = match scribe.write(writing, self.drawn(), again) {
             // A model that cannot think of another question gets one.
             Err(Error::Engine(EngineError::Llama { action: "write", .. })) => {
                 let question = fallback(stage, self.exchanges.len()).to_owned();
@@ -240,7 +240,7 @@ impl Interview {
         struct Written {
             title: String,
             description: String,
-            policies: Vec<Policy>,
+            policies: Vec<AttentionPolicy>,
         }
         let mut request = CARD.to_owned();
         if let (Some(draft), Some(change)) = (&self.draft, self.exchanges.last().and_then(|e| e.answer.as_ref())) {
@@ -249,7 +249,7 @@ impl Interview {
             };
             let room = |so_far: &str| {
                 let request = &asks(so_far, "");
-                scribe.room(&Task { instructions: WRITER, data: "", request, grammar: CARD_FORM, most: 480 })
+                scribe.room(&Writing { instructions: WRITER, data: "", request, grammar: CARD_FORM, most: 480 })
             };
             let mut so_far =
                 format!("The card so far:\n{}\n", shown(&draft.title, &draft.description, &draft.policies));
@@ -260,8 +260,8 @@ impl Interview {
             // The conversation has room, too.
             request = asks(&so_far, beginning(scribe, change, room(&so_far) / 2));
         }
-        let task = Task { instructions: WRITER, data: "", request: &request, grammar: CARD_FORM, most: 480 };
-        let data = self.told(scribe, &task);
+        let writing = Writing { instructions: WRITER, data: "", request: &request, grammar: CARD_FORM, most: 480 };
+        let data = self.told(scribe, &writing);
         // Models that are too small say the request again: a policy that does is left out, unless all do.
         let own = |written: &Written| {
             let policies = written.policies.iter().all(|policy| is_told(CARD, policy.as_str()));
@@ -270,9 +270,10 @@ impl Interview {
                 false => Ok(()),
             }
         };
-        let (mut written, provenance): (Written, _) = scribe.write(Task { data: &data, ..task }, self.drawn(), own)?;
+        let (mut written, provenance): (Written, _) =
+            scribe.write(Writing { data: &data, ..writing }, self.drawn(), own)?;
         // Small models say a thing twice; a card says it once.
-        let mut kept: Vec<Policy> = Vec::new();
+        let mut kept: Vec<AttentionPolicy> = Vec::new();
         for policy in written.policies.drain(..) {
             if !kept.contains(&policy) && !is_told(CARD, policy.as_str()) {
                 kept.push(policy);
@@ -293,8 +294,8 @@ impl Interview {
     ///
     /// What there is no room for is left out: what came between the story that it began with and the last answer, then
     /// that story.
-    fn told(&self, scribe: &Scribe, task: &Task<'_>) -> String {
-        let room = scribe.room(task);
+    fn told(&self, scribe: &Scribe, writing: &Writing<'_>) -> String {
+        let room = scribe.room(writing);
         let head = format!("Topic: {}\n", quoted(beginning(scribe, &self.topic, room / 2)));
         let room = room.saturating_sub(scribe.length(&head));
         let told = |exchange: &Exchange, room| {
@@ -315,8 +316,8 @@ impl Interview {
     }
 
     /// The conversation for whatever reads it when it is over.
-    pub(super) fn transcript(&self, scribe: &Scribe, task: &Task<'_>) -> String {
-        self.told(scribe, task)
+    pub(super) fn transcript(&self, scribe: &Scribe, writing: &Writing<'_>) -> String {
+        self.told(scribe, writing)
     }
 }
 
@@ -348,7 +349,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A card as a model is shown it.
-pub(super) fn shown(title: &str, description: &str, policies: &[Policy]) -> String {
+pub(super) fn shown(title: &str, description: &str, policies: &[AttentionPolicy]) -> String {
     let policies: String = policies.iter().map(|policy| format!("- {}\n", policy.as_str())).collect();
     format!("{title}\n{description}\nAttends to:\n{policies}")
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use probity_values::{CardId, Policy, ValuesCard};
+use probity_values::{AttentionPolicy, CardId, ValuesCard};
 use serde::Deserialize;
 
 /// A card, and the name of what it says; cards of one name say the same.
@@ -28,7 +28,7 @@ pub(super) fn labelled_cards() -> &'static [LabelledCard] {
         same: Option<String>,
         title: String,
         description: String,
-        policies: Vec<Policy>,
+        policies: Vec<AttentionPolicy>,
     }
     static CARDS: OnceLock<Vec<LabelledCard>> = OnceLock::new();
     CARDS.get_or_init(|| {

@@ -26,7 +26,7 @@ first ::= [^"\\\x00-\x20\x7F\u0080-\u00A0]
 
 /// What is to be written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct Writing<'a> {
     /// What the model is told first: the same for every conversation.
     pub instructions: &'a str,
     /// What people said or wrote, as it is to be shown.
@@ -78,11 +78,11 @@ impl Scribe {
     /// times.
     pub(super) fn write<T: DeserializeOwned>(
         &mut self,
-        task: Task<'_>,
+        writing: Writing<'_>,
         seed: u64,
         check: impl Fn(&T) -> std::result::Result<(), String>,
     ) -> Result<(T, Provenance)> {
-        let Task { instructions, data, request, grammar, most } = task;
+        let Writing { instructions, data, request, grammar, most } = writing;
         let model = self.writer.model();
         let turn = Turn { speaker: Speaker::User, text: format!("{instructions}\n\n{data}\n\n{request}") };
         let pieces = model.template().encode(model, &[turn], true)?;
@@ -106,7 +106,10 @@ impl Scribe {
         let grammar = format!("{grammar}{COMMON}");
         let mut refused = String::new();
         for provenance in provenance {
-            let sampling = Sampling { temperature: TEMPERATURE, seed: provenance.seed, most: most.min(room) };
+            let sampling = Sampling::greedy(most.min(room)).with(|o| {
+                o.temperature = TEMPERATURE;
+                o.seed = provenance.seed;
+            });
             let text = match self.writer.write(&prompt, &grammar, sampling) {
                 Ok(text) => text,
                 Err(EngineError::Llama { action: "write", reason }) => {
@@ -126,11 +129,11 @@ impl Scribe {
     }
 
     /// Tokens for a conversation beside instructions, request and answer.
-    pub(super) fn room(&self, task: &Task<'_>) -> usize {
+    pub(super) fn room(&self, writing: &Writing<'_>) -> usize {
         let model = self.writer.model();
-        let own = model.tokenize(task.instructions, false).len() + model.tokenize(task.request, false).len();
+        let own = model.tokenize(writing.instructions, false).len() + model.tokenize(writing.request, false).len();
         // What the template adds is short.
-        self.writer.capacity().saturating_sub(own + task.most.min(self.writer.capacity() / 3) + 64)
+        self.writer.capacity().saturating_sub(own + writing.most.min(self.writer.capacity() / 3) + 64)
     }
 
     /// How many tokens a text takes.

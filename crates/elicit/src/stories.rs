@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::interview::{quoted, shown};
 use super::likeness::Likeness;
-use super::scribe::{Scribe, Task};
+use super::scribe::{Scribe, Writing};
 use crate::embed::Embedder;
 use crate::{Error, Result};
 
@@ -98,8 +98,8 @@ pub fn story(held: &Deliberation, upgrade: &Untold, scribe: &mut Scribe, seed: u
         told(card(from)?),
         told(card(to)?)
     );
-    let task = Task { instructions: INSTRUCTIONS, data: &data, request: REQUEST, grammar: GRAMMAR, most: 520 };
-    let (written, provenance): (Written, _) = scribe.write(task, seed, |_| Ok(()))?;
+    let writing = Writing { instructions: INSTRUCTIONS, data: &data, request: REQUEST, grammar: GRAMMAR, most: 520 };
+    let (written, provenance): (Written, _) = scribe.write(writing, seed, |_| Ok(()))?;
     let key = format!("{}\0{from}\0{to}\0{context}", written.story);
     Ok(Story {
         id: blake3::hash(key.as_bytes()).to_hex()[..16].to_owned(),

@@ -23,6 +23,7 @@ const REPEATED: usize = 6;
 
 /// How to draw.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Sampling {
     /// Divides the logits; 0 takes the likeliest token.
     pub temperature: f32,
@@ -30,6 +31,23 @@ pub struct Sampling {
     pub seed: u64,
     /// Most tokens.
     pub most: usize,
+}
+
+impl Sampling {
+    /// The likeliest token each time, at most `most` of them.
+    #[must_use]
+    pub fn greedy(most: usize) -> Self {
+        Self { temperature: 0.0, seed: 0, most }
+    }
+
+    /// Changes some options.
+    ///
+    /// `Sampling::greedy(40).with(|o| o.temperature = 0.7)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 /// Writes texts on a context of its own.

@@ -51,15 +51,14 @@ pub fn default_model() -> Model {
 }
 
 pub fn tiny_config() -> PretrainConfig {
-    PretrainConfig {
-        layers: 2,
-        width: 32,
-        heads: 2,
-        feed_forward: 64,
-        vocabulary: 400,
-        context: 512,
-        ..Default::default()
-    }
+    PretrainConfig::default().with(|o| {
+        o.layers = 2;
+        o.width = 32;
+        o.heads = 2;
+        o.feed_forward = 64;
+        o.vocabulary = 400;
+        o.context = 512;
+    })
 }
 
 pub fn tiny_vocabulary() -> &'static Vocabulary {

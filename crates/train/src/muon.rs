@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 /// A matrix within the parameter vector, row-major.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct MatrixSpan {
     /// Where it lies.
     pub range: Range<usize>,
     /// Rows.
@@ -32,7 +32,7 @@ const RMS: f32 = 0.7;
 /// Takes one step of every matrix in `places`.
 ///
 /// `momentum` is as long as `theta`; only the ranges of the matrices are used.
-pub fn step(places: &[Place], theta: &mut [f32], grads: &[f32], momentum: &mut [f32], rate: f32, decay: f32) {
+pub fn step(places: &[MatrixSpan], theta: &mut [f32], grads: &[f32], momentum: &mut [f32], rate: f32, decay: f32) {
     for p in places {
         for (m, g) in momentum[p.range.clone()].iter_mut().zip(&grads[p.range.clone()]) {
             *m = MOMENTUM * *m + (1.0 - MOMENTUM) * g;

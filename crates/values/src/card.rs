@@ -105,15 +105,15 @@ fn proper(id: &str) -> bool {
 /// A kind of thing in capitals, and which of them or why: `MOMENTS where somebody softens when they feel met`.
 ///
 /// ```
-/// use probity_values::Policy;
+/// use probity_values::AttentionPolicy;
 ///
-/// assert_eq!(Policy::from("MOMENTS of silence").head(), Some("MOMENTS"));
+/// assert_eq!(AttentionPolicy::from("MOMENTS of silence").head(), Some("MOMENTS"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Policy(String);
+pub struct AttentionPolicy(String);
 
-impl Policy {
+impl AttentionPolicy {
     /// The whole text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -138,7 +138,7 @@ impl Policy {
     }
 }
 
-impl From<&str> for Policy {
+impl From<&str> for AttentionPolicy {
     fn from(text: &str) -> Self {
         Self(text.into())
     }
@@ -169,7 +169,7 @@ pub struct ValuesCard {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
     /// What it makes people attend to.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<AttentionPolicy>,
     /// Where it was found to be wise to live by, as its author told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contexts: Vec<String>,
@@ -187,7 +187,7 @@ pub struct ValuesCard {
 impl ValuesCard {
     /// A card of which no more is known.
     #[must_use]
-    pub fn new(id: CardId, title: &str, description: &str, policies: Vec<Policy>) -> Self {
+    pub fn new(id: CardId, title: &str, description: &str, policies: Vec<AttentionPolicy>) -> Self {
         Self {
             id,
             title: title.into(),

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use super::{Ballots, CardId, Counts, Edge, Policy, ValuesCard, ValuesError};
+use super::{AttentionPolicy, Ballots, CardId, Counts, Edge, ValuesCard, ValuesError};
 
 /// How far a likelihood or entropy in a file may be from what its counts say.
 const ROUNDING: f64 = 1e-9;
@@ -49,7 +49,7 @@ struct StudyCard {
     title: String,
     instructions_short: String,
     instructions_detailed: String,
-    evaluation_criteria: Vec<Policy>,
+    evaluation_criteria: Vec<AttentionPolicy>,
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
@@ -60,7 +60,7 @@ struct LaterCard {
     id: CardId,
     title: String,
     description: String,
-    policies: Vec<Policy>,
+    policies: Vec<AttentionPolicy>,
     #[serde(flatten)]
     extra: Map<String, Value>,
 }

@@ -6,6 +6,9 @@ use anyhow::Context;
 use plotters::prelude::*;
 use probity_engine::files::write_whole;
 use probity_train::finetune::{StateParts, StepReport};
+use probity_train::objective::ObjectiveParts;
+use probity_train::rollout::Played;
+use probity_train::run::LoggedStep;
 
 /// A line of a panel: its name, its colour in the picture, and its points by step.
 pub struct Line {
@@ -44,24 +47,35 @@ pub struct Curves {
     pub last: Option<(StepReport, f64)>,
     /// The last measurement by game and state.
     pub states: Vec<StateParts>,
-    phase: u64,
+    phase: usize,
 }
 
-/// JSON pointers of a panel's lines; noisy lines first, below the others.
-const LINES: [(usize, &str, &str, RGBColor); 8] = [
-    (0, "in play", "/played/reward", RGBColor(235, 205, 180)),
-    (0, "best possible", "/best", RGBColor(170, 170, 170)),
-    (0, "expected", "/reward", RGBColor(38, 110, 170)),
-    (1, "divergence", "/kl", RGBColor(38, 110, 170)),
-    (2, "to the optimum", "/distance", RGBColor(38, 110, 170)),
-    (2, "not the best action", "/miss", RGBColor(200, 120, 60)),
-    (3, "illegal in play", "/played/illegal", RGBColor(235, 205, 180)),
-    (3, "legality mass", "/legality", RGBColor(38, 110, 170)),
+/// The figure of a step that a line draws.
+type Figure = fn(&StepReport) -> Option<f64>;
+
+fn part(report: &StepReport, figure: impl Fn(&ObjectiveParts) -> f64) -> Option<f64> {
+    report.parts.as_ref().map(figure)
+}
+
+fn played(report: &StepReport, figure: impl Fn(&Played) -> f64) -> Option<f64> {
+    report.played.as_ref().map(figure)
+}
+
+/// The lines and their panels; noisy lines first, below the others.
+const LINES: [(usize, &str, Figure, RGBColor); 8] = [
+    (0, "in play", |r| played(r, |p| p.reward), RGBColor(235, 205, 180)),
+    (0, "best possible", |r| part(r, |p| p.best), RGBColor(170, 170, 170)),
+    (0, "expected", |r| part(r, |p| p.reward), RGBColor(38, 110, 170)),
+    (1, "divergence", |r| part(r, |p| p.kl), RGBColor(38, 110, 170)),
+    (2, "to the optimum", |r| part(r, |p| p.distance), RGBColor(38, 110, 170)),
+    (2, "not the best action", |r| part(r, |p| p.miss), RGBColor(200, 120, 60)),
+    (3, "illegal in play", |r| played(r, |p| p.illegal), RGBColor(235, 205, 180)),
+    (3, "legality mass", |r| part(r, |p| p.legality), RGBColor(38, 110, 170)),
 ];
 
 impl Curves {
-    /// The curves of what a run folder's log holds already.
-    pub fn of(name: &str, total: u64, lines: &[serde_json::Value]) -> Self {
+    /// The curves of the steps in a run's log.
+    pub fn of(name: &str, total: u64, logged: &[LoggedStep]) -> Self {
         let panel = |title, least| Panel { title, least, lines: Vec::new() };
         let mut panels = vec![
             panel("reward, points", (f64::INFINITY, f64::NEG_INFINITY)),
@@ -74,30 +88,29 @@ impl Curves {
         }
         let mut curves =
             Self { name: name.into(), total, panels, switches: Vec::new(), last: None, states: Vec::new(), phase: 0 };
-        lines.iter().for_each(|line| curves.add(line));
+        logged.iter().for_each(|step| curves.add(&step.report));
         curves
     }
 
     /// Takes one more step.
     pub fn push(&mut self, report: &StepReport, seconds: f64) {
-        self.add(&serde_json::to_value(report).expect("a report is plain data"));
+        self.add(report);
         self.last = Some((report.clone(), seconds));
         if !report.states.is_empty() {
             self.states.clone_from(&report.states);
         }
     }
 
-    fn add(&mut self, line: &serde_json::Value) {
-        let Some(step) = line["step"].as_u64() else { return };
-        for (at, name, place, _) in LINES {
-            let Some(value) = line.pointer(place).and_then(serde_json::Value::as_f64) else { continue };
+    fn add(&mut self, report: &StepReport) {
+        let step = report.step as f64;
+        for (at, name, figure, _) in LINES {
+            let Some(value) = figure(report).filter(|value| value.is_finite()) else { continue };
             let line = self.panels[at].lines.iter_mut().find(|line| line.name == name).expect("made above");
-            line.points.push((step as f64, value));
+            line.points.push((step, value));
         }
-        let phase = line["phase"].as_u64().unwrap_or(0);
-        if phase != self.phase {
-            self.switches.push(step as f64);
-            self.phase = phase;
+        if report.phase != self.phase {
+            self.switches.push(step);
+            self.phase = report.phase;
         }
     }
 

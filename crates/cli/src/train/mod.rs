@@ -275,7 +275,10 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
     let name = &run.training.config.name;
     let bar = if args.watch { indicatif::ProgressBar::hidden() } else { output::bar(total, name) };
     let mut watch = args.watch.then(Watch::open).transpose()?;
-    let session = Session { checkpoint_every: args.checkpoint_every, pause_after: args.pause_after, stop: &stop };
+    let session = Session::new(&stop).with(|o| {
+        o.checkpoint_every = args.checkpoint_every;
+        o.pause_after = args.pause_after;
+    });
     let taken = run.steps(&session, |step| {
         let LoggedStep { report, seconds } = step;
         if args.json {

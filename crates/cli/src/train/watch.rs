@@ -129,8 +129,10 @@ mod tests {
     fn a_run_is_drawn() {
         let line = |step: u64| {
             let reward = 2.0 + step as f64 / 100.0;
-            json!({ "step": step, "phase": step / 50, "reward": reward, "best": 3.0, "kl": 0.1, "distance": 0.4,
-                "miss": 0.3, "legality": 0.9 })
+            let line = json!({ "step": step, "phase": step / 50, "weight": 1.0, "reward": reward, "best": 3.0, "kl": 0.1,
+                "distance": 0.4, "miss": 0.3, "legality": 0.9, "objective": reward, "bare": 1.0, "norm": 1.0,
+                "rate": 0.001, "beta": 0.1, "tokens": 100 * step, "seconds": 0.5 });
+            serde_json::from_value(line).unwrap()
         };
         let curves = Curves::of("test", 100, &(1..=80).map(line).collect::<Vec<_>>());
         assert_eq!(curves.switches, [50.0]);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use probity_values::{Answer, Deliberation, Policy, Story, ValuesCard, Vote};
+use probity_values::{Answer, AttentionPolicy, Deliberation, Story, ValuesCard, Vote};
 use serde_json::Value;
 
 /// What somebody might write who wants to get out of a page's data.
@@ -15,7 +15,7 @@ const HOSTILE: &str =
 /// hostile texts.
 fn deliberation() -> Deliberation {
     let card = |id: &str| {
-        let policies = vec![Policy::from(format!("MOMENTS of {id} {HOSTILE}").as_str())];
+        let policies = vec![AttentionPolicy::from(format!("MOMENTS of {id} {HOSTILE}").as_str())];
         ValuesCard::new(id.into(), &format!("Value {id}"), &format!("Living by {id}. {HOSTILE}"), policies)
     };
     let mut held = Deliberation { cards: ["a", "b", "c", "d", "e", "f"].map(card).to_vec(), ..Deliberation::default() };

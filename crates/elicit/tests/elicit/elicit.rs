@@ -7,7 +7,7 @@ use probity_elicit::{
     YesNoQuestion, contexts, duplicates, merge, score, story, untold,
 };
 use probity_engine::{ContextOptions, Error as EngineError, Model, ModelOptions};
-use probity_values::{Abstention, Deliberation, Policy, ScoreTerms, ValuesCard};
+use probity_values::{Abstention, AttentionPolicy, Deliberation, ScoreTerms, ValuesCard};
 use serde_json::Value;
 
 use crate::sample::{ANSWERS, card, embedder, voted};
@@ -36,7 +36,8 @@ fn the_published_fixture_clusters_exactly() {
     let mut first: std::collections::HashMap<String, String> = std::collections::HashMap::new();
     for card in fixture["cards"].as_array().unwrap() {
         let text = |key: &str| card[key].as_str().unwrap().to_owned();
-        let policies = card["policies"].as_array().unwrap().iter().map(|p| Policy::from(p.as_str().unwrap())).collect();
+        let policies =
+            card["policies"].as_array().unwrap().iter().map(|p| AttentionPolicy::from(p.as_str().unwrap())).collect();
         held.cards.push(ValuesCard::new(text("id").as_str().into(), &text("title"), &text("description"), policies));
         match first.get(&text("expectedCluster")) {
             Some(into) => expected.push((text("id"), into.clone())),

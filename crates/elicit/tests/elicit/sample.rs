@@ -2,14 +2,19 @@
 
 use probity_elicit::embed::OnnxEmbedder;
 use probity_values::robust::Settings;
-use probity_values::{Answer, Deliberation, Graph, Policy, ValuesCard, Vote};
+use probity_values::{Answer, AttentionPolicy, Deliberation, Graph, ValuesCard, Vote};
 
 /// Answers to an interview about strangers.
 pub const ANSWERS: [&str; 5] =
     ["I gave him my coat.", "That he was warm.", "So that nobody is cold.", "Hands that shake.", "A nod."];
 
 pub fn card(id: &str, title: &str, description: &str, policies: &[&str]) -> ValuesCard {
-    ValuesCard::new(id.into(), title, description, policies.iter().map(|&policy| Policy::from(policy)).collect())
+    ValuesCard::new(
+        id.into(),
+        title,
+        description,
+        policies.iter().map(|&policy| AttentionPolicy::from(policy)).collect(),
+    )
 }
 
 /// The built-in embedder; `None`, said aloud, without a runtime.

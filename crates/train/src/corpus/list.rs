@@ -3,7 +3,7 @@
 use probity::agent::prompt::enumerate;
 use rand::{Rng, RngExt};
 
-use super::question::{Kind, LessonQuestion, Rows};
+use super::question::{Kind, LessonQuestion, RowTotals};
 use super::{Lesson, Split, labels};
 
 /// Draws a short list in the words of a payoff table's lines.
@@ -16,7 +16,7 @@ pub(super) fn lesson(rng: &mut impl Rng, split: Split, [chains, turns]: [usize; 
     let own = labels::draw_labels(rng, n, split, kind);
     let most = rng.random_range(2..=9_u8);
     let totals = own.iter().map(|_| [(); 2].map(|()| f64::from(rng.random_range(0..=most)))).collect();
-    let rows = Rows { labels: &own, totals };
+    let rows = RowTotals { labels: &own, totals };
     let lines = own.iter().zip(&rows.totals).map(|(label, [you, a])| format!("you {you}, A {a}: you \"{label}\".\n"));
     let rules = lines.collect::<String>() + &format!("Answer {} and nothing else.\n", enumerate(&own));
     let chains = (0..chains).map(|_| (0..turns).map(|_| about(rng, &rows)).collect()).collect();
@@ -24,7 +24,7 @@ pub(super) fn lesson(rng: &mut impl Rng, split: Split, [chains, turns]: [usize; 
 }
 
 /// Draws a question about a list.
-fn about(rng: &mut impl Rng, rows: &Rows) -> LessonQuestion {
+fn about(rng: &mut impl Rng, rows: &RowTotals) -> LessonQuestion {
     let row = rng.random_range(0..rows.labels.len());
     let whose = rng.random_range(0..3_usize);
     match rng.random_range(0..10_u32) {

@@ -115,11 +115,11 @@ fn in_protocol(table: &[Vec<[f64; 2]>]) -> bool {
 }
 
 fn random_style(rng: &mut impl Rng) -> Style {
-    Style {
-        layout: Layout::ALL[rng.random_range(0..4_usize)],
-        mention_reversed: rng.random(),
-        answer_reversed: rng.random(),
-    }
+    Style::default().with(|o| {
+        o.layout = Layout::ALL[rng.random_range(0..4_usize)];
+        o.mention_reversed = rng.random();
+        o.answer_reversed = rng.random();
+    })
 }
 
 /// Different states, among them at times the first round.

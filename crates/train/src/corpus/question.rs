@@ -112,12 +112,12 @@ fn of(pair: [f64; 2], whose: usize) -> f64 {
 }
 
 /// Actions with what each brings in all.
-pub(super) struct Rows<'a> {
+pub(super) struct RowTotals<'a> {
     pub labels: &'a [String],
     pub totals: Vec<[f64; 2]>,
 }
 
-impl Rows<'_> {
+impl RowTotals<'_> {
     /// What a row brings each player.
     pub(super) fn sums(&self, row: usize) -> LessonQuestion {
         let [you, a] = self.totals[row];
@@ -159,7 +159,7 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f
     let whose = rng.random_range(0..3_usize);
     let (own, other) = (game.labels(Player::Row), &game.labels(Player::Column)[c]);
     let total = |row| [0, 1].map(|i| game.payoff(row, 0)[i] + game.payoff(row, 1)[i]);
-    let rows = Rows { labels: own, totals: vec![total(0), total(1)] };
+    let rows = RowTotals { labels: own, totals: vec![total(0), total(1)] };
     match kind {
         Kind::Cell => LessonQuestion::new(kind, format!("{}?", pair(game, r, c)), vec![points(game, r, c)]),
         Kind::CellSum => {

@@ -88,7 +88,7 @@ impl Styles {
     fn of(self, style: Style) -> Style {
         match self {
             Self::All => style,
-            Self::OriginalLayout => Style { layout: Layout::Original, ..style },
+            Self::OriginalLayout => style.with(|o| o.layout = Layout::Original),
         }
     }
 }
@@ -203,6 +203,7 @@ fn default_max_norm() -> f32 {
 /// Everything a training run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrainConfig {
     /// Short name, written into the adapter.
     pub name: String,
@@ -266,6 +267,15 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
+    /// Changes some fields.
+    ///
+    /// `config.with(|o| o.beta = 0.3)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Reads a TOML config.
     ///
     /// # Errors

@@ -46,14 +46,14 @@ impl Heads {
 
 /// The node of each row of `q`: all nodes, or the outputs in the last block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
+pub enum QueryRows {
     /// Row `i` is node `i`.
     All,
     /// Row `i` is the `i`-th output.
     Outputs,
 }
 
-impl Rows {
+impl QueryRows {
     /// How many rows there are.
     #[must_use]
     pub fn count(self, pack: &Pack) -> usize {
@@ -87,7 +87,7 @@ const BLOCK: usize = 64;
 #[derive(Debug)]
 pub struct View<'a> {
     pack: &'a Pack,
-    rows: Rows,
+    rows: QueryRows,
     window: Option<usize>,
     spans: Vec<Span>,
 }
@@ -109,7 +109,7 @@ impl<'a> View<'a> {
     ///
     /// The window includes the query's own token.
     #[must_use]
-    pub fn new(pack: &'a Pack, rows: Rows, window: Option<usize>) -> Self {
+    pub fn new(pack: &'a Pack, rows: QueryRows, window: Option<usize>) -> Self {
         let mut spans = Vec::new();
         for tree in &pack.trees {
             let range = rows.of_tree(pack, tree);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::attention::{self, HeadTape, Heads, Rows, View};
+use super::attention::{self, HeadTape, Heads, QueryRows, View};
 use super::kernels::{
     add, add_all, copy, fit, geglu, geglu_back, geglu_by_table, rms_norm, rms_norm_back, swiglu, swiglu_back, zeroed,
 };
@@ -127,7 +127,7 @@ pub struct BlockScratch {
 
 impl Block {
     /// Floats that a [`BlockTape`] holds after a pass forth and back.
-    pub fn tape_floats(&self, c: &Common, pack: &Pack, rows: Rows) -> usize {
+    pub fn tape_floats(&self, c: &Common, pack: &Pack, rows: QueryRows) -> usize {
         let (n, m) = (pack.len(), rows.count(pack));
         let (d, w, kv, ff) = (c.width, c.heads.width(), c.heads.kv_width(), self.gate.n_out);
         let raw = if self.head_norms.is_some() { m * w + n * kv } else { 0 };
@@ -135,7 +135,7 @@ impl Block {
         let rank = |linear: &Linear| linear.lora.as_ref().map_or(0, |lora| lora.rank);
         let lora = n * (rank(&self.k) + rank(&self.v))
             + m * [&self.q, &self.o, &self.gate, &self.up, &self.down].map(rank).iter().sum::<usize>();
-        let stream = 2 * n * d + if rows == Rows::All { 2 } else { 3 } * m * d;
+        let stream = 2 * n * d + if rows == QueryRows::All { 2 } else { 3 } * m * d;
         stream
             + raw
             + out
@@ -147,7 +147,7 @@ impl Block {
     }
 
     /// Floats that a [`BlockScratch`] holds after a pass forth and back.
-    pub fn scratch_floats(&self, c: &Common, pack: &Pack, rows: Rows) -> usize {
+    pub fn scratch_floats(&self, c: &Common, pack: &Pack, rows: QueryRows) -> usize {
         let (n, m) = (pack.len(), rows.count(pack));
         let (d, w, kv, ff) = (c.width, c.heads.width(), c.heads.kv_width(), self.gate.n_out);
         let draw = match (&self.head_norms, &self.post_norms) {
@@ -167,7 +167,7 @@ impl Block {
         c: &Common,
         pass: &mut Pass<'_>,
         pack: &Pack,
-        rows: Rows,
+        rows: QueryRows,
         x: &mut Vec<f32>,
         t: &mut BlockTape,
         s: &mut BlockScratch,
@@ -178,11 +178,11 @@ impl Block {
         rms_norm(&t.x, self.attn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn, pass.threads);
         self.k.forward(pass, &t.xn, n, &mut t.k, &mut t.h[1]);
         self.v.forward(pass, &t.xn, n, &mut t.v, &mut t.h[2]);
-        if rows == Rows::Outputs {
+        if rows == QueryRows::Outputs {
             fit(&mut t.xq, m * d);
             picked(&t.xn, d, pack).zip(t.xq.chunks_exact_mut(d)).for_each(|(x, xq)| xq.copy_from_slice(x));
         }
-        let xq = if rows == Rows::All { &t.xn } else { &t.xq };
+        let xq = if rows == QueryRows::All { &t.xn } else { &t.xq };
         self.q.forward(pass, xq, m, &mut t.q, &mut t.h[0]);
         if let Some(norms) = &self.head_norms {
             for ((norm, x), raw) in norms.iter().zip([&mut t.q, &mut t.k]).zip(&mut t.raw) {
@@ -205,8 +205,8 @@ impl Block {
         }
         copy(&mut t.x2, x, threads);
         match rows {
-            Rows::All => add_all(&mut t.x2, &t.x, threads),
-            Rows::Outputs => picked(&t.x, d, pack).zip(t.x2.chunks_exact_mut(d)).for_each(|(x, x2)| add(x2, x)),
+            QueryRows::All => add_all(&mut t.x2, &t.x, threads),
+            QueryRows::Outputs => picked(&t.x, d, pack).zip(t.x2.chunks_exact_mut(d)).for_each(|(x, x2)| add(x2, x)),
         }
         fit(&mut t.xn2, m * d);
         rms_norm(&t.x2, self.ffn_norm.read(d, pass.theta, &mut s.gain), c.eps, &mut t.xn2, pass.threads);
@@ -235,7 +235,7 @@ impl Block {
         c: &Common,
         pass: &mut Pass<'_>,
         pack: &Pack,
-        rows: Rows,
+        rows: QueryRows,
         dy: &mut Vec<f32>,
         t: &mut BlockTape,
         s: &mut BlockScratch,
@@ -304,11 +304,11 @@ impl Block {
         self.k.backward(pass, &t.xn, &t.h[1], n, dk, Onto::Whatever(dxn), grads, &mut s.dh);
         self.v.backward(pass, &t.xn, &t.h[2], n, dv, Onto::Sum(dxn), grads, &mut s.dh);
         match rows {
-            Rows::All => {
+            QueryRows::All => {
                 self.q.backward(pass, &t.xn, &t.h[0], m, &s.dq, Onto::Sum(dxn), grads, &mut s.dh);
                 copy(dy, &s.dx2, threads);
             }
-            Rows::Outputs => {
+            QueryRows::Outputs => {
                 fit(&mut s.dxq, m * d);
                 self.q.backward(pass, &t.xq, &t.h[0], m, &s.dq, Onto::Whatever(&mut s.dxq), grads, &mut s.dh);
                 scatter_add(&s.dxq, d, pack, dxn);

@@ -13,7 +13,7 @@ pub use pack::Pack;
 use std::ops::Range;
 use std::sync::Arc;
 
-use attention::{Heads, Rows, View};
+use attention::{Heads, QueryRows, View};
 use block::{Block, BlockScratch, BlockTape, Common, Gate, trained};
 use kernels::{add, copy, fit, rms_norm, rms_norm_back, soft_cap, soft_cap_back, zeroed};
 use linear::{Linear, Lora, Onto, Pass, Weight};
@@ -339,7 +339,7 @@ impl Decoder {
         // A tape that all blocks share has room for the last one's picked rows beside what the others need.
         let tapes = if keep == Keep::All { tapes.sum::<usize>() } else { tapes.max().unwrap_or(0) + m * d };
         let inputs = if keep == Keep::Inputs { self.blocks.len() * n * d } else { 0 };
-        let scratch = self.blocks.iter().map(|b| b.scratch_floats(&self.common, pack, Rows::All));
+        let scratch = self.blocks.iter().map(|b| b.scratch_floats(&self.common, pack, QueryRows::All));
         let linears = self.blocks.iter().flat_map(|b| b.linears().map(|(_, linear)| linear));
         let band = linears.map(Linear::band_floats).chain([self.tied_head().band_floats()]).max().unwrap_or(0);
         let widest = self.shape.n_ff.max(self.common.heads.width()).max(d);
@@ -470,8 +470,8 @@ impl Decoder {
     }
 
     /// Only the outputs need queries and a feed-forward layer in the last block.
-    fn rows(&self, block: usize) -> Rows {
-        if block + 1 == self.blocks.len() { Rows::Outputs } else { Rows::All }
+    fn rows(&self, block: usize) -> QueryRows {
+        if block + 1 == self.blocks.len() { QueryRows::Outputs } else { QueryRows::All }
     }
 
     fn tied_head(&self) -> Linear {

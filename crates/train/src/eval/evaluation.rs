@@ -16,6 +16,7 @@ use crate::Result;
 ///
 /// Every state of every game in every style counts the same, against a fair coin.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// The games, with their labels.
     pub games: Vec<MatrixGame>,
@@ -23,6 +24,14 @@ pub struct Evaluation {
     pub styles: Vec<Style>,
     /// The reward that is looked for.
     pub reward: Reward,
+}
+
+impl Evaluation {
+    /// Of these games, told in these styles, by a reward.
+    #[must_use]
+    pub fn new(games: Vec<MatrixGame>, styles: Vec<Style>, reward: Reward) -> Self {
+        Self { games, styles, reward }
+    }
 }
 
 /// Whose policy it is.

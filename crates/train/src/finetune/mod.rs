@@ -7,7 +7,7 @@ use probity_game::{Player, State};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
@@ -30,7 +30,7 @@ use batch::Seat;
 pub use reference::References;
 
 /// What a step reports.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Steps done.
     pub step: u64,
@@ -40,13 +40,13 @@ pub struct StepReport {
     #[serde(flatten)]
     pub parts: Option<ObjectiveParts>,
     /// The same by game and state.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<StateParts>,
     /// The parts of the second learner, where two train against each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other: Option<ObjectiveParts>,
     /// The same by game and state, as the second learner sees them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_states: Vec<StateParts>,
     /// What play brought, where answers are sampled.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ pub struct StepReport {
 }
 
 /// The parts of one state of a game, summed over the presentations it was asked in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StateParts {
     /// The game's name in the catalogue, or `random`.
     pub game: String,

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::checkpoint::Moments;
 use crate::curriculum::{Algorithm, Ppo, TrainConfig};
 use crate::decoder::{Decoder, Pack};
-use crate::objective::{Read, Rows};
+use crate::objective::{LogitRows, Read};
 use crate::rollout::episode::{Asked, draw_token};
 use crate::rollout::{Played, Rollout, Sample, pack, play, ppo, reinforce};
 use crate::shards::Shards;
@@ -104,7 +104,7 @@ impl Finetuning {
         let (width, n) = (width(&self.config, &self.decoder), self.decoder.n_params());
         let (theta, head) = self.state.theta[learner * width..][..width].split_at(n);
         let all = |logits: &mut [f32]| -> Vec<Vec<f64>> {
-            let mut rows = Rows::new(pack, logits);
+            let mut rows = LogitRows::new(pack, logits);
             reads.iter().map(|reads| reads.iter().map(|&read| rows.log_probability(read)).collect()).collect()
         };
         let d = self.decoder.shape().n_embd;

@@ -11,9 +11,9 @@
 pub mod repeated;
 mod rows;
 
-pub use rows::{Read, Rows};
+pub use rows::{LogitRows, Read};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::repeated::Repeated;
 use super::decoder::Pack;
@@ -71,7 +71,7 @@ pub struct ObjectiveTerms {
 }
 
 /// The objective's parts over a batch, and the distance to the optimum.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ObjectiveParts {
     /// Sum of the weights.
     pub weight: f64,
@@ -182,7 +182,7 @@ pub fn all_scores<'a>(
     logits: &mut [f32],
     pack: &Pack,
 ) -> Vec<Vec<f64>> {
-    let mut rows = Rows::new(pack, logits);
+    let mut rows = LogitRows::new(pack, logits);
     decisions.into_iter().map(|d| d.reads.iter().map(|reads| rows.score(reads)).collect()).collect()
 }
 
@@ -216,7 +216,7 @@ pub fn objective(
     pack: &Pack,
     logits: &mut [f32],
 ) -> Vec<Judged> {
-    let mut rows = Rows::new(pack, logits);
+    let mut rows = LogitRows::new(pack, logits);
     let mut all = Vec::new();
     let mut references = references.iter();
     for group in groups {

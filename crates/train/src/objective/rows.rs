@@ -11,7 +11,7 @@ pub type Read = (usize, Token);
 
 /// The logits of a pack, a row an output.
 #[derive(Debug)]
-pub struct Rows<'a> {
+pub struct LogitRows<'a> {
     logits: &'a mut [f32],
     width: usize,
     /// Log-sum-exp of each row, once it was read.
@@ -19,7 +19,7 @@ pub struct Rows<'a> {
     pulls: Vec<(Read, f64)>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> LogitRows<'a> {
     /// The rows of a pack's outputs.
     #[must_use]
     pub fn new(pack: &Pack, logits: &'a mut [f32]) -> Self {

@@ -10,6 +10,7 @@ use crate::corpus::Ease;
 /// Everything a pretraining run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PretrainConfig {
     /// Seed of weights, vocabulary and corpus.
     pub seed: u64,
@@ -86,6 +87,15 @@ impl Default for PretrainConfig {
 }
 
 impl PretrainConfig {
+    /// Changes some fields.
+    ///
+    /// `PretrainConfig::default().with(|o| o.layers = 2)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks what the shapes and the corpus need.
     ///
     /// # Errors

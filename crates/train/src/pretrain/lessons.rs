@@ -23,7 +23,7 @@ pub(super) struct Target {
 }
 
 /// One shard's pack with what it has to predict.
-pub(super) struct Batch {
+pub(super) struct LessonBatch {
     pub pack: Pack,
     pub targets: Vec<Target>,
 }
@@ -79,7 +79,7 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
 ///
 /// Targets are the answers' tokens with their end, equally right answers sharing a weight of 1, and with a weight of
 /// `reading` everything before them.
-pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<Batch> {
+pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<LessonBatch> {
     let mut pack = Pack::default();
     let mut wanted = Vec::new();
     for lesson in lessons {
@@ -100,7 +100,7 @@ pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, r
     pack.request(wanted.iter().map(|(node, ..)| *node));
     let target = |(node, token, weight, answer)| Target { row: pack.output_row(node), token, weight, answer };
     let targets = wanted.into_iter().map(target).collect();
-    Ok(Batch { pack, targets })
+    Ok(LessonBatch { pack, targets })
 }
 
 /// Turns logits into `scale` times the cross-entropy's gradient.

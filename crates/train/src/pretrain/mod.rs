@@ -11,7 +11,7 @@ use probity_engine::Model;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::lessons::{Batch, Target, batch, cross_entropy};
+use self::lessons::{LessonBatch, Target, batch, cross_entropy};
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::corpus;
@@ -19,7 +19,7 @@ use super::decoder::Decoder;
 use super::decoder::Pack;
 use super::init::init;
 use super::labels::Split;
-use super::muon::{self, Place};
+use super::muon::{self, MatrixSpan};
 use super::shards::Shards;
 use crate::{Error, Result};
 
@@ -27,7 +27,7 @@ pub use config::PretrainConfig;
 
 /// What a step reports.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct StepReport {
+pub struct PretrainReport {
     /// Steps done.
     pub step: u64,
     /// Mean cross-entropy of the answers' tokens, nats.
@@ -47,7 +47,7 @@ pub struct Pretraining {
     decoder: Decoder,
     state: Checkpoint,
     /// The hidden layers' matrices, which Muon steps.
-    matrices: Vec<Place>,
+    matrices: Vec<MatrixSpan>,
     /// Embedding and gains, which Adam steps.
     rest: Vec<Range<usize>>,
     grads: Vec<f32>,
@@ -67,7 +67,7 @@ impl Pretraining {
             let range = range.clone();
             match dims[..] {
                 [columns, rows] if name != "token_embd.weight" => {
-                    matrices.push(Place { range, rows: rows as usize, columns: columns as usize });
+                    matrices.push(MatrixSpan { range, rows: rows as usize, columns: columns as usize });
                 }
                 _ => rest.push(range),
             }
@@ -97,7 +97,7 @@ impl Pretraining {
     ///
     /// # Errors
     /// [`Error::Training`] when the loss is NaN or infinite.
-    pub fn step(&mut self, vocabulary: &Model) -> Result<StepReport> {
+    pub fn step(&mut self, vocabulary: &Model) -> Result<PretrainReport> {
         let c = &self.config;
         let step = self.state.adam.step;
         let per_shard = c.lessons / c.shards;
@@ -111,7 +111,7 @@ impl Pretraining {
                     .map(|i| corpus::lesson(c.seed, first + i, Split::Train, [c.chains, c.turns], ease));
                 batch(vocabulary, lessons, reading)
             })
-            .collect::<Result<Vec<Batch>>>()?;
+            .collect::<Result<Vec<LessonBatch>>>()?;
         let (packs, targets): (Vec<Pack>, Vec<_>) = batches.into_iter().map(|b| (b.pack, b.targets)).unzip();
         let weight = |of: &dyn Fn(&&Target) -> bool| targets.iter().flatten().filter(of).map(|t| t.weight).sum::<f32>();
         let (n, all) = (weight(&|t| t.answer), weight(&|_| true));
@@ -131,7 +131,7 @@ impl Pretraining {
         let rate = c.rate_at(step);
         muon::step(&self.matrices, &mut self.state.theta, &self.grads, &mut self.state.adam.m, rate, c.decay);
         self.state.adam.step_within(&mut self.state.theta, &self.grads, rate, self.rest.iter().cloned());
-        Ok(StepReport { step: step + 1, loss, norm, rate, tokens: self.state.tokens })
+        Ok(PretrainReport { step: step + 1, loss, norm, rate, tokens: self.state.tokens })
     }
 }
 

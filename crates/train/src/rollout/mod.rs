@@ -11,7 +11,7 @@ pub mod reinforce;
 
 pub use episode::{Sample, play};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::decoder::Pack;
 use super::objective::Read;
@@ -41,7 +41,7 @@ impl Rollout {
 }
 
 /// What play brought in a step.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Played {
     /// Mean reward of an answer.
     pub reward: f64,

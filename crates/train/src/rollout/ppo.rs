@@ -9,7 +9,7 @@
 use super::Rollout;
 use crate::curriculum::Ppo;
 use crate::decoder::{Pack, Tape};
-use crate::objective::Rows;
+use crate::objective::LogitRows;
 
 /// What the losses pull towards, a number a token of each answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,8 +75,8 @@ pub fn loss(
     let width = head.len() - 1;
     let n = rollouts.iter().map(|r| r.reads.len()).sum::<usize>() as f64;
     let mut head_gradient = vec![0.0; head.len()];
-    let mut rows = Rows::new(pack, &mut tape.logits);
-    let ratio = |rows: &mut Rows<'_>, r: &Rollout, t: usize| (rows.log_probability(r.reads[t]) - r.old[t]).exp();
+    let mut rows = LogitRows::new(pack, &mut tape.logits);
+    let ratio = |rows: &mut LogitRows<'_>, r: &Rollout, t: usize| (rows.log_probability(r.reads[t]) - r.old[t]).exp();
     let tokens = |r: &Rollout| 0..r.reads.len();
     let mean: f64 =
         rollouts.iter().flat_map(|r| tokens(r).map(move |t| (r, t))).map(|(r, t)| ratio(&mut rows, r, t)).sum::<f64>()

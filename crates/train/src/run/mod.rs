@@ -14,8 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use probity_engine::Error as EngineError;
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 pub use self::checkpoints::Checkpoints;
 pub use self::log::open_log;
@@ -26,6 +25,7 @@ use crate::Result;
 
 /// When a session of steps writes checkpoints, and when it ends.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Session<'a> {
     /// Steps between two checkpoints, at least 1: what a crash may lose.
     pub checkpoint_every: u64,
@@ -33,6 +33,23 @@ pub struct Session<'a> {
     pub pause_after: Option<u64>,
     /// Ends the session before the next step once it is set.
     pub stop: &'a AtomicBool,
+}
+
+impl<'a> Session<'a> {
+    /// All steps that are left, until `stop` is set, with a checkpoint every 50.
+    #[must_use]
+    pub fn new(stop: &'a AtomicBool) -> Self {
+        Self { checkpoint_every: 50, pause_after: None, stop }
+    }
+
+    /// Changes some options.
+    ///
+    /// `Session::new(&stop).with(|o| o.pause_after = Some(10))`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 /// How a session of steps ended, where it did not fail.
@@ -47,7 +64,7 @@ pub enum End {
 }
 
 /// A step as the log has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LoggedStep {
     /// What the step reported.
     #[serde(flatten)]
@@ -62,7 +79,7 @@ pub struct Run {
     pub training: Finetuning,
     checkpoints: Checkpoints,
     log: File,
-    logged: Vec<Value>,
+    logged: Vec<LoggedStep>,
 }
 
 impl Run {
@@ -75,12 +92,14 @@ impl Run {
     pub fn open(folder: &Path, training: Finetuning, mut checkpoints: Checkpoints) -> Result<Self> {
         let (log, logged) = open_log(folder, &training.config.to_toml(), training.done())?;
         checkpoints.write(&training)?;
+        // A step whose figures overflowed has no numbers in the log, and is left out.
+        let logged = logged.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ok(Self { training, checkpoints, log, logged })
     }
 
-    /// The lines that the log held when the run was opened.
+    /// The steps in the log when the run was opened.
     #[must_use]
-    pub fn logged(&self) -> &[Value] {
+    pub fn logged(&self) -> &[LoggedStep] {
         &self.logged
     }
 

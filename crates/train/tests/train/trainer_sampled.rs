@@ -9,7 +9,7 @@ use probity_train::checkpoint::{Checkpoint, Moments};
 use probity_train::curriculum::{Opponent, Ppo, TrainConfig};
 use probity_train::finetune::Finetuning;
 use probity_train::init::normal;
-use probity_train::objective::{Read, Rows};
+use probity_train::objective::{LogitRows, Read};
 use probity_train::rollout::{Rollout, Sample, play, ppo, reinforce};
 use probity_train::{Pack, Schedule, Tape};
 use rand_chacha::ChaCha8Rng;
@@ -100,7 +100,7 @@ fn the_gradient_of_ppo() {
         let mut rollouts = rollouts.clone();
         if epoch == 0.0 {
             let mut l = logits.clone();
-            let mut rows = Rows::new(&pack, &mut l);
+            let mut rows = LogitRows::new(&pack, &mut l);
             rollouts.iter_mut().for_each(|r| r.old = r.reads.iter().map(|&read| rows.log_probability(read)).collect());
         }
         let value = |logits: &[f32], normed: &[f32], head: &[f32]| {
@@ -139,7 +139,7 @@ fn the_gradient_of_reinforce() {
     let returns: Vec<f64> = rollouts.iter().map(|r| r.reward - beta * r.divergence()).collect();
     let value = |logits: &[f32]| -> f64 {
         let mut logits = logits.to_vec();
-        let mut rows = Rows::new(&pack, &mut logits);
+        let mut rows = LogitRows::new(&pack, &mut logits);
         let advantage = |i: usize| {
             let others = returns.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, r)| r);
             returns[i] - others.sum::<f64>() / 3.0

@@ -75,7 +75,7 @@ fn a_resumed_run_is_the_run() {
     assert!(matches!(second.step(), Err(Error::Training { .. })), "past the last phase");
 
     let refused = |config: &TrainConfig, base: &str| Checkpoint::read(&file, config, base).unwrap_err().to_string();
-    let other = TrainConfig { beta: 0.3, ..config.clone() };
+    let other = config.clone().with(|o| o.beta = 0.3);
     assert!(refused(&other, model.content().unwrap()).contains("beta differs"));
     assert!(refused(&config, "another").contains("another base model"));
     let bytes = fs::read(&file).unwrap();
@@ -116,15 +116,14 @@ fn training_moves_towards_the_optimum() {
 fn pretraining_resumes_and_learns() {
     let (folder, path) = probity_testing::tiny(GgmlType::F32);
     let vocabulary = open_vocabulary(&path).unwrap();
-    let config = probity_train::pretrain::PretrainConfig {
-        steps: 24,
-        lessons: 4,
-        chains: 2,
-        turns: 2,
-        shards: 2,
-        rate: 3e-3,
-        ..probity_testing::tiny_config()
-    };
+    let config = probity_testing::tiny_config().with(|o| {
+        o.steps = 24;
+        o.lessons = 4;
+        o.chains = 2;
+        o.turns = 2;
+        o.shards = 2;
+        o.rate = 3e-3;
+    });
     config.check().unwrap();
     let mut whole = Pretraining::new(config.clone());
     let losses: Vec<f64> = (0..24).map(|_| whole.step(&vocabulary).unwrap().loss).collect();
@@ -210,7 +209,7 @@ fn a_full_batch_is_every_game_in_every_style() {
     let config = TrainConfig::from_toml(&text).unwrap();
     let games = config.tasks_at(3).unwrap();
     assert_eq!(games.len(), 16 * config.games.catalogue.len());
-    let paper = TrainConfig { styles: Styles::OriginalLayout, ..config.clone() };
+    let paper = config.clone().with(|o| o.styles = Styles::OriginalLayout);
     assert_eq!(paper.tasks_at(3).unwrap().len(), 4 * config.games.catalogue.len());
     assert!(games.iter().zip(config.tasks_at(4).unwrap()).any(|(a, b)| a.game != b.game), "labels are drawn anew");
     let random = text.replace("random = 0.0", "random = 0.5");

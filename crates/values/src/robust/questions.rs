@@ -6,7 +6,7 @@ use super::Settings;
 use crate::{Answer, Ballot, Ballots, Tally};
 
 /// A score's context, `None` for everywhere, and its card.
-pub(super) type Place = (Option<u32>, u32);
+pub(super) type ScoreKey = (Option<u32>, u32);
 
 /// All answers to one question: an ordered pair of cards in a context.
 ///
@@ -31,9 +31,9 @@ pub(super) struct Questions {
     /// All of them, by context and cards.
     pub asked: Vec<Question>,
     /// Where each score belongs, those everywhere first.
-    pub places: Vec<Place>,
+    pub places: Vec<ScoreKey>,
     /// The number of every place.
-    pub number: HashMap<Place, u32>,
+    pub number: HashMap<ScoreKey, u32>,
     /// For a score in a context the number of its card's score everywhere.
     pub everywhere: Vec<Option<u32>>,
     /// Voters who said yes to an upgrade, in any context.
@@ -72,10 +72,11 @@ impl Questions {
         say_tallies(&ballots.tallies, &mut said, &mut nameless);
         // In the order of contexts and cards, not of votes.
         said.sort_unstable_by_key(|s| (s.question(), s.voter));
-        let mut places: Vec<Place> = said.chunk_by(|a, b| a.question() == b.question()).flat_map(spoken_of).collect();
+        let mut places: Vec<ScoreKey> =
+            said.chunk_by(|a, b| a.question() == b.question()).flat_map(spoken_of).collect();
         places.sort_unstable();
         places.dedup();
-        let number: HashMap<Place, u32> = places.iter().enumerate().map(|(i, &place)| (place, i as u32)).collect();
+        let number: HashMap<ScoreKey, u32> = places.iter().enumerate().map(|(i, &place)| (place, i as u32)).collect();
         let everywhere: Vec<Option<u32>> =
             places.iter().map(|&(context, card)| context.map(|_| number[&(None, card)])).collect();
         let mut named: Vec<[u32; 2]> = Vec::with_capacity(ballots.rows.len());
@@ -137,7 +138,7 @@ fn agreed(said: &[Said]) -> HashMap<(u32, u32), u32> {
 }
 
 /// The unknowns of a question: both cards, in its context and over all.
-fn spoken_of(same: &[Said]) -> impl Iterator<Item = Place> {
+fn spoken_of(same: &[Said]) -> impl Iterator<Item = ScoreKey> {
     let (context, from, to, _) = same[0].question();
     [(None, from), (None, to), (context, from), (context, to)].into_iter()
 }
@@ -179,7 +180,7 @@ fn weigh(ballots: &Ballots, cap: f64) -> Vec<Said> {
 }
 
 /// Adds imported sums, and the least number of voters behind each unknown.
-fn say_tallies(tallies: &[Tally], said: &mut Vec<Said>, nameless: &mut Vec<(Place, u32)>) {
+fn say_tallies(tallies: &[Tally], said: &mut Vec<Said>, nameless: &mut Vec<(ScoreKey, u32)>) {
     for tally in tallies {
         let (&Tally { from, to, counts, .. }, context) = (tally, tally.context());
         let known = counts.wiser + counts.not_wiser + counts.unsure;

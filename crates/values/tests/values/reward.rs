@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use probity_values::robust::Settings;
 use probity_values::{
-    Abstention, Adherence, Answer, Deliberation, Graph, Policy, ScoreTerms, ValuesCard, ValuesError, Vote,
+    Abstention, Adherence, Answer, AttentionPolicy, Deliberation, Graph, ScoreTerms, ValuesCard, ValuesError, Vote,
     context_weights,
 };
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn graph() -> Graph {
             id.into(),
             id,
             &format!("Living by {id}."),
-            policies.iter().map(|p| Policy::from(p.as_str())).collect(),
+            policies.iter().map(|p| AttentionPolicy::from(p.as_str())).collect(),
         )
     };
     let mut held =

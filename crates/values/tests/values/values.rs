@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use probity_values::compat::{self, Thresholds, page_rank};
 use probity_values::robust::{Fit, Settings, Upgrade, Verdict};
 use probity_values::{
-    Answer, Ballots, CardId, Counts, Deliberation, Edge, Electorate, Graph, Method, MoralGraph, Policy, Simulated,
-    ValuesCard, ValuesError, Vote, attack, bootstrap, bridging, cycles,
+    Answer, AttentionPolicy, Ballots, CardId, Counts, Deliberation, Edge, Electorate, Graph, Method, MoralGraph,
+    Simulated, ValuesCard, ValuesError, Vote, attack, bootstrap, bridging, cycles,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -176,7 +176,7 @@ fn a_policy_knows_what_it_attends_to() {
         ("", None),
     ];
     for (text, head) in heads {
-        assert_eq!(Policy::from(text).head(), head, "{text}");
+        assert_eq!(AttentionPolicy::from(text).head(), head, "{text}");
     }
 }
 
@@ -464,7 +464,7 @@ fn many_votes_are_resampled() {
 fn logs_are_joined_by_what_they_share() {
     use Answer::{No, Unsure, Yes};
     let held = |answers: &[Answer]| {
-        let card = |id: &str| ValuesCard::new(id.into(), id, "A card.", vec![Policy::from("MOMENTS of it")]);
+        let card = |id: &str| ValuesCard::new(id.into(), id, "A card.", vec![AttentionPolicy::from("MOMENTS of it")]);
         let mut held = Deliberation { cards: ["a", "b"].map(card).to_vec(), ..Deliberation::default() };
         let vote = |&answer: &Answer| Vote {
             voter: "ann".into(),
