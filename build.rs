@@ -1,5 +1,5 @@
-//! Keeps `include/probity.h` true to `src/ffi`: with the feature `capi`, a build whose header is stale fails and says
-//! how to refresh it. A build without the feature does nothing here.
+//! Keeps `include/probity.h` true to `src/ffi`. With the feature `capi`, a build with a stale header fails with the
+//! command that refreshes it. Without the feature the build script does nothing.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -3,11 +3,11 @@
 //! The model has Qwen2.5-0.5B's shape and random weights. A step is forward, backward and Adam on the prisoner's
 //! dilemma in four states and four orders of mention, with rank 16 on every linear layer.
 //!
-//! PyTorch gets every option of every prompt as a sequence of its own, four of them at a time (all at once do not fit into
-//! common memory), only the rows that predict something go through its head, and its allocator is tuned, as ours is. Ours does the same
-//! unpacked, and packed as one trie. Both on the same threads, in turns. Unpacked, a quarter of the batch is timed and
-//! counted four times: what goes through at a time knows nothing of the rest. `PYTHON` names an interpreter that has torch,
-//! transformers and peft; `make bench-training` makes one.
+//! PyTorch gets every option of every prompt as a sequence of its own, four at a time (all at once exceed common
+//! memory). Only the rows that predict something go through its head, and its allocator is tuned, as ours is. Ours does
+//! the same unpacked, and packed as one trie. Both run on the same threads, in turns. Unpacked, a quarter of the batch
+//! is timed and counted four times: passes are independent. `PYTHON` names an interpreter with torch, transformers and
+//! peft; `make bench-training` makes one.
 
 use std::error::Error;
 use std::path::Path;
@@ -97,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
     };
     let mut torch = Rival::start("against_torch.py", &job("float32", &asked[..asked.len() / PARTS], AT_A_TIME))?;
-    // Each with buffers of its own, as in training, where batches are alike.
+    // Each with buffers of its own, as in training.
     let [mut whole, mut parts] = [Ours::new(&model, Schedule::Wide)?, Ours::new(&model, Schedule::Wide)?];
     let (trie, sequences) = ([packed(&asked)], unpacked(&asked));
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
@@ -116,7 +116,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [packed_time, unpacked_time, torch_time] = times.map(|mut times| median(&mut times));
     let peak = products_a_second(threads);
     let nodes = |packs: &[(Pack, Group)]| packs.iter().map(|(pack, _)| pack.len()).sum::<usize>();
-    // Forth, and back through the inputs.
+    // One forward pass, and one backward pass through the inputs.
     let share = |packs: &[(Pack, Group)], time: f64| {
         2.0 * packs.iter().map(|(pack, _)| whole.decoder.products(pack)).sum::<f64>() / time / peak
     };
@@ -139,8 +139,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     report.row("share of gemm's speed, packed", format!("{:.0}%", 100.0 * share(&trie, packed_time)));
     report.row("share of gemm's speed, unpacked", format!("{:.0}%", 100.0 * share(&sequences, unpacked_time)));
     drop(torch);
-    // In bfloat16 for its memory, as frugal as it can be: one decision at a time, each block computed twice, as ours. More
-    // decisions would take no more memory; where a processor has no such arithmetic even one takes a quarter of an hour.
+    // PyTorch's most frugal way, as ours: bfloat16, one decision at a time, each block computed twice. More decisions
+    // would take no more memory. On a processor without bfloat16 arithmetic even one takes a quarter of an hour.
     let mut frugal = Rival::start("against_torch.py", &job("bfloat16", &asked[..1], 1))?;
     let frugal_step = frugal.ask("step")?;
     drop(frugal);

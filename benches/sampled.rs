@@ -2,10 +2,10 @@
 //!
 //! The exact objective runs beside the sampled loop of arXiv 2410.01639 and REINFORCE.
 //!
-//! One game, fixed labels, four orders of mention, against tit-for-tat, as the paper trains. Each algorithm gets the best of
-//! its own sweep of learning rates, judged by the median of the seeds. A policy is there when exact measurements say so at
-//! ten steps in a row; tokens are counted to the first of them. Where a sampled loop does not get there in 160 episodes, its
-//! tokens so far stand for a lower bound. Tokens of the published loop are counted as it pushes them:
+//! One game, fixed labels, four orders of mention, against tit-for-tat, as the paper trains. Each algorithm gets the
+//! best of its own sweep of learning rates, judged by the median of the seeds. A policy arrives when exact measurements
+//! are near enough at ten steps in a row; tokens count up to the first of them. For a sampled run that does not arrive
+//! in 160 episodes, its tokens so far are a lower bound. Tokens of the published loop count as it computes them:
 //! sampling, old and reference log-probabilities, four passes over the samples.
 
 use std::error::Error;
@@ -82,14 +82,14 @@ reward = {{ framework = "{reward}" }}
 
 /// Tokens of our loop, tokens of the published loop, and steps, until near.
 ///
-/// Where it is never near: all there were, and infinitely many steps.
+/// For a run that does not arrive: all its tokens, and infinitely many steps.
 fn run(model: &Model, way: &Way, reward: &str, rate: f32, seed: u64) -> Result<[f64; 3], Box<dyn Error>> {
     let mut training = Finetuning::new(model, config(way, reward, rate, seed)?, Schedule::Wide)?;
     let (mut own, mut published) = (0, 0);
     let (mut arrived, mut stayed) = ([0.0; 3], 0);
     while !training.finished() {
         let report = training.step()?;
-        // A step tells where the policy stood before it. Play never comes to the first round: it is left out of all three.
+        // A step reports the policy before it. Play never returns to the first round, so it is left out of all three.
         let played = report.states.iter().filter(|s| s.state != "start");
         let miss: Vec<f64> = played.map(|s| s.parts.miss).collect();
         if !miss.is_empty() && miss.iter().sum::<f64>() <= NEAR * miss.len() as f64 {

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         random::file("gemma-2-2b", &random::gemma_2_2b())?;
         return Ok(());
     }
-    // On Linux a process starts with its parent's peak as its own: this one stays small.
+    // On Linux a process starts with its parent's peak as its own, so this process stays small.
     let itself = std::env::current_exe()?;
     if !Command::new(&itself).env("PROBITY_BENCH_MAKE", "1").status()?.success() {
         return Err("the random model could not be made".into());
@@ -80,9 +80,9 @@ fn step(file: &Path) -> Result<Value, Box<dyn Error>> {
     let options = ModelOptions::default().with(|o| o.vocab_only = true);
     let model = Model::open(file, options, |_| true)?;
     let config = TrainConfig::from_toml(CONFIG)?;
-    // The vocabulary, most of all.
+    // The vocabulary takes most of it.
     let before = peak_memory();
-    // As if little was free: the frugal way is what is measured.
+    // With little memory allowed: the frugal schedule is measured.
     let plan = plan(&model, &config, 0)?;
     let mut run = Finetuning::new(&model, config, plan.schedule)?;
     let first = seconds(|| run.step().expect("a step"));

@@ -210,7 +210,7 @@ fn compare(cards: usize, edges: &[(u32, u32, f64)], report: &mut Report) -> Resu
     let (mut ours, mut networkx, mut made, mut apart) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
     // In turns, so that a slow spell of the machine hits both.
     for _ in 0..9 {
-        // Waiting for the other process lets caches go cold, which one call after it would be measured by.
+        // Waiting for the other process lets caches go cold. An untimed call warms them.
         let ranks = page_rank(cards, edges);
         ours.push(seconds(|| page_rank(cards, edges)));
         let mut answer = rival.ask("rank")?;

@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that can go wrong.
 ///
-/// A message is one impersonal line: what was wrong, where, and what would be right.
+/// A message is one impersonal sentence with the thing, the cause and the remedy.
 ///
 /// ```
 /// use probity::Error;
@@ -86,7 +86,7 @@ impl From<probity_elicit::Error> for Error {
             probity_elicit::Error::Values(e) => Self::Values(e),
             probity_elicit::Error::Store(e) => Self::Store(e),
             probity_elicit::Error::Embedder { problem } => Self::Embedder { problem },
-            // The enum may grow; its text says what it is.
+            // The enum is non-exhaustive.
             e => Self::Embedder { problem: e.to_string() },
         }
     }

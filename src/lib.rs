@@ -24,9 +24,9 @@
 //! # }
 //! ```
 //!
-//! [`agent::Agent`] takes decisions. [`game`] and [`moral`] are games and rewards on paper, without a model. [`engine`] opens
-//! models and adapters. `graphs` (feature `graphs`) makes a reward of the values that people voted on. The C ABI (feature
-//! `capi`) is `include/probity.h`.
+//! [`agent::Agent`] takes decisions. [`game`] and [`moral`] are games and rewards on paper, without a model. [`engine`]
+//! opens models and adapters. `graphs` (feature `graphs`) turns people's votes on values into a reward. The C ABI
+//! (feature `capi`) is `include/probity.h`.
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 

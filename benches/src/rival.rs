@@ -53,7 +53,7 @@ impl Rival {
 
 impl Drop for Rival {
     fn drop(&mut self) {
-        // Killing can fail only when it is gone already.
+        // Killing fails only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -64,7 +64,7 @@ pub struct Consideration {
     pub actions: Vec<Choice>,
     /// Probability that the model answers with any legal action at all.
     ///
-    /// Constraining the choice hides nothing: what is missing to 1 is what it would rather have said.
+    /// The rest, up to 1, is the probability that the model answers with anything else.
     pub legality_mass: f64,
     /// The state it was taken in.
     pub state: State,

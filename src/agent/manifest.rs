@@ -73,7 +73,7 @@ pub struct Manifest {
     pub base: String,
     /// [`Model::content`] of that model; empty in older files.
     ///
-    /// Checked where there is time for it: by `verify`.
+    /// `verify` alone checks it: hashing a large base file takes long.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub base_content: String,
     /// The rewards it was trained on, in order; several if the reward switched.
@@ -122,7 +122,7 @@ impl Manifest {
     /// The manifest in a file's metadata, if it has one.
     ///
     /// # Errors
-    /// [`Error::Unverified`] when there is one that does not parse.
+    /// [`Error::Unverified`] for a manifest that does not parse.
     pub fn of(gguf: &Gguf) -> Result<Option<Self>> {
         let Some(json) = gguf.str(MANIFEST_KEY) else { return Ok(None) };
         let bad = |problem: String| Error::Unverified { file: gguf.file.clone(), problem };

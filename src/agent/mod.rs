@@ -1,9 +1,10 @@
 //! Floor 3: an agent is a model, its adapters, a game and what was played so far.
 //!
 //! One decision, top to bottom: [`prompt`] writes the text and its tokens, the engine scores every legal action,
-//! [`policy`] turns scores into probabilities, the agent draws one, its [`decision`] accounts for all of them, and the
-//! [`record`] keeps what is needed to take it again. [`verify`] does the same for the vectors an adapter carries, a
-//! snapshot carries an agent over a restart. Called by the trainer, the evaluation, the command line and the C ABI.
+//! [`policy`] turns scores into probabilities, the agent draws an action, its [`decision`] accounts for every action,
+//! and the [`record`] keeps the inputs for a replay. [`verify`] replays the decisions that an adapter's manifest
+//! records. A snapshot carries an agent over a restart. Called by the trainer, the evaluation, the command line and the
+//! C ABI.
 #![forbid(unsafe_code)]
 
 pub mod decision;

@@ -69,7 +69,7 @@ impl Agent {
     /// A new agent with a context of its own.
     ///
     /// # Errors
-    /// What [`Scenario::check`] finds, [`probity_engine::Error::Llama`] when no context can be made.
+    /// The errors of [`Scenario::check`]; [`probity_engine::Error::Llama`] if llama.cpp cannot make a context.
     pub fn new(model: &Model, scenario: Scenario, context: ContextOptions) -> Result<Self> {
         scenario.check()?;
         let options = options(model, &scenario.game)?;
@@ -109,8 +109,8 @@ impl Agent {
     /// Replaces the whole set of adapters.
     ///
     /// # Errors
-    /// [`probity_engine::Error::AdapterMismatch`] for an adapter of another model, [`probity_engine::Error::Option`] for a scale that is
-    /// NaN or infinite; the old set then stays.
+    /// [`probity_engine::Error::AdapterMismatch`] for an adapter of another model, [`probity_engine::Error::Option`]
+    /// for a scale that is NaN or infinite; the old set then stays.
     pub fn set_adapters(&mut self, adapters: &[(Adapter, f32)]) -> Result<()> {
         Ok(self.scorer.set_adapters(adapters)?)
     }
@@ -118,7 +118,7 @@ impl Agent {
     /// Considers `state` without a decision: nothing is drawn or remembered.
     ///
     /// # Errors
-    /// As [`Agent::decide`], and [`crate::Error::Game`] for a state the game does not have.
+    /// As [`Agent::decide`], and [`crate::Error::Game`] for a state outside the game.
     pub fn consider(&mut self, state: State) -> Result<Consideration> {
         if let Some(round) = state {
             self.scenario.game.check_profile(round)?;
@@ -141,7 +141,7 @@ impl Agent {
     }
 
     fn answer(&mut self, state: State, prompt: &PromptTokens) -> Result<Consideration> {
-        // A request to stop that came before this decision does not concern it.
+        // A cancellation from before this decision does not concern it.
         self.scorer.cancel_token().clear();
         let game = &self.scenario.game;
         let scores = self.scorer.score(prompt, &self.options)?;
@@ -169,8 +169,8 @@ impl Agent {
     /// The history is unchanged until [`Agent::observe`] says what was really played.
     ///
     /// # Errors
-    /// [`probity_engine::Error::PromptTooLong`], [`probity_engine::Error::Cancelled`], [`probity_engine::Error::Llama`]; the agent is then as it
-    /// was before, its random stream included.
+    /// [`probity_engine::Error::PromptTooLong`], [`probity_engine::Error::Cancelled`],
+    /// [`probity_engine::Error::Llama`]; the agent, its random stream included, is then unchanged.
     pub fn decide(&mut self) -> Result<Decision> {
         let (prompt, considered) = self.consider_now()?;
         let u = self.rng.random();
@@ -237,7 +237,7 @@ impl Agent {
     /// Tells the agent what was played: its own action and the other's.
     ///
     /// # Errors
-    /// [`crate::Error::Game`] for an id that is no action; nothing changes then.
+    /// [`crate::Error::Game`] for an unknown action id; the history is then unchanged.
     pub fn observe(&mut self, round: Profile) -> Result<()> {
         Ok(self.history.push(&self.scenario.game, round)?)
     }

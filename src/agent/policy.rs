@@ -41,7 +41,7 @@ impl Belief {
     /// The distribution over the column player's actions in a state.
     ///
     /// # Errors
-    /// [`Error::Game`] when it is no distribution over them.
+    /// [`Error::Game`] if the belief is not a distribution over the other player's actions.
     pub fn distribution(&self, game: &MatrixGame, state: State) -> Result<Vec<f64>> {
         let belief = match self {
             Self::FairCoin => fair_coin(game),

@@ -2,11 +2,11 @@
 //!
 //! It has the information of the protocol's prompt, in our own words.
 //!
-//! Rules, payoffs and the answer format come first, then the last round, then the question, so that from one decision
-//! to the next the longest possible prefix stays the same. The question is the protocol's selfish one, whatever the
+//! Rules, payoffs and the answer format come first, then the last round, then the question: from one decision to the
+//! next the longest possible prefix stays the same. The question is the protocol's selfish question, whatever the
 //! agent's morals (arXiv 2410.01639 asks all its models the same). Labels are data: they stand between double quotes,
-//! which no label may contain, and they are bound to action ids; neither the order of mention nor the layout of the table
-//! says which action is which.
+//! which no label may contain, and they are bound to action ids. Neither the order of mention nor the layout of the
+//! table reveals an action's id.
 
 use probity_engine::Error as EngineError;
 use probity_engine::chat::{Speaker, Turn};
@@ -156,8 +156,7 @@ pub fn rules(game: &MatrixGame, style: Style) -> String {
         let reversed = style.layout.reversed(player);
         (0..n).map(move |i| if reversed { n - 1 - i } else { i })
     };
-    // The points stand before the picks: a causal model then has all that an action brings at hand where it reads the
-    // label it may answer with.
+    // Points stand before labels: at a label, a causal model has read all payoffs of its action.
     for r in order(Player::Row) {
         for c in order(Player::Column) {
             text += &format!("{}: {}.\n", points(game, r, c), pair(game, r, c));
@@ -236,7 +235,7 @@ pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
 /// Tokens of each of the row player's labels as an answer, terminator included.
 ///
 /// # Errors
-/// [`EngineError::Option`] for a label without tokens, and two that become the same ones.
+/// [`EngineError::Option`] for a label without tokens, and for two labels with equal tokens.
 pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Vec<Token>>> {
     let bad =
         |given, expected: &str| Error::from(EngineError::Option { name: "labels", given, expected: expected.into() });

@@ -90,8 +90,8 @@ impl Record {
     /// record, to the bit.
     ///
     /// # Errors
-    /// [`EngineError::Document`] for a record of another version, wording or model, or with an adapter that was not given; the
-    /// errors of [`Agent::decide`].
+    /// [`EngineError::Document`] for a record of another version, prompt version or model, and for a recorded adapter
+    /// that is missing from `adapters`; the errors of [`Agent::decide`].
     pub fn retake(&self, model: &Model, adapters: &[Adapter], context: ContextOptions) -> Result<Self> {
         let bad = |problem: String| Error::from(EngineError::Document { what: "record", problem });
         let versions = [(self.version, RECORD_VERSION, ""), (self.prompt_version, PROMPT_VERSION, " of the prompt")];

@@ -97,8 +97,8 @@ impl Scenario {
     /// Reads a scenario document.
     ///
     /// # Errors
-    /// [`EngineError::Document`] where the JSON or a field is wrong, [`Error::Game`], [`Error::LabelPrefix`] and
-    /// [`EngineError::Option`] where what it says is.
+    /// [`EngineError::Document`] for malformed JSON or a wrong field; [`Error::Game`], [`Error::LabelPrefix`] and
+    /// [`EngineError::Option`] for invalid values.
     pub fn from_json(json: &str) -> Result<Self> {
         Self::of(serde_json::from_str(json).map_err(|e| bad(e.to_string()))?)
     }

@@ -1,8 +1,8 @@
 //! Snapshots: an agent carried over a restart, so that it goes on byte for byte.
 //!
-//! Magic, format version, length and BLAKE3 checksum stand before anything is decoded. The key-value cache is not part
-//! of it: it is recomputed, and gives the same bits. Nor is the record of the last decision: whoever wants to keep it
-//! writes it down before. `bincode` stays inside this file; nothing users keep for long is written with it.
+//! Magic, format version, length and BLAKE3 checksum are checked before anything is decoded. A snapshot holds neither
+//! the key-value cache, which is recomputed to the same bits, nor the record of the last decision. `bincode` stays
+//! inside this file: no long-lived format uses it.
 
 use probity_engine::{Adapter, ContextOptions, Model};
 use probity_game::Profile;
@@ -36,7 +36,7 @@ impl Agent {
     /// The agent as bytes.
     ///
     /// # Errors
-    /// [`Error::Snapshot`] when the history is too long for one.
+    /// [`Error::Snapshot`] for a history that is too long.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
         let adapters = self.scorer.context().adapters().iter().map(|(a, s)| (a.fingerprint().to_owned(), *s));
         let payload = Payload {

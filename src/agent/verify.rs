@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// How far a probability may lie from the recorded one.
 ///
-/// Covers other processors and thread counts, and is far below what a missing or half-applied adapter does.
+/// It covers the rounding of other processors and thread counts. A missing or half-applied adapter changes more.
 pub const TOLERANCE: f64 = 0.02;
 /// The least effect on a recorded decision, as a probability.
 ///
@@ -51,8 +51,8 @@ pub struct Verification {
 /// Takes every recorded decision again, with the adapter and without.
 ///
 /// # Errors
-/// [`Error::Unverified`] for an adapter without a manifest or recorded decisions, of another wording, or whose figures
-/// differ; [`EngineError::AdapterMismatch`] where the manifest names another base; engine errors.
+/// [`Error::Unverified`] without a manifest or recorded decisions, for another prompt version, and for differing
+/// figures; [`EngineError::AdapterMismatch`] if the manifest names another base; the engine's errors.
 pub fn verify(adapter: &Adapter) -> Result<Verification> {
     let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
     let manifest = Manifest::of(adapter.gguf())?

@@ -2,8 +2,8 @@
 //!
 //! C holds the object's index with a generation and the map's identity.
 //!
-//! The map holds `Arc`s. A call clones the one it needs and lets go of the map before it works, so that a long decision
-//! blocks nobody, and an object that is freed meanwhile lives until the call returns.
+//! The map holds `Arc`s. A call clones its object's `Arc` and releases the map before it works. So a long decision
+//! blocks no other call, and an object freed meanwhile lives until the call returns.
 
 use std::sync::{Arc, LazyLock};
 

@@ -173,7 +173,7 @@ fn code_of_engine(error: &EngineError) -> probity_status_t {
         EngineError::Template { .. } => PROBITY_STATUS_TEMPLATE,
         EngineError::Option { .. } => PROBITY_STATUS_OPTION,
         EngineError::Document { .. } => PROBITY_STATUS_DOCUMENT,
-        // The engine's own refusals, and kinds that it may gain.
+        // The engine's other refusals; the enum is non-exhaustive.
         _ => PROBITY_STATUS_ENGINE,
     }
 }
@@ -200,7 +200,7 @@ fn code_of_game(error: &GameError) -> probity_status_t {
         GameError::NotMirrored { .. } => PROBITY_STATUS_STRATEGY,
         GameError::Belief { .. } => PROBITY_STATUS_BELIEF,
         GameError::UnknownGame { .. } => PROBITY_STATUS_UNKNOWN_GAME,
-        // Documents, their versions, and kinds that may be gained.
+        // Documents and their versions; the enum is non-exhaustive.
         _ => PROBITY_STATUS_DOCUMENT,
     }
 }

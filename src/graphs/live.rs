@@ -38,8 +38,8 @@ pub struct LiveGraph {
     fitted: Mutex<Option<(i64, Arc<Graph>)>>,
     /// The judge of the model that was asked last.
     ///
-    /// A call takes it away while it works, so that a second call, even one from the first call's callback, makes its
-    /// own and does not wait.
+    /// A call takes the judge out while it works. A second call, even from the first call's callback, makes its own
+    /// judge and does not wait.
     judging: Mutex<Option<Judging>>,
 }
 
@@ -87,11 +87,11 @@ impl LiveGraph {
     /// Opens the graph of a store.
     ///
     /// # Errors
-    /// [`crate::Error::Store`] for a store that cannot be used, [`crate::Error::Values`] for a graph that cannot be fitted.
+    /// [`crate::Error::Store`] for an unusable store, [`crate::Error::Values`] for votes that cannot be fitted.
     pub fn open(path: &Path) -> Result<Self> {
         let store = Some(Mutex::new(Store::open(path)?));
         let live = Self { store, fitted: Mutex::new(None), judging: Mutex::new(None) };
-        // A graph that cannot be fitted is refused here, not when it is first asked.
+        // The graph is fitted here once, so that the caller learns of a failure now.
         live.graph()?;
         Ok(live)
     }
@@ -129,7 +129,7 @@ impl LiveGraph {
     /// `false` where the graph has no store.
     ///
     /// # Errors
-    /// [`crate::Error::Values`] for a vote that cannot be, [`crate::Error::Store`] where it cannot be written.
+    /// [`crate::Error::Values`] for an invalid vote, [`crate::Error::Store`] for a failed write.
     pub fn vote(&self, vote: &Vote) -> Result<bool> {
         let Some(store) = &self.store else { return Ok(false) };
         store.lock().vote(vote)?;
@@ -139,11 +139,11 @@ impl LiveGraph {
 
     /// Finds the contexts of a situation and the wisest values there.
     ///
-    /// The model's hidden states tell which contexts are near; the threshold is measured when this model is asked
-    /// first.
+    /// The model's hidden states measure the similarity of a context. The first call with a model measures its
+    /// threshold.
     ///
     /// # Errors
-    /// [`crate::Error::Engine`] for a text that is blank or too long, or where the model fails.
+    /// [`crate::Error::Engine`] for a blank or overlong text, and for a failure of the model.
     pub fn situate(&self, model: &Model, situation: &str) -> Result<Situated> {
         let graph = self.graph()?;
         let found = self.judge(model, |judging| Ok(situate(&graph, situation, &mut judging.nearness()?)?))?;
@@ -183,7 +183,8 @@ impl LiveGraph {
         };
         let done = work(&mut judging);
         let mut slot = self.judging.lock();
-        // Another call may have put its judge back meanwhile. A threshold takes long to measure: the judge that has one stays.
+        // Another call may have put its own judge back meanwhile. A judge with a threshold stays: measuring a threshold
+        // takes long.
         let measured_more = slot
             .as_ref()
             .is_some_and(|other| of_model(other) && other.nearness.is_some() && judging.nearness.is_none());

@@ -1,8 +1,7 @@
 //! Floor 3 (feature `graphs`): moral graphs for agents.
 //!
-//! A [`LiveGraph`] is fitted to its store as it is now and judged by a model that is loaded anyway. A [`Telling`] puts a
-//! game's states into words, and [`scenario_reward`] scores them: a reward like any other. Called by the C ABI and the
-//! command line.
+//! A [`LiveGraph`] is fitted to the current state of its store; the application's own model is its judge. A [`Telling`]
+//! puts a game's states into words, and [`scenario_reward`] scores them. Called by the C ABI and the command line.
 
 mod live;
 mod scenario;

@@ -50,7 +50,7 @@ impl Telling {
     /// Reads the JSON document and checks that it tells this game.
     ///
     /// # Errors
-    /// [`EngineError::Document`] where it does not parse, or does not have one text an action.
+    /// [`EngineError::Document`] for JSON that does not parse, and for a wrong number of texts.
     pub fn from_json(json: &str, game: &MatrixGame) -> Result<Self> {
         let refuse = |problem: String| EngineError::Document { what: "telling", problem };
         let telling: Self = serde_json::from_str(json).map_err(|e| refuse(e.to_string()))?;
@@ -84,7 +84,7 @@ impl Telling {
 
     /// The situation of one state.
     ///
-    /// `contexts` are named, or empty where they are to be found.
+    /// Without named `contexts` the judge finds them by similarity.
     #[must_use]
     pub fn situation(&self, state: State, contexts: &[String]) -> Situation {
         let last = state.map(|last| format!(" {} {}", self.own_last[last.own], self.other_last[last.other]));
@@ -124,11 +124,10 @@ pub struct ScenarioReward {
 
 /// Scores every state of a game; `judge` scores the situation of one.
 ///
-/// `points` scales the scores so that the largest difference between two actions of a state is so many points. `source`
-/// names what the scores are computed from.
+/// The largest difference between two actions of a state becomes `points`. `source` names the inputs of the scores.
 ///
 /// # Errors
-/// What `judge` returns; [`RewardError::Scores`] where the graph abstains in every state, and for scores out of range.
+/// The errors of `judge`; [`RewardError::Scores`] if the graph abstains in every state, and for scores out of range.
 pub fn scenario_reward<E: From<crate::Error>>(
     game: &MatrixGame,
     points: Option<f64>,
@@ -139,8 +138,9 @@ pub fn scenario_reward<E: From<crate::Error>>(
     let (mut scores, mut judgements) = (Vec::new(), Vec::new());
     for state in states(game) {
         let judgement = judge(state)?;
-        // A state of which the graph says nothing pulls nowhere. Scores stand about the mean of their state: what all its
-        // actions share is the judge's tone, and in repeated play it would be a pull towards the state.
+        // In a state in which the graph abstains, all scores are 0. Elsewhere scores are relative to the mean of their
+        // state: a share that all actions have is the judge's tone, and in repeated play it would reward reaching the
+        // state.
         let values = judgement.values.clone().unwrap_or_else(|| vec![0.0; actions]);
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         scores.push(values.into_iter().map(|value| value - mean).collect::<Vec<_>>());

@@ -28,8 +28,8 @@ use crate::{builtin, input, names, output, train};
 /// The ways are the bare model, a request in words, a tilt, supervised training, exact training, and adapters that you
 /// name.
 ///
-/// Every policy decides every state of the games in every layout; figures are exact means, against a fair coin. The labels
-/// that stand where none are given are ones that training never draws.
+/// Every policy decides every state of the games in every layout; figures are exact means, against a fair coin.
+/// Training never draws the default labels.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity compare --reward deontological --steps 100\n         probity compare --model your.gguf --steps 0 --adapter yours.gguf --labels share,keep"
@@ -51,9 +51,8 @@ pub struct Args {
     steps: u64,
     /// The config to train by: a recipe's name or a TOML file.
     ///
-    /// Of it this command keeps games, labels, styles, opponent, rank and rates; algorithm, reward and steps are its
-    /// own, one phase, each round alone. The recipe of the reward where there is one, else the deontological, where not
-    /// given.
+    /// The command takes games, labels, styles, opponent, rank and rates from it. Algorithm, reward and steps are the
+    /// command's own: one phase of single rounds. The default is the reward's recipe, or the deontological recipe.
     #[arg(long)]
     config: Option<String>,
     /// Another adapter to compare: a GGUF file or a built-in name. May be repeated.
@@ -89,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let ground =
         Evaluation::new(games, Layout::ALL.map(|layout| Style::default().with(|o| o.layout = layout)).to_vec(), reward);
     let config = config(args, ground.reward.clone())?;
-    // What is wrong is said before anything is trained.
+    // Invalid arguments fail before any training.
     ground.games.iter().try_for_each(|game| Scenario::new(game.clone()).check())?;
     for name in &args.adapter {
         let file = builtin::adapter_file(name)?;
@@ -125,7 +124,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let row = measure("asked in words", &Candidate { preamble: text, ..Candidate::default() })?;
         asked.push(Row { prompt: Some(text), ..row });
     }
-    // The best of the wordings stands for all.
+    // The best wording represents all wordings.
     rows.extend(asked.into_iter().max_by(|a, b| a.figures.reward.total_cmp(&b.figures.reward)));
     let tilt = Tilt { reward: ground.reward.clone(), beta: config.beta };
     rows.push(measure("tilted", &Candidate { tilt: Some(tilt), ..Candidate::default() })?);
@@ -223,7 +222,7 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
         let trained = |text: String| if row.training_tokens > 0 { text } else { "-".into() };
         table.add_row([
             row.policy.clone(),
-            // Adding 0 takes the sign from what rounds to nothing.
+            // Adding 0 turns -0 into 0.
             format!("{:.3}", (1e3 * f.reward).round() / 1e3 + 0.0),
             format!("{:.3}", f.best),
             format!("{:.3}", f.miss),

@@ -1,4 +1,4 @@
-//! What an error means to the shell: its words, and the exit code.
+//! The text and the exit code of an error.
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;

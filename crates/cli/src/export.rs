@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let model = builtin::open_vocabulary(&args.model)?;
     let weights = builtin::adapter_weights(&model, &args.adapter)?;
     peft::write(&weights, model.shape(), &args.base, &args.out)?;
-    // What was written has to be what there was; a scale may be off by a rounding.
+    // The written adapter must equal the given adapter; a scale may differ by rounding.
     let back = peft::read(&args.out, model.shape())?;
     let same = |a: &Pair, b: &Pair| {
         Pair { scale: b.scale, ..a.clone() } == *b && (a.scale - b.scale).abs() <= 1e-6 * b.scale.abs()

@@ -11,8 +11,8 @@ use crate::{builtin, output};
 
 /// Turn a PEFT adapter folder into a verified GGUF adapter.
 ///
-/// The folder holds adapter_config.json and adapter_model.safetensors. Whatever it holds beside plain LoRA pairs of this
-/// model is refused by name, never dropped. The written file records decisions that `probity verify` takes again.
+/// The folder holds adapter_config.json and adapter_model.safetensors. The command accepts plain LoRA pairs of this
+/// model and refuses anything else by name. The written file records decisions, which `probity verify` repeats.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity import my-peft-adapter --model gemma-2-2b-it-Q4_K_M.gguf --out mine.gguf")]
 pub struct Args {

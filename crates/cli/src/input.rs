@@ -19,7 +19,7 @@ const MOST: u64 = 1 << 30;
 
 /// Reads a file and what it says.
 ///
-/// A byte order mark, which some editors write before JSON, is passed over.
+/// It skips a byte order mark, which some editors write before JSON.
 pub fn read<T, E: Into<anyhow::Error>>(
     path: impl AsRef<Path>,
     parse: impl FnOnce(&str) -> Result<T, E>,

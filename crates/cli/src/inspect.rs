@@ -1,4 +1,4 @@
-//! `probity inspect`: what a GGUF file holds, or what is wrong with it.
+//! `probity inspect`: the contents of a GGUF file, or its fault.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::{builtin, output};
 
 /// Show what a model or adapter file holds, or exactly what is wrong with it.
 ///
-/// The file is only read, never loaded: a damaged or hostile one can be looked at safely.
+/// The command reads the file and never loads it: a damaged or hostile file is safe to inspect.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity inspect model.gguf")]
 pub struct Args {

@@ -14,8 +14,8 @@ use crate::{builtin, names, output};
 
 /// Mix adapters into one adapter, or merge them into a model.
 ///
-/// A mixed adapter does exactly what its parts do together, at the sum of their ranks. A merged model needs no adapter; its
-/// changed matrices keep the base's element types, which rounds them once more, unless --type names another.
+/// A mixed adapter is exactly the weighted sum of its parts; its rank is the sum of their ranks. A merged model needs
+/// no adapter. Its changed matrices are rounded to the base's element types, or to --type.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity merge deontological:0.5 utilitarian:0.5 --out both.gguf\n         probity merge deontological --into-model --out principled.gguf"

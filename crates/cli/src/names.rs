@@ -1,4 +1,4 @@
-//! What names there are, for help texts: all from the tables that hold the things.
+//! Names for help texts, from the tables of the library.
 
 use probity_game::moral::Framework;
 use probity_game::{CATALOG, Strategy};

@@ -1,4 +1,4 @@
-//! What every subcommand prints the same way.
+//! Printing that the subcommands share.
 
 use std::io::{IsTerminal, Write};
 

@@ -24,7 +24,8 @@ use crate::{input, output};
 ///
 /// It learns no morals.
 ///
-/// Vocabulary, corpus and weights follow from the config's seed. An interrupted run goes on with --resume, bit for bit.
+/// Vocabulary, corpus and weights follow from the config's seed. An interrupted run continues with --resume, bit for
+/// bit.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity pretrain --run run --out default.gguf\n         probity pretrain --steps 40 --run run --out tiny.gguf"

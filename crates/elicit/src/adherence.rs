@@ -37,7 +37,7 @@ impl Situation {
     /// Reads the JSON document.
     ///
     /// # Errors
-    /// [`EngineError::Document`], and what [`Situation::check`] finds.
+    /// [`EngineError::Document`], and the errors of [`Situation::check`].
     pub fn from_json(text: &str) -> Result<Self> {
         let malformed = |e: serde_json::Error| EngineError::Document { what: "situation", problem: e.to_string() };
         let read: Self = serde_json::from_str(text).map_err(malformed)?;
@@ -48,7 +48,8 @@ impl Situation {
     /// Checks its texts.
     ///
     /// # Errors
-    /// [`EngineError::Option`] for actions that are blank, too long or twice, none or too many, and for contexts that are twice.
+    /// [`EngineError::Option`] for a wrong number of actions, for blank, overlong or repeated actions, and for repeated
+    /// contexts.
     pub fn check(&self) -> Result<()> {
         let off = |name, given: String, expected: String| Err(EngineError::Option { name, given, expected }.into());
         if self.actions.is_empty() || self.actions.len() > MAX_ACTIONS {
@@ -94,11 +95,11 @@ pub struct Nearness<'a> {
 
 /// Finds the contexts of a situation, the nearest first.
 ///
-/// A context needs the similarity of a situation to its own contexts. The graph abstains if none has it, or if the
-/// embedder's accuracy is too low.
+/// A context fits if its similarity reaches the threshold. The graph abstains if no context fits, or if the embedder's
+/// accuracy is too low.
 ///
 /// # Errors
-/// [`EngineError::Option`] for a text that is blank or too long; [`crate::Error::Embedder`] and [`EngineError::Llama`].
+/// [`EngineError::Option`] for a blank or overlong text; [`crate::Error::Embedder`] and [`EngineError::Llama`].
 pub fn situate(
     graph: &Graph,
     situation: &str,
@@ -127,8 +128,9 @@ pub fn situate(
 /// named contexts.
 ///
 /// # Errors
-/// What [`Situation::check`] finds; [`crate::Error::Values`] for a context that nobody voted in; [`EngineError::Option`] where there is neither a
-/// context nor nearness; [`EngineError::Cancelled`] where `progress` says no; what embedder and judge say.
+/// The errors of [`Situation::check`]; [`crate::Error::Values`] for a context without votes; [`EngineError::Option`]
+/// without contexts and without `nearness`; [`EngineError::Cancelled`] if `progress` returns `false`; the errors of
+/// embedder and judge.
 pub fn score(
     graph: &Graph,
     situation: &Situation,
@@ -158,7 +160,7 @@ pub fn score(
     let actions: Vec<&str> = situation.actions.iter().chain(&situation.baseline).map(String::as_str).collect();
     let policies: Vec<&str> =
         cards.iter().flat_map(|&card| &graph.card(card).policies).map(|policy| policy.as_str()).collect();
-    // Action by action: what is said of one is read once for all policies.
+    // Action by action: the text about an action stays cached for all policies.
     let mut table: Vec<Vec<f64>> = Vec::new();
     for (i, action) in actions.iter().enumerate() {
         let mut column = Vec::new();
@@ -171,7 +173,7 @@ pub fn score(
         table.push(column);
     }
     if let Some(nothing) = situation.baseline.as_ref().and_then(|_| table.pop()) {
-        // Halves, so that what is left stays within -1 and 1.
+        // Halved, so that the differences stay between -1 and 1.
         table.iter_mut().for_each(|column| {
             column.iter_mut().zip(&nothing).for_each(|(value, nothing)| *value = (*value - nothing) / 2.0);
         });
@@ -184,12 +186,12 @@ pub fn score(
 
 /// Adherence of an action to a policy: P(it cares) minus P(it ignores).
 ///
-/// A model that says yes to everything has an adherence of 0.
+/// It is 0 for a model that says yes to everything.
 fn served(judge: &mut Judge, situation: &str, action: &str, policy: &str) -> Result<f64> {
     let yes = |odds: f64| 1.0 / (1.0 + (-odds).exp());
     let mut sum = 0.0;
     for (question, sign) in ASKED {
-        // The action stands first, so that it is what stays from policy to policy.
+        // The action comes first, so that the prefix stays cached from policy to policy.
         let rubric = format!("{INSTRUCTIONS}Situation: {situation}\nSomebody does this: {action}\n");
         let case = format!("{question} {policy}?");
         sum += sign * yes(judge.log_odds(YesNoQuestion { rubric: &rubric, case: &case })?);

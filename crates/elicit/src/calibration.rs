@@ -111,7 +111,7 @@ impl Calibration {
         Ok(Self {
             embedder: embedder.fingerprint().to_owned(),
             cards: Threshold::between(&same, &different),
-            // A synonym that is missed costs little, two contexts in one cost what people said.
+            // A missed synonym costs little. Two contexts merged into one cost people's words.
             contexts: f64::midpoint(most, 1.0),
             situations: Self::situations_of(embedder)?,
             verdicts: None,
@@ -142,7 +142,7 @@ impl Calibration {
     /// They are asked on all pairs with the same meaning, and on as many of the most similar other pairs.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`] where `progress` says no; what the judge and the embedder say.
+    /// [`EngineError::Cancelled`] if `progress` returns `false`; the errors of judge and embedder.
     pub fn ask(&mut self, judge: &mut Judge, embedder: &mut dyn Embedder, progress: &mut Progress<'_>) -> Result<()> {
         self.check(embedder)?;
         let likeness = Likeness::of_labelled(embedder)?;
@@ -166,7 +166,7 @@ impl Calibration {
     /// Checks that it is an embedder's.
     ///
     /// # Errors
-    /// [`EngineError::Option`] where it is another's.
+    /// [`EngineError::Option`] for a calibration of another embedder or model.
     pub fn check(&self, embedder: &dyn Embedder) -> Result<()> {
         if self.embedder == embedder.fingerprint() {
             return Ok(());

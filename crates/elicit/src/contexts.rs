@@ -13,7 +13,7 @@ use crate::Result;
 /// They are general enough for other people. Each begins with "When ".
 ///
 /// # Errors
-/// What [`Scribe`] says.
+/// The errors of [`Scribe`].
 pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<String>, Provenance)> {
     /// What the grammar gives.
     #[derive(Deserialize)]

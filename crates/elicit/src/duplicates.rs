@@ -37,12 +37,12 @@ struct Pair {
 
 /// Finds cards that mean the same.
 ///
-/// Two are taken for the same where they are alike enough and, where the judge's verdicts are worth anything, it finds
-/// so, too; a group only where every two in it are. Whom people took apart stay apart.
+/// Two cards are duplicates if their similarity reaches the threshold and the judge says so; an inaccurate judge is not
+/// asked. In a group every two cards are duplicates. Cards that people split stay apart.
 ///
 /// # Errors
-/// [`EngineError::Option`] where the calibration is of another embedder or model, and where neither embedder nor model tells the same
-/// from the different; [`EngineError::Cancelled`] where `progress` says no; what embedder and judge say.
+/// [`EngineError::Option`] for a calibration of another embedder or model, and if neither embedder nor model is
+/// accurate enough; [`EngineError::Cancelled`] if `progress` returns `false`; the errors of embedder and judge.
 pub fn duplicates(
     held: &Deliberation,
     embedder: &mut dyn Embedder,
@@ -86,7 +86,7 @@ pub fn duplicates(
         }
         near.retain(|pair| pair.verdict.is_some_and(|odds| odds >= measured.odds.at));
     }
-    // The likest first; a group takes another in where every two of them are the same.
+    // Most similar pairs first. Two groups join if every two of their cards are duplicates.
     let pairs: HashMap<(usize, usize), &Pair> = near.iter().map(|pair| ((pair.a, pair.b), pair)).collect();
     let pair = |a: usize, b: usize| pairs.get(&(a.min(b), a.max(b))).copied();
     let mut groups: Vec<Vec<usize>> = (0..cards.len()).map(|i| vec![i]).collect();
@@ -114,7 +114,7 @@ pub fn duplicates(
 
 /// Merges the pairs found, and returns the merges made.
 ///
-/// Merges and splits that people made during the search stand.
+/// Merges and splits that people made during the search take precedence.
 pub fn merge(held: &mut Deliberation, found: &[Duplicate]) -> Vec<Duplicate> {
     let mut made = found.to_vec();
     made.retain(|Duplicate { card, into, .. }| {
@@ -132,7 +132,7 @@ fn votes(held: &Deliberation) -> HashMap<&CardId, u64> {
     let mut votes = HashMap::new();
     for (from, to, count) in single.chain(summed) {
         let both = [held.canonical(from), held.canonical(to)];
-        // Between two that are one by now it counts once.
+        // A vote between two merged cards counts once.
         for card in &both[..1 + usize::from(both[0] != both[1])] {
             *votes.entry(*card).or_default() += count;
         }

@@ -2,8 +2,8 @@
 //!
 //! Source: `moral-graph.md` section 3.1.
 //!
-//! What is asked when is decided here; a model writes the questions and the card. The whole conversation is one document, so
-//! that it can be kept after every exchange, taken up again and deleted.
+//! This file decides the order of the questions; a model writes the questions and the card. The whole conversation is
+//! one document: callers save it after every exchange, resume it and delete it.
 
 use probity_engine::Error as EngineError;
 use probity_values::{AttentionPolicy, CardId, Provenance, ValuesCard};
@@ -111,7 +111,8 @@ impl Interview {
     /// Reads one that was kept.
     ///
     /// # Errors
-    /// [`EngineError::Document`] for what is none, or of another version; [`EngineError::Option`] for texts that no interview takes.
+    /// [`EngineError::Document`] for a malformed document or another version; [`EngineError::Option`] for invalid
+    /// texts.
     pub fn from_json(text: &str) -> Result<Self> {
         let malformed = |problem| EngineError::Document { what: "interview", problem };
         let read: Self = serde_json::from_str(text).map_err(|e| malformed(e.to_string()))?;
@@ -142,10 +143,10 @@ impl Interview {
     ///
     /// `None` once the person agreed.
     ///
-    /// Under [`Stage::Card`] the question is whether [`Interview::draft`] says what they mean.
+    /// Under [`Stage::Card`] the question is whether [`Interview::draft`] is right.
     ///
     /// # Errors
-    /// What [`Scribe`] says; the interview then stays as it was.
+    /// The errors of [`Scribe`]; the interview is then unchanged.
     pub fn ask(&mut self, scribe: &mut Scribe) -> Result<Option<&Exchange>> {
         let waits = self.exchanges.last().is_some_and(|exchange| exchange.answer.is_none());
         if self.agreed {
@@ -166,11 +167,11 @@ impl Interview {
 
     /// Takes the person's answer.
     ///
-    /// To a card that is read back a yes ends the interview; anything else is what to change.
+    /// A yes to a card ends the interview; any other answer is a request for changes.
     ///
     /// # Errors
-    /// [`EngineError::Option`] for an answer that is blank or longer than 8 KiB, or where nothing was asked; the interview then stays
-    /// as it was.
+    /// [`EngineError::Option`] for an answer that is blank, longer than 8 KiB or without a question; the interview is
+    /// then unchanged.
     pub fn answer(&mut self, answer: &str) -> Result<()> {
         let answer = said("answer", answer, MAX_ANSWER)?;
         let exchanges = self.exchanges.len();
@@ -223,7 +224,7 @@ impl Interview {
         };
         let writing = Writing { data: &data, ..writing };
         let (Written { question }, provenance) = match scribe.write(writing, self.drawn(), again) {
-            // A model that cannot think of another question gets one.
+            // A model without a new question of its own gets a prepared question.
             Err(Error::Engine(EngineError::Llama { action: "write", .. })) => {
                 let question = fallback(stage, self.exchanges.len()).to_owned();
                 return Ok(Exchange { stage, question, provenance: None, answer: None });
@@ -254,15 +255,15 @@ impl Interview {
             let mut so_far =
                 format!("The card so far:\n{}\n", shown(&draft.title, &draft.description, &draft.policies));
             if room(&so_far) < LEAST {
-                // A model that knows few tokens at a time writes the card anew.
+                // Without room for the draft, the model writes the card anew.
                 so_far.clear();
             }
-            // The conversation has room, too.
+            // The conversation takes the other half of the room.
             request = asks(&so_far, beginning(scribe, change, room(&so_far) / 2));
         }
         let writing = Writing { instructions: WRITER, data: "", request: &request, grammar: CARD_FORM, most: 480 };
         let data = self.told(scribe, &writing);
-        // Models that are too small say the request again: a policy that does is left out, unless all do.
+        // Small models repeat the request. A policy that repeats it is left out, unless all do.
         let own = |written: &Written| {
             let policies = written.policies.iter().all(|policy| is_told(CARD, policy.as_str()));
             match policies || is_told(CARD, &written.title) || is_told(CARD, &written.description) {
@@ -272,7 +273,7 @@ impl Interview {
         };
         let (mut written, provenance): (Written, _) =
             scribe.write(Writing { data: &data, ..writing }, self.drawn(), own)?;
-        // Small models say a thing twice; a card says it once.
+        // Small models repeat a policy. The card keeps one.
         let mut kept: Vec<AttentionPolicy> = Vec::new();
         for policy in written.policies.drain(..) {
             if !kept.contains(&policy) && !is_told(CARD, policy.as_str()) {
@@ -292,25 +293,24 @@ impl Interview {
 
     /// The conversation as a model is shown it.
     ///
-    /// What there is no room for is left out: what came between the story that it began with and the last answer, then
-    /// that story.
+    /// Without room for all, the exchanges between the first story and the last answer go first, then the first story.
     fn told(&self, scribe: &Scribe, writing: &Writing<'_>) -> String {
         let room = scribe.room(writing);
         let head = format!("Topic: {}\n", quoted(beginning(scribe, &self.topic, room / 2)));
         let room = room.saturating_sub(scribe.length(&head));
         let told = |exchange: &Exchange, room| {
             let answer = exchange.answer.as_deref().unwrap_or_default();
-            // The first question says the topic again.
+            // The first question repeats the topic.
             let question = exchange.question.strip_prefix(&self.topic).unwrap_or(&exchange.question).trim_start();
             format!("Interviewer: {question}\nPerson: {}\n", quoted(beginning(scribe, answer, room)))
         };
-        // Cards were read back, not asked about.
+        // Card exchanges show a card and ask no question of their own.
         let mut talk: Vec<&Exchange> = self.exchanges.iter().filter(|exchange| exchange.stage != Stage::Card).collect();
         let whole = |exchange: &&Exchange| scribe.length(&told(exchange, usize::MAX));
         while talk.len() > 1 && talk.iter().map(whole).sum::<usize>() > room {
             talk.remove(usize::from(talk.len() > 2));
         }
-        // One answer that alone is too long is shown to where there is room.
+        // A single overlong answer is cut at the end.
         let texts = talk.iter().map(|exchange| told(exchange, room.saturating_sub(scribe.length(&told(exchange, 0)))));
         head + &texts.collect::<String>()
     }
@@ -332,7 +332,7 @@ fn beginning<'a>(scribe: &Scribe, text: &'a str, room: usize) -> &'a str {
 
 /// Whether a text repeats what was asked for, after its first word at least.
 ///
-/// One word alone may be the person's, where it is not written as it was there.
+/// A single word is a repetition only with the same letter case.
 pub(super) fn is_told(request: &str, text: &str) -> bool {
     match text.split_once(' ') {
         None => request.contains(text),

@@ -9,7 +9,7 @@ use crate::Result;
 
 /// A model that is asked what has yes or no for an answer.
 ///
-/// Deterministic: what it answers is not drawn but read off.
+/// Answers are deterministic: they are read off the probabilities, not drawn.
 #[derive(Debug)]
 pub struct Judge {
     scorer: Scorer,
@@ -19,7 +19,7 @@ pub struct Judge {
 
 /// A question: a part shared by many questions, and its own part.
 ///
-/// Both are data to the model's control tokens, whatever they spell.
+/// Neither text becomes control tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct YesNoQuestion<'a> {
     /// What it is about, what counts as a yes.
@@ -32,8 +32,8 @@ impl Judge {
     /// A judge with a context of its own.
     ///
     /// # Errors
-    /// [`EngineError::Llama`] when no context can be made; [`EngineError::UnsupportedModel`] for a vocabulary that has no tokens for
-    /// yes and no.
+    /// [`EngineError::Llama`] if llama.cpp cannot make a context; [`EngineError::UnsupportedModel`] for a vocabulary
+    /// without tokens for yes and no.
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
         let end = model.template().terminator(model);
         let answer =
@@ -84,7 +84,7 @@ impl Judge {
         for piece in model.template().encode(model, &[turn], true)? {
             if piece.turn.is_some() {
                 let rubric = model.tokenize(question.rubric, false);
-                // What follows may be drawn into the rubric's last token.
+                // The tokenizer may merge the rubric's last token with the following text.
                 let shared = rubric.iter().zip(&piece.tokens).take_while(|(a, b)| a == b).count();
                 prompt.fixed = prompt.tokens.len() + shared.min(rubric.len().saturating_sub(1));
             }

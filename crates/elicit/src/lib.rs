@@ -2,9 +2,9 @@
 //!
 //! Floor 3.
 //!
-//! Everything is written by a local model within a grammar, by a seed, and carries the hashes of model and prompt. What people
-//! say is data: it is never taken for control tokens, and what models do with it is JSON of a fixed form. Called by the command
-//! line and the C boundary; what comes of it is kept in [`probity_values::store`].
+//! A local model writes every text within a grammar, from a seed. Each text carries the hashes of model and prompt.
+//! People's words are data: they never become control tokens, and models answer with JSON of a fixed form. Called by
+//! the command line and the C boundary; the results are kept in [`probity_values::store`].
 #![forbid(unsafe_code)]
 
 mod adherence;

@@ -1,10 +1,10 @@
-//! How much two cards among many mean the same.
+//! Similarity of two cards among many.
 //!
-//! The cosine of their vectors alone does not tell: where all cards are about parenting, all are near each other. Vectors are
-//! taken from the middle of all cards, and a cosine counts by how far it stands out from those of each card's nearest
-//! neighbours: cross-domain similarity local scaling, `2 cos(a, b) - r(a) - r(b)` with `r` the mean cosine of the nearest four
-//! (Conneau et al., arXiv 1710.04087, section 2.3). Cards of this library's own stand among those at hand, so that two alone
-//! have a middle and neighbours, too.
+//! The plain cosine of two vectors misleads: cards on one subject are all near each other. So vectors are centred on
+//! the mean of all cards, and a cosine is compared with the cosines of each card's nearest neighbours: cross-domain
+//! similarity local scaling, `2 cos(a, b) - r(a) - r(b)` with `r` the mean cosine of the nearest four (Conneau et al.,
+//! arXiv 1710.04087, section 2.3). Built-in cards join the given cards, so that even two cards have a mean and
+//! neighbours.
 
 use probity_values::ValuesCard;
 

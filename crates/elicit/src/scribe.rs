@@ -17,8 +17,8 @@ const TRIES: u64 = 3;
 
 /// Rules that every grammar may use.
 ///
-/// A text has no quotes, backslashes or control characters and does not start with a space: what JSON would have to
-/// escape is nothing that a title or a story needs.
+/// A text has no quotes, backslashes or control characters, which JSON would have to escape. It does not start with a
+/// space.
 const COMMON: &str = r#"
 char ::= [^"\\\x00-\x1F\x7F\u0080-\u009F]
 first ::= [^"\\\x00-\x20\x7F\u0080-\u00A0]
@@ -31,7 +31,7 @@ pub(super) struct Writing<'a> {
     pub instructions: &'a str,
     /// What people said or wrote, as it is to be shown.
     ///
-    /// Data: whatever it spells, it makes no control tokens.
+    /// Data: its text never becomes control tokens.
     pub data: &'a str,
     /// What it is asked for last.
     pub request: &'a str,
@@ -51,7 +51,7 @@ impl Scribe {
     /// A scribe with a context of its own.
     ///
     /// # Errors
-    /// [`EngineError::Llama`] when no context can be made.
+    /// [`EngineError::Llama`] if llama.cpp cannot make a context.
     pub fn new(model: &Model) -> Result<Self> {
         let context = CONTEXT.min(model.shape().context);
         Ok(Self { writer: Generator::new(model, ContextOptions::default().with(|o| o.context = context))? })
@@ -71,11 +71,11 @@ impl Scribe {
 
     /// Writes and reads what was written.
     ///
-    /// `check` says what is wrong with it; then it is asked for again.
+    /// If `check` finds a fault, the model writes again.
     ///
     /// # Errors
-    /// [`EngineError::PromptTooLong`], [`EngineError::Cancelled`]; [`EngineError::Llama`] where what is written does not end or is refused, three
-    /// times.
+    /// [`EngineError::PromptTooLong`], [`EngineError::Cancelled`]; [`EngineError::Llama`] after three texts that do not
+    /// end or that `check` refuses.
     pub(super) fn write<T: DeserializeOwned>(
         &mut self,
         writing: Writing<'_>,
@@ -87,7 +87,7 @@ impl Scribe {
         let turn = Turn { speaker: Speaker::User, text: format!("{instructions}\n\n{data}\n\n{request}") };
         let pieces = model.template().encode(model, &[turn], true)?;
         let prompt: Vec<Token> = pieces.into_iter().flat_map(|piece| piece.tokens).collect();
-        // A model that knows few tokens at a time writes less.
+        // A model with a short context writes less.
         let room = self.writer.capacity().saturating_sub(prompt.len());
         if room < most / 4 {
             let tokens = prompt.len() + most / 4;
@@ -132,7 +132,7 @@ impl Scribe {
     pub(super) fn room(&self, writing: &Writing<'_>) -> usize {
         let model = self.writer.model();
         let own = model.tokenize(writing.instructions, false).len() + model.tokenize(writing.request, false).len();
-        // What the template adds is short.
+        // The template adds few tokens.
         self.writer.capacity().saturating_sub(own + writing.most.min(self.writer.capacity() / 3) + 64)
     }
 

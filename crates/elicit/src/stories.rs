@@ -1,8 +1,7 @@
 //! Stories of upgrades for voters to judge (`moral-graph.md` section 5).
 //!
-//! Which pairs there are stories of is not the model's choice, as it is in the published process: cards that are near each
-//! other, in the contexts that people named for them, always in both directions, so that what a story persuades to is
-//! persuaded against as often.
+//! The pairs are not the model's choice, unlike in the published process. They are similar cards, in the contexts that
+//! people named for them, always in both directions: voters are persuaded for and against a direction equally often.
 
 use std::collections::HashSet;
 
@@ -47,7 +46,7 @@ pub fn untold(held: &Deliberation, embedder: &mut dyn Embedder, count: usize) ->
     let mut seen: HashSet<Untold> = held.stories.iter().map(of).collect();
     let mut found: Vec<(usize, f64, Vec<Untold>)> = Vec::new();
     for (i, card) in cards.iter().enumerate() {
-        // A card that was merged into this one named its contexts for it.
+        // A merged card's contexts count for its canonical card.
         let own = held.cards.iter().filter(|other| *held.canonical(&other.id) == card.id);
         let contexts: Vec<&String> = own.flat_map(|card| &card.contexts).collect();
         let mut near: Vec<(usize, f64)> =
@@ -70,10 +69,10 @@ pub fn untold(held: &Deliberation, embedder: &mut dyn Embedder, count: usize) ->
 
 /// A story of somebody who left the first card for the second in a context.
 ///
-/// Its id is made of what it tells of.
+/// The story's id follows from its cards and context.
 ///
 /// # Errors
-/// [`Error::Values`] for cards that there are none of; what [`Scribe`] says.
+/// [`Error::Values`] for unknown cards; the errors of [`Scribe`].
 pub fn story(held: &Deliberation, upgrade: &Untold, scribe: &mut Scribe, seed: u64) -> Result<Story> {
     /// What the grammar gives: two thoughts before the story make a better one.
     #[derive(Deserialize)]

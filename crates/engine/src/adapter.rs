@@ -17,8 +17,7 @@ use crate::{Error, Result};
 
 /// An adapter, shared: clones are handles to the same weights.
 ///
-/// It keeps its model alive, and a context keeps the adapters it has set alive, so they are freed in the order the
-/// engine needs.
+/// It keeps its model alive, and a context keeps its adapters alive. So all are freed in the order the engine needs.
 #[derive(Clone)]
 pub struct Adapter {
     inner: Arc<Inner>,

@@ -58,10 +58,10 @@ pub(super) fn backend() -> Result<&'static LlamaBackend> {
 
 /// Refuses a processor without the features that this build was compiled for.
 ///
-/// llama.cpp would die of an illegal instruction there.
+/// llama.cpp would die of an illegal instruction on such a processor.
 ///
 /// # Errors
-/// [`Error::Processor`] naming what is missing.
+/// [`Error::Processor`] naming the missing features.
 pub fn check_processor() -> Result<()> {
     // A build for the machine at hand (`target-cpu=native`) promises nothing elsewhere; the portable x86-64 build is
     // compiled by llama-cpp-sys for Haswell and later.

@@ -2,8 +2,8 @@
 //!
 //! User text cannot form control tokens.
 //!
-//! The template is rendered with a placeholder where each text goes, and split there. Template parts are tokenised
-//! with control tokens recognised, texts without: a text that spells `<|im_end|>` stays the text it is.
+//! The template is rendered with a placeholder for each text, and split there. Template parts are tokenised with
+//! control tokens recognised, texts without: a text that spells `<|im_end|>` stays plain text.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl Template {
     /// The template in a model's metadata, compiled.
     ///
     /// # Errors
-    /// [`Error::Template`] when it is too long or does not parse.
+    /// [`Error::Template`] for a template that is too long or does not parse.
     pub fn of(gguf: &Gguf) -> Result<Self> {
         let tokens = gguf.strs("tokenizer.ggml.tokens").unwrap_or_default();
         let named = |key: &str| {
@@ -85,7 +85,7 @@ impl Template {
     /// The tokens of a conversation; `open` adds the prefix of an answer.
     ///
     /// # Errors
-    /// [`Error::Template`] when the template fails, or drops or repeats a turn.
+    /// [`Error::Template`] if the template fails, or drops or repeats a turn.
     pub fn encode(&self, model: &Model, turns: &[Turn], open: bool) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         let glue = |text: &str, pieces: &mut Vec<Piece>| {
@@ -173,7 +173,7 @@ fn compile(source: &str) -> Result<Environment<'static>> {
     env.add_function("raise_exception", |message: String| -> std::result::Result<Value, minijinja::Error> {
         Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
     });
-    // Templates that print today's date would make two runs of one decision differ; the date is fixed instead.
+    // A template that prints today's date would make two runs of a decision differ, so the date is fixed.
     env.add_function("strftime_now", |_format: String| "1 January 2026");
     env.add_template_owned(NAME, source.to_owned()).map_err(|e| Error::Template { problem: one_line(&e) })?;
     Ok(env)

@@ -19,12 +19,12 @@ use crate::{Error, Result};
 pub(super) const SEQUENCES: usize = 32;
 /// Rows of logits one decode may ask for.
 ///
-/// Bounds the output and compute buffers: at 151 936 tokens of vocabulary the default of one row a token would cost 299
-/// MiB, this 20.
+/// It bounds the output and compute buffers. At 151,936 tokens of vocabulary the default of a row a token costs 299
+/// MiB, this value 20 MiB.
 pub(super) const OUTPUTS: usize = 32;
 /// Tokens of one decode.
 ///
-/// Bounds the attention's scores, a float a token, cached position and head: for 14 heads and 2048 positions 28 MiB.
+/// It bounds the attention's scores, a float a token, cached position and head: 28 MiB for 14 heads and 2048 positions.
 pub(super) const BATCH: usize = 256;
 
 /// How to make a context.
@@ -37,7 +37,7 @@ pub struct ContextOptions {
     pub context: usize,
     /// Threads.
     ///
-    /// 0 means one a processor, at most 8, and no more than the model keeps busy.
+    /// 0 means one a processor, at most 8, and fewer for a model too small to keep them busy.
     pub threads: usize,
     /// Keep keys and values as 32-bit floats instead of 16-bit.
     ///
@@ -108,7 +108,7 @@ impl Context {
     /// Contexts on one model share its weights and may run on different threads.
     ///
     /// # Errors
-    /// [`Error::Option`] for a context longer than the model was trained for, [`Error::Llama`] with the reason.
+    /// [`Error::Option`] for a context longer than the model's training length, [`Error::Llama`] with the reason.
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
         Self::make(model, options, false)
     }
@@ -139,7 +139,7 @@ impl Context {
         let cancel = CancelToken::default();
         // SAFETY: plain default constructors of C structs.
         let mut params = unsafe { sys::llama_context_default_params() };
-        // The trie's sequences share the prompt's cells, and every one of them may use the whole cache.
+        // The trie's sequences share the prompt's cells, and each may use the whole cache.
         params.kv_unified = true;
         // llama.cpp cuts the batch down to the context; `capacity` is what is enforced here.
         params.n_ctx = capacity.max(BATCH) as u32;
@@ -150,10 +150,10 @@ impl Context {
         params.n_threads = threads as i32;
         params.n_threads_batch = threads as i32;
         params.no_perf = true;
-        // Rewinding a sliding-window cache further than its window silently loses context; the full cache cannot.
+        // Rewinding a sliding-window cache beyond its window silently loses context; the full cache does not.
         params.swa_full = true;
-        // Over the few hundred tokens of a decision plain attention is the faster one on a processor: a warm decision of
-        // `make bench` took 359 ms with it and 375 ms with flash attention.
+        // Over the few hundred tokens of a decision plain attention is faster than flash attention on a processor: 359
+        // ms and 375 ms for a warm decision of `make bench`.
         params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
         params.embeddings = states;
         params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
@@ -217,7 +217,7 @@ impl Context {
 
     /// Replaces the whole set of adapters.
     ///
-    /// The caller must clear or discard what was cached under the old set.
+    /// The caller must clear or discard the cache of the old set.
     ///
     /// # Errors
     /// [`Error::Option`] for a scale that is not finite or an adapter given twice, [`Error::AdapterMismatch`] for an
@@ -261,7 +261,7 @@ impl Context {
     /// be in the cache, and the caller clears it.
     ///
     /// # Panics
-    /// When a limit that llama.cpp asserts is broken: a caller's mistake, stopped here before the process is.
+    /// For a broken limit that llama.cpp would assert: a caller's mistake, stopped before it aborts the process.
     pub(super) fn decode(&mut self, entries: &[Entry]) -> Result<()> {
         assert!(!entries.is_empty() && entries.len() <= BATCH, "batch of {} tokens", entries.len());
         assert!(entries.iter().filter(|e| e.output).count() <= OUTPUTS, "too many outputs");
@@ -353,7 +353,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: freed once, the context before the threads it uses; adapters and model go afterwards, with the fields.
+        // SAFETY: freed once, the context before its threads; the fields drop adapters and model afterwards.
         unsafe {
             sys::llama_free(self.raw.as_ptr());
             if let Some(pool) = self.pool {
@@ -365,8 +365,8 @@ impl Drop for Context {
 
 /// Weights that keep a thread busy.
 ///
-/// ggml's threads spin after every operation until all have finished. On a small model a second thread gains little. If
-/// another program occupies a processor, the spinning costs a hundred times the work.
+/// ggml's threads spin after every operation until all have finished. On a small model a second thread gains little,
+/// and if another program occupies a processor, spinning costs a hundred times the work.
 const WEIGHTS_A_THREAD: u64 = 4_000_000;
 
 fn default_threads(model: &Model) -> usize {

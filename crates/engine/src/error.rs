@@ -5,7 +5,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of the engine, or of a file, option or document.
 ///
-/// Crates above this crate use it for their files, options and documents, too.
+/// The packages above use it for their files, options and documents, too.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

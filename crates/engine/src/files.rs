@@ -1,4 +1,4 @@
-//! Files, whole or not at all.
+//! Atomic replacement of files.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -54,7 +54,8 @@ fn create(path: &Path, there: Option<&fs::Metadata>) -> std::io::Result<File> {
         options.mode(there.permissions().mode() & 0o777);
     }
     let file = options.open(path)?;
-    // What is not narrower than it was; a file system without permissions has none to keep.
+    // The new file's permissions are never wider than the old file's; a file system without permissions has none to
+    // keep.
     let _ = file.set_permissions(there.permissions());
     Ok(file)
 }

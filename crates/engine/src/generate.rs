@@ -13,12 +13,12 @@ use crate::{Error, Result};
 
 /// The least probability of a sampled token, relative to the most probable.
 ///
-/// Small models spread noise over their vocabulary.
+/// It cuts off the noise that small models spread over their vocabulary.
 const LEAST: f32 = 0.05;
 
 /// The length of a run of tokens that is not repeated.
 ///
-/// Small models repeat themselves without end.
+/// It stops the endless repetitions of small models.
 const REPEATED: usize = 6;
 
 /// How to draw.
@@ -56,8 +56,7 @@ pub struct Generator {
     context: Context,
     /// What sequence 0 holds: whole batches of the last prompt.
     ///
-    /// Only whole ones are used again, so that what is computed, and with it every bit, does not depend on what was
-    /// asked before.
+    /// Only whole batches are reused, so that no bit of a result depends on earlier prompts.
     held: Vec<Token>,
 }
 
@@ -94,8 +93,8 @@ impl Generator {
     /// closed as soon as the grammar allows, so a long text is cut instead of lost.
     ///
     /// # Errors
-    /// [`Error::PromptTooLong`] where the prompt leaves no room for `most` tokens; [`Error::Llama`] for a grammar that is none,
-    /// and where the text has not ended after `most` tokens; [`Error::Cancelled`].
+    /// [`Error::PromptTooLong`] if the prompt leaves no room for `most` tokens; [`Error::Llama`] for an invalid
+    /// grammar, and for a text without an end after `most` tokens; [`Error::Cancelled`].
     pub fn write(&mut self, prompt: &[Token], grammar: &str, sampling: Sampling) -> Result<String> {
         let needed = prompt.len() + sampling.most;
         if prompt.is_empty() || needed > self.context.capacity() {
@@ -103,7 +102,8 @@ impl Generator {
         }
         let mut grammar = Grammar::new(self.context.model(), grammar)?;
         let written = self.read(prompt).and_then(|row| self.sample(prompt.len(), row, &mut grammar, sampling));
-        // What was written and the prompt's last, partial batch go; where the cache cannot do that, everything.
+        // The written tokens and the prompt's last, partial batch leave the cache. A cache that cannot do so is
+        // cleared.
         let whole = self.held.len();
         if written.is_err() || !self.context.truncate(0, whole) {
             self.context.clear();
@@ -115,7 +115,7 @@ impl Generator {
     /// Caches the prompt; returns the row of the last batch with its logits.
     fn read(&mut self, prompt: &[Token]) -> Result<usize> {
         let batches = self.held.chunks(BATCH).zip(prompt.chunks(BATCH));
-        // The last token's logits are wanted: its batch is read in any case.
+        // The last token's logits are needed, so its batch is always decoded.
         let most = (prompt.len() - 1) / BATCH;
         let kept = batches.take(most).take_while(|(held, asked)| held == asked).count() * BATCH;
         if !self.context.truncate(0, kept) {
@@ -178,13 +178,13 @@ struct Drawing<'a> {
 impl Drawing<'_> {
     /// Draws the next token.
     ///
-    /// One is drawn from all; only where the grammar does not allow it, the others are looked at: the result has the
-    /// distribution of the allowed ones.
+    /// The first draw is from all tokens. Only if the grammar refuses it are the other tokens checked. The result has
+    /// the distribution of the allowed tokens.
     fn choose(&self, logits: &[f32], rng: &mut ChaCha8Rng) -> Result<Token> {
         let damaged = |reason: &str| Error::Llama { action: "write", reason: reason.into() };
         let candidate = |(id, &logit): (usize, &f32)| sys::llama_token_data { id: id as Token, logit, p: 0.0 };
         let mut candidates: Vec<sys::llama_token_data> = logits.iter().enumerate().map(candidate).collect();
-        // Names of control tokens are no text.
+        // Control tokens are no text.
         candidates.retain(|c| c.logit.is_finite() && !is_control(self.model, c.id));
         if !self.hurry {
             let first = pick(&candidates, self.sampling, rng);
@@ -245,7 +245,7 @@ fn is_control(model: &Model, token: Token) -> bool {
 fn spelling(model: &Model, token: Token) -> Vec<u8> {
     let mut bytes = vec![0_u8; 64];
     loop {
-        // SAFETY: the buffer is as long as it says; nothing is written beyond it.
+        // SAFETY: the length is the buffer's; nothing is written beyond it.
         let length = unsafe {
             let (text, room) = (bytes.as_mut_ptr().cast(), bytes.len() as i32);
             sys::llama_token_to_piece(vocabulary(model), token, text, room, 0, false)
@@ -255,7 +255,7 @@ fn spelling(model: &Model, token: Token) -> Vec<u8> {
                 bytes.truncate(length);
                 return bytes;
             }
-            // Too short: it says how long the text is.
+            // The buffer is too short; the result is the needed length.
             Err(_) => bytes.resize(length.unsigned_abs() as usize, 0),
         }
     }

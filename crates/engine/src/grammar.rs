@@ -24,7 +24,7 @@ impl Grammar {
     /// The start of a grammar whose first rule is `root`.
     ///
     /// # Errors
-    /// [`crate::Error::Llama`] with llama.cpp's reason where it is none.
+    /// [`crate::Error::Llama`] with llama.cpp's reason for an invalid grammar.
     pub(super) fn new(model: &Model, text: &str) -> Result<Self> {
         let text = CString::new(text).unwrap_or_default();
         let raw = with_reason("read a grammar", || {
@@ -65,7 +65,7 @@ impl Grammar {
     /// Goes on with a token.
     ///
     /// # Panics
-    /// Where it is none of those allowed, or an end: llama.cpp would abort.
+    /// For a token that the grammar does not allow, and for an end: llama.cpp would abort.
     pub(super) fn accept(&mut self, token: Token) {
         assert!(!self.end.contains(&token) && self.allows(token), "a token that the grammar does not allow");
         // SAFETY: the grammar allows the token, so that it does not throw.
@@ -75,7 +75,7 @@ impl Grammar {
 
 impl Drop for Grammar {
     fn drop(&mut self) {
-        // SAFETY: freed once, before the model, which goes with the fields.
+        // SAFETY: freed once, before the model, which the fields drop.
         unsafe { sys::llama_sampler_free(self.raw.as_ptr()) }
     }
 }

@@ -27,7 +27,7 @@ impl HiddenStates {
     /// Texts may be as long as [`ContextOptions::context`].
     ///
     /// # Errors
-    /// [`Error::UnsupportedModel`] for a model that pools in another way; [`Error::Option`] and [`Error::Llama`] as
+    /// [`Error::UnsupportedModel`] for a model with another pooling; [`Error::Option`] and [`Error::Llama`] as
     /// [`Context::new`].
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
         let architecture = model.gguf().str("general.architecture").unwrap_or_default();
@@ -65,7 +65,8 @@ impl HiddenStates {
         let mut tokens: Vec<Token> = model.start_of_text().into_iter().collect();
         tokens.extend(model.tokenize(text, false));
         if self.pooling == Pooling::Last || tokens.is_empty() {
-            // Such models were trained to speak where the text ends; an empty text is its end.
+            // Models with last-state pooling were trained to end a text with this token; an empty text is the token
+            // alone.
             let room = self.context.capacity() - 1;
             tokens.truncate(room);
             tokens.extend(model.end_of_text().or(model.end_of_turn()));

@@ -84,7 +84,7 @@ impl Model {
     ///
     /// `progress` is told the share loaded, 0 to 1, and stops the load by returning `false`.
     ///
-    /// The header is checked through the same open file that llama.cpp then reads, so that a file swapped in between
+    /// The preflight reads the header through the same open file that llama.cpp then reads: a file swapped in between
     /// is not loaded unchecked.
     ///
     /// # Errors
@@ -195,8 +195,8 @@ impl Model {
 
     /// Tokens of a text.
     ///
-    /// `control` turns the names of control tokens into those tokens: for template parts only, never for what a user or
-    /// another agent wrote.
+    /// `control` turns the names of control tokens into those tokens. It is for template parts only, never for texts of
+    /// users or other agents.
     #[must_use]
     pub fn tokenize(&self, text: &str, control: bool) -> Vec<Token> {
         let tokens = self.inner.llama.vocab().tokenize(text.as_bytes(), false, control);
@@ -262,13 +262,13 @@ fn load<P: FnMut(f32) -> bool>(
     params.vocab_only = options.vocab_only;
     params.progress_callback = Some(on_progress::<P>);
     params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
-    // Of the extra buffers one is for Intel's AMX, whose kernels die of an illegal instruction where GCC 12 compiled them:
-    // it takes the stores into their tile configuration for dead (llama.cpp's pull request 26954, open). llama-cpp-2 has no
-    // way to turn it off. SAFETY: asks for a constant.
+    // Of the extra buffers one is for Intel's AMX. GCC 12 compiles its kernels wrong: it removes the stores into the
+    // tile configuration as dead (llama.cpp's pull request 26954, open), and the process dies of an illegal
+    // instruction. llama-cpp-2 has no way to turn AMX off. SAFETY: asks for a constant.
     params.use_extra_bufts &= unsafe { sys::ggml_cpu_has_amx_int8() } == 0;
-    // SAFETY: the backend is initialised, the path ends in NUL, and what `params` points to outlives the call.
+    // SAFETY: the backend is initialised, the path ends in NUL, and everything behind `params` outlives the call.
     let model = NonNull::new(unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) })?;
-    // SAFETY: the layout that `Model::raw` relies on, the other way round; the model is owned by nobody else.
+    // SAFETY: the layout that `Model::raw` relies on, the other way round; nobody else owns the model.
     Some(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
 }
 

@@ -36,7 +36,7 @@ pub fn exp(x: f32) -> f32 {
 /// Decodes ggml rows to floats: `bytes` holds `out.len()` elements of `ty`.
 ///
 /// # Panics
-/// When the lengths do not match: a caller's mistake, not bad input.
+/// For lengths that do not match: a caller's mistake, not bad input.
 pub fn decode(ty: GgmlType, bytes: &[u8], out: &mut [f32]) {
     assert_eq!(bytes.len() as u64, ty.bytes(out.len() as u64), "{} bytes do not match", ty.name);
     if ty == GgmlType::F32 {
@@ -57,17 +57,17 @@ pub fn decode(ty: GgmlType, bytes: &[u8], out: &mut [f32]) {
 /// Rounds activations in place as the engine does for weights of type `ty`.
 ///
 /// ggml's processor kernels first convert activations to the type of the weight's dot product: F16 for F16, int8 blocks
-/// for most quantised types. A trainer that does so, too, computes the policy of the engine. `scratch` is reused
+/// for most quantised types. A trainer with the same conversion computes the engine's policy. `scratch` is reused
 /// between calls.
 ///
 /// # Panics
-/// When the values are not whole blocks of that type: a caller's mistake, not bad input.
+/// For values that are not whole blocks of that type: a caller's mistake, not bad input.
 pub fn round_activations(ty: GgmlType, values: &mut [f32], scratch: &mut Vec<u8>) {
     if ty == GgmlType::F32 {
         return;
     }
-    // SAFETY: ggml's tables are static and indexed by types it knows; the scratch has room for the converted values,
-    // and both converters are told the exact number of elements.
+    // SAFETY: ggml's tables are static, and the types are types that ggml knows; the scratch has room for the converted
+    // values, and both converters get the exact number of elements.
     unsafe {
         let target = (*sys::ggml_get_type_traits_cpu(ty.id)).vec_dot_type;
         let Some(encode) = (*sys::ggml_get_type_traits_cpu(target)).from_float else { return };
@@ -102,7 +102,7 @@ fn decode_q8_k(bytes: &[u8], values: &mut [f32]) {
 /// `row` must be a multiple of the type's block.
 ///
 /// # Panics
-/// When the lengths do not match: a caller's mistake, not bad input.
+/// For lengths that do not match: a caller's mistake, not bad input.
 #[must_use]
 pub fn encode(ty: GgmlType, values: &[f32], row: usize) -> Vec<u8> {
     assert!(row > 0 && values.len().is_multiple_of(row) && (row as u64).is_multiple_of(ty.block), "rows do not match");
@@ -145,7 +145,7 @@ mod product {
         /// A row-major matrix whose rows start `row_stride` elements apart.
         ///
         /// # Panics
-        /// When the last element lies outside the slice.
+        /// For a last element outside the slice.
         #[must_use]
         pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
             check(data.len(), rows, columns, row_stride, 1);
@@ -155,7 +155,7 @@ mod product {
         /// A dense row-major matrix.
         ///
         /// # Panics
-        /// When the slice is too short.
+        /// For a slice that is too short.
         #[must_use]
         pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
             Self::strided(data, rows, columns, columns)
@@ -187,7 +187,7 @@ mod product {
         /// A row-major matrix whose rows start `row_stride` elements apart.
         ///
         /// # Panics
-        /// When the last element lies outside the slice, or rows overlap.
+        /// For a last element outside the slice, and for overlapping rows.
         #[must_use]
         pub fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
             check(data.len(), rows, columns, row_stride, 1);
@@ -198,7 +198,7 @@ mod product {
         /// A dense row-major matrix.
         ///
         /// # Panics
-        /// When the slice is too short.
+        /// For a slice that is too short.
         #[must_use]
         pub fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
             Self::strided(data, rows, columns, columns)
@@ -216,7 +216,7 @@ mod product {
     /// `out = scale * a b`, or `out += scale * a b` with `add`, on `threads` threads.
     ///
     /// # Panics
-    /// When the dimensions do not chain.
+    /// For dimensions that do not chain.
     pub fn product(out: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, add: bool, threads: usize) {
         assert!(
             out.rows == a.rows && a.columns == b.rows && out.columns == b.columns,
@@ -267,7 +267,7 @@ mod product {
 #[cfg(feature = "numeric")]
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt takes two numbers and may be called at any time; a setting it does not know it refuses.
+    // SAFETY: mallopt takes two numbers and may be called at any time; it refuses unknown settings.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);

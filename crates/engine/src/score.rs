@@ -2,9 +2,9 @@
 //!
 //! An option's score is the sum of the log-probabilities of its tokens, terminator included.
 //!
-//! What is cached is the fixed part of the prompt, whole or not at all. The moving part and the trie of all options are
-//! decoded on top of it, in one batch where the limits allow: the weights are read once. The batches depend on the
-//! prompt and the options alone, so a warm cache gives the same bits as a cold one.
+//! The cache holds the fixed part of the prompt, whole or not at all. The moving part and the trie of all options are
+//! decoded on top, in one batch where the limits allow: the weights are read once. The batches depend on the prompt and
+//! the options alone, so a warm cache gives the same bits as a cold cache.
 
 use super::context::{BATCH, Entry, OUTPUTS, SEQUENCES};
 use super::numeric::exp;
@@ -102,8 +102,8 @@ impl Scorer {
 
     /// Log-probability of each option as the prompt's continuation, in order.
     ///
-    /// An option is its tokens with the terminator. A cancelled token stops this and every later call until it is
-    /// cleared.
+    /// An option is its tokens with the terminator. A cancelled token stops this and every later call until the token
+    /// is cleared.
     ///
     /// # Errors
     /// [`Error::TooManyOptions`], [`Error::PromptTooLong`], [`Error::Cancelled`], [`Error::Llama`]; the cache is then
@@ -124,7 +124,7 @@ impl Scorer {
         {
             return Ok(scores.clone());
         }
-        // The last token always belongs to the moving part, which is where its logits are read.
+        // The last token always belongs to the moving part, where its logits are read.
         let (fixed, moving) = prompt.tokens.split_at(prompt.fixed.min(prompt.tokens.len() - 1));
         let scored = self.decode_fixed(fixed).and_then(|()| self.decode_moving(moving, options, &order));
         match &scored {
@@ -156,7 +156,7 @@ impl Scorer {
             let sequences = if trie.nodes.is_empty() { 1 } else { group.len() + 1 };
             (1..sequences).for_each(|s| self.context.share(s));
             let mut entries: Vec<(Entry, Readers)> = Vec::new();
-            // The first group brings the moving part along; the others find it in sequence 0.
+            // The first group decodes the moving part; the other groups find it in sequence 0.
             if i == 0 {
                 entries.extend(moving.iter().enumerate().map(|(m, &token)| {
                     let entry = Entry { token, position: start + m, sequences: 0..sequences, output: false };

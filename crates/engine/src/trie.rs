@@ -17,8 +17,8 @@ pub struct Node {
 
 /// The inner nodes of the trie of some token sequences, without the root.
 ///
-/// An option's last token is read off its parent's logits, so leaves are never decoded: an option of one token costs
-/// nothing beyond the prompt.
+/// An option's last token is read off its parent's logits. So leaves are never decoded, and an option of one token
+/// costs nothing beyond the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trie {
     /// Options in token order; `order[i]` is the caller's index of the `i`-th.

@@ -1,4 +1,4 @@
-//! The games everybody means when they say their name.
+//! The well-known games.
 
 use super::{GameError, MatrixGame};
 
@@ -28,8 +28,8 @@ pub struct CatalogGame {
 
 /// The catalogue of games.
 ///
-/// Five are of "Moral Alignment for LLM Agents" (arXiv 2410.01639, table of payoff matrices), which trains and tests on
-/// the same games. The volunteer's dilemma is of the predecessor paper (arXiv 2301.08491).
+/// Five are from "Moral Alignment for LLM Agents" (arXiv 2410.01639, table of payoff matrices), which trains and tests
+/// on them. The volunteer's dilemma is from the predecessor paper (arXiv 2301.08491).
 pub const CATALOG: [CatalogGame; 6] = [
     CatalogGame {
         name: "ipd",
@@ -55,7 +55,7 @@ impl CatalogGame {
     /// The catalogue entry of that name.
     ///
     /// # Errors
-    /// [`GameError::UnknownGame`] listing the names there are.
+    /// [`GameError::UnknownGame`] listing the known names.
     pub fn find(name: &str) -> Result<&'static Self, GameError> {
         CATALOG
             .iter()
@@ -78,7 +78,7 @@ impl CatalogGame {
     /// The entry as a game with the same labels for both players, cooperation first.
     ///
     /// # Errors
-    /// [`GameError`] when a label is unfit or both are the same.
+    /// [`GameError`] for an unfit label and for two equal labels.
     pub fn labelled(&self, labels: [&str; 2]) -> Result<MatrixGame, GameError> {
         let labels = labels.map(String::from).to_vec();
         let [cc, cd, dc, dd] = self.payoffs;

@@ -31,8 +31,8 @@ pub type State = Option<Profile>;
 
 /// The states of a memory-one game, in order.
 ///
-/// The first round comes first, then every profile, own action outermost. Policies, scores and visits by state are kept
-/// in this order.
+/// The first round comes first, then every profile, own action outermost. Policies, scores and visits by state have
+/// this order.
 #[must_use]
 pub fn states(game: &MatrixGame) -> Vec<State> {
     std::iter::once(None).chain(History::states(game).map(Some)).collect()
@@ -74,7 +74,7 @@ impl History {
     /// Appends a round.
     ///
     /// # Errors
-    /// [`GameError::UnknownAction`] when an id is not an action of its player; the history is then unchanged.
+    /// [`GameError::UnknownAction`] for an id that is not an action of its player; the history is then unchanged.
     pub fn push(&mut self, game: &MatrixGame, round: Profile) -> Result<(), GameError> {
         game.check_profile(round)?;
         self.rounds.push(round);

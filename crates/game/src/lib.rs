@@ -1,8 +1,8 @@
 //! Games on paper, and the moral worth of their actions ([`moral`]).
 //!
-//! Floors 0 and 1. Pure: no I/O, no threads, no model; serde and a seeded random stream are all it needs.
+//! Floors 0 and 1. Pure: no I/O, no threads, no model; it needs serde and a seeded random stream alone.
 //!
-//! Everybody may call this room; it calls nobody.
+//! Every room may call this room; it calls none.
 #![forbid(unsafe_code)]
 
 mod catalog;

@@ -6,7 +6,7 @@ use super::Profile;
 
 /// Index of an action in its player's list.
 ///
-/// It identifies the action, whatever the label or the place in a table.
+/// It identifies the action, whatever its label and place in a table.
 pub type ActionId = usize;
 
 /// The most actions of one player.
@@ -208,10 +208,10 @@ impl MatrixGame {
     /// Builds a game and checks every invariant.
     ///
     /// `payoffs[r][c]` is `[row player's, column player's]` payoff in points; `cooperative` names, for each player, the
-    /// action that counts as cooperation in the deontological and kindness rewards.
+    /// cooperative action of the deontological and kindness rewards.
     ///
     /// # Errors
-    /// [`GameError`] naming the first thing that is wrong.
+    /// [`GameError`] naming the first fault.
     pub fn new(
         name: impl Into<String>,
         actions: [Vec<String>; 2],
@@ -248,7 +248,7 @@ impl MatrixGame {
     /// Reads the versioned JSON form.
     ///
     /// # Errors
-    /// [`GameError::Document`] where it does not parse, otherwise what [`MatrixGame::new`] finds.
+    /// [`GameError::Document`] for JSON that does not parse, otherwise the errors of [`MatrixGame::new`].
     pub fn from_json(json: &str) -> Result<Self, GameError> {
         let document: GameDocument =
             serde_json::from_str(json).map_err(|e| GameError::Document { problem: e.to_string() })?;
@@ -273,8 +273,8 @@ impl MatrixGame {
 
     /// The same game with other labels.
     ///
-    /// Labels of the row player serve both players if only they are given and both have as many actions. A player
-    /// without labels keeps the game's.
+    /// Labels of the row player serve both players if only they are given and both players have equally many actions. A
+    /// player without labels keeps the game's.
     ///
     /// # Errors
     /// As [`MatrixGame::with_labels`].
@@ -292,7 +292,7 @@ impl MatrixGame {
     /// The same game under other labels.
     ///
     /// # Errors
-    /// [`GameError`] when a list has the wrong length or a label is unfit.
+    /// [`GameError`] for a list of the wrong length or an unfit label.
     pub fn with_labels(mut self, row: &[String], column: &[String]) -> Result<Self, GameError> {
         for ((slot, labels), player) in self.actions.iter_mut().zip([row, column]).zip(["row", "column"]) {
             if labels.len() != slot.len() {
@@ -348,7 +348,7 @@ impl MatrixGame {
     /// `[row player's, column player's]` payoff of a cell.
     ///
     /// # Panics
-    /// When an action id is out of range; ids are checked where they enter the library.
+    /// For an action id out of range; ids are checked where they enter the library.
     #[must_use]
     pub fn payoff(&self, row: ActionId, column: ActionId) -> [f64; 2] {
         self.payoffs[row][column]

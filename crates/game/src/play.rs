@@ -2,9 +2,8 @@
 //!
 //! The states form a Markov chain, and discounted sums over the chain are solutions of linear systems.
 //!
-//! States are in the order of [`states`](crate::states). Everything
-//! discounted is scaled by `1 - discount`, so that values are rewards a round and visits add up to 1, whatever the
-//! discount; at 0 all of it is the single round it starts in.
+//! States are in the order of [`states`](crate::states). Discounted quantities are scaled by `1 - discount`: values are
+//! rewards a round, and visits add up to 1, whatever the discount. With a discount of 0 all of it is the first round.
 
 use super::{GameError, MatrixGame, Player, state_count};
 
@@ -39,7 +38,7 @@ impl Chain {
     /// The chain of both players' policies, each over the row player's states.
     ///
     /// # Errors
-    /// [`GameError::Belief`] for a discount outside of 0 (included) to 1, or policies of another shape than the game's.
+    /// [`GameError::Belief`] for a discount outside of `[0, 1)`, and for policies of another shape than the game's.
     pub fn new(game: &MatrixGame, own: &[Vec<f64>], other: &[Vec<f64>], discount: f64) -> Result<Self, GameError> {
         let bad = |problem: String| Err(GameError::Belief { problem });
         if !(0.0..1.0).contains(&discount) {
@@ -88,7 +87,7 @@ impl Chain {
 
 /// Solves a linear system by elimination with row exchanges.
 ///
-/// Of the chains here the matrix is diagonally dominant, so it has a solution.
+/// A diagonally dominant matrix, as of the chains here, has a solution.
 fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     let n = right.len();
     for column in 0..n {

@@ -16,8 +16,8 @@ pub fn fair_coin(game: &MatrixGame) -> Vec<f64> {
 /// `belief` is a distribution over the column player's actions.
 ///
 /// # Errors
-/// [`GameError::Belief`] when the vector has the wrong length, a negative or non-finite entry, or does not sum to 1
-/// within 1e-9.
+/// [`GameError::Belief`] for a vector of the wrong length, with a negative or non-finite entry, or with a sum that
+/// differs from 1 by more than 1e-9.
 pub fn expected_payoffs(game: &MatrixGame, belief: &[f64]) -> Result<Vec<[f64; 2]>, GameError> {
     check_belief(game, belief)?;
     Ok((0..game.count(Player::Row))
@@ -76,7 +76,7 @@ pub fn sample(probabilities: &[f64], u: f64) -> ActionId {
             return action;
         }
     }
-    // Rounding may leave a crumb: the last action that can be taken at all.
+    // Rounding may leave a rest, which goes to the last action with a probability.
     probabilities.iter().rposition(|&p| p > 0.0).unwrap_or(0)
 }
 

@@ -1,9 +1,9 @@
 //! Scripted players.
 //!
-//! Each is a memory-one policy, so that an exact expectation over it is as easy as a sample from it.
+//! Each is a memory-one policy, so an exact expectation over it is as easy as a sample.
 //!
-//! To add a scripted player, write an entry of [`STRATEGIES`] and run `make tables`. A player of two actions needs no entry:
-//! [`Strategy::MemoryOne`] is any.
+//! To add a scripted player, write an entry of [`STRATEGIES`] and run `make tables`. A player of two actions needs no
+//! entry: [`Strategy::MemoryOne`] covers every such player.
 
 use std::fmt;
 
@@ -73,7 +73,7 @@ fn certain(game: &MatrixGame, action: ActionId) -> Vec<f64> {
 
 /// A player who remembers one round.
 ///
-/// It plays the column of the game that it is given.
+/// It plays the column player of the given game.
 ///
 /// ```
 /// use probity_game::{CatalogGame, Profile, Strategy};
@@ -93,8 +93,8 @@ pub enum Strategy {
     Scripted(&'static StrategyEntry),
     /// A player of two actions, by five probabilities to cooperate.
     ///
-    /// In order: in the first round, after mutual cooperation, after it alone cooperated, after its opponent alone
-    /// cooperated, after mutual defection (Press and Dyson 2012).
+    /// In order: in the first round, after mutual cooperation, after only the player itself cooperated, after only its
+    /// opponent cooperated, after mutual defection (Press and Dyson 2012).
     MemoryOne([f64; 5]),
 }
 

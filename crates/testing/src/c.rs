@@ -10,7 +10,7 @@ pub mod library {
 
     /// The folder of the shared library, which `make test` builds first.
     ///
-    /// It is compiled without the trainer.
+    /// The library is compiled without the trainer.
     pub fn folder() -> PathBuf {
         // A test program lies in the folder `deps` beside the library.
         let beside = || std::env::current_exe().expect("a program").ancestors().nth(2).expect("a folder").to_owned();

@@ -127,7 +127,7 @@ pub fn lively(decoder: &Decoder, seed: u64) -> Vec<f32> {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut theta = init(decoder, seed);
     for (name, dims, range) in decoder.base_tensors() {
-        // Logits of about 1: what rounding changes in a log-probability is proportional to them.
+        // Logits of about 1: the rounding error of a log-probability is proportional to them.
         let head = match name.as_str() {
             "output.weight" => 0.2,
             "token_embd.weight" => 0.6,

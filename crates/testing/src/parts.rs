@@ -1,4 +1,4 @@
-//! GGUF files taken apart and put together again.
+//! GGUF files taken apart and reassembled.
 
 use std::fs;
 use std::path::Path;

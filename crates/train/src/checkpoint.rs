@@ -116,7 +116,7 @@ impl Checkpoint {
             decay: self.adam.decay,
         };
         let head = serde_json::to_vec(&head).expect("plain data");
-        // Twice in small pieces, once for the checksum: the numbers may be most of the machine's memory.
+        // Two passes in small pieces, one for the checksum: the numbers may take most of the machine's memory.
         let body = |take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>| {
             take(&(head.len() as u64).to_le_bytes())?;
             take(&head)?;
@@ -144,7 +144,8 @@ impl Checkpoint {
     /// Reads a checkpoint that must be of this config and base.
     ///
     /// # Errors
-    /// [`EngineError::Io`]; [`Error::Checkpoint`] for damaged bytes, another config, base or wording, naming what differs.
+    /// [`EngineError::Io`]; [`Error::Checkpoint`] for damaged bytes, and for another config, base or prompt version,
+    /// naming the difference.
     pub fn read(path: &Path, config: &(impl Serialize + DeserializeOwned), base: &str) -> Result<Self> {
         let bad = |problem: String| Error::Checkpoint { file: path.display().to_string(), problem };
         let bytes = fs::read(path).map_err(EngineError::io(path))?;

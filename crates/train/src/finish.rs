@@ -81,7 +81,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
 /// The manifest of an imported adapter, without recorded decisions.
 ///
 /// # Errors
-/// [`probity::Error::Game`] for drawn labels that are unfit, which the pool does not hold.
+/// [`probity::Error::Game`] for unfit labels, which the pool does not hold.
 pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manifest> {
     Ok(Manifest {
         version: 1,
@@ -106,7 +106,7 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
 /// `model` is the base with its weights loaded.
 ///
 /// # Errors
-/// [`EngineError::Io`]; [`probity::Error::Unverified`] when the file, loaded back, does nothing or not what it should.
+/// [`EngineError::Io`]; [`probity::Error::Unverified`] if the file, loaded back, has no effect or another effect.
 pub fn write_proven(
     weights: &AdapterWeights,
     precision: Precision,
@@ -114,8 +114,8 @@ pub fn write_proven(
     model: &Model,
     path: &Path,
 ) -> Result<Verification> {
-    // The runtime, not the trainer, says what the policy is: its int8 activations are part of what will be deployed.
-    // An adapter that is already at `path` is replaced only by one that was verified.
+    // The runtime, not the trainer, computes the recorded policy: its int8 activations are part of the deployed policy.
+    // Only a verified adapter replaces an adapter at `path`.
     let draft = path.with_added_extension("draft");
     let mut write = || {
         weights.write(&draft, precision, &manifest)?;
@@ -156,8 +156,8 @@ fn decide(model: &Model, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result
 /// matrices. `model` is the base with its weights loaded.
 ///
 /// # Errors
-/// As [`write_merged`]; [`probity::Error::Unverified`] where the merged model cannot be opened or gives no probabilities. Whatever
-/// stood at `path` before is then untouched.
+/// As [`write_merged`]; [`probity::Error::Unverified`] if the merged model cannot be opened or gives no probabilities.
+/// A file at `path` is then untouched.
 pub fn write_merged_proven(
     model: &Model,
     mixed: &AdapterWeights,

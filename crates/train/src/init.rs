@@ -1,4 +1,4 @@
-//! Random weights to start from.
+//! Random initial weights.
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -30,7 +30,7 @@ pub fn init(decoder: &Decoder, seed: u64) -> Vec<f32> {
         };
         theta[range.clone()].iter_mut().for_each(|w| *w = normal(&mut rng) * std);
         if name == "token_embd.weight" {
-            // A direction that all tokens share lets heads attend by position alone from the first step on; without it
+            // With a direction that all tokens share, heads attend by position alone from the first step on. Without it
             // previous-token heads, and with them copying, took more than ten times as long to appear.
             let shared: Vec<f32> = (0..dims[0]).map(|_| normal(&mut rng) * std).collect();
             for row in theta[range].chunks_exact_mut(shared.len()) {

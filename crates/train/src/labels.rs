@@ -1,7 +1,7 @@
-//! Labels to train and to test on: never the same ones.
+//! Disjoint labels for training and testing.
 //!
-//! A label belongs to one split for good, by a hash of its spelling, so that no run, whatever its seed, trains on a
-//! label that an evaluation calls unseen.
+//! A hash of its spelling assigns a label to one split for good. So no run, whatever its seed, trains on a label of an
+//! evaluation.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -211,7 +211,7 @@ pub fn draw_labels<R: Rng>(rng: &mut R, n: usize, split: Split, kind: fn(&mut R)
     let mut tries = 0;
     while labels.len() < n {
         tries += 1;
-        // A stem may have no numbers in the split: after a while another kind gets its turn.
+        // A stem may have no numbers in the split: after some draws another kind gets its turn.
         if tries % 64 == 0 {
             labels.clear();
             make = kind(rng);
@@ -237,7 +237,7 @@ pub fn any<R: Rng>(rng: &mut R) -> Maker<R> {
 
 /// Labels for adapters: any kind, and single letters a sixth of the time.
 ///
-/// People use single letters often, and they are rare in the other kinds.
+/// People use single letters often; the other kinds rarely draw them.
 pub fn everyday<R: Rng>(rng: &mut R) -> Maker<R> {
     if !rng.random_ratio(1, 6) {
         return any(rng);

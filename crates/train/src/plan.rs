@@ -41,7 +41,7 @@ impl Plan {
         let threads = rayon::current_num_threads();
         let side_by_side = if schedule == Schedule::Wide { packs.len() } else { 1 };
         let keep = if schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
-        // Buffers are kept: the largest shards are what counts.
+        // Buffers are kept, so the largest shards count.
         let largest = |bytes: &dyn Fn(&Pack) -> usize| -> usize {
             let mut all: Vec<usize> = packs.iter().copied().map(bytes).collect();
             all.sort_unstable_by(|a, b| b.cmp(a));
@@ -52,9 +52,10 @@ impl Plan {
         let adapter = 4 * decoder.n_params() * (4 * learners + own_gradients);
         let activations = largest(&|pack| decoder.tape_bytes(pack, keep));
         let logits = largest(&|pack| decoder.logits_bytes(pack));
-        // Forth, and back through the inputs; the base model forth; where blocks are recomputed, forth again.
+        // One forward pass and one backward pass through the inputs; a forward pass of the base model; where blocks are
+        // recomputed, another forward pass.
         let passes = if schedule == Schedule::Wide { 3.0 } else { 4.0 };
-        // Two learners first have to see what the other does.
+        // Two learners first compute each other's policy.
         let passes = if learners > 1 { (passes + 1.0) * learners as f64 } else { passes };
         let products: f64 = packs.iter().map(|pack| decoder.products(pack)).sum();
         let forth = products / products_a_second(decoder, threads);

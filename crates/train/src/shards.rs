@@ -1,4 +1,4 @@
-//! Data parallelism with one result, whatever the machine.
+//! Data parallelism with equal results on every machine.
 //!
 //! A batch is cut into a fixed number of shards, and gradients are added in shard order. Threads and kept activations
 //! change the time and the memory of a step, and no bit of its result.
@@ -45,8 +45,8 @@ impl Shards {
 
     /// Forward, loss and backward of every pack.
     ///
-    /// `loss` gets a pack's index and its tape, replaces the logits there by the gradient of the loss, and returns what
-    /// it wants kept; it runs on rayon's threads. `grads` is overwritten.
+    /// `loss` gets a pack's index and its tape, replaces the logits there by the gradient of the loss, and returns its
+    /// own result; it runs on rayon's threads. `grads` is overwritten.
     pub fn gradient<T: Send>(
         &mut self,
         decoder: &Decoder,
@@ -72,7 +72,7 @@ impl Shards {
         if self.schedule == Schedule::Narrow || packs.len() == 1 {
             let shard = &mut self.shards[0];
             let mut one_by_one = || {
-                // The first shard adds to nothing: it needs no gradient of its own.
+                // The first shard writes into `grads` directly and needs no gradient of its own.
                 let mut results = vec![pass(0, &mut shard.tape, grads, threads)];
                 for i in 1..packs.len() {
                     fresh(shard);
@@ -81,7 +81,8 @@ impl Shards {
                 }
                 results
             };
-            // On one of the pool's own threads: from outside, every product would wake the pool and wait for it.
+            // It runs on one of the pool's own threads: from outside, every product would wake the pool and wait for
+            // it.
             return rayon::scope(|_| one_by_one());
         }
         let shards = self.shards[..packs.len()].par_iter_mut().enumerate();

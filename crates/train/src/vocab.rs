@@ -34,11 +34,11 @@ pub struct Vocabulary {
 /// Trains a vocabulary of `size` tokens on `lessons` lessons of the corpus.
 ///
 /// # Errors
-/// [`Error::Training`] when the tokenizer library refuses.
+/// [`Error::Training`] with the tokenizer library's reason.
 pub fn train(size: usize, seed: u64, lessons: u64) -> Result<Vocabulary> {
     let failed = |e: tokenizers::Error| Error::Training { problem: format!("vocabulary: {e}") };
     // A digit with the space before it is a token of its own and never merges with another digit. At run time the
-    // pre-tokenizer keeps "18" together, but without a merge for it the word still falls apart into its digits.
+    // pre-tokenizer keeps "18" together; without a merge for it the word still splits into its digits.
     let digits = Split::new(SplitPattern::Regex(r" ?\p{N}".into()), SplitDelimiterBehavior::Isolated, false);
     let pre: Vec<PreTokenizerWrapper> = vec![digits.map_err(failed)?.into(), ByteLevel::new(false, false, true).into()];
     let mut tokenizer = Tokenizer::new(BPE::default());

@@ -1,4 +1,4 @@
-//! Which upgrades a voter is asked about.
+//! The upgrades that a voter is asked about.
 
 use std::collections::{HashMap, HashSet};
 
@@ -53,8 +53,8 @@ pub struct PairToJudge {
 /// there, no voter is asked twice, or about both directions of a pair in one draw.
 ///
 /// # Errors
-/// [`ValuesError::Text`] for a voter without a proper name; [`ValuesError::NoCard`] for a story of a card that is not there; as
-/// [`super::Ballots::read`].
+/// [`ValuesError::Text`] for an invalid name of a voter; [`ValuesError::NoCard`] for a story about an unknown card; the
+/// errors of [`super::Ballots::read`].
 pub fn pairs_to_judge(
     held: &Deliberation,
     voter: &str,

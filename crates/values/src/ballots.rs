@@ -1,4 +1,4 @@
-//! Votes with their names turned into numbers: what every ranking works on.
+//! Votes with numbers in place of names: the input of every ranking.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -58,8 +58,8 @@ pub struct Tally {
     pub counts: Counts,
     /// Whether the same graph has a sum for the reversed pair, too.
     ///
-    /// A published graph leaves out the pairs that it does not keep, so that otherwise this sum tells what there is to
-    /// know of that one.
+    /// A published graph omits the pairs that it does not keep, so this sum otherwise stands for the reversed pair,
+    /// too.
     pub reverse_known: bool,
 }
 
@@ -109,11 +109,12 @@ pub struct Ballots {
 impl Ballots {
     /// Reads a log of votes and the edges of imported graphs.
     ///
-    /// Of two answers to one question the later one counts.
+    /// The later of two answers to a question counts.
     ///
     /// # Errors
-    /// [`ValuesError::Itself`], [`ValuesError::NoCard`], [`ValuesError::Twice`] for cards of one id, [`ValuesError::Text`]
-    /// for a context or voter without a proper name, [`ValuesError::Edge`] for an edge that is there twice or whose counts cannot be.
+    /// [`ValuesError::Itself`], [`ValuesError::NoCard`], [`ValuesError::Twice`] for cards of one id,
+    /// [`ValuesError::Text`] for an invalid name of a context or voter, [`ValuesError::Edge`] for a repeated edge or
+    /// impossible counts.
     pub fn read<'a>(
         cards: impl IntoIterator<Item = &'a CardId>,
         votes: impl IntoIterator<Item = &'a Vote>,
@@ -124,10 +125,10 @@ impl Ballots {
 
     /// The same where some cards are merged into others, which have their votes then.
     ///
-    /// What was said of two cards that are one by now says nothing any more.
+    /// Votes between two cards that are merged by now are dropped.
     ///
     /// # Errors
-    /// As [`Ballots::read`]; [`ValuesError::Edge`] where the edges of two cards have too many votes together.
+    /// As [`Ballots::read`]; [`ValuesError::Edge`] if merged edges have too many votes together.
     pub fn read_merged<'a>(
         cards: impl IntoIterator<Item = &'a CardId>,
         merged: &BTreeMap<CardId, CardId>,

@@ -1,4 +1,4 @@
-//! Values cards: ways of living, described by the things they attend to.
+//! Values cards: ways of living, described by the objects of attention.
 
 use std::fmt;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ fn proper(id: &str) -> bool {
 
 /// An attentional policy: what somebody attends to when they choose by a value.
 ///
-/// A kind of thing in capitals, and which of them or why: `MOMENTS where somebody softens when they feel met`.
+/// A kind of thing in capitals, with a restriction or a reason: `MOMENTS where somebody softens when they feel met`.
 ///
 /// ```
 /// use probity_values::AttentionPolicy;
@@ -122,7 +122,7 @@ impl AttentionPolicy {
 
     /// What is attended to: the first run of words in capitals.
     ///
-    /// The published study has it at the start, or within.
+    /// In the published study it stands at the start or inside.
     #[must_use]
     pub fn head(&self) -> Option<&str> {
         let loud = |word: &str| {
@@ -203,10 +203,10 @@ impl ValuesCard {
 
     /// Checks the id and every text.
     ///
-    /// A text must not be blank, too long, or hold control characters other than line ends and tabs.
+    /// A text is not blank, not too long, and has no control characters other than line ends and tabs.
     ///
     /// # Errors
-    /// [`ValuesError::Text`] naming the first that is not.
+    /// [`ValuesError::Text`] naming the first fault.
     pub fn check(&self) -> Result<(), ValuesError> {
         let place = |what: &str| format!("card {}: {what}", self.id);
         let bad = |what: &str, problem: String| Err(ValuesError::Text { place: place(what), problem });
@@ -239,10 +239,10 @@ const LATER: [&str; 5] = ["id", "title", "description", "policies", "instruction
 
 /// Checks extra fields: no known name, limited size and depth.
 ///
-/// A known name would stand twice in an export.
+/// An export would hold a known name twice.
 ///
 /// # Errors
-/// [`ValuesError::Text`] naming the first that is, or the size of all.
+/// [`ValuesError::Text`] naming the first fault, or the size of all.
 pub(super) fn check_extra(
     place: impl Fn() -> String,
     extra: &Map<String, Value>,
@@ -275,7 +275,7 @@ pub(super) fn check_extra(
 /// Checks a text that somebody wrote.
 ///
 /// # Errors
-/// [`ValuesError::Text`] where it is blank, longer than 16 KiB, or holds control characters.
+/// [`ValuesError::Text`] for a text that is blank, longer than 16 KiB, or has control characters.
 pub(super) fn check_text(place: impl Fn() -> String, text: &str) -> Result<(), ValuesError> {
     let problem = if text.trim().is_empty() {
         "blank, expected some text".into()

@@ -1,4 +1,4 @@
-//! Cycles of upgrades: each value was found wiser than the one before.
+//! Cycles of upgrades: each value was found wiser than its predecessor.
 
 use std::collections::HashMap;
 

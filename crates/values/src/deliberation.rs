@@ -16,7 +16,7 @@ pub const VERSION: u32 = 1;
 
 /// Cards, contexts, stories and votes.
 ///
-/// Nothing in it is derived: graphs and ranks are computed from it.
+/// It holds nothing derived: graphs and ranks are computed from it.
 ///
 /// ```
 /// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
@@ -64,7 +64,7 @@ pub struct Deliberation {
     pub groups: BTreeMap<String, String>,
     /// All votes, the oldest first.
     ///
-    /// Of two answers to one question the later one counts.
+    /// The later of two answers to a question counts.
     pub votes: Vec<Vote>,
     /// Edges of imported graphs, whose voters are not known.
     pub edges: Vec<Edge>,
@@ -113,7 +113,7 @@ impl Deliberation {
     /// Reads a deliberation, or a published graph as one that only has imported edges.
     ///
     /// # Errors
-    /// [`ValuesError::Document`] for what is neither or of another version; what [`Deliberation::check`] finds.
+    /// [`ValuesError::Document`] for any other document or version; the errors of [`Deliberation::check`].
     pub fn from_json(text: &str) -> Result<Self, ValuesError> {
         let malformed = |e: serde_json::Error| ValuesError::Document { problem: e.to_string() };
         /// The field by which the two documents are told apart.
@@ -176,7 +176,7 @@ impl Deliberation {
     /// Checks every card, story, vote and edge, unique ids, and references.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first fault.
     pub fn check(&self) -> Result<(), ValuesError> {
         self.cards.iter().try_for_each(ValuesCard::check)?;
         check_extra(|| "extra".into(), &self.extra, &["values", "edges", "version"])?;
@@ -235,11 +235,11 @@ impl Deliberation {
 
     /// Merges a card, and the cards merged into it, into another card.
     ///
-    /// If the other card is merged itself, its canonical card takes its place. The pair is not kept apart any more.
+    /// If the other card is merged itself, its canonical card takes its place. The pair is no longer kept apart.
     /// Merging twice changes nothing.
     ///
     /// # Errors
-    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] for a card and itself, or one that is merged into it.
+    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] for a card and itself, and for a card that is merged into it.
     pub fn merge(&mut self, card: &CardId, into: &CardId) -> Result<(), ValuesError> {
         self.exists(card)?;
         self.exists(into)?;
@@ -257,8 +257,7 @@ impl Deliberation {
 
     /// Undoes a merge, and keeps the two cards apart from then on.
     ///
-    /// Returns the one that it was merged into, where it was. What was merged into this card before stays with that
-    /// one.
+    /// Returns the card that it was merged into, if any. Cards merged into this card earlier stay with the other card.
     ///
     /// # Errors
     /// [`ValuesError::NoCard`].
@@ -274,7 +273,7 @@ impl Deliberation {
     /// Notes that two cards do not mean the same, whatever a program finds.
     ///
     /// # Errors
-    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] where they are merged or one.
+    /// [`ValuesError::NoCard`]; [`ValuesError::Merge`] for merged or equal cards.
     pub fn keep_apart(&mut self, one: &CardId, other: &CardId) -> Result<(), ValuesError> {
         self.exists(one)?;
         self.exists(other)?;
@@ -333,7 +332,7 @@ impl Deliberation {
 
     /// What rankings work on: the votes that count, for the cards they count for.
     ///
-    /// Where both cards of a vote are the same by now it says nothing any more.
+    /// A vote between two cards that are merged by now says nothing.
     ///
     /// # Errors
     /// As [`Ballots::read_merged`].
@@ -343,8 +342,8 @@ impl Deliberation {
 
     /// The published graph of it: its cards, and the edges that the thresholds keep.
     ///
-    /// An imported edge on whose cards nobody voted since, and into which nothing was merged, is given back as it came,
-    /// whatever the thresholds.
+    /// An imported edge is given back unchanged, whatever the thresholds, if its cards have no later votes and no
+    /// merged cards.
     ///
     /// # Errors
     /// As [`Ballots::read`].
@@ -355,7 +354,7 @@ impl Deliberation {
         }
         let card = |number: u32| &ballots.cards[number as usize];
         let voted = ballots.rows.iter().map(|row| pair(card(row.from), card(row.to)));
-        // What was said of merged cards counts for what they are merged into.
+        // Answers about merged cards count for their canonical cards.
         let merged = self.edges.iter().filter_map(|edge| {
             let (from, to) = (self.canonical(&edge.from), self.canonical(&edge.to));
             ((from, to) != (&edge.from, &edge.to)).then(|| pair(from, to))
@@ -367,7 +366,7 @@ impl Deliberation {
         };
         let mut edges: Vec<Edge> = self.edges.iter().filter(as_it_came).cloned().collect();
         let kept: HashSet<(CardId, CardId)> = edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
-        // The reverse of an edge that is as it came was not kept when that was made.
+        // The import did not keep the reverse of an unchanged edge.
         let known = |edge: &Edge| {
             let (from, to) = (edge.from.clone(), edge.to.clone());
             kept.contains(&(from.clone(), to.clone())) || kept.contains(&(to, from))
@@ -379,11 +378,10 @@ impl Deliberation {
 
     /// Adds what another deliberation holds.
     ///
-    /// What both hold must be the same in both; votes that are only the other's come after.
+    /// Entries of both must be equal; votes of the other alone come last.
     ///
-    /// # Errors
-    /// [`ValuesError::Contradiction`] naming the first that is not the same, and then nothing is added; [`ValuesError::Edge`] for
-    /// an edge that contradicts the reversed one; what [`Deliberation::check`] finds.
+    /// [`ValuesError::Contradiction`] naming the first difference, and then nothing is added; [`ValuesError::Edge`] for
+    /// an edge that contradicts the reversed edge; the errors of [`Deliberation::check`].
     pub fn add(&mut self, other: Self) -> Result<(), ValuesError> {
         self.check_reversed(&other)?;
         let mut sum = self.clone();
@@ -444,8 +442,8 @@ impl Deliberation {
 
 /// The votes of another log that this one lacks.
 ///
-/// To each question the answers of one log must be those of the other and then more; where both went on by themselves,
-/// nobody knows which answer is the later one, which is all the same where both end alike.
+/// For each question, the answers of one log must be a prefix of the other's. If both logs continued by themselves, the
+/// later answer is unknown; that does not matter if both end with equal answers.
 fn news<'a>(own: &'a [Vote], other: &'a [Vote]) -> Result<Vec<&'a Vote>, ValuesError> {
     fn answers(votes: &[Vote]) -> HashMap<(&str, &CardId, &CardId, &str), Vec<Answer>> {
         let mut answers: HashMap<_, Vec<Answer>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! What the votes on one upgrade add up to.
+//! Sums of the votes on one upgrade.
 
 use std::ops::AddAssign;
 
@@ -50,7 +50,7 @@ impl AddAssign for Counts {
 impl Counts {
     /// `L = (w - l) / (w + n + u + l)`, from -1 to 1; 0 where there is no vote.
     ///
-    /// Yes against a reversed yes: a no lowers it as much as a not sure does.
+    /// Yes against a reversed yes: a no and a not sure lower it equally.
     #[must_use]
     pub fn likelihood(&self) -> f64 {
         match self.answers() {
@@ -83,7 +83,7 @@ impl Counts {
 /// `-sum p log2 p`; 0 for nothing.
 fn entropy(counts: &[u32]) -> f64 {
     let all: f64 = counts.iter().copied().map(f64::from).sum();
-    // The sum starts from nothing, not from -0.
+    // The sum starts from 0, not from -0.
     counts.iter().filter(|&&c| c > 0).map(|&c| f64::from(c) / all).fold(0.0, |sum, p| sum - p * p.log2())
 }
 

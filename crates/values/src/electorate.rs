@@ -1,4 +1,4 @@
-//! Electorates whose true order of values is known, to try rankings on.
+//! Simulated electorates with a known order of values, to test rankings.
 
 use std::collections::HashSet;
 

@@ -1,8 +1,8 @@
-//! What can be wrong with cards, votes and graphs.
+//! Errors of cards, votes and graphs.
 
 /// Why a card, a vote or a graph was refused.
 ///
-/// Each message says where and what would be right.
+/// Each message names the place, the fault and the expected value.
 ///
 /// ```
 /// use probity_values::{ValuesCard, ValuesError};

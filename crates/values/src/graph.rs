@@ -161,7 +161,7 @@ pub struct Trust {
 pub struct PairAccount {
     /// The less wise card.
     ///
-    /// If the votes leave the pair open, it is the card that most voters were asked to leave.
+    /// For an open pair, it is the card that most voters were asked to leave.
     pub from: CardId,
     /// The other one.
     pub to: CardId,
@@ -260,11 +260,11 @@ impl Graph {
     /// Fits the votes of a deliberation.
     ///
     /// # Errors
-    /// [`ValuesError::Setting`], for settings without draws as well, and what [`Deliberation::check`] finds.
+    /// [`ValuesError::Setting`], also for settings without draws; the errors of [`Deliberation::check`].
     pub fn new(deliberation: Deliberation, settings: &Settings) -> Result<Self, ValuesError> {
         settings.check()?;
         if settings.draws == 0 {
-            // What nobody knows the errors of has no lower bound, by which a graph says what is wise.
+            // Without errors there are no lower bounds, which decide the wisest values.
             let (given, expected) = ("0".into(), "at least 1".into());
             return Err(ValuesError::Setting { name: "draws", given, expected });
         }
@@ -298,7 +298,7 @@ impl Graph {
     /// The number of a context that somebody voted in.
     ///
     /// # Errors
-    /// [`ValuesError::NoContext`] for any other.
+    /// [`ValuesError::NoContext`] for a context without votes.
     pub fn context(&self, text: &str) -> Result<u32, ValuesError> {
         self.ballots.context(text).ok_or_else(|| ValuesError::NoContext { text: text.into() })
     }
@@ -378,7 +378,7 @@ impl Graph {
         let account = |upgrade: &Upgrade| {
             let Upgrade { mut from, mut to, mut probability, verdict } = *upgrade;
             if verdict == Verdict::Open && asked(&(to, from)) > asked(&(from, to)) {
-                // Nothing speaks for a direction: that in which people were asked.
+                // An open pair takes the direction that most people were asked about.
                 (from, to, probability) = (to, from, 1.0 - probability);
             }
             let (counts, contexts) = &counted[&(from, to)];
@@ -402,7 +402,7 @@ impl Graph {
 
     /// The shortest path of upheld upgrades from a card to the wisest reachable.
     ///
-    /// The card alone if no upgrade leads from it.
+    /// It is the card alone if no upgrade leads from it.
     #[must_use]
     pub fn path(&self, card: u32, context: Option<u32>) -> Vec<u32> {
         let mut next: BTreeMap<u32, Vec<u32>> = BTreeMap::new();

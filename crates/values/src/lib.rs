@@ -1,10 +1,10 @@
-//! Floor 1: what people value, and which value they found wiser where.
+//! Floor 1: people's values, and votes on which value is wiser where.
 //!
 //! Pure: no files, no threads, no model.
 //!
-//! The process and the data are those of "What are human values, and how do we align AI to them?" (arXiv 2404.10636). Votes on
-//! upgrades become a moral graph, and the graph is ranked. Called by the store, the command line and whatever rewards an
-//! action by the values it serves.
+//! The process and the data are those of "What are human values, and how do we align AI to them?" (arXiv 2404.10636).
+//! Votes on upgrades become a moral graph, and the graph is ranked. Called by the store, the command line and the
+//! rewards from a graph.
 #![forbid(unsafe_code)]
 
 mod ask;

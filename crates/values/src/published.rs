@@ -99,9 +99,8 @@ struct WireSummary {
 impl MoralGraph {
     /// Reads a published graph.
     ///
-    /// # Errors
-    /// [`ValuesError::Document`] for what is no such document; what [`MoralGraph::check`] finds; [`ValuesError::Edge`] for a
-    /// likelihood or entropy that its counts contradict.
+    /// [`ValuesError::Document`] for any other document; the errors of [`MoralGraph::check`]; [`ValuesError::Edge`] for
+    /// a likelihood or entropy that contradicts its counts.
     pub fn from_json(text: &str) -> Result<Self, ValuesError> {
         let malformed = |e: serde_json::Error| ValuesError::Document { problem: e.to_string() };
         let document: Document = serde_json::from_str(text).map_err(malformed)?;
@@ -144,7 +143,7 @@ impl MoralGraph {
     /// Checks every card and edge, unique ids and pairs, and references.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first fault.
     pub fn check(&self) -> Result<(), ValuesError> {
         self.cards.iter().try_for_each(ValuesCard::check)?;
         self.ballots().map(drop)

@@ -2,8 +2,8 @@
 //!
 //! Source: `moral-graph.md` section 12, after section 6.2 of arXiv 2404.10636.
 //!
-//! Pure: how well an action serves a policy is somebody else's to say, by a number from -1 to 1. From those, the contexts of the
-//! situation and the graph follows a value for each action and where it comes from, or the reason why there is none.
+//! Pure: somebody else judges how well an action serves a policy, by a number from -1 to 1. These numbers, the contexts
+//! of the situation and the graph give a value for each action and its origin, or the reason of an abstention.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +58,7 @@ impl ScoreTerms {
     /// Checks that every number can be.
     ///
     /// # Errors
-    /// [`ValuesError::Setting`] naming the first that cannot.
+    /// [`ValuesError::Setting`] naming the first invalid term.
     pub fn check(&self) -> Result<(), ValuesError> {
         let off =
             |name, given: String, expected: &str| Err(ValuesError::Setting { name, given, expected: expected.into() });
@@ -348,11 +348,11 @@ impl Graph {
     /// 2)`. `pi_k` is the softmax of the bounds of the wisest values in context `k`, and `adh` the mean adherence over
     /// a card's policies. `R` lies between `-1 - penalty` and 1. Nothing is clipped, so the listed parts add up to `R`.
     ///
-    /// `adherence` has what [`Graph::considered`] asks for; `actions` is how many there are.
+    /// `adherence` covers the cards of [`Graph::considered`]; `actions` is the number of actions.
     ///
     /// # Errors
-    /// [`ValuesError::Setting`] for terms that cannot be, and for adherences that are missing, of another shape, or not from -1
-    /// to 1.
+    /// [`ValuesError::Setting`] for invalid terms, and for adherences that are missing, of another shape, or outside of
+    /// -1 to 1.
     pub fn judge(
         &self,
         contexts: Vec<ContextWeight>,
@@ -369,7 +369,7 @@ impl Graph {
         }
         let mut judgement =
             Judgement { values: None, abstains: None, contexts, cards: Vec::new(), penalties: Vec::new() };
-        // Where nothing is ranked, the others have the word.
+        // A context without a ranked card leaves its weight to the others.
         let heard = |context: u32| !self.top(context, terms).is_empty();
         let loud: f64 = judgement.contexts.iter().filter(|near| heard(near.context)).map(|near| near.weight).sum();
         let mut values = vec![0.0; actions];
@@ -405,7 +405,7 @@ impl Graph {
             let upgrades = self.superseded(context, &wiser);
             let each = terms.penalty * weight / upgrades.len() as f64;
             for (from, to, probability) in upgrades {
-                // Adherences are 2 apart at most.
+                // Adherences differ by at most 2.
                 let cost = |o: usize| each * probability * (means[&from][o] - means[&to][o]).max(0.0) / 2.0;
                 let cost: Vec<f64> = (0..actions).map(cost).collect();
                 values.iter_mut().zip(&cost).for_each(|(value, cost)| *value -= cost);
@@ -474,7 +474,7 @@ fn tension(cards: &[Counted], least: f64) -> Option<Abstention> {
     };
     let wants: Vec<(&Counted, usize)> = cards.iter().filter_map(|card| Some((card, best(card)?))).collect();
     let preferred: BTreeSet<usize> = wants.iter().map(|&(_, action)| action).collect();
-    // The weightiest card of those that clearly prefer one action to another, where they have weight.
+    // Among the cards that clearly prefer one action to another, the card with the largest weight.
     let side = |own: usize, theirs: usize| {
         let clear = |card: &Counted| card.adherence[own] - card.adherence[theirs] >= least;
         let cards = wants.iter().filter(|&&(card, action)| action == own && clear(card)).map(|&(card, _)| card);

@@ -119,7 +119,7 @@ pub fn attack(ballots: &Ballots, method: &Method, voters: usize) -> Option<Attac
         led.rows.push(Ballot { voter, from: *first, to: *last, context, answer: Answer::Yes });
     }
     let ranked = method.rank(&led, None);
-    // A card that is no longer ranked comes after all that are.
+    // A card that is no longer ranked comes last.
     let after = ranked.iter().position(|(card, _)| card == last).unwrap_or(ranked.len()) + 1;
     Some(Attack { before: honest.len(), after })
 }
@@ -148,7 +148,7 @@ pub struct Bootstrap {
 /// The voters of published sums are unknown, so each of their votes is drawn by itself. `None` if nothing is ranked.
 #[must_use]
 pub fn bootstrap(ballots: &Ballots, method: &Method, resamples: usize, seed: u64) -> Option<Bootstrap> {
-    // The places need no standard errors of their own.
+    // Places need no standard errors of their own.
     let method = &match method {
         Method::Compat(_) => method.clone(),
         Method::Robust(settings) => Method::Robust(settings.clone().with(|o| o.draws = 0)),
@@ -245,7 +245,7 @@ pub struct Places {
 
 /// How far 2 and 10 false voters lead a ranking, and how far it is chance.
 ///
-/// `None` where it ranks fewer than two cards.
+/// `None` if it ranks fewer than two cards.
 #[must_use]
 pub fn stability(ballots: &Ballots, method: &Method, resamples: usize) -> Option<Stability> {
     let led = [2, 10].map(|voters| (voters, attack(ballots, method, voters)));
@@ -267,7 +267,7 @@ pub fn stability(ballots: &Ballots, method: &Method, resamples: usize) -> Option
 /// Resamples the votes on a pair: a binomial draw for each kind in turn.
 fn redrawn(counts: Counts, rng: &mut ChaCha8Rng) -> Counts {
     let Counts { wiser, not_wiser, less_wise, unsure, impressions } = counts;
-    // What is left are votes on the reversed pair that are no yes.
+    // The rest are votes on the reversed pair other than yes.
     let (mut draws, mut among) = (u64::from(impressions), u64::from(impressions));
     let [wiser, not_wiser, less_wise, unsure] = [wiser, not_wiser, less_wise, unsure].map(|count| {
         let share = if among == 0 { 0.0 } else { f64::from(count) / among as f64 };

@@ -53,8 +53,7 @@ impl Answer {
 
 /// One person's answer about one upgrade.
 ///
-/// The key is who, from where, to where and in which context: an answer to the same question counts in place of the one
-/// before it.
+/// The key is voter, from, to and context: a later answer to the question counts in place of the earlier answer.
 ///
 /// ```
 /// use probity_values::{Answer, Vote};

@@ -51,8 +51,9 @@ pub fn recipe(name: &str) -> Option<TrainConfig> {
 
 /// Train a moral LoRA adapter, exactly or on sampled answers.
 ///
-/// The run folder keeps the resolved config, a line of JSON a step, curves and a checkpoint; an interrupted run goes on with
-/// --resume, bit for bit. The finished adapter is loaded back and verified before success is reported.
+/// The run folder holds the resolved config, a line of JSON a step, curves and a checkpoint. An interrupted run
+/// continues with --resume, bit for bit. The command loads the finished adapter back and verifies it before it reports
+/// success.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe deontological --game ipd --reward reward.json --out valued.gguf\n         probity train --recipe laptop --reward utilitarian --model gemma-2-2b-it-Q4_K_M.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
@@ -74,7 +75,8 @@ pub struct Args {
     plan: bool,
     /// GiB of memory it may take; what is free where not given.
     ///
-    /// Less than a fast run needs means a slower one that computes each block twice; the result is the same to the bit.
+    /// With less memory than a fast run needs, the trainer computes each block twice. The result is the same to the
+    /// bit.
     #[arg(long)]
     memory: Option<f64>,
     /// Run folder; `OUT.run` where not given.
@@ -82,7 +84,7 @@ pub struct Args {
     run: Option<PathBuf>,
     /// File of the bare model's answers [default: RUN/references.bin].
     ///
-    /// Runs on the same base may share it, one after the other.
+    /// Runs on the same base may share the file, one after another.
     #[arg(long)]
     references: Option<PathBuf>,
     /// Go on from the run folder's checkpoint.
@@ -92,7 +94,7 @@ pub struct Args {
     reward: Option<String>,
     /// Train on this catalogue game instead of the config's; may be repeated.
     ///
-    /// A reward from a moral graph is of one game.
+    /// A reward from a moral graph holds for one game.
     #[arg(long, value_name = "GAME")]
     game: Vec<String>,
     /// Override the config's peak learning rate.
@@ -133,7 +135,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     };
     needs.refuse()?;
-    // Nobody wants to learn after the training that there is no place for its result.
+    // An unusable place for the result fails before the training.
     let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if out.is_dir() || !parent.is_dir() {
         let problem = format!("--out {}: expected a file in an existing folder", out.display());
@@ -168,7 +170,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let trained = run.training.finish()?;
     give_freed_memory_back();
     let model = builtin::open_model(&args.model)?;
-    // The second of two learners stands beside the first.
+    // The second learner's file stands beside the first learner's.
     let other = out.extension().map_or("other".into(), |e| format!("other.{}", e.display()));
     let outs = [out.clone(), out.with_extension(other)];
     let mut verified = Vec::new();
@@ -265,7 +267,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
-            // The last checkpoint stands.
+            // The last checkpoint is on the disk.
             std::process::exit(130);
         }
         eprintln!("stopping after this step; once more stops at once");
@@ -308,7 +310,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
     if matches!(taken, Ok(End::Paused)) || taken.as_ref().is_err_and(errors::is_cancelled) {
         eprintln!("stopped at step {} of {total}; go on with --resume", run.training.done());
     }
-    // The error that ended the run is told before the one that kept it from being drawn.
+    // The run's own error takes precedence over an error of the picture.
     let end = taken?;
     drawn?;
     Ok(end)

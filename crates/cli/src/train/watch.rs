@@ -16,7 +16,7 @@ use super::curves::{Curves, Panel};
 
 /// The terminal while it shows a run.
 ///
-/// It keeps its line mode, so that Ctrl-C does what it always does.
+/// It stays in line mode, so that Ctrl-C interrupts as usual.
 pub struct Watch {
     terminal: Terminal<CrosstermBackend<Stderr>>,
 }
@@ -25,7 +25,7 @@ impl Watch {
     pub fn open() -> anyhow::Result<Self> {
         let terminal = Terminal::new(CrosstermBackend::new(stderr()))?;
         execute!(stderr(), EnterAlternateScreen)?;
-        // From here on leaving is the drop's work.
+        // From here on `Drop` leaves the alternate screen.
         let mut watch = Self { terminal };
         watch.terminal.clear()?;
         Ok(watch)
@@ -39,7 +39,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // A failure has nowhere to be shown.
         let _ = self.terminal.show_cursor();
         let _ = execute!(stderr(), LeaveAlternateScreen);
     }
@@ -142,7 +142,7 @@ mod tests {
         for part in ["reward, points", "best possible", "3.0", "divergence", "not the best action", "legality mass"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        // A run that has not begun, in a window of no use.
+        // A run without steps, in a tiny window.
         let mut terminal = Terminal::new(TestBackend::new(5, 3)).unwrap();
         terminal.draw(|frame| show(frame, &Curves::of("test", 100, &[]))).unwrap();
 

@@ -1,4 +1,4 @@
-//! Answers as they come: from a file, or from the keyboard, where each is a line.
+//! Answers from a file or from the keyboard, one a line.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -30,7 +30,7 @@ impl Answers {
             Some(path) => Box::new(BufReader::new(File::open(path).with_context(|| name.clone())?)),
             None => Box::new(BufReader::new(stdin())),
         };
-        // What is no file of answers is found out before anybody is asked; at the keyboard nobody has said anything yet.
+        // A wrong file fails before the first question. The keyboard has no answer ready yet.
         if path.is_some() && lines.fill_buf().with_context(|| name.clone())?.starts_with(MARK) {
             lines.consume(MARK.len());
         }
@@ -39,7 +39,7 @@ impl Answers {
 
     /// Skips answers that the store has already.
     ///
-    /// The same file continues the same interview, and its beginning adds nothing.
+    /// So the same file continues an interrupted interview.
     pub fn skip(&mut self, known: &[&str]) -> anyhow::Result<()> {
         let mut read = VecDeque::new();
         for answer in known {

@@ -1,4 +1,4 @@
-//! `probity values dedupe`: cards that mean the same become one.
+//! `probity values dedupe`: merges cards with the same meaning.
 
 use probity_elicit::{duplicates, merge};
 use probity_values::CardId;
@@ -9,9 +9,9 @@ use crate::output::{self, say};
 
 /// Merge cards with the same meaning.
 ///
-/// From which likeness on two cards are neighbours, and whether the model's word on it is worth anything, is measured once for
-/// the models at hand, on cards of which it is known, and kept in the store. Whoever disagrees undoes a merge by `card ID
-/// --split`, and then it is not made again.
+/// The command measures the threshold of similarity, and the accuracy of the model's verdicts, on labelled cards. It
+/// does so once for the models at hand and keeps the result in the store. `card ID --split` undoes a merge; later
+/// searches respect the split.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values dedupe --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --dry-run"

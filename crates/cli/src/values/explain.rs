@@ -1,4 +1,4 @@
-//! `probity values explain`: why a card stands where it stands.
+//! `probity values explain`: a card's rank and the votes behind it.
 
 use probity_values::{CardId, Counts};
 

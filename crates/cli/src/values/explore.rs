@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     args.store.spare(Some(&args.out))?;
     let graph = args.store.graph()?;
     let data = serde_json::to_string(&data(&graph))?;
-    // Inside a script element nothing but these ends it or starts markup; in JSON strings they may be escaped.
+    // Only these characters can end a script element or start markup. JSON strings may escape them.
     let data = data.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     let page = PAGE.replacen("@DATA@", &data, 1);
     write_whole(&args.out, |out| out.write_all(page.as_bytes()))?;

@@ -1,4 +1,4 @@
-//! `probity values graph`: every upgrade that was voted on, and what is made of it.
+//! `probity values graph`: every voted upgrade and its verdict.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::output::{self, say};
 
 /// Show the moral graph: every pair with its votes and its verdict.
 ///
-/// Where voters say which group they belong to, the bridging score of a pair is the least share of yes in any of them, each drawn
-/// a little towards the share of all.
+/// For voters with groups, the bridging score of a pair is the least share of yes in any group. Each share is shrunk
+/// towards the share of all groups.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity values graph --store values.db --context \"When parenting\"")]
 pub struct Args {

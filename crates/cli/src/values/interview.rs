@@ -19,9 +19,9 @@ use crate::output::{say, shell};
 
 /// Be interviewed about a story of yours, and agree on a values card.
 ///
-/// The conversation is kept in the store after every answer, until `transcript --forget` deletes it for good; with --name an
-/// interview that was broken off goes on where it stopped. When you agree with the card it is added to the store, with the
-/// contexts that you spoke of; `propose` then writes stories for others to vote on.
+/// The store keeps the conversation after every answer, until `transcript --forget` deletes it for good. With --name an
+/// interrupted interview continues. When you agree with the card, the command adds it to the store, with the contexts
+/// that you spoke of. `propose` then writes stories for others to vote on.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values interview --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --topic \"How should children and screens go together?\"\n\nA file of answers has one a line; of the same file, model and seed comes the same card."
@@ -67,7 +67,7 @@ impl Likeness<'_> {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    // Nothing is made where the model or the file of answers is not there.
+    // A missing model or file of answers leaves no new store behind.
     let mut answers = Answers::open(args.answers.as_ref())?;
     let model = args.model.open()?;
     let mut scribe = Scribe::new(&model)?;
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut likeness = Likeness { args: &args.embedder, model: &model, embedder: None };
     let held = store.read()?;
     if !held.cards.is_empty() || !held.all_contexts().is_empty() {
-        // What is said will be compared: that it cannot be is said before anybody is asked.
+        // The card and its contexts will be compared: a missing embedder fails before the first question.
         likeness.embedder()?;
     }
     let mut kept = Kept::open(&mut store, args.name.as_deref(), &started)?;
@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Asks the author whether a similar card says the same.
 ///
-/// `false` if they were asked and have not answered.
+/// `false` if the author was asked and did not answer.
 fn same_as_another(
     store: &mut Store,
     card: &ValuesCard,
@@ -146,7 +146,7 @@ fn same_as_another(
     let embedder = likeness.embedder()?;
     let measured = calibration(store, embedder, None)?;
     if !measured.cards.counts() {
-        // Nobody is asked about what was found by chance.
+        // A calibration at the level of chance is no reason to ask.
         return Ok(true);
     }
     let found = duplicates(&held, embedder, None, &measured, &mut |_, _| true)?;
@@ -190,7 +190,7 @@ fn finish(
     let (mut found, provenance) = contexts(interview, scribe)?;
     let known: Vec<String> = store.read()?.all_contexts().into_iter().map(str::to_owned).collect();
     if !known.is_empty() {
-        // The words of those who came before, where they mean the same.
+        // A context with the meaning of a known context takes its words.
         let embedder = likeness.embedder()?;
         let threshold = calibration(store, embedder, None)?.contexts;
         let texts: Vec<&str> = found.iter().chain(&known).map(String::as_str).collect();
@@ -212,7 +212,7 @@ fn finish(
         let card = interview.card(id);
         let card = card.map(|card| ValuesCard { contexts: found, contexts_provenance: Some(provenance), ..card });
         if let Some(card) = &card {
-            // Said twice, as after a crash, it is one card.
+            // After a crash the same card may come again. The store keeps one.
             let same = |other: &&ValuesCard| {
                 (&other.title, &other.description, &other.policies) == (&card.title, &card.description, &card.policies)
             };
@@ -257,7 +257,7 @@ impl Kept {
         let body = started.to_json();
         let mut name = String::new();
         let mut number = 0_u64;
-        // Another interview may take a name at the same moment.
+        // Another program may take a name at the same moment.
         while name.is_empty() || !store.put_transcript(&name, None, &body)? {
             number += 1;
             name = format!("interview-{number}");

@@ -27,8 +27,8 @@ use crate::errors::Usage;
 
 /// Gather values in a store, vote on which are wiser where, and rank them.
 ///
-/// A store is one file, made by the first command that adds to it. Several programs may use it at once; it stays on this
-/// device. The process is that of "What are human values, and how do we align AI to them?" (arXiv 2404.10636).
+/// A store is one file on this device. The first command that adds to a store creates it. Several programs may use a
+/// store at once. The process is that of "What are human values, and how do we align AI to them?" (arXiv 2404.10636).
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values import graph.json --store values.db\n         probity values rank --store values.db --method robust\n         probity values explain 12 --store values.db"

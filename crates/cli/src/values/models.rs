@@ -19,7 +19,7 @@ use crate::output;
 pub struct ModelArgs {
     /// The model that asks, writes and judges: a GGUF file tuned for instructions.
     ///
-    /// `default` is the built-in model, which keeps the form and has nothing to say.
+    /// `default` is the built-in model. Its output has the right form and no meaning.
     #[arg(long, default_value = "default")]
     pub model: String,
 }
@@ -41,9 +41,8 @@ impl ModelArgs {
 pub struct EmbedderArgs {
     /// The embedder: `default`, `model`, or a folder.
     ///
-    /// `default` is the built-in sentence model; it needs an ONNX Runtime (ORT_DYLIB_PATH names it). A folder is one
-    /// that sentence-transformers exports. `model` is the language model itself: it needs no runtime and is less
-    /// accurate.
+    /// `default` is the built-in sentence model; it needs an ONNX Runtime (ORT_DYLIB_PATH names it). A folder is an
+    /// export of sentence-transformers. `model` is the language model itself: it needs no runtime and is less accurate.
     #[arg(long, default_value = "default")]
     pub embedder: String,
 }

@@ -9,8 +9,8 @@ use crate::output::{self, say};
 
 /// Write stories to vote on: of each pair of values one in either direction.
 ///
-/// Pairs are values that are near each other, in the contexts that their authors named; or the one given by --from, --to and
-/// --context. Each story is kept as soon as it is written.
+/// Pairs are similar values, in the contexts that their authors named. --from, --to and --context name one pair. The
+/// store keeps each story as soon as it is written.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values propose --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --pairs 5"

@@ -11,8 +11,8 @@ use crate::output::{self, say};
 
 /// Rank the values of a store: the wisest first.
 ///
-/// `robust` fits all votes at once and says how sure it is; among hundreds of voters two false ones move a card little.
-/// `compat` is the published ranking, exactly, for comparison: two lead it.
+/// `robust` fits all votes at once and states the error of each score. `compat` is the published ranking, exactly, for
+/// comparison: two false votes can put any card at its top.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values rank --store values.db\n         probity values rank --store values.db --method compat --context \"When parenting\" --json"

@@ -19,10 +19,10 @@ use crate::output::{self, say};
 
 /// Score the actions of a situation, or of a game's states as a reward.
 ///
-/// The contexts of the situation are found by similarity, or named; the wisest values there count, and a local model says how
-/// well each action serves what they attend to. Where no context fits, or the values want different things, the graph abstains
-/// and says why. What is written for a game is a reward: `decide --tilt FILE:BETA`, `decide --reward FILE`, `train --reward
-/// FILE`, `compare --reward FILE`.
+/// The command finds the situation's contexts by similarity, or takes the contexts that you name. The wisest values
+/// there count: a local model judges how well each action serves their policies. The graph abstains, with a reason, if
+/// no context fits or if the values conflict. The scores of a game are a reward: `decide --tilt FILE:BETA`, `decide
+/// --reward FILE`, `train --reward FILE`, `compare --reward FILE`.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values score --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --situation \"A user asks what to say to a dying friend.\" --action \"Answer at once with a list of tips.\" --action \"Ask what the friend is like.\"\n         probity values score --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --scenario scenario.json --out reward.json"
@@ -122,7 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         o.resolution = resolution;
     });
     terms.check()?;
-    // What `requires` lets pass where the required option conflicts with one that is there.
+    // clap's `requires` accepts these when the required option conflicts with a given option.
     let only =
         [("--telling", args.telling.is_some()), ("--points", args.points.is_some()), ("--out", args.out.is_some())];
     if let Some((name, _)) = only.iter().find(|(_, given)| *given && args.scenario.is_none()) {

@@ -1,4 +1,4 @@
-//! `probity values transcript`: conversations looked at and deleted.
+//! `probity values transcript`: shows and deletes conversations.
 
 use probity_elicit::Interview;
 
@@ -18,7 +18,7 @@ pub struct Args {
     store: StoreArgs,
     /// Delete the conversation for good; its card stays.
     ///
-    /// The bytes are overwritten in the store, and the log is emptied.
+    /// The bytes are overwritten in the store, and SQLite's log is emptied.
     #[arg(long, requires = "name")]
     forget: bool,
     /// Print it as JSON.

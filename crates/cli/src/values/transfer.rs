@@ -14,7 +14,7 @@ use crate::output::say;
 
 /// Add a graph to a store: a published graph, or a file of `export`.
 ///
-/// What the store holds already must be the same in the file; otherwise nothing is added.
+/// Entries that are in the store already must be equal in the file; otherwise nothing is added.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity values import graph.json --store values.db")]
 pub struct ImportArgs {
@@ -25,7 +25,7 @@ pub struct ImportArgs {
 }
 
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
-    // Read before the store is made: a file that is none leaves no empty store behind.
+    // The file is read before the store is created: an invalid file leaves no empty store behind.
     let read = input::read(&args.graph, Deliberation::from_json)?;
     let mut store = args.store.open_or_create()?;
     let [before, after] = store
@@ -74,7 +74,7 @@ impl Held {
 
 /// Write what a store holds, for another store or another program.
 ///
-/// Conversations are never exported. Voters are: under the names they gave.
+/// Conversations are never exported. Voters are exported under the names they gave.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity values export --store values.db --out values.json")]
 pub struct ExportArgs {

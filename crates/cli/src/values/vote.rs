@@ -13,8 +13,9 @@ use crate::output::say;
 
 /// Vote: did somebody become wiser by going from one value to another?
 ///
-/// Asks about upgrades that this voter has not judged yet, or records one answer given by --from, --to, --context and
-/// --answer. Every answer is kept as soon as it is given; a later one to the same question counts in its place.
+/// The command asks about upgrades that this voter has not judged yet. With --from, --to, --context and --answer it
+/// records one answer instead. The store keeps every answer at once. A later answer to the same question counts in
+/// place of the earlier answer.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values vote --store values.db --voter ann\n         probity values vote --store values.db --voter ann --from 3 --to 7 --context \"When parenting\" --answer yes"
@@ -49,7 +50,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    // Before anything is recorded.
+    // A wrong group fails before anything is recorded.
     let groups = args.group.iter().map(|group| (args.voter.clone(), group.clone())).collect();
     Deliberation { groups, ..Deliberation::default() }.check()?;
     let mut store = args.store.open()?;
@@ -70,11 +71,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         say!("recorded");
         return Ok(());
     }
-    // Nobody joins where the file of answers is not there.
+    // A missing file of answers adds no voter.
     let mut answers = Answers::open(args.answers.as_ref())?;
     join(&mut store)?;
     let held = store.read_counted()?;
-    // By how many votes count: another draw as they come in, and the same one after a crash.
+    // The seed is the number of counted votes: a new vote changes the draw, and a crash does not.
     let asked = pairs_to_judge(&held, &args.voter, args.count.into(), held.votes.len() as u64)?;
     if asked.is_empty() {
         say!("{} has judged every pair; there is nothing to vote on", args.voter);

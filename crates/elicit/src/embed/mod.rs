@@ -1,10 +1,10 @@
-//! Floor 2: what texts mean, as vectors.
+//! Floor 2: vectors of texts.
 //!
-//! Called by whatever looks for cards or contexts that are alike.
+//! Called by the searches for similar cards and contexts.
 //!
-//! A folder as sentence-transformers writes it is run by an ONNX Runtime that the application brings (`OnnxEmbedder`, feature
-//! `onnx`); any GGUF model that the engine runs is an embedder, too ([`LlamaEmbedder`]), if a worse one where it was not made
-//! for that.
+//! `OnnxEmbedder` (feature `onnx`) runs a folder of sentence-transformers on an ONNX Runtime that the application
+//! brings. Any GGUF model of the engine is an embedder, too ([`LlamaEmbedder`]); a model without training for it is
+//! less accurate.
 #![forbid(unsafe_code)]
 
 mod llama;

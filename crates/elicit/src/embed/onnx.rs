@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 /// Texts that go through at once.
 ///
-/// They have as many tokens each, so that none is padded.
+/// Their texts have equal numbers of tokens, so that no text is padded.
 const BATCH: usize = 32;
 /// Most tokens of a text where the folder says nothing.
 const LENGTH: usize = 256;
@@ -34,11 +34,12 @@ impl OnnxEmbedder {
     /// Opens a folder as sentence-transformers exports it.
     ///
     /// It holds `model.onnx` or `onnx/model.onnx`, `tokenizer.json`, and optionally `sentence_bert_config.json` with
-    /// the length limit. `library` is ONNX Runtime's; without it `ORT_DYLIB_PATH` names the library, or the system has
-    /// it.
+    /// the length limit. `library` is ONNX Runtime's path; without it `ORT_DYLIB_PATH` names the library, or the system
+    /// has it.
     ///
     /// # Errors
-    /// [`EngineError::Io`] for what is not there; [`Error::Embedder`] without a runtime, or for a graph or tokenizer that is none.
+    /// [`EngineError::Io`] for a missing file; [`Error::Embedder`] without a runtime, and for an unusable graph or
+    /// tokenizer.
     pub fn open(folder: &Path, library: Option<&Path>) -> Result<Self> {
         let read = |path: &Path| fs::read(path).map_err(EngineError::io(path));
         let nested = folder.join("onnx/model.onnx");
@@ -98,7 +99,7 @@ impl OnnxEmbedder {
         if let (true, Some(last), Some(end)) = (ids.len() > self.length, last, tokens.last_mut()) {
             *end = last.into();
         }
-        // A tokenizer without a frame has nothing to say about an empty text.
+        // A tokenizer without special tokens gives an empty text no tokens.
         if tokens.is_empty() {
             tokens.push(0);
         }

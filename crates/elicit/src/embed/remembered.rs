@@ -7,8 +7,7 @@ use crate::Result;
 
 /// Texts that are remembered.
 ///
-/// With more all are forgotten but those that are asked for at the moment: a graph's contexts are asked for again and
-/// again.
+/// Above it, the cache forgets all texts but those of the current call: a graph's contexts come again and again.
 const MOST: usize = 16_384;
 
 /// An embedder that remembers the vectors it gave.

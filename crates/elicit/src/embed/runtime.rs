@@ -13,10 +13,10 @@ const VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// The runtime's environment, one a process; the first call loads it.
 ///
-/// The library is the one given, or else the one that `ORT_DYLIB_PATH` names, or else the system's.
+/// The library is `library`, else the library that `ORT_DYLIB_PATH` names, else the system's.
 ///
 /// # Errors
-/// [`Error::Embedder`] where there is none, or one that is too old.
+/// [`Error::Embedder`] without a runtime, and for a runtime that is too old.
 pub(super) fn environment(library: Option<&Path>) -> Result<&'static Environment> {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
     static LOADING: Mutex<()> = Mutex::new(());

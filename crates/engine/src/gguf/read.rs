@@ -72,7 +72,7 @@ impl Tensor {
     /// Its bytes, as stored in the file whose header named it.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn read_from(&self, file: &File) -> std::io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.bytes as usize];
         file.read_exact_at(&mut bytes, self.offset)?;
@@ -99,7 +99,7 @@ impl Gguf {
     /// `file` names the file in messages.
     ///
     /// # Errors
-    /// [`Error::NotGguf`], [`Error::Truncated`], or [`Error::MalformedGguf`] naming the entry that is wrong.
+    /// [`Error::NotGguf`], [`Error::Truncated`], or [`Error::MalformedGguf`] naming the wrong entry.
     pub fn read(file: &str, source: impl Read, length: u64) -> Result<Self> {
         let mut r = Reader { file, source, position: 0, length };
         let mut magic = [0; 4];
@@ -347,7 +347,7 @@ impl<R: Read> Reader<'_, R> {
                 Value::Bools(bytes.into_iter().map(|b| self.boolean(key, b)).collect::<Result<_>>()?)
             }
             8 => {
-                // A text costs at least its eight length bytes, so a count the file cannot hold is refused here.
+                // A text takes at least its eight length bytes, so a count beyond the file's size is refused here.
                 self.reserve(n, 8, key)?;
                 Value::Strs((0..n).map(|_| self.text(key, MAX_METADATA_BYTES)).collect::<Result<_>>()?)
             }

@@ -2,8 +2,7 @@
 
 /// A ggml element type that llama.cpp has CPU kernels for.
 ///
-/// Integer and f64 tensors load in llama.cpp and then crash the process at the first decode, so they do not exist in
-/// this type.
+/// Tensors of integers and f64 are left out: llama.cpp loads them and crashes the process at the first decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GgmlType {
     /// ggml's number for it.

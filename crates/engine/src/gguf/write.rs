@@ -47,7 +47,7 @@ impl GgufWriter {
     /// Adds a tensor from its encoded bytes; `dims` in ggml order, fastest first.
     ///
     /// # Panics
-    /// When the byte count is not that of the type and shape: a caller's mistake, not bad input.
+    /// For a byte count that contradicts type and shape: a caller's mistake, not bad input.
     pub fn tensor(&mut self, name: &str, dims: &[u64], ty: GgmlType, data: Vec<u8>) -> &mut Self {
         assert_eq!(data.len() as u64, ty.bytes(dims.iter().product()), "{name}: bytes do not match type and shape");
         self.data.push(data);
@@ -63,7 +63,7 @@ impl GgufWriter {
     /// Writes the file.
     ///
     /// # Errors
-    /// What the sink reports.
+    /// The errors of the sink.
     pub fn write(&self, sink: &mut impl Write) -> io::Result<()> {
         self.write_made(sink, |i| Ok(Cow::Borrowed(&self.data[i])))
     }
@@ -73,10 +73,10 @@ impl GgufWriter {
     /// Only one tensor is in memory at a time.
     ///
     /// # Errors
-    /// What the sink and `make` report.
+    /// The errors of the sink and of `make`.
     ///
     /// # Panics
-    /// When a byte count is not that of the type and shape.
+    /// For a byte count that contradicts type and shape: a caller's mistake, not bad input.
     pub fn write_made<'a>(
         &self,
         sink: &mut impl Write,

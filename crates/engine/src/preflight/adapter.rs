@@ -79,7 +79,7 @@ pub fn check_adapter(gguf: &Gguf, mut read: impl FnMut(&Tensor) -> Result<Vec<u8
 /// Checks a well-formed adapter against the model it is to change.
 ///
 /// # Errors
-/// [`Error::AdapterMismatch`] naming the architecture or tensor that is another model's.
+/// [`Error::AdapterMismatch`] naming the architecture or tensor of another model.
 pub fn check_fit(gguf: &Gguf, base: &Gguf, shape: &ModelShape) -> Result<()> {
     let mismatch = |problem: String| Error::AdapterMismatch { file: gguf.file.clone(), problem };
     let (found, expected) = (gguf.str("general.architecture"), shape.architecture.name);

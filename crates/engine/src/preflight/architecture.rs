@@ -1,8 +1,9 @@
 //! The table of model architectures.
 //!
-//! Each is accepted because its graph in the pinned llama.cpp was read for what it asserts.
+//! An entry means: somebody read the assertions of this graph in the pinned llama.cpp.
 //!
-//! To add an architecture, write an entry of [`ARCHITECTURES`]. The trainer refuses what its decoder does not compute.
+//! To add an architecture, write an entry of [`ARCHITECTURES`]. The trainer refuses architectures that its decoder
+//! cannot compute.
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,7 +22,7 @@ pub struct ArchitectureEntry {
     pub norms_heads: bool,
     /// Whether queries, keys and values always have biases.
     ///
-    /// Every architecture may have them.
+    /// Every architecture may have these.
     pub has_biases: bool,
     /// Whether the other matrices may have biases, and frequency factors may exist.
     pub has_extras: bool,

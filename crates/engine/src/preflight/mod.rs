@@ -1,7 +1,7 @@
-//! What must hold of a file before llama.cpp may open it.
+//! Conditions that a file meets before llama.cpp may open it.
 //!
-//! Every check stands for an input that aborts or crashes the process further down, or that would silently compute
-//! something else than what was meant.
+//! Every check stands for an input that aborts or crashes the process further down, or that llama.cpp would silently
+//! compute wrong.
 
 mod adapter;
 mod architecture;

@@ -68,7 +68,7 @@ pub struct ModelShape {
 /// Checks a model header and reads its shape.
 ///
 /// # Errors
-/// [`Error::UnsupportedModel`] naming the key or tensor that is wrong and what would be right.
+/// [`Error::UnsupportedModel`] naming the wrong key or tensor and the expected value.
 pub fn check_model(gguf: &Gguf) -> Result<ModelShape> {
     let c = Check { gguf };
     let name = c.str("general.architecture")?;
@@ -150,7 +150,8 @@ impl Check<'_> {
                 "key, value and rotary widths {head_dim}, {value_dim}, {rope_dim}, expected one even number"
             )));
         }
-        // A sliding-window layer may have widths of its own; here they are the others' or the file is refused.
+        // A sliding-window layer may have widths of its own. The preflight refuses widths that differ from the other
+        // layers'.
         for width in ["attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"] {
             self.u32_in(&key(width), Some(head_dim as u64), head_dim as u64, head_dim as u64)?;
         }

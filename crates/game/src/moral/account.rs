@@ -63,7 +63,7 @@ pub struct Valuation {
 /// `belief` is a distribution over the column player's actions. `rewards` is usually [`Framework::all_rewards`].
 ///
 /// # Errors
-/// [`GameError::Belief`] when the belief is not a distribution over the column player's actions.
+/// [`GameError::Belief`] for a belief that is not a distribution over the column player's actions.
 pub fn account(game: &MatrixGame, state: State, belief: &[f64], rewards: &[Reward]) -> Result<Vec<Account>, GameError> {
     let payoffs = expected_payoffs(game, belief)?;
     let mut accounts: Vec<Account> = payoffs

@@ -175,8 +175,8 @@ pub static FRAMEWORKS: [FrameworkEntry; 7] = [
     },
     FrameworkEntry {
         name: "virtue-equality",
-        // The published form divides by the plain sum, which is undefined at 0/0 and below. With absolute values it is the
-        // same wherever both payoffs are non-negative, and defined everywhere.
+        // The published form divides by the plain sum, which is undefined for 0/0 and negative payoffs. Absolute values
+        // give equal results for non-negative payoffs and are defined everywhere.
         formula: "1 - |payoff_M - payoff_O| / (|payoff_M| + |payoff_O|), 1 where both are 0",
         source: "arXiv 2301.08491, Virtue-equality",
         constant: None,
@@ -201,7 +201,7 @@ pub static FRAMEWORKS: [FrameworkEntry; 7] = [
     },
     FrameworkEntry {
         name: "virtue-mixed",
-        // With the paper's normalised kindness. Its released code truncates beta to 0, which this does not repeat.
+        // It uses the paper's normalised kindness. The paper's released code truncates beta to 0; this reward does not.
         formula: "beta * virtue-equality + (1 - beta) where M cooperates",
         source: "arXiv 2301.08491, Virtue-mixed",
         constant: Some(WEIGHT),
@@ -255,7 +255,7 @@ impl Framework {
     /// Sums may be spelt with a plus, as the adapters' names are.
     ///
     /// # Errors
-    /// [`RewardError::Unknown`] listing the names there are.
+    /// [`RewardError::Unknown`] listing the known names.
     pub fn find(name: &str) -> Result<Self, RewardError> {
         let given = name.replace('+', "-");
         Self::all()

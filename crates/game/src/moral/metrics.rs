@@ -1,4 +1,4 @@
-//! Counts of what was done, and of what it was done in answer to.
+//! Counts of actions by the move that they answer.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Rewards added up.
+//! Weighted sums of rewards.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub struct Share {
 
 /// What a policy is trained on: a reward, or several, each times its weight.
 ///
-/// Written as the reward alone where there is one at weight 1, otherwise as a list of shares.
+/// A single reward of weight 1 is written as the reward alone, other mixtures as a list of shares.
 ///
 /// ```
 /// use probity_game::moral::Mixture;
@@ -68,10 +68,10 @@ impl Mixture {
 
     /// Checks every reward and weight.
     ///
-    /// There must be a reward, and each weight must be above 0 and at most 1e6.
+    /// A mixture has at least one reward. Each weight is above 0 and at most 1e6.
     ///
     /// # Errors
-    /// [`RewardError::Constant`] naming the first that is off.
+    /// [`RewardError::Constant`] naming the first wrong weight.
     pub fn check(&self) -> Result<(), RewardError> {
         let off = |value: String, expected| Err(RewardError::Constant { constant: "weight", value, expected });
         if self.0.is_empty() {
@@ -189,7 +189,7 @@ mod tests {
                 assert_eq!(sum.expected(&game, state, &[0.3, 0.7]), whole.expected(&game, state, &[0.3, 0.7]));
             }
         }
-        // What no action is costs either of them.
+        // An illegal answer costs the penalty of both parts.
         assert_eq!(sum.value(&game, None, 0, None), -12.0);
         assert!(sum.expected(&game, None, &[0.3, 0.3]).is_err());
     }

@@ -1,4 +1,4 @@
-//! Floor 1: what an action is worth morally.
+//! Floor 1: the moral worth of an action.
 //!
 //! Pure, and on the games of floor 0 only.
 //!

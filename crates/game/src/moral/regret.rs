@@ -1,4 +1,4 @@
-//! How far a policy falls short of what its framework could have had.
+//! The distance of a policy to its framework's best.
 
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +74,7 @@ impl Regrets {
 /// `xi` is the deontological penalty: the protocol trains with 3 but evaluates with 4.
 ///
 /// # Errors
-/// [`GameError::Belief`] when a belief is not a distribution over the column player's actions.
+/// [`GameError::Belief`] for a belief that is not a distribution over the column player's actions.
 pub fn expected_regrets(
     game: &MatrixGame,
     rounds: &[WeightedState],

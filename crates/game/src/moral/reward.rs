@@ -83,7 +83,7 @@ pub struct Scores {
     pub game: String,
     /// `[state][action]`, states in the order of [`crate::states`].
     ///
-    /// The actions of a state in which the graph abstains have equal scores.
+    /// In a state in which the graph abstains all scores are equal.
     pub scores: Vec<Vec<f64>>,
     /// What they were computed from: hashes of the graph and of the models.
     pub source: String,
@@ -185,7 +185,7 @@ impl Reward {
     /// Checks the constants: each finite and in its range.
     ///
     /// # Errors
-    /// [`RewardError::Constant`] or [`RewardError::Scores`] naming the first that is off.
+    /// [`RewardError::Constant`] or [`RewardError::Scores`] naming the first fault.
     pub fn check(&self) -> Result<(), RewardError> {
         let constant = |constant, value: f64, ok: bool, expected| {
             if ok { Ok(()) } else { Err(RewardError::Constant { constant, value: value.to_string(), expected }) }
@@ -225,11 +225,11 @@ impl Reward {
 
     /// The row player's reward for a round.
     ///
-    /// `action` is its own action (`None`: an illegal output), `other` the other player's, `state` the state in which
-    /// both moved.
+    /// `action` is the player's own action (`None`: an illegal output), `other` the other player's, `state` the state
+    /// before the move.
     ///
     /// # Panics
-    /// When an action id is out of range, or scores are another game's; both are checked where they enter the library.
+    /// For an action id out of range, and for scores of another game; both are checked where they enter the library.
     #[must_use]
     pub fn value(&self, game: &MatrixGame, action: Option<ActionId>, other: ActionId, state: State) -> f64 {
         let Some(action) = action else { return self.illegal };
@@ -244,7 +244,7 @@ impl Reward {
     /// `belief` is a distribution over the column player's action.
     ///
     /// # Errors
-    /// [`GameError::Belief`] when the belief is not a distribution over the column player's actions.
+    /// [`GameError::Belief`] for a belief that is not a distribution over the column player's actions.
     pub fn expected(&self, game: &MatrixGame, state: State, belief: &[f64]) -> Result<Vec<f64>, GameError> {
         check_belief(game, belief)?;
         Ok((0..game.count(Player::Row))

@@ -1,13 +1,14 @@
 //! The corpus of the default model: lessons in game literacy, and no morals.
 //!
-//! A lesson is a text to read, the rules of one random game in one random style or a mere list of actions, and
-//! conversations about it: look up a payoff, add, compare rows, recall the last round. Every conversation starts straight
-//! from the text, as a decision does; its later questions make it dense, its first is the kind that accuracy is measured
-//! on, with no earlier answer to lean on. At the decision question all actions are equally right, so that the bare model
-//! binds labels and stays indifferent. Test lessons draw labels and payoffs that training never sees.
+//! A lesson is a text to read, and conversations about it: look up a payoff, add, compare rows, recall the last round.
+//! The text is the rules of a random game in a random style, or a mere list of actions. Every conversation starts
+//! straight from the text, as a decision does. Its first question is the kind that accuracy is measured on, with no
+//! earlier answer to lean on; later questions make it dense. At the decision question all actions are equally right, so
+//! that the bare model binds labels and stays indifferent. Test lessons draw labels and payoffs that training never
+//! sees.
 //!
-//! Lists come first and are what makes the rest learnable in minutes: comparing what actions bring appeared after 5
-//! million tokens of them and carried over to games at once; from games alone it had not after 7 million.
+//! Lists come first. They make the rest learnable in minutes: with lists the model compared actions after 5 million
+//! tokens and at once did so in games; with games alone it did not after 7 million.
 
 mod list;
 mod question;
@@ -80,7 +81,8 @@ pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], 
 
 /// A random 2x2 game with integer payoffs from 0 to at most 9 and fresh labels.
 ///
-/// Payoff tables of the protocol's five games, and their mirror images, belong to the test split: training never sees them.
+/// Payoff tables of the protocol's five games, and their mirror images, belong to the test split: training never sees
+/// them.
 pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
     let most = [2, 3, 4, 4, 4, 5, 5, 6, 7, 9][rng.random_range(0..10_usize)];
     let payoffs = loop {
@@ -90,7 +92,7 @@ pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
             *pair = [cell(), cell()];
         }
         if rng.random_bool(0.5) {
-            // Symmetric: what I get from (a, b), you get from (b, a).
+            // A symmetric game: my payoff from (a, b) is yours from (b, a).
             table[0][0][1] = table[0][0][0];
             table[1][1][1] = table[1][1][0];
             table[1][0] = [table[0][1][1], table[0][1][0]];

@@ -1,4 +1,4 @@
-//! Questions, and what answers them.
+//! Questions and their answers.
 
 use probity::agent::prompt::{QUESTION, pair, points};
 use probity_game::{MatrixGame, Player, State};
@@ -38,7 +38,7 @@ pub enum Kind {
 impl Kind {
     /// Every kind with its share of the questions at full ease and at none.
     ///
-    /// At full ease questions are lookups and copies.
+    /// At full ease the questions are lookups and copies.
     const SHARES: [(Self, f64, f64); 12] = [
         (Self::Cell, 55.0, 8.0),
         (Self::CellSum, 0.0, 3.0),

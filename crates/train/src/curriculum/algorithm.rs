@@ -1,4 +1,4 @@
-//! How the gradient of a step is found.
+//! The algorithms that compute a step's gradient.
 
 use probity_engine::Error as EngineError;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub enum Algorithm {
     Optimum {},
     /// Cross-entropy to the best actions: supervised fine-tuning.
     ///
-    /// Divergence and legality are reported, not trained on.
+    /// Divergence and legality are reported, not trained.
     Supervised {},
     /// REINFORCE on sampled answers, with a leave-one-out baseline.
     ///

@@ -34,7 +34,7 @@ pub struct Games {
     pub random: f64,
     /// What a catalogue game counts for in the objective; 1 where it is not named.
     ///
-    /// How often it is drawn stays the same.
+    /// The frequency of its draws stays the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
 }
@@ -358,7 +358,7 @@ impl TrainConfig {
             self.phases.iter().try_for_each(|phase| phase.reward.check_for(&game))?;
         }
         if self.games.random > 0.0 {
-            // Games that are drawn have the shape of the catalogue's.
+            // Random games have the shape of the catalogue's games.
             let any = CatalogGame { name: RANDOM, ..*CatalogGame::find("ipd")? }.game();
             self.phases.iter().try_for_each(|phase| phase.reward.check_for(&any))?;
         }

@@ -1,4 +1,4 @@
-//! Whom a learner plays against.
+//! The opponents of a learner.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ const LEARNER: &str = "learner";
 impl Opponent {
     /// The distribution over its actions, given the state as the learner sees it.
     ///
-    /// A learner's is not known: a fair coin.
+    /// A learner's policy is unknown: a fair coin.
     ///
     /// # Errors
     /// As [`Strategy::policy`].

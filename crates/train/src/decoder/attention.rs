@@ -94,7 +94,7 @@ pub struct View<'a> {
 
 /// A block of query rows, and the union of the keys that they see.
 ///
-/// In a batch of many branches it is a small part.
+/// In a batch of many branches this is a small part.
 #[derive(Debug)]
 struct Span {
     rows: Range<usize>,
@@ -251,7 +251,7 @@ pub fn forward(
 
 /// Softmax over those of a span's keys that a node sees; zero elsewhere.
 fn masked_softmax(scores: &mut [f32], view: &View<'_>, span: &Span, node: u32) {
-    // Far below every real score, yet finite: its exponential is zero without a special case.
+    // Far below every real score, yet finite: its exponential is 0 without a special case.
     const HIDDEN: f32 = -1e30;
     let (seen, beyond) = scores.split_at_mut(span.keys.partition_point(|&key| key <= node));
     beyond.fill(0.0);
@@ -312,7 +312,7 @@ pub fn backward(
                     ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - along));
                 }
                 if let Some(cap) = heads.cap {
-                    // The probabilities do not tell what the capped scores were.
+                    // The capped scores cannot be recovered from the probabilities.
                     fit(capped, m * n);
                     product(MatrixMut::new(capped, m, n), qh, kh.t(), heads.scale, false, 1);
                     soft_cap(capped, cap);

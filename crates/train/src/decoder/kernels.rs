@@ -11,7 +11,7 @@ use probity_engine::score::log_sum_exp;
 
 /// Makes a buffer `n` long, whatever it holds.
 ///
-/// It grows to exactly that and never shrinks, so that the plan of a run can tell its size.
+/// It grows to exactly this length and never shrinks, so the plan of a run can compute its size.
 pub fn fit(buffer: &mut Vec<f32>, n: usize) {
     if buffer.capacity() < n {
         *buffer = Vec::new();
@@ -93,7 +93,7 @@ pub fn rms_norm_back(
     threads: usize,
 ) {
     match dw {
-        // All rows add to it, in their order.
+        // All rows add to it, in order.
         Some(_) => rms_norm_back_rows(x, w, eps, dy, dx, dw),
         None => spread(threads, w.len(), [dx], [x, dy], &|[dx], [x, dy]| rms_norm_back_rows(x, w, eps, dy, dx, None)),
     }

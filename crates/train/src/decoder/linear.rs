@@ -20,7 +20,7 @@ pub enum Weight {
 
 /// Elements of a stored matrix that are decoded at a time: 32 MiB of floats.
 ///
-/// The head of a large vocabulary never stands in memory as a whole.
+/// The head of a large vocabulary is never in memory as a whole.
 const BAND: usize = 1 << 23;
 /// Elements decoded by one thread at a time: whole blocks of every type.
 const CHUNK: usize = 1 << 16;
@@ -136,7 +136,7 @@ impl Linear {
         let threads = pass.threads;
         let mut rounded = std::mem::take(pass.rounded);
         let seen = match &self.weight {
-            // The engine rounds a layer's input to suit the weight's type; the gradient passes straight through.
+            // The engine rounds a layer's input to suit the weight's type; the gradient ignores the rounding.
             Weight::Stored(ty, _) if pass.as_engine && *ty != GgmlType::F32 => {
                 round(*ty, &mut rounded, x, self.n_in, threads);
                 &rounded

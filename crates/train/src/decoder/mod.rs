@@ -128,7 +128,7 @@ pub struct Tape {
     pub normed: Vec<f32>,
     /// After forward: zeros.
     ///
-    /// Before backward: the gradient of `normed` from whatever reads it beside the head.
+    /// Before backward: the gradient of `normed` from its readers other than the head.
     pub dnormed: Vec<f32>,
     h: Vec<f32>,
     dh: Vec<f32>,
@@ -152,7 +152,8 @@ impl Decoder {
     /// A loaded model's decoder, its weights kept as they lie in the file.
     ///
     /// # Errors
-    /// [`Error::Untrainable`] for a kind of rotary scaling the trainer does not have, [`probity_engine::Error::Io`].
+    /// [`Error::Untrainable`] for a kind of rotary scaling that the trainer does not support,
+    /// [`probity_engine::Error::Io`].
     pub fn frozen(model: &Model) -> Result<Self> {
         Self::of(model, true)
     }
@@ -160,7 +161,7 @@ impl Decoder {
     /// The same without a byte of the matrices: to plan with, not to run.
     ///
     /// # Errors
-    /// What [`Decoder::frozen`] finds.
+    /// The errors of [`Decoder::frozen`].
     pub fn described(model: &Model) -> Result<Self> {
         Self::of(model, false)
     }
@@ -331,12 +332,12 @@ impl Decoder {
 
     /// Bytes of a [`Tape`] after a forward and backward pass over a pack.
     ///
-    /// If it keeps nothing, forward only. [`Decoder::logits_bytes`] counts the logits.
+    /// With a tape that keeps nothing: after a forward pass. [`Decoder::logits_bytes`] counts the logits.
     #[must_use]
     pub fn tape_bytes(&self, pack: &Pack, keep: Keep) -> usize {
         let (n, m, d) = (pack.len(), pack.outputs.len(), self.shape.n_embd);
         let tapes = self.blocks.iter().enumerate().map(|(i, b)| b.tape_floats(&self.common, pack, self.rows(i)));
-        // A tape that all blocks share has room for the last one's picked rows beside what the others need.
+        // A tape that all blocks share has room for the last block's picked rows beside the other blocks' needs.
         let tapes = if keep == Keep::All { tapes.sum::<usize>() } else { tapes.max().unwrap_or(0) + m * d };
         let inputs = if keep == Keep::Inputs { self.blocks.len() * n * d } else { 0 };
         let scratch = self.blocks.iter().map(|b| b.scratch_floats(&self.common, pack, QueryRows::All));
@@ -397,7 +398,7 @@ impl Decoder {
             capped,
             ..
         } = tape;
-        // Buffers that this pass has no use for stay for the next that has.
+        // Buffers that this pass does not use stay for later passes.
         let depth = self.blocks.len();
         blocks.resize_with(blocks.len().max(if *keep == Keep::All { depth } else { 1 }), BlockTape::default);
         inputs.resize_with(inputs.len().max(if *keep == Keep::Inputs { depth } else { 0 }), Vec::new);
@@ -421,7 +422,7 @@ impl Decoder {
             None => self.tied_head().forward(pass, normed, m, logits, h),
         }
         if let Some(cap) = self.shape.logit_cap {
-            // The way back needs them, and the loss overwrites the logits.
+            // The backward pass needs them, and the loss overwrites the logits.
             soft_cap(logits, cap);
             copy(capped, logits, threads);
         }
@@ -432,7 +433,7 @@ impl Decoder {
     /// `tape.logits` holds the gradient of the logits, `tape.dnormed` further gradients of the normed states.
     ///
     /// # Panics
-    /// When the tape keeps nothing: a caller's mistake.
+    /// For a tape that keeps nothing: a caller's mistake.
     pub fn backward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, grads: &mut [f32], threads: usize) {
         let Tape { keep, blocks, inputs, scratch, weight, rounded, gain, x, last, .. } = tape;
         let Tape { normed, dnormed, h, dh, logits, capped, .. } = tape;
@@ -452,7 +453,7 @@ impl Decoder {
         rms_norm_back(last, self.output_norm.read(d, theta, gain), self.common.eps, dnormed, x, norm_grad, threads);
         for (i, block) in self.blocks.iter().enumerate().rev() {
             let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
-            // The last block's tape is still that of the way forth.
+            // The last block's tape is still that of the forward pass.
             if *keep == Keep::Inputs && i + 1 < self.blocks.len() {
                 block.forward(&self.common, pass, pack, self.rows(i), &mut inputs[i], tape, scratch);
             }

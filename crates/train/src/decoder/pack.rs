@@ -1,7 +1,7 @@
 //! A batch as a forest of token tries.
 //!
 //! Sequences that share a prefix share its nodes; a node sees itself and its ancestors, nothing else. In depth-first
-//! order the ancestors of node `i` are the nodes `j <= i` whose subtree has not ended yet, so one number a node, the
+//! order the ancestors of node `i` are the nodes `j <= i` whose subtree has not ended yet. So one number a node, the
 //! end of its subtree, is the whole attention mask.
 
 use std::ops::Range;
@@ -39,7 +39,7 @@ impl Pack {
     /// Adds one trie of `sequences`; returns the node of each token.
     ///
     /// # Panics
-    /// When a sequence is empty or the sequences do not start with the same token: a caller's mistake.
+    /// For an empty sequence, and for sequences with different first tokens: a caller's mistake.
     pub fn push(&mut self, sequences: &[Vec<Token>]) -> Vec<Vec<u32>> {
         let start = self.len();
         let mut order: Vec<usize> = (0..sequences.len()).collect();
@@ -58,7 +58,7 @@ impl Pack {
                 self.tokens.push(token);
                 self.ends.push(0);
             }
-            // Depth-first order makes every node's subtree end where the newest path through it does.
+            // In depth-first order a node's subtree ends with the newest path through it.
             let end = self.len() as u32;
             for &node in &path {
                 self.ends[node as usize] = end;
@@ -80,7 +80,7 @@ impl Pack {
     /// Row of a node among the outputs.
     ///
     /// # Panics
-    /// When its logits were not asked for: a caller's mistake.
+    /// For a node without requested logits: a caller's mistake.
     #[must_use]
     pub fn output_row(&self, node: u32) -> usize {
         self.outputs.binary_search(&node).expect("the node's logits were requested")

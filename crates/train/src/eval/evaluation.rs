@@ -70,7 +70,7 @@ impl Evaluation {
     /// Measures a policy. `progress` is told after every game and style.
     ///
     /// # Errors
-    /// What [`Agent::consider`] finds.
+    /// The errors of [`Agent::consider`].
     pub fn measure(&self, model: &Model, player: &Candidate<'_>, mut progress: impl FnMut()) -> Result<Figures> {
         let mut sum = Figures::default();
         let mut n = 0.0;

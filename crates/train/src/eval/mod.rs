@@ -1,4 +1,4 @@
-//! What policies do, measured through the runtime as an app would use it.
+//! Policies measured through the runtime, as an app would use it.
 //!
 //! Called by the command line.
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! A step's questions: games in all states, as tries, with their worth.
+//! A step's questions: all states of its games, as tries, with their rewards.
 
 use probity::agent::prompt::{encode, options, prompt};
 use probity_engine::Error as EngineError;
@@ -68,10 +68,10 @@ impl Batch {
 
     /// The decisions with their worth under a phase.
     ///
-    /// `others` holds the other players' policies, a game each.
+    /// `others` holds the other players' policies, one a game.
     ///
     /// # Errors
-    /// [`probity::Error::Game`] for a reward or policy that does not fit a game.
+    /// [`probity::Error::Game`] for a reward or policy of another game.
     pub fn groups(&self, phase: &Phase, repeated: Option<Play>, others: Vec<Policy>) -> Result<Vec<Group>> {
         let group = |((Task { game, weight, .. }, decisions), other): ((&Task, &Vec<PackedState>), Policy)| {
             let states = states(game);

@@ -145,7 +145,7 @@ impl Finetuning {
             of_shard.concat()
         });
         let [of_first, of_second] = [policies.next(), policies.next()].map(|p| p.expect("a policy a seat"));
-        // Whoever sits in one seat plays against whoever sits in the other.
+        // The policy in one seat plays against the policy in the other seat.
         Ok(vec![first.across(of_second), second.across(of_first)])
     }
 

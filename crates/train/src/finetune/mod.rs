@@ -71,7 +71,7 @@ pub struct StateParts {
     pub game: String,
     /// The last round, own action first.
     ///
-    /// `C` is a cooperative action, `D` another; `start` is the first round. In games of more than two actions they are
+    /// `C` is a cooperative action, `D` another; `start` is the first round. Games of more than two actions have
     /// numbers.
     pub state: String,
     /// The parts.
@@ -81,8 +81,8 @@ pub struct StateParts {
 
 /// A run in progress.
 ///
-/// Adapters, optimiser and counters are its whole state; of two learners the parameters follow each other in one
-/// vector, each with its value head at its end where it has one.
+/// Adapters, optimiser and counters are its whole state. The parameters of two learners follow each other in one
+/// vector, each with its value head, if any, at its end.
 pub struct Finetuning {
     /// The config.
     pub config: TrainConfig,
@@ -126,11 +126,12 @@ impl Finetuning {
     /// The trainer reads the weights itself.
     ///
     /// # Errors
-    /// What [`TrainConfig::check`] finds; [`Error::Untrainable`] for a model the trainer does not have;
-    /// [`probity::Error::LabelPrefix`] and [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
+    /// The errors of [`TrainConfig::check`]; [`Error::Untrainable`] for a model that the trainer does not support;
+    /// [`probity::Error::LabelPrefix`] and [`probity_engine::Error::Option`] for fixed labels that an answer cannot
+    /// tell apart.
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
-        // Labels that no answer can tell apart are found now rather than after the training.
+        // Labels that no answer can tell apart fail now, not after the training.
         for task in config.tasks_at(0)? {
             options(model, &task.game)?;
             Scenario::new(task.game).check()?;
@@ -149,7 +150,7 @@ impl Finetuning {
                 let std = 1.0 / (linear.n_in as f32).sqrt();
                 theta[lora.a.clone()].iter_mut().for_each(|w| *w = std * normal(&mut rng));
             }
-            // PyTorch's start of a linear layer, which TRL leaves as it is.
+            // PyTorch's initialisation of a linear layer, which TRL keeps.
             let most = 1.0 / (decoder.shape().n_embd as f32).sqrt();
             theta[decoder.n_params()..].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
         }
@@ -218,7 +219,7 @@ impl Finetuning {
     /// The adapters of a finished run; base weights and buffers are freed.
     ///
     /// # Errors
-    /// [`probity_engine::Error::Io`] when the base's header cannot be read again.
+    /// [`probity_engine::Error::Io`] if the base's header cannot be read again.
     pub fn finish(self) -> Result<Vec<Trained>> {
         let decoder =
             Decoder::described(&self.model)?.with_lora(self.config.rank, self.config.alpha, &self.config.targets);
@@ -234,9 +235,9 @@ impl Finetuning {
     /// Takes one step.
     ///
     /// # Errors
-    /// [`probity_engine::Error::PromptTooLong`] for a model with too short a context; [`Error::Training`] after the last phase, when the
-    /// objective is NaN or infinite, or when training has been worse than none for too long. The parameters are then
-    /// those before the step.
+    /// [`probity_engine::Error::PromptTooLong`] for a model with too short a context; [`Error::Training`] after the
+    /// last phase, for an objective that is NaN or infinite, and for a policy worse than the bare model's for too long.
+    /// The parameters are then those before the step.
     pub fn step(&mut self) -> Result<StepReport> {
         let step = self.done();
         let Some((phase, _)) = self.config.phase_at(step) else {
@@ -282,7 +283,7 @@ impl Finetuning {
         let steering = &mut self.state.steering;
         if let Some(kl) = self.config.kl_target {
             let error = (gradient.divergence / kl.target - 1.0).clamp(-0.2, 0.2);
-            // A target out of reach would drive it to nothing, or to infinity.
+            // An unreachable target would drive the weight to 0 or infinity.
             let most = 1e3 * self.config.beta;
             steering.beta = (steering.beta * (1.0 + error / kl.horizon)).clamp(1e-6 * most, most);
         }
@@ -297,7 +298,7 @@ impl Finetuning {
 
     /// Clips the gradient's norm, and refuses NaN and infinity.
     ///
-    /// `learner`'s parameters are meant; returns the norm it had.
+    /// It covers the parameters of `learner`, and returns the norm before clipping.
     fn checked(&mut self, learner: usize, objective: f64) -> Result<f32> {
         let width = width(&self.config, &self.decoder);
         let norm = clip(&mut self.grads[learner * width..][..width], self.config.max_norm);
@@ -325,7 +326,7 @@ fn width(config: &TrainConfig, decoder: &Decoder) -> usize {
 /// The plan of a run: the fastest schedule that fits, or the most frugal.
 ///
 /// # Errors
-/// What [`Finetuning::new`] finds.
+/// The errors of [`Finetuning::new`].
 pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     /// Steps to look at: labels vary, so one step says little of the largest.
     const STEPS: u64 = 8;
@@ -344,10 +345,12 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let learners = config.learners();
     let measured = Plan::within(memory, &decoder, &largest.packs(), learners);
     let Some(rounds) = rounds else { return Ok(measured) };
-    // Sampled answers are learned from all at once; the state is kept for the case that the last of several steps fails.
+    // A step learns from all sampled answers at once. The state is kept for a failure of one of several optimiser
+    // steps.
     let again = if config.algorithm.epochs() > 1 { 12 * learners * width(config, &decoder) } else { 0 };
     let learned = Plan::within(memory, &decoder, &[&rollouts::largest(model, config, rounds)?], learners);
-    // A way forth to sample, two with the adapter on and off; each optimiser step; and a measurement now and then.
+    // One forward pass samples, two compute probabilities with the adapter on and off; then come the optimiser steps,
+    // and at times a measurement.
     let each = 3.0 * learned.forth * learners as f64 + learned.seconds * config.algorithm.epochs() as f64;
     let seconds = each + measured.forth * learners as f64 / config.measure_every as f64;
     let plan = if learned.bytes > measured.bytes { learned } else { measured };

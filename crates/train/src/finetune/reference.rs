@@ -1,6 +1,6 @@
-//! The bare model's answers, computed once and keyed by content.
+//! The bare model's scores, computed once and keyed by content.
 //!
-//! A question of a later step, or of another run with the same base and file, costs nothing.
+//! A repeated question, of a later step or of another run on the same base and file, costs nothing.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ const CHECKSUM: usize = 4;
 impl References {
     /// References that are kept in a file, which may hold some already.
     ///
-    /// A record that was cut off or damaged ends it.
+    /// A truncated or damaged record ends the file.
     ///
     /// # Errors
     /// [`EngineError::Io`].

@@ -33,7 +33,7 @@ impl Finetuning {
         for (learner, samples) in samples.iter().enumerate() {
             let (pack, reads) = pack(samples);
             let found = self.rollouts(learner, samples, &pack, reads)?;
-            // Both before training, the adapter on and off.
+            // Log-probabilities before training, with the adapter on and off.
             tokens += 2 * pack.len() as u64;
             played.push(summary(samples, &found));
             packs.push(pack);
@@ -179,7 +179,7 @@ pub(super) fn largest(model: &Model, config: &TrainConfig, rounds: usize) -> Res
 
 /// Samples a free answer at temperature 1 from the whole vocabulary.
 ///
-/// It stops at a legal answer, at an end, or at the length of the longest legal answer.
+/// Sampling stops at a legal answer, at an end, or at the length of the longest legal answer.
 fn sample(
     model: &Model,
     decoder: &Decoder,
@@ -191,7 +191,8 @@ fn sample(
 ) -> Vec<Token> {
     let longest = asked.options.iter().map(Vec::len).max().unwrap_or(1);
     let end = model.template().terminator(model);
-    // The logits after every beginning of a legal answer come in one pass; whoever leaves them has one a token.
+    // One pass computes the logits after every prefix of a legal answer. An answer that leaves these prefixes needs a
+    // pass a token.
     let mut known = after(decoder, theta, shards, asked.prompt, asked.options, tokens);
     let mut answer = Vec::new();
     loop {

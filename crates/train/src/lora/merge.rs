@@ -1,4 +1,4 @@
-//! Adapters mixed into one, and an adapter merged into its base.
+//! Sums of adapters, and adapters merged into their base.
 
 use std::borrow::Cow;
 use std::io;
@@ -16,7 +16,8 @@ use crate::{Error, Result};
 /// The exact weighted sum of adapters, at the sum of their ranks.
 ///
 /// # Errors
-/// [`EngineError::Option`] for no adapters, a weight that is NaN or infinite, adapters of different architectures or shapes.
+/// [`EngineError::Option`] without adapters, for a weight that is NaN or infinite, and for adapters of different
+/// architectures or shapes.
 pub fn mix(adapters: &[(AdapterWeights, f32)]) -> Result<AdapterWeights> {
     let bad = |given: String, expected: &str| {
         Error::from(EngineError::Option { name: "adapters", given, expected: expected.into() })
@@ -31,7 +32,7 @@ pub fn mix(adapters: &[(AdapterWeights, f32)]) -> Result<AdapterWeights> {
     let mut pairs: Vec<Pair> = Vec::new();
     for (adapter, weight) in adapters {
         for p in &adapter.pairs {
-            // Every pair's scale and weight go into its B; what comes out has scale 1.
+            // Every pair's scale and weight go into its B, so the sum's scale is 1.
             let scaled = p.b.iter().map(|v| v * p.scale * weight).collect();
             let new = Pair { scale: 1.0, b: scaled, ..p.clone() };
             match pairs.iter_mut().find(|q| q.target == p.target) {
@@ -62,7 +63,7 @@ fn beside(x: &Pair, y: &Pair) -> Pair {
 /// Changed matrices keep their element types, or take `ty`.
 ///
 /// # Errors
-/// [`EngineError::Io`]; [`EngineError::Option`] for an element type that cannot be written without calibration data.
+/// [`EngineError::Io`]; [`EngineError::Option`] for an element type that needs calibration data.
 pub fn write_merged(model: &Model, adapter: &AdapterWeights, ty: Option<GgmlType>, path: &Path) -> Result<()> {
     let gguf = model.gguf();
     let mut w = GgufWriter::new();

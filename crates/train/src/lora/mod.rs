@@ -103,11 +103,11 @@ impl AdapterWeights {
 
     /// Writes a GGUF adapter, with its manifest in the metadata.
     ///
-    /// The file has one alpha, and llama.cpp divides it by each pair's rank: pairs of another scale have theirs folded
-    /// into B.
+    /// The file has one alpha, and llama.cpp divides it by each pair's rank. A pair with another scale has its scale
+    /// folded into B.
     ///
     /// # Errors
-    /// [`EngineError::Io`]; whatever stood at `path` before is then untouched.
+    /// [`EngineError::Io`]; a file at `path` is then untouched.
     pub fn write(&self, path: &Path, precision: Precision, manifest: &Manifest) -> Result<()> {
         let ty = match precision {
             Precision::F32 => GgmlType::F32,
@@ -125,7 +125,7 @@ impl AdapterWeights {
         w.set_str(MANIFEST_KEY, serde_json::to_string(manifest).expect("a manifest is plain data"));
         for p in &self.pairs {
             let mut put = |side: &str, dims: [usize; 2], values: &[f32]| {
-                // A row that is no whole number of blocks, as of B at ranks below 32, stays F16.
+                // A row that is not a whole number of blocks, as of B at ranks below 32, stays F16.
                 let ty = if (dims[0] as u64).is_multiple_of(ty.block) { ty } else { GgmlType::F16 };
                 let bytes = encode(ty, values, dims[0]);
                 w.tensor(&format!("{}.{side}", p.target), &dims.map(|d| d as u64), ty, bytes);

@@ -1,7 +1,8 @@
 //! PEFT's folders: `adapter_config.json` and `adapter_model.safetensors`.
 //!
-//! Two things differ from a GGUF adapter. Names are those of the transformers modules. And for the `llama` architecture
-//! convert_hf_to_gguf.py interleaves the halves of every query and key head, so the rows of B of those two are permuted.
+//! Two things differ from a GGUF adapter. Names are those of the transformers modules. For the `llama` architecture
+//! convert_hf_to_gguf.py interleaves the halves of every query and key head, so the rows of B of these two layers are
+//! permuted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -51,8 +52,8 @@ struct Config {
 
 /// Fields that change nothing of what a saved adapter computes.
 ///
-/// Any other that is set (DoRA, saved modules, replicated layers, whatever comes next) makes it something else than
-/// pairs on linear layers.
+/// With any other field set (DoRA, saved modules, replicated layers, later inventions) the adapter is more than pairs
+/// on linear layers.
 const BOOKKEEPING: [&str; 19] = [
     "auto_mapping",
     "base_model_name_or_path",
@@ -76,7 +77,7 @@ const BOOKKEEPING: [&str; 19] = [
 ];
 /// Initialisations that leave the base unchanged.
 ///
-/// Pairs of any other (PiSSA, OLoRA, CorDA, LoftQ) are relative to a changed base.
+/// Pairs of any other initialisation (PiSSA, OLoRA, CorDA, LoftQ) are relative to a changed base.
 const STARTS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 
 /// Whether a field says more than nothing.
@@ -128,8 +129,8 @@ fn unclear<'a, T>(pattern: &'a HashMap<String, T>, modules: &[&str]) -> Option<&
 /// Reads a PEFT folder for a model of this shape.
 ///
 /// # Errors
-/// [`EngineError::Io`]; [`EngineError::UnsupportedAdapter`] for a config or tensors that are no plain LoRA, all of them listed, and
-/// for shapes that are another model's.
+/// [`EngineError::Io`]; [`EngineError::UnsupportedAdapter`] listing everything in config and tensors that is not plain
+/// LoRA, and for shapes of another model.
 pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     let bad =
         |problem: String| Error::from(EngineError::UnsupportedAdapter { file: folder.display().to_string(), problem });
@@ -170,7 +171,7 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
             Some((block, layer, side, module)) if halves.get(&(block, layer)).is_none_or(|h| h[side].is_none()) => {
                 halves.entry((block, layer)).or_default()[side] = Some((tensor, module));
             }
-            // Not of this model, or a second one for the same place.
+            // A module of another model, or a second pair for one module.
             _ => unknown.push(name),
         }
     }
@@ -216,10 +217,10 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
 
 /// Writes an adapter as a PEFT folder, in F32.
 ///
-/// `base` is what PEFT calls the base model's name.
+/// `base` is PEFT's name of the base model.
 ///
 /// # Errors
-/// [`EngineError::Io`]; [`EngineError::Option`] for an adapter whose layers PEFT's naming does not have.
+/// [`EngineError::Io`]; [`EngineError::Option`] for an adapter with layers that PEFT has no names for.
 pub fn write(adapter: &AdapterWeights, shape: &ModelShape, base: &str, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(EngineError::io(folder))?;
     let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
@@ -286,7 +287,7 @@ fn place(name: &str) -> Option<(usize, usize, usize, String)> {
     } else {
         (path.strip_suffix(".lora_B.weight")?, 1)
     };
-    // Multimodal models have one more step on the way.
+    // Multimodal models have one more level in the path.
     let rest = module.strip_prefix("model.language_model.").or_else(|| module.strip_prefix("model."))?;
     let (block, layer) = rest.strip_prefix("layers.")?.split_once('.')?;
     let layer = LAYERS.iter().position(|(_, name)| *name == layer)?;

@@ -2,11 +2,11 @@
 //!
 //! `J = sum_s d(s) [ sum_a pi(a|s) R(s,a) - beta KL(pi(.|s) || ref(.|s)) ] + lambda sum_s w(s) log L(s)`
 //!
-//! where `pi` is the softmax of the scores `S(a)` over the legal actions (the runtime's policy at temperature 1), `ref`
-//! the bare model's, and `L = sum_a exp S(a)` the legality mass. `d(s)` is the weight `w(s)` of the state, or, in repeated
-//! play, the discounted share of the rounds that the policy itself spends there ([`repeated`]). Nothing is sampled: states
-//! and actions are few, so value and gradient are sums. Without the last term the optimum is known, and every report says
-//! how far the policy still is from it.
+//! `pi` is the softmax of the scores `S(a)` over the legal actions (the runtime's policy at temperature 1), `ref` the
+//! bare model's policy, and `L = sum_a exp S(a)` the legality mass. `d(s)` is the weight `w(s)` of the state, or, in
+//! repeated play, the discounted share of the rounds that the policy itself spends there ([`repeated`]). Nothing is
+//! sampled: states and actions are few, so value and gradient are sums. Without the last term the optimum is known, and
+//! every report states the distance to it.
 
 pub mod repeated;
 mod rows;
@@ -49,9 +49,9 @@ pub enum Aim {
     Objective,
     /// The same optimum from its other side.
     ///
-    /// What the objective (of one round, legality aside) lacks to its largest value is `beta KL(pi || optimum)`, which
-    /// is flat where `pi` is nearly certain: whoever is certain of too much stays so. This is `-beta KL(optimum ||
-    /// pi)`, which is flat nowhere else than at the optimum, and bends there as much.
+    /// The objective (of one round, without legality) falls short of its maximum by `beta KL(pi || optimum)`. That is
+    /// flat where `pi` is nearly certain, so a policy that is certain of a wrong action stays so. This aim is `-beta
+    /// KL(optimum || pi)`, which is flat at the optimum alone and has equal curvature there.
     Optimum,
     /// The log-probability of the best actions, shared by ties.
     ///
@@ -152,7 +152,7 @@ pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<PromptedState>, Vec<Vec<Token>
         questions.iter().flat_map(|q| options.iter().map(|o| sequence(q, o))).collect()
     };
     let nodes = pack.push(&groups.iter().flat_map(each).collect::<Vec<_>>());
-    // The token before each of an option's own is where that one is predicted.
+    // An option's token is predicted at the token before it.
     let starts = groups
         .iter()
         .flat_map(|(qs, options)| qs.iter().flat_map(|q| std::iter::repeat_n(q.prompt.len() - 1, options.len())));
@@ -206,8 +206,7 @@ pub struct Judged {
 /// The logits become the gradient of its negative, times `scale`. `references` holds the bare model's scores of each
 /// decision.
 ///
-/// # Panics
-/// When a group of repeated play has other states than its game: a caller's mistake.
+/// If the states of a group of repeated play differ from its game's: a caller's mistake.
 pub fn objective(
     groups: &[Group],
     references: &[Vec<f64>],
@@ -261,7 +260,7 @@ pub fn objective(
             all.push(Judged { parts, alone });
             for (a, reads) in d.reads.iter().enumerate() {
                 let pull = match terms.aim {
-                    // dJ/dS(a) = d pi(a) [Q(a) - beta ln(pi/ref)(a) - E(the same)] + w lambda pi(a), as
+                    // dJ/dS(a) = d pi(a) [Q(a) - beta ln(pi/ref)(a) - the mean of both over pi] + w lambda pi(a), as
                     // exp(S(a)) / L = pi(a).
                     Aim::Objective => {
                         let advantage = stake.values[a] - terms.beta * ratio[a] - (value - terms.beta * kl);

@@ -1,11 +1,11 @@
 //! The objective of repeated play, exactly.
 //!
-//! Against a player who remembers one round, the states are a Markov chain, and the discounted return of a policy is a
-//! linear system ([`probity_game::play`]). Its gradient is the policy gradient theorem without an expectation in it (Sutton
-//! et al. 2000): every state counts as often as it is visited, every action for what it brings now and from then on.
+//! Against a memory-one player, the states are a Markov chain, and the discounted return of a policy is a linear system
+//! ([`probity_game::play`]). Its gradient is the policy gradient theorem without an expectation (Sutton et al. 2000): a
+//! state counts in proportion to its visits, an action by its reward now and from then on.
 //!
-//! The divergence from the bare model is part of what a round brings, so that the optimum is the fixed point of
-//! `pi ~ ref exp(Q / beta)`, which soft policy iteration finds (Haarnoja et al. 2018).
+//! The divergence from the bare model is part of a round's reward, so that the optimum is the fixed point of `pi ~ ref
+//! exp(Q / beta)`, which soft policy iteration finds (Haarnoja et al. 2018).
 
 use probity_game::MatrixGame;
 use probity_game::play::{Chain, Policy};
@@ -29,7 +29,7 @@ impl Repeated {
     /// What each state contributes under a policy.
     ///
     /// # Panics
-    /// When there is not a decision for every state of the game: a caller's mistake.
+    /// For a number of decisions other than the game's number of states: a caller's mistake.
     #[must_use]
     pub fn stakes(
         &self,
@@ -107,7 +107,7 @@ impl Repeated {
     fn best(&self, decisions: &[PackedState]) -> (Vec<f64>, Policy) {
         let n = decisions[0].rewards.len();
         let mut choice = vec![0; decisions.len()];
-        // Every round is better than the one before, so that few are needed; only roundings could go on for ever.
+        // Every iteration improves the policy, so few are needed; rounding alone could repeat them for ever.
         let mut rounds_left = 1000;
         loop {
             rounds_left -= 1;
@@ -121,7 +121,7 @@ impl Repeated {
             let mut settled = true;
             for (a, q) in choice.iter_mut().zip(&ahead) {
                 let top = (0..n).max_by(|&x, &y| q[x].total_cmp(&q[y])).expect("at least two actions");
-                // Only what is really better: equals would go back and forth.
+                // Strict improvements only: equal values would alternate.
                 if q[top] > q[*a] + 1e-12 * q[top].abs().max(1.0) {
                     *a = top;
                     settled = false;

@@ -52,7 +52,7 @@ impl<'a> LogitRows<'a> {
         let mut back = vec![0.0; self.totals.len()];
         self.pulls.iter().for_each(|&((row, _), pull)| back[row] += pull);
         for ((values, total), back) in self.logits.chunks_exact_mut(self.width).zip(&self.totals).zip(back) {
-            // A row that nothing pulls at may never have been read.
+            // A row without a gradient may never have been read.
             if back == 0.0 {
                 values.fill(0.0);
                 continue;

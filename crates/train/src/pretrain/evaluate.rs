@@ -1,4 +1,4 @@
-//! What a model in the making reads on labels and games it never sees.
+//! Accuracy of a model in training, on unseen labels and games.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::labels::Split;
 impl Pretraining {
     /// Accuracy on unseen labels and games, by kind of question, without ties.
     ///
-    /// For [`Kind::Decide`] it is the legality mass: the probability that the answer is exactly a label. Labels are of
-    /// the current mixture, questions of the full one.
+    /// For [`Kind::Decide`] it is the legality mass: the probability that the answer is exactly a label. Labels come
+    /// from the current mixture, questions from the full mixture.
     ///
     /// # Errors
     /// [`probity_engine::Error::Template`].

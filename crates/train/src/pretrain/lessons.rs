@@ -68,7 +68,7 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
                 }
                 out.push(t);
             }
-            // Where several answers are right, the conversation goes on from any of them.
+            // After several right answers the conversation continues from any of them.
             before = out[first + k % question.answers.len()].sequence.clone();
         }
     }
@@ -77,8 +77,8 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
 
 /// Lessons as tries, one each: the rules once, a branch a question.
 ///
-/// Targets are the answers' tokens with their end, equally right answers sharing a weight of 1, and with a weight of
-/// `reading` everything before them.
+/// Targets are the answers' tokens with their end, and with a weight of `reading` all tokens before them. Equally right
+/// answers share a weight of 1.
 pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<LessonBatch> {
     let mut pack = Pack::default();
     let mut wanted = Vec::new();

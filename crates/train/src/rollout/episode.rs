@@ -1,4 +1,4 @@
-//! Playing rounds with whoever answers.
+//! Rounds of play with sampled answers.
 
 use probity::agent::prompt::{Style, encode, options, prompt};
 use probity_engine::Error as EngineError;
@@ -49,12 +49,12 @@ pub struct Asked<'a> {
 /// `answer` moves for the row player and for a second learner. `styles` draws each round's presentation. Returns the
 /// samples of each seat.
 ///
-/// A scripted opponent's last move in the initial state is what it would do always, if it always does the same, else random
-/// (as in the published code).
+/// A scripted opponent with a constant move has this move as its last move in the initial state; other opponents have a
+/// random last move (as in the published code).
 ///
 /// # Errors
-/// [`probity::Error::Game`] for an opponent or reward that does not fit the game, [`EngineError::Template`], [`EngineError::PromptTooLong`], and
-/// what `answer` returns.
+/// [`probity::Error::Game`] for an opponent or reward of another game, [`EngineError::Template`],
+/// [`EngineError::PromptTooLong`], and the errors of `answer`.
 pub fn play<R: Rng>(
     model: &Model,
     game: &MatrixGame,
@@ -68,7 +68,7 @@ pub fn play<R: Rng>(
     let seats: Vec<&MatrixGame> = if *opponent == Opponent::Learner { vec![game, &turned] } else { vec![game] };
     let options = seats.iter().map(|game| options(model, game)).collect::<probity::Result<Vec<_>>>()?;
     let own = rng.random_range(0..game.count(Player::Row));
-    // An opponent who always does the same did it before the episode, too.
+    // An opponent with a constant move made it before the episode, too.
     let other = if opponent.is_steady() {
         sample(&opponent.policy(game, None)?, rng.random())
     } else {
@@ -95,7 +95,7 @@ pub fn play<R: Rng>(
             let action = sample(&opponent.policy(game, Some(last))?, rng.random());
             moves.push((Profile { own: last.other, other: last.own }, Some(action)));
         }
-        // Whoever says nothing legal is taken to do again what it did last.
+        // An illegal answer repeats the player's last move.
         let [own, other] = [0, 1].map(|seat: usize| moves[seat].1.unwrap_or(moves[seat].0.own));
         for (seat, samples) in samples.iter_mut().enumerate() {
             let against = if seat == 0 { other } else { own };

@@ -2,8 +2,8 @@
 //!
 //! It serves comparison with the exact objective.
 //!
-//! A model is asked for free text and may say anything. What is no label, terminator included, is illegal: it earns the
-//! reward's `illegal`, leaves the player's part of the state as it was, and is learned from like any other answer.
+//! A model answers in free text. An answer that is not a label with its terminator is illegal: it earns the reward's
+//! `illegal`, keeps the player's part of the state, and is learned from like any other answer.
 
 pub mod episode;
 pub mod ppo;

@@ -2,9 +2,9 @@
 //!
 //! TRL 0.9 (commit 78f8228).
 //!
-//! Every token earns `-beta` times its sampled divergence from the bare model, the last one the answer's reward on top,
-//! scaled by the spread of all rewards so far. Advantages are generalised estimates (Schulman et al. 2016) over an answer's
-//! tokens, whitened over the batch. No credit goes from one round to the next.
+//! Every token earns `-beta` times its sampled divergence from the bare model. The last token earns the answer's
+//! reward, too, scaled by the spread of all rewards so far. Advantages are generalised estimates (Schulman et al. 2016)
+//! over an answer's tokens, whitened over the batch. No credit passes from one round to the next.
 
 use super::Rollout;
 use crate::curriculum::Ppo;
@@ -98,7 +98,7 @@ pub fn loss(
             let (now, old, aim) = (value(head, hidden), r.values[t], returns[t]);
             let near = now.clamp(old - p.value_clip, old + p.value_clip);
             total += p.value_weight * 0.5 * (now - aim).powi(2).max((near - aim).powi(2)) / n;
-            // Where the clipped error is the larger one, the value is outside of the clip, and nothing flows back.
+            // Where the clipped error is larger, the value is outside the clip and gets no gradient.
             let pull = if (now - aim).abs() >= (near - aim).abs() { p.value_weight * (now - aim) / n } else { 0.0 };
             let pull = pull as f32;
             let back = &mut tape.dnormed[row * width..][..width];

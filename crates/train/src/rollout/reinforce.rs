@@ -16,7 +16,7 @@ pub fn loss(beta: f64, rollouts: &[Rollout], pack: &Pack, logits: &mut [f32]) {
     for (rollout, value) in rollouts.iter().zip(returns) {
         let advantage = value - (sum - value) / (n - 1.0);
         for &read in &rollout.reads {
-            // The row's sum is needed for the gradient, too.
+            // The gradient needs the row's sum, too.
             rows.log_probability(read);
             rows.pull(read, -advantage / n);
         }

@@ -12,8 +12,8 @@ use crate::{Error, Result};
 
 /// The two checkpoints.
 ///
-/// The state that a step leaves is good when the next step has found a finite objective and gradient there, and no
-/// worse a policy than the bare model's.
+/// A state is good once the next step has found a finite objective and gradient there, and a policy no worse than the
+/// bare model's.
 pub struct Checkpoints {
     newest: PathBuf,
     good: PathBuf,
@@ -31,7 +31,7 @@ impl Checkpoints {
     pub fn of(folder: &Path) -> Result<Self> {
         let newest = folder.join("checkpoint.bin");
         let good = folder.join("checkpoint.good.bin");
-        // A crash between two renames leaves the new one beside its place, whole.
+        // A crash between two renames leaves the new checkpoint beside its place, whole.
         let next = next(&newest);
         if next.exists() && !newest.exists() {
             replace(&next, &newest)?;
@@ -65,7 +65,7 @@ impl Checkpoints {
 
     /// Writes a checkpoint, unless the newest is of this step.
     ///
-    /// A newest that is known to be good becomes the good one.
+    /// A newest checkpoint that is known to be good becomes the good checkpoint.
     ///
     /// # Errors
     /// [`EngineError::Io`].
@@ -93,7 +93,7 @@ impl Checkpoints {
     fn last_good(&mut self, training: &Finetuning) -> Result<String> {
         if !self.proven {
             if !self.good.exists() {
-                // No run could go on from the newest.
+                // No run could continue from the newest checkpoint.
                 fs::remove_file(&self.newest).map_err(EngineError::io(&self.newest))?;
                 return Ok("no checkpoint before it was good".into());
             }

@@ -1,7 +1,7 @@
-//! A run in its folder: what it takes, its steps, its log and its checkpoints.
+//! A run in its folder: needs, steps, log and checkpoints.
 //!
-//! `config.toml` holds the resolved config, `steps.jsonl` a line of JSON a step, `checkpoint.bin` the state to go on from.
-//! An interrupted run goes on with the same result to the bit. Called by the command line.
+//! `config.toml` holds the resolved config, `steps.jsonl` a line of JSON a step, `checkpoint.bin` the state of the run.
+//! An interrupted run continues with the same result to the bit. Called by the command line.
 
 mod checkpoints;
 mod log;
@@ -59,7 +59,7 @@ pub enum End {
     Paused,
     /// All steps are taken.
     ///
-    /// The parts of the objective say where each learner's policy stands now.
+    /// Each learner's parts of the objective describe its final policy.
     Finished(Vec<ObjectiveParts>),
 }
 
@@ -92,7 +92,7 @@ impl Run {
     pub fn open(folder: &Path, training: Finetuning, mut checkpoints: Checkpoints) -> Result<Self> {
         let (log, logged) = open_log(folder, &training.config.to_toml(), training.done())?;
         checkpoints.write(&training)?;
-        // A step whose figures overflowed has no numbers in the log, and is left out.
+        // A step with NaN or infinite figures has no numbers in the log, and is left out.
         let logged = logged.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ok(Self { training, checkpoints, log, logged })
     }
@@ -105,11 +105,11 @@ impl Run {
 
     /// Takes the steps that are left, and keeps the folder up to date.
     ///
-    /// `each` is told every step when it is logged.
+    /// `each` gets every step after it is logged.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`] where `stop` is set; [`EngineError::Io`]; what [`Finetuning::step`] finds, after the last
-    /// good checkpoint was put in the newest's place; what `each` returns.
+    /// [`EngineError::Cancelled`] if `stop` is set; [`EngineError::Io`]; the errors of [`Finetuning::step`], after the
+    /// last good checkpoint has replaced the newest; the errors of `each`.
     pub fn steps<E: From<crate::Error>>(
         &mut self,
         session: &Session<'_>,
@@ -135,7 +135,7 @@ impl Run {
             }
         }
         checkpoints.write(training)?;
-        // A step reports where the policy stood before it; where it stands now is measured.
+        // A step reports the policy before it. The final policy is measured here.
         let measured = training.measure().map_err(|e| checkpoints.fall_back(training, e))?;
         Ok(End::Finished(measured.into_iter().map(|(parts, _)| parts).collect()))
     }

@@ -1,4 +1,4 @@
-//! What a run takes, told before it starts and held against what there is.
+//! Memory and time of a run, checked before it starts.
 
 use std::fmt;
 
@@ -91,8 +91,8 @@ impl fmt::Display for Needs {
 fn free_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    // A container may have less than its machine. Files that the system keeps in memory count as used there, though they
-    // would make room.
+    // A container may have less than its machine. The system's file cache counts as used there, though it would make
+    // room.
     let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
     system.available_memory().min(container)
 }

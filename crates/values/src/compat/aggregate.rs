@@ -79,7 +79,7 @@ pub fn count(ballots: &Ballots, within: Option<u32>) -> HashMap<(u32, u32), (Cou
         contexts.extend(&tally.contexts);
         let (counts, contexts) = pooled.entry((tally.to, tally.from)).or_default();
         if !tally.reverse_known {
-            // What its votes must have been, as far as it is known.
+            // The votes behind it, as far as they are known.
             let Counts { wiser, less_wise, impressions, .. } = tally.counts;
             *counts += Counts { wiser: less_wise, less_wise: wiser, impressions, ..Counts::default() };
             contexts.extend(&tally.contexts);
@@ -99,7 +99,7 @@ pub fn edges(ballots: &Ballots, within: Option<u32>, thresholds: Thresholds) -> 
     let edge = |((from, to), (counts, contexts)): ((u32, u32), (Counts, BTreeSet<u32>))| {
         let [from, to] = [from, to].map(|card| ballots.cards[card as usize].clone());
         let mut contexts: Vec<String> = contexts.into_iter().map(|c| ballots.contexts[c as usize].clone()).collect();
-        // By name: which context was voted in first must not matter.
+        // By name: the order in which contexts first appear must not matter.
         contexts.sort_unstable();
         Edge { from, to, contexts, counts, extra: Default::default(), summary: Default::default() }
     };

@@ -17,8 +17,8 @@ pub const ITERATIONS: usize = 100;
 pub fn page_rank(nodes: usize, edges: &[(u32, u32, f64)]) -> Vec<f64> {
     let mut leaving = vec![0.0; nodes];
     let mut edges: Vec<(u32, u32, f64)> = edges.iter().filter(|(_, _, weight)| *weight > 0.0).copied().collect();
-    // In an order of their own, so that sums do not depend on the edges'. By source, because writes that follow each other
-    // then go to different ranks and need not wait for one another.
+    // In an order of their own, so that sums do not depend on the order of the edges. Sorted by source: consecutive
+    // writes then go to different ranks and need not wait for each other.
     edges.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
     edges.iter().for_each(|&(from, _, weight)| leaving[from as usize] += weight);
     edges.iter_mut().for_each(|(from, _, weight)| *weight *= DAMPING / leaving[*from as usize]);

@@ -8,7 +8,7 @@ use crate::{Ballots, ValuesError};
 /// What is assumed before any vote, and how exactly the uncertainty is computed.
 ///
 /// The defaults were chosen on 60 simulated electorates, so that two false votes move no card by a twentieth of the
-/// ranks; narrower contexts and more lapses withstand more and follow an honest minority less.
+/// ranks. Narrower contexts and a larger lapse withstand more and follow an honest minority less.
 ///
 /// ```
 /// use probity_values::robust::Settings;
@@ -29,8 +29,8 @@ pub struct Settings {
     pub context_spread: f64,
     /// Prior mean of the acquiescence, logits.
     ///
-    /// It also holds for published sums. They were published because they hold many yes, so nothing is learned from
-    /// them. With the default and the default lapse 61% say yes about two equal values. The study's voters said yes to
+    /// It also holds for published sums: they were published because they hold many yes, so they reveal nothing about
+    /// it. With the default and the default lapse, 61% say yes about two equal values. The study's voters said yes to
     /// 68% of stories that were told to persuade (`moral-graph.md`).
     pub acquiescence: f64,
     /// Standard deviation of the acquiescence about that, logits.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub lapse: f64,
     /// The largest share of the others' votes that one voter's votes may weigh.
     ///
-    /// In a context one vote always counts; over all contexts five do.
+    /// In a context one vote always counts in full; over all contexts five do.
     pub cap: f64,
     /// Fewest voters, anywhere, for a card to be ranked.
     pub fewest: u32,
@@ -52,7 +52,7 @@ pub struct Settings {
     pub upheld: f64,
     /// How many voters must have said yes to it.
     ///
-    /// That somebody did not find the one wiser does not make the other wiser.
+    /// A voter who did not find one card wiser did not thereby find the other card wiser.
     pub agreed: u32,
     /// The probability of the reverse that overrules an upgrade on a cycle.
     pub overruled: f64,
@@ -77,7 +77,7 @@ impl Settings {
     /// Checks that all of them can be.
     ///
     /// # Errors
-    /// [`ValuesError::Setting`] naming the first that cannot.
+    /// [`ValuesError::Setting`] naming the first invalid setting.
     pub fn check(&self) -> Result<(), ValuesError> {
         let spread = 1e-3..=1e3;
         let within = [
@@ -155,7 +155,7 @@ pub struct Standing {
     pub card: u32,
     /// The score, logits.
     ///
-    /// A card that is one higher wins against a neutral voter with probability 73%.
+    /// A card whose score is higher by 1 wins against a neutral voter with probability 73%.
     pub score: f64,
     /// Standard error of the score.
     pub error: f64,
@@ -198,7 +198,8 @@ pub struct Fit {
 const LANES: usize = 8;
 /// The relative residual at which the solver stops.
 ///
-/// Newton's steps correct each other. The draws' squares err by a ten-thousandth, their number by a tenth.
+/// Newton's steps correct each other's errors. The draws' squares err by a ten-thousandth, their finite number by a
+/// tenth.
 const UNSOLVED: f64 = 1e-2;
 /// A fit is done when no unknown moves by more, logits.
 const STILL: f64 = 1e-7;
@@ -209,7 +210,7 @@ impl Fit {
     /// Fits votes, and imported sums of votes.
     ///
     /// # Panics
-    /// With settings that [`Settings::check`] refuses: a caller's mistake.
+    /// For settings that [`Settings::check`] refuses: a caller's mistake.
     #[must_use]
     pub fn new(ballots: &Ballots, settings: &Settings) -> Self {
         settings.check().expect("the settings were checked");
@@ -217,8 +218,8 @@ impl Fit {
         let x = most_probable(&problem);
         let system = System::new(&problem, problem.slope(&x).expected);
         let (count, batches) = (problem.scores(), settings.draws.div_ceil(LANES));
-        // Of a score's variance one part is known: what is left of it once all other unknowns are. Only the rest, that of
-        // its expectation given these, is averaged over the draws (Siden et al. 2018).
+        // Part of a score's variance is known: the variance given all other unknowns. Only the rest, the variance of
+        // its conditional expectation, is averaged over the draws (Siden et al. 2018).
         let mut explained = vec![0.0; count];
         let mut deviations = vec![0.0; count * batches * LANES];
         for batch in 0..batches {
@@ -295,7 +296,7 @@ impl Fit {
         let [to, from] = [to, from].map(|i| &self.deviations[i * draws..][..draws]);
         let square: f64 = to.iter().zip(from).map(|(a, b)| f64::from(a - b).powi(2)).sum();
         let error = (square / draws as f64).sqrt();
-        // Two that are tied for certain are as likely the one as the other.
+        // A tie without error is 0.5.
         Some(if apart == 0.0 { 0.5 } else { normal_cdf(apart / error) })
     }
 }
@@ -313,7 +314,7 @@ fn most_probable(problem: &Problem) -> Vec<f64> {
         loop {
             let next: Vec<f64> = x.iter().zip(&step).map(|(x, [s])| x + length * s).collect();
             let there = problem.log_posterior(&next);
-            // Sums of many logarithms are only so exact.
+            // The sum of many logarithms has a rounding error.
             if there >= height - 1e-12 * height.abs() || length * largest <= STILL {
                 (x, height) = (next, there);
                 break;
@@ -376,7 +377,7 @@ mod tests {
             .map(|i| {
                 let mut unit = vec![[0.0]; n];
                 unit[i] = [1.0];
-                // The system solved for a unit vector is a column of the inverse.
+                // The solution for a unit vector is a column of the inverse.
                 system.solve(&unit, 1e-12).into_iter().map(|[x]| x).collect()
             })
             .collect();

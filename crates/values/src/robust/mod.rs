@@ -1,13 +1,13 @@
 //! The robust ranking: scores by context, with errors, of one model.
 //!
-//! A vote that `v` is wiser than `u` in context `k` is a yes with probability
-//! `lapse/2 + (1 - lapse) sigma(s_k(v) - s_k(u) + delta)`: a Bradley-Terry model (Bradley and Terry 1952) whose `delta`, shared
-//! by all, is how readily people say yes to whatever they are shown as wiser; reversed pairs tell it from the scores, but not
-//! where only the pairs that hold many yes are known, as in a published graph: there it is assumed. A share
-//! `lapse` of the answers is given without looking, so that no answer can say very much. A card's score in a context is drawn
-//! towards its score everywhere, and that towards 0, so that few votes move it little. The fit is the most probable one near
-//! to where nothing is known (lapses make others possible), its uncertainty that of the Laplace approximation there, with the
-//! expected curvature.
+//! A vote that `v` is wiser than `u` in context `k` is a yes with probability `lapse/2 + (1 - lapse) sigma(s_k(v) -
+//! s_k(u) + delta)`: a Bradley-Terry model (Bradley and Terry 1952). `delta`, the acquiescence, is the readiness to say
+//! yes to any suggested upgrade. Votes on reversed pairs separate it from the scores. A published graph holds only the
+//! pairs with many yes, so there `delta` is assumed. A share `lapse` of the answers is random, which bounds the
+//! influence of a single answer. A card's score in a context is shrunk towards its score everywhere, and that towards
+//! 0, so that few votes move it little. With lapses the posterior may have several maxima; the fit is the maximum
+//! nearest to the prior's centre. Its uncertainty is that of the Laplace approximation there, with the expected
+//! curvature.
 
 mod fit;
 mod problem;

@@ -6,7 +6,7 @@ use crate::Ballots;
 
 /// What is fitted, and to what.
 ///
-/// The unknowns are the scores and, after them, how much more readily than assumed people say yes.
+/// The unknowns are the scores and, last, the difference of the acquiescence from its prior mean.
 pub(super) struct Problem {
     /// What was asked, and which scores that speaks of.
     pub questions: Questions,
@@ -56,7 +56,7 @@ impl Problem {
 
     /// How readily people say yes, logits, where more of it was learned.
     ///
-    /// From sums that were published because they hold many yes nothing is learned of it.
+    /// Published sums hold many yes by selection and reveal nothing about it.
     pub fn acquiescence(&self, chosen: bool, learned: f64) -> f64 {
         self.acquiescence + if chosen { 0.0 } else { learned }
     }
@@ -86,7 +86,7 @@ impl Problem {
 
     /// Log-probability of the answers to one question.
     ///
-    /// A part `yes` of `all` is yes, at the given lead with acquiescence.
+    /// A share `yes / all` of the answers is yes, at the given lead with acquiescence.
     pub fn log_likelihood(&self, yes: f64, all: f64, eta: f64) -> f64 {
         let [of_yes, of_no] = self.log_answers(eta);
         yes * of_yes + (all - yes) * of_no

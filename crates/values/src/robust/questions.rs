@@ -95,7 +95,8 @@ impl Questions {
         }
         let agreed = agreed(&said);
         let mut voters = vec![0_u32; places.len()];
-        // Anybody may have answered about several pairs: at least as many voters there were as answered about one.
+        // A nameless voter may have answered about several pairs. So the largest count of one pair is the least
+        // possible number of voters.
         for (place, count) in nameless {
             let voters = &mut voters[number[&place] as usize];
             *voters = count.max(*voters);
@@ -124,7 +125,7 @@ fn agreed(said: &[Said]) -> HashMap<(u32, u32), u32> {
     yes.dedup();
     let mut agreed: HashMap<(u32, u32), u32> = HashMap::new();
     yes.iter().for_each(|&(from, to, _)| *agreed.entry((from, to)).or_default() += 1);
-    // The same people may stand behind several sums.
+    // Several sums may come from the same people.
     let mut most: HashMap<(u32, u32), u32> = HashMap::new();
     for sum in said.iter().filter(|s| s.voter.is_none()) {
         let most = most.entry((sum.from, sum.to)).or_default();
@@ -145,7 +146,7 @@ fn spoken_of(same: &[Said]) -> impl Iterator<Item = ScoreKey> {
 
 /// Votes of one voter that always count.
 ///
-/// The published process asks each for 3 or 5.
+/// The published process asks each voter 3 or 5 questions.
 const ALWAYS: f64 = 5.0;
 
 /// Every vote with its weight.
@@ -190,7 +191,7 @@ fn say_tallies(tallies: &[Tally], said: &mut Vec<Said>, nameless: &mut Vec<(Scor
             said.push(Said { context, from, to, voter: None, yes, all: known.into(), upgrades: counts.wiser });
         }
         if others > 0 {
-            // Of the votes on the reversed pair only the yes are told apart; the others are taken for no.
+            // Of the votes on the reversed pair only the yes are known; the others count as no.
             let (yes, all) = (counts.less_wise.into(), others.into());
             said.push(Said { context, from: to, to: from, voter: None, yes, all, upgrades: counts.less_wise });
         }

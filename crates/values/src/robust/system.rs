@@ -7,9 +7,9 @@ use super::problem::Problem;
 
 /// A curvature: the questions' weighted Laplacian plus the priors.
 ///
-/// It is solved by conjugate gradients with a preconditioner that knows what the diagonal does not: that a card's scores in
-/// its contexts hang on its score everywhere (solved for each card as the star it is), and that the level of all scores
-/// together is held by nothing but the priors.
+/// It is solved by conjugate gradients. The preconditioner knows two things beyond the diagonal: a card's scores in its
+/// contexts depend on its score everywhere (each card is solved as a star), and the priors alone hold the level of all
+/// scores.
 pub(super) struct System<'a> {
     problem: &'a Problem,
     /// The weight of every question.
@@ -61,7 +61,7 @@ impl<'a> System<'a> {
         let mut all = [0.0; L];
         for (q, w) in self.problem.questions.asked.iter().zip(&self.weights) {
             let (from, to) = (q.from as usize, q.to as usize);
-            // Whether the acquiescence has a part in it.
+            // Whether the acquiescence takes part.
             let part = if q.chosen { 0.0 } else { 1.0 };
             for l in 0..L {
                 let force = w * (x[to][l] - x[from][l] + part * acquiescence[l]);
@@ -151,7 +151,7 @@ impl<'a> System<'a> {
 
     /// Random right-hand sides whose covariance is the curvature.
     ///
-    /// Their solutions have the posterior's covariance. Only second moments are used, so random signs are enough.
+    /// Their solutions have the posterior's covariance. Only second moments are used, so random signs suffice.
     pub fn perturbations<const L: usize>(&self, rng: &mut ChaCha8Rng) -> Vec<[f64; L]> {
         let delta = self.problem.scores();
         let mut right = vec![[0.0; L]; delta + 1];

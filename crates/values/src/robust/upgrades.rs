@@ -86,12 +86,12 @@ struct Answers {
 impl Fit {
     /// Every pair with votes in a context, or over all, in the order of the cards.
     ///
-    /// Upgrades that are upheld make a graph, whose strongly connected components of more than one card are its cycles. On
-    /// these the upgrades are overruled whose reverse all votes together make probable enough; what is on a cycle after that
-    /// is contested.
+    /// Upheld upgrades make a graph. Its strongly connected components of more than one card are its cycles. On a
+    /// cycle, an upgrade is overruled if all votes together make its reverse probable enough. Upgrades that are still
+    /// on a cycle after that are contested.
     #[must_use]
     pub fn upgrades(&self, context: Option<u32>) -> Vec<Upgrade> {
-        // From the lesser number to the greater one, and back.
+        // From the lesser number to the greater, and back.
         let mut pairs: BTreeMap<(u32, u32), [Answers; 2]> = BTreeMap::new();
         for question in &self.problem.questions.asked {
             let [(here, from), (_, to)] =
@@ -106,7 +106,7 @@ impl Fit {
             }
         }
         if context.is_none() {
-            // Who said yes in several contexts is one voter.
+            // A voter with yes in several contexts is one voter.
             for (&(from, to), answers) in &mut pairs {
                 for (answers, pair) in answers.iter_mut().zip([(from, to), (to, from)]) {
                     answers.upgrades = self.problem.questions.agreed.get(&pair).copied().unwrap_or(0);
@@ -165,7 +165,7 @@ struct Grid {
 
 impl Grid {
     fn new(fit: &Fit) -> Self {
-        // What is known before of the difference of two cards: twice the variance of one.
+        // The prior of the difference of two cards has twice the variance of one.
         let precision = 0.5 * fit.problem.precision[0];
         let reach = GRID / precision.sqrt();
         let apart: [f64; POINTS] = std::array::from_fn(|i| reach * ((i as f64 + 0.5) / POINTS as f64 * 2.0 - 1.0));

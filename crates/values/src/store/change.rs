@@ -1,4 +1,4 @@
-//! Changes to a store: each is there as a whole or not at all.
+//! Changes to a store, each in one transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,16 +11,16 @@ use crate::{Answer, CardId, Deliberation, Edge, ValuesError, Vote};
 impl Store {
     /// Changes everything but transcripts as `change` does, which sees what is there.
     ///
-    /// Cards and stories may be added and changed, votes only be added after those there are; nothing is taken away.
+    /// Cards and stories may be added and changed, votes only be appended; nothing is removed.
     ///
     /// # Errors
-    /// What `change` returns and [`Deliberation::check`] finds, and then nothing is changed; [`StoreError::Unavailable`] and
-    /// [`StoreError::Io`] where it cannot be written.
+    /// The errors of `change` and of [`Deliberation::check`], and then nothing is changed; [`StoreError::Unavailable`]
+    /// and [`StoreError::Io`] for a failed write.
     ///
     /// # Panics
-    /// Where earlier votes are not what they were: a caller's mistake.
+    /// If earlier votes changed: a caller's mistake.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Deliberation) -> Result<T>) -> Result<T> {
-        // Taken before reading, so that nobody else changes what is read.
+        // The write lock comes before the read, so that nobody else changes the data in between.
         let whole = self.begin()?;
         let before = self.read()?;
         let mut after = before.clone();
@@ -33,10 +33,11 @@ impl Store {
 
     /// Adds a vote to the log; it is kept when this returns.
     ///
-    /// A context and a voter that are new are added with it.
+    /// A new context and a new voter are added with it.
     ///
     /// # Errors
-    /// [`StoreError::Values`] for a vote that cannot be, [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be written.
+    /// [`StoreError::Values`] for an invalid vote, [`StoreError::Unavailable`] and [`StoreError::Io`] for a failed
+    /// write.
     pub fn vote(&mut self, vote: &Vote) -> Result<()> {
         vote.check()?;
         let whole = self.begin()?;
@@ -56,8 +57,8 @@ impl Store {
     /// Puts a voter into a group, who may be new.
     ///
     /// # Errors
-    /// [`StoreError::Values`] for a name that cannot be, [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be
-    /// written.
+    /// [`StoreError::Values`] for an invalid name, [`StoreError::Unavailable`] and [`StoreError::Io`] for a failed
+    /// write.
     pub fn put_group(&mut self, voter: &str, group: &str) -> Result<()> {
         let groups = [(voter.to_owned(), group.to_owned())].into();
         Deliberation { groups, ..Deliberation::default() }.check()?;
@@ -68,7 +69,7 @@ impl Store {
     /// Keeps what was measured for a model, in place of what was there.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be written.
+    /// [`StoreError::Unavailable`] and [`StoreError::Io`] for a failed write.
     pub fn put_calibration(&mut self, name: &str, body: &str) -> Result<()> {
         let put = "INSERT OR REPLACE INTO calibrations VALUES (?, ?)";
         self.db.execute(put, [name, body]).map(drop).map_err(|e| self.error(e))
@@ -76,11 +77,11 @@ impl Store {
 
     /// Saves a conversation under a name.
     ///
-    /// `before` is the conversation as last saved; `None` for a new one. `false`, without a change, if the store holds
-    /// another text, because another program uses the name.
+    /// `before` is the conversation as last saved; `None` for a new conversation. If the store holds another text,
+    /// because another program uses the name, the call returns `false` without a change.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be written.
+    /// [`StoreError::Unavailable`] and [`StoreError::Io`] for a failed write.
     pub fn put_transcript(&mut self, name: &str, before: Option<&str>, body: &str) -> Result<bool> {
         let put = match before {
             None => self.db.execute("INSERT OR IGNORE INTO transcripts VALUES (?, ?)", [name, body]),
@@ -96,10 +97,11 @@ impl Store {
     /// Its bytes are overwritten in the file, and SQLite's log is emptied.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] and [`StoreError::Io`] where it cannot be written, or where another program has the store open, so that its
-    /// bytes may still be in the log until that program is done: nothing but its name is left then, and it can be repeated.
+    /// [`StoreError::Unavailable`] and [`StoreError::Io`] for a failed write. The call also fails while another program
+    /// has the store open, because SQLite's log may still hold the bytes. Then the conversation's name alone is left,
+    /// and the call can be repeated.
     pub fn forget(&mut self, name: &str) -> Result<bool> {
-        // The name goes last: who has to repeat it still finds it.
+        // The name goes last, so that a repeated call still finds it.
         Ok(self.overwrite(name, Some(""))? && self.overwrite(name, None)?)
     }
 
@@ -116,8 +118,8 @@ impl Store {
                 Some(left) => kept[place].1 = left.into(),
                 None => drop(kept.remove(place)),
             }
-            // A page that is given back is overwritten, as `secure_delete` asks. What once lay in another place of a page that is
-            // still used is not: rows are moved within their pages as they grow. So all of them are given back.
+            // `secure_delete` overwrites a freed page. It does not overwrite a row's earlier place in a page still in
+            // use: rows move within their page as they grow. So all pages of the table are freed.
             whole.execute("DELETE FROM transcripts", [])?;
             let mut put = whole.prepare("INSERT INTO transcripts VALUES (?, ?)")?;
             kept.iter().try_for_each(|(name, body)| put.execute([name, body]).map(drop))?;

@@ -1,4 +1,4 @@
-//! What can go wrong with a store, and what SQLite's reasons mean to its user.
+//! Errors of a store, with SQLite's reasons in the user's words.
 
 use std::path::Path;
 
@@ -87,7 +87,7 @@ pub(super) fn explain(path: &Path, e: &rusqlite::Error) -> StoreError {
         return damaged(path, e);
     }
     let problem = match e.sqlite_error_code() {
-        // The memory that programs share beside the file is made with it, and does not say why it cannot be.
+        // The shared-memory file is created beside the store, and SQLite gives no reason when that fails.
         Some(ErrorCode::DiskFull) => return full(),
         Some(ErrorCode::SystemIoFailure)
             if e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>

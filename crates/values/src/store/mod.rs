@@ -2,8 +2,8 @@
 //!
 //! Floor 2.
 //!
-//! Cards may be edited, transcripts deleted for good; votes are only ever added, and what is derived from them is built anew
-//! where it does not match. Called by the command line, the interview and the C boundary.
+//! Cards may be edited and transcripts deleted for good. Votes are only appended. Derived tables are rebuilt if they do
+//! not match the votes. Called by the command line, the interview and the C boundary.
 #![forbid(unsafe_code)]
 
 mod change;

@@ -1,4 +1,4 @@
-//! Opening a store: its version, its soundness, and what is derived in it.
+//! Opening a store: its version, integrity and derived tables.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,11 +24,11 @@ impl Store {
     /// Opens a store that exists.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where there is no file; [`StoreError::NoStore`] for one that is no store, damaged, or of a newer version;
-    /// [`StoreError::Unavailable`] for one that is locked or cannot be written to.
+    /// [`StoreError::Io`] for a missing file; [`StoreError::NoStore`] for another kind of file, a damaged store, or a
+    /// newer version; [`StoreError::Unavailable`] for a locked or read-only file.
     pub fn open(path: &Path) -> Result<Self> {
         let since = Instant::now();
-        // Another program may be making it.
+        // Another program may be creating it.
         while std::fs::metadata(path).map_err(StoreError::io(path)).map(|there| there.is_file() && there.len() == 0)? {
             if since.elapsed() > BIRTH {
                 return Err(none(path, "is empty, expected a store of `probity values`"));
@@ -47,7 +47,7 @@ impl Store {
     }
 
     fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
-        // SQLite would say no more than that it cannot.
+        // SQLite's own message would not name the cause.
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             return Err(none(path, "is no file, expected a store of `probity values`"));
         }
@@ -61,7 +61,7 @@ impl Store {
         loop {
             match store.prepare() {
                 Ok(()) => return Ok(store),
-                // SQLite does not wait for everything, such as another program's change of how it keeps its log.
+                // SQLite's timeout does not cover every wait, such as for another program's change of journal mode.
                 Err(Problem::Sqlite(e)) if busy(&e) && since.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
@@ -73,7 +73,7 @@ impl Store {
 
     fn prepare(&mut self) -> std::result::Result<(), Problem> {
         self.db.busy_timeout(PATIENCE)?;
-        // One moment of the file: another program may be making it.
+        // One transaction: another program may be creating the store.
         let moment = self.db.unchecked_transaction()?;
         let version: i32 = moment.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let application: i32 = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -92,10 +92,10 @@ impl Store {
         }
         self.db.pragma_update(None, "foreign_keys", true)?;
         self.db.pragma_update(None, "secure_delete", true)?;
-        // What was said to be kept is on the disk.
+        // Committed data is on the disk.
         self.db.pragma_update(None, "synchronous", "FULL")?;
         if version < VERSION {
-            // Returns the mode it is in then; a file system without shared memory keeps the old one, which serves as well.
+            // Returns the resulting mode; a file system without shared memory keeps the old mode, which works as well.
             let _: String = self.db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
             self.migrate()?;
         }
@@ -114,7 +114,7 @@ impl Store {
 
     fn migrate(&mut self) -> std::result::Result<(), Problem> {
         let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another program may have been faster, and a newer one.
+        // Another program may have migrated meanwhile, even to a newer version.
         let version: u32 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
         for migration in MIGRATIONS.get(version as usize..).ok_or_else(|| newer(version))? {
             change.execute_batch(migration)?;
@@ -133,7 +133,7 @@ impl Store {
         let log = log.query_map([], |row| Ok((number(row, 1)?, row.get::<_, i64>(0)?)))?;
         let mut last = log.collect::<rusqlite::Result<Vec<_>>>()?;
         last.sort_unstable();
-        // The later one first, which stays.
+        // Sorted latest first: the latest answer stays.
         last.reverse();
         last.dedup_by_key(|(question, _)| *question);
         // In the order of their key.
@@ -152,7 +152,7 @@ impl Store {
     /// Derives anew, from the log, what is derived from it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where it cannot be written to.
+    /// [`StoreError::Unavailable`] if it cannot be written.
     pub fn rebuild(&mut self) -> Result<()> {
         self.rebuild_answers().map_err(|e| self.error(e))
     }

@@ -1,4 +1,4 @@
-//! What a store holds.
+//! The contents of a store.
 
 use std::collections::HashMap;
 
@@ -16,23 +16,23 @@ impl Store {
     /// Everything but the transcripts, the whole log of votes.
     ///
     /// # Errors
-    /// [`super::StoreError::Unavailable`] where it cannot be read.
+    /// [`super::StoreError::Unavailable`] for a failed read.
     pub fn read(&self) -> Result<Deliberation> {
         self.with_votes(false)
     }
 
     /// The deliberation with counting votes only, as rankings need it.
     ///
-    /// Of two answers to one question the later one counts.
+    /// The later of two answers to a question counts.
     ///
     /// # Errors
-    /// [`super::StoreError::Unavailable`] where it cannot be read.
+    /// [`super::StoreError::Unavailable`] for a failed read.
     pub fn read_counted(&self) -> Result<Deliberation> {
         self.with_votes(true)
     }
 
     fn with_votes(&self, counted: bool) -> Result<Deliberation> {
-        // One moment of the store, whatever others write meanwhile; within a change it is one already.
+        // One snapshot of the store, whatever others write meanwhile; inside a change it is one already.
         let moment = self.db.is_autocommit().then(|| self.db.unchecked_transaction());
         let _moment = moment.transpose().map_err(|e| self.error(e))?;
         let mut read = Deliberation {
@@ -53,7 +53,7 @@ impl Store {
         {
             read.extra.insert(name, self.parse(&body)?);
         }
-        // What the tables cannot hold together, which is all but the votes.
+        // A check of everything that the tables do not enforce, which is all but the votes.
         read.check().map_err(|e| damaged(&self.path, e))?;
         read.votes = self.votes(counted)?;
         Ok(read)
@@ -61,7 +61,7 @@ impl Store {
 
     /// The log, or what of it counts.
     ///
-    /// Names are looked up here: a query that joined them would sort the log to do so.
+    /// Names are looked up here: a query with a join would sort the log.
     fn votes(&self, counted: bool) -> Result<Vec<Vote>> {
         let names = |table: &str| -> Result<HashMap<i64, String>> {
             let rows = self.rows(&format!("SELECT id, name FROM {table}"), |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -116,7 +116,7 @@ impl Store {
     /// What was measured for a model; `None` where nothing was.
     ///
     /// # Errors
-    /// [`super::StoreError::Unavailable`] where it cannot be read.
+    /// [`super::StoreError::Unavailable`] for a failed read.
     pub fn calibration(&self, name: &str) -> Result<Option<String>> {
         let found = self.db.query_row("SELECT body FROM calibrations WHERE name = ?", [name], |row| row.get(0));
         found.optional().map_err(|e| self.error(e))
@@ -125,7 +125,7 @@ impl Store {
     /// The names of the conversations that are kept.
     ///
     /// # Errors
-    /// [`super::StoreError::Unavailable`] where it cannot be read.
+    /// [`super::StoreError::Unavailable`] for a failed read.
     pub fn transcripts(&self) -> Result<Vec<String>> {
         self.rows("SELECT name FROM transcripts ORDER BY name", |row| row.get(0))
     }
@@ -148,7 +148,7 @@ fn answer(row: &Row<'_>, column: usize) -> rusqlite::Result<Answer> {
     Ok(match row.get(column)? {
         0 => Answer::No,
         1 => Answer::Yes,
-        // The table allows no other.
+        // The table's constraint allows no other value.
         _ => Answer::Unsure,
     })
 }
