@@ -4,7 +4,8 @@
 //! There are two options of five tokens, and two threads.
 //!
 //! Ours measures the probability of both options, theirs generates one of them under a grammar. The model is made here
-//! from a seed and kept in target/bench. `PYTHON` names an interpreter that has llama-cpp-python; `make bench` makes one.
+//! from a seed and kept in target/bench. `PYTHON` names an interpreter that has llama-cpp-python; `make bench` makes
+//! one.
 
 use std::cell::RefCell;
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! A training step on Gemma-2-2B's shape: memory and time beside the plan.
 //!
-//! The step is the exact full batch of the prisoner's dilemma: every state in the original layout's four orders of mention,
-//! rank 16 on every linear layer. It runs in a process of its own, so that its peak is its own.
+//! The step is the exact full batch of the prisoner's dilemma: every state in the original layout's four orders of
+//! mention, rank 16 on every linear layer. It runs in a process of its own, so that its peak is its own.
 
 use std::error::Error;
 use std::path::Path;

@@ -298,8 +298,8 @@ probity_status_t probity_adapter_free(struct probity_adapter_t adapter, struct p
 // Makes an agent.
 //
 // - `model`: a live model, which other threads may be using.
-// - `scenario`: JSON (`docs/schema/scenario.json`), such as `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`; read
-//   during the call; not NULL.
+// - `scenario`: JSON (`docs/schema/scenario.json`), such as `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`;
+//   read during the call; not NULL.
 // - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_new(struct probity_model_t model,
@@ -312,8 +312,8 @@ probity_status_t probity_agent_new(struct probity_model_t model,
 // What was computed under the old set is forgotten. On failure the old set stays.
 //
 // - `agent`: a live agent that no other thread is using.
-// - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with a
-//   count of 0, for none.
+// - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with
+//   a count of 0, for none.
 // - `scales`: `count` numbers, read during the call; NULL for 1 each.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_agent_set_adapters(struct probity_agent_t agent,
@@ -403,8 +403,8 @@ probity_status_t probity_agent_snapshot(struct probity_agent_t agent,
 // Makes the agent that a snapshot was taken of; it goes on byte for byte.
 //
 // - `model`: the live model that the snapshot was taken on.
-// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count of 0,
-//   for none.
+// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count
+//   of 0, for none.
 // - `bytes`: `length` bytes of the snapshot, read during the call; not NULL.
 // - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
 // - `error`: filled on failure; NULL to do without.
@@ -454,8 +454,8 @@ probity_status_t probity_game_new(const char *name,
 
 // Takes a game from the catalogue.
 //
-// - `name`: the name of a catalogue game, such as "ipd"; an unknown one is refused with the list of names. Read during the
-//   call; not NULL.
+// - `name`: the name of a catalogue game, such as "ipd"; an unknown one is refused with the list of names. Read during
+//   the call; not NULL.
 // - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_game_named(const char *name,
@@ -560,8 +560,8 @@ probity_status_t probity_graph_explain(struct probity_graph_t graph,
 // It is on the disk when this returns, and every later answer counts it.
 //
 // - `graph`: a live graph that was opened as a store; from any thread.
-// - `vote`: JSON, `{"voter", "from", "to", "context", "answer"}`, with "upgrade", "no_upgrade" or "not_sure" for an answer;
-//   read during the call; not NULL.
+// - `vote`: JSON, `{"voter", "from", "to", "context", "answer"}`, with "upgrade", "no_upgrade" or "not_sure" for an
+//   answer; read during the call; not NULL.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_graph_vote(struct probity_graph_t graph,
                                     const char *vote,
@@ -573,9 +573,9 @@ probity_status_t probity_graph_vote(struct probity_graph_t graph,
 // "contested"}]}]}`, with at most three contexts of ten values each. If the graph abstains, `"abstains"` has the
 // reason.
 //
-// The model's hidden states tell which contexts are near. The threshold is measured when a graph is first asked with this
-// model; where the model cannot tell near from far, the graph abstains. The graph keeps the model that it was asked with
-// last, even where the model itself is freed.
+// The model's hidden states tell which contexts are near. The threshold is measured when a graph is first asked with
+// this model; where the model cannot tell near from far, the graph abstains. The graph keeps the model that it was
+// asked with last, even where the model itself is freed.
 //
 // - `graph`: a live graph; from any thread.
 // - `model`: a live model, which other threads may be using.
@@ -598,8 +598,8 @@ probity_status_t probity_graph_situate(struct probity_graph_t graph,
 // - `graph`: a live graph; from any thread.
 // - `model`: a live model, which other threads may be using.
 // - `situation`: JSON, `{"situation", "actions": [...]}`, and optionally `"contexts": [...]`, which are found as in
-//   `probity_graph_situate` where none is named, and `"baseline"`, the action that counts as doing nothing; read during the
-//   call; not NULL.
+//   `probity_graph_situate` where none is named, and `"baseline"`, the action that counts as doing nothing; read
+//   during the call; not NULL.
 // - `progress`: called on this thread during the call; NULL for none.
 // - `user_data`: passed to `progress` as it is; yours; may be NULL.
 // - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
@@ -620,8 +620,8 @@ probity_status_t probity_graph_free(struct probity_graph_t graph, struct probity
 
 // Sets where log lines go, for the whole process. At the start they go nowhere.
 //
-// - `callback`: called from any thread until it is replaced and every call that was running then has returned; NULL to drop
-//   the lines.
+// - `callback`: called from any thread until it is replaced and every call that was running then has returned; NULL to
+//   drop the lines.
 // - `user_data`: passed to `callback` as it is; yours, for as long as `callback` may be called; may be NULL.
 // - `minimum`: the least importance that is passed on.
 // - `error`: filled on failure; NULL to do without.
@@ -633,8 +633,8 @@ probity_status_t probity_log_set(probity_log_callback_t callback,
 // Opens a GGUF model.
 //
 // - `path`: the file; read during the call; not NULL.
-// - `options`: JSON, `{"gpu_layers": 0, "mmap": false}`, read during the call; NULL for these defaults. `"mmap": true` maps
-//   the file instead of reading it: truncating a mapped file while the model lives kills the process.
+// - `options`: JSON, `{"gpu_layers": 0, "mmap": false}`, read during the call; NULL for these defaults. `"mmap": true`
+//   maps the file instead of reading it: truncating a mapped file while the model lives kills the process.
 // - `model`: receives the model, yours to free with `probity_model_free`; not NULL.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_model_open(const char *path,

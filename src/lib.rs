@@ -1,8 +1,8 @@
 //! Probity: an embeddable conscience for on-device agents.
 //!
-//! A quantised GGUF language model, a LoRA adapter that was fine-tuned on intrinsic moral rewards, and one question for the
-//! host application: which of these legal actions does this agent take, with what probability, and how does each one score
-//! morally?
+//! A quantised GGUF language model, a LoRA adapter that was fine-tuned on intrinsic moral rewards, and one question for
+//! the host application: which of these legal actions does this agent take, with what probability, and how does each
+//! one score morally?
 //!
 //! ```
 //! use std::path::Path;

@@ -1,4 +1,5 @@
-//! A bare model pulled towards a reward without training, its record, and the same decision taken again from the record.
+//! A bare model pulled towards a reward without training, its record, and the same decision taken again from the
+//! record.
 //!
 //! ```sh
 //! cargo run --release --example tilt -- models/default.gguf

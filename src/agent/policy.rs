@@ -219,8 +219,8 @@ impl PolicyOptions {
     /// in order of action id.
     ///
     /// # Errors
-    /// [`Error::Game`] from the belief; [`EngineError::Llama`] when a score is NaN; [`EngineError::Option`] when temperature or
-    /// tilt are so small that the sums overflow.
+    /// [`Error::Game`] from the belief; [`EngineError::Llama`] when a score is NaN; [`EngineError::Option`] when
+    /// temperature or tilt are so small that the sums overflow.
     pub fn probabilities(&self, game: &MatrixGame, state: State, scores: &[f64]) -> Result<Vec<f64>> {
         if scores.iter().any(|s| s.is_nan()) || scores.iter().all(|s| *s == f64::NEG_INFINITY) {
             let reason = format!("the options' log-probabilities are {scores:?}; the model or adapter is damaged");

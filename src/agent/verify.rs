@@ -102,7 +102,8 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
 /// An adapter without a manifest is checked by its shapes alone.
 ///
 /// # Errors
-/// As [`Adapter::load`], and [`EngineError::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not parse.
+/// As [`Adapter::load`], and [`EngineError::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not
+/// parse.
 pub fn load(model: &Model, path: &Path) -> Result<Adapter> {
     let adapter = Adapter::load(model, path)?;
     if let Some(manifest) = Manifest::of(adapter.gguf())? {

@@ -87,8 +87,8 @@ impl Drop for Held<'_> {
 /// Makes an agent.
 ///
 /// - `model`: a live model, which other threads may be using.
-/// - `scenario`: JSON (`docs/schema/scenario.json`), such as `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`; read
-///   during the call; not NULL.
+/// - `scenario`: JSON (`docs/schema/scenario.json`), such as `{"game": "ipd", "labels": ["share", "keep"], "seed": 7}`;
+///   read during the call; not NULL.
 /// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
 /// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn probity_agent_new(
 /// What was computed under the old set is forgotten. On failure the old set stays.
 ///
 /// - `agent`: a live agent that no other thread is using.
-/// - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with a
-///   count of 0, for none.
+/// - `adapters`: `count` live adapters, which the agent keeps as long as they are set; read during the call; NULL, with
+///   a count of 0, for none.
 /// - `scales`: `count` numbers, read during the call; NULL for 1 each.
 /// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
@@ -330,8 +330,8 @@ pub unsafe extern "C" fn probity_agent_snapshot(
 /// Makes the agent that a snapshot was taken of; it goes on byte for byte.
 ///
 /// - `model`: the live model that the snapshot was taken on.
-/// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count of 0,
-///   for none.
+/// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count
+///   of 0, for none.
 /// - `bytes`: `length` bytes of the snapshot, read during the call; not NULL.
 /// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
 /// - `error`: filled on failure; NULL to do without.

@@ -83,8 +83,8 @@ pub unsafe extern "C" fn probity_game_new(
 
 /// Takes a game from the catalogue.
 ///
-/// - `name`: the name of a catalogue game, such as "ipd"; an unknown one is refused with the list of names. Read during the
-///   call; not NULL.
+/// - `name`: the name of a catalogue game, such as "ipd"; an unknown one is refused with the list of names. Read during
+///   the call; not NULL.
 /// - `game`: receives the game, yours to free with `probity_game_free`; not NULL.
 /// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]

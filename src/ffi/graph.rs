@@ -126,8 +126,8 @@ pub unsafe extern "C" fn probity_graph_explain(
 /// It is on the disk when this returns, and every later answer counts it.
 ///
 /// - `graph`: a live graph that was opened as a store; from any thread.
-/// - `vote`: JSON, `{"voter", "from", "to", "context", "answer"}`, with "upgrade", "no_upgrade" or "not_sure" for an answer;
-///   read during the call; not NULL.
+/// - `vote`: JSON, `{"voter", "from", "to", "context", "answer"}`, with "upgrade", "no_upgrade" or "not_sure" for an
+///   answer; read during the call; not NULL.
 /// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_graph_vote(
@@ -157,9 +157,9 @@ pub unsafe extern "C" fn probity_graph_vote(
 /// "contested"}]}]}`, with at most three contexts of ten values each. If the graph abstains, `"abstains"` has the
 /// reason.
 ///
-/// The model's hidden states tell which contexts are near. The threshold is measured when a graph is first asked with this
-/// model; where the model cannot tell near from far, the graph abstains. The graph keeps the model that it was asked with
-/// last, even where the model itself is freed.
+/// The model's hidden states tell which contexts are near. The threshold is measured when a graph is first asked with
+/// this model; where the model cannot tell near from far, the graph abstains. The graph keeps the model that it was
+/// asked with last, even where the model itself is freed.
 ///
 /// - `graph`: a live graph; from any thread.
 /// - `model`: a live model, which other threads may be using.
@@ -193,8 +193,8 @@ pub unsafe extern "C" fn probity_graph_situate(
 /// - `graph`: a live graph; from any thread.
 /// - `model`: a live model, which other threads may be using.
 /// - `situation`: JSON, `{"situation", "actions": [...]}`, and optionally `"contexts": [...]`, which are found as in
-///   `probity_graph_situate` where none is named, and `"baseline"`, the action that counts as doing nothing; read during the
-///   call; not NULL.
+///   `probity_graph_situate` where none is named, and `"baseline"`, the action that counts as doing nothing; read
+///   during the call; not NULL.
 /// - `progress`: called on this thread during the call; NULL for none.
 /// - `user_data`: passed to `progress` as it is; yours; may be NULL.
 /// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.

@@ -30,8 +30,8 @@ impl UserData {
 
 /// Sets where log lines go, for the whole process. At the start they go nowhere.
 ///
-/// - `callback`: called from any thread until it is replaced and every call that was running then has returned; NULL to drop
-///   the lines.
+/// - `callback`: called from any thread until it is replaced and every call that was running then has returned; NULL to
+///   drop the lines.
 /// - `user_data`: passed to `callback` as it is; yours, for as long as `callback` may be called; may be NULL.
 /// - `minimum`: the least importance that is passed on.
 /// - `error`: filled on failure; NULL to do without.

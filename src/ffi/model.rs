@@ -54,8 +54,8 @@ fn parse(options: Option<&str>) -> Outcome<ModelOptions> {
 /// Opens a GGUF model.
 ///
 /// - `path`: the file; read during the call; not NULL.
-/// - `options`: JSON, `{"gpu_layers": 0, "mmap": false}`, read during the call; NULL for these defaults. `"mmap": true` maps
-///   the file instead of reading it: truncating a mapped file while the model lives kills the process.
+/// - `options`: JSON, `{"gpu_layers": 0, "mmap": false}`, read during the call; NULL for these defaults. `"mmap": true`
+///   maps the file instead of reading it: truncating a mapped file while the model lives kills the process.
 /// - `model`: receives the model, yours to free with `probity_model_free`; not NULL.
 /// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]

@@ -124,8 +124,8 @@ fn stripped(library: &Path) -> u64 {
     std::fs::metadata(&copy).unwrap().len()
 }
 
-/// The limits hold with room to spare on every x86-64 processor: of the instruction sets that ggml's kernels are compiled for,
-/// the largest adds a tenth of a megabyte.
+/// The limits hold with room to spare on every x86-64 processor: of the instruction sets that ggml's kernels are
+/// compiled for, the largest adds a tenth of a megabyte.
 #[test]
 fn the_shared_library_is_small() {
     let size = stripped(&library::file(&library::folder()));

@@ -1,6 +1,7 @@
 //! What the shipped model and adapters show, through the C ABI, on labels that training never saw: the figures of
 //! docs/models.md. `PROBITY_UPDATE_CARD=1` writes the tables there; otherwise they must be what stands there. With
-//! `PROBITY_PAPER_ADAPTERS=FOLDER` the tables of adapters trained the paper's way, which are not shipped, are written too.
+//! `PROBITY_PAPER_ADAPTERS=FOLDER` the tables of adapters trained the paper's way, which are not shipped, are written
+//! too.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -246,8 +247,8 @@ fn replaced(document: &str, section: &str, text: &str) -> String {
     format!("{}\n{text}\n{}", &document[..start], &document[end..])
 }
 
-/// Whether two documents differ in nothing but the last digits of figures, which depend on the processor: a mean moved by
-/// 0.003, a single worst case by 0.006 between a machine with AVX-512 and one with AVX2.
+/// Whether two documents differ in nothing but the last digits of figures, which depend on the processor: a mean moved
+/// by 0.003, a single worst case by 0.006 between a machine with AVX-512 and one with AVX2.
 fn alike(a: &str, b: &str) -> bool {
     let words = |t: &str| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let (a, b) = (words(a), words(b));

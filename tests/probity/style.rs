@@ -27,6 +27,22 @@ fn comments(text: &str) -> Vec<(usize, Vec<&str>)> {
     found
 }
 
+/// The most columns of a comment's line; rustfmt sees to the code.
+const COLUMNS: usize = 120;
+
+#[test]
+fn a_comment_keeps_to_the_columns() {
+    for file in
+        ["src", "crates", "benches", "tests", "examples"].iter().flat_map(|folder| files(&root().join(folder), "rs"))
+    {
+        let text = fs::read_to_string(&file).unwrap();
+        let comments = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("//"));
+        for (number, line) in comments {
+            assert!(line.chars().count() <= COLUMNS, "{}:{}: {line}", file.display(), number + 1);
+        }
+    }
+}
+
 #[test]
 fn a_summary_fits_into_a_line() {
     for file in ["src", "crates", "benches"].iter().flat_map(|folder| files(&root().join(folder), "rs")) {

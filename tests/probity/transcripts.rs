@@ -1,4 +1,5 @@
-//! Texts that people and models read, word for word: a change here is a change of `PROMPT_VERSION` or of what users see.
+//! Texts that people and models read, word for word: a change here is a change of `PROMPT_VERSION` or of what users
+//! see.
 
 use probity::agent::decision::{Choice, Consideration, Decision};
 use probity::agent::prompt::{Layout, PROMPT_VERSION, Style, prompt};

@@ -30,8 +30,8 @@ const WALLS: [(&str, &[&str]); 8] = [
     ),
 ];
 
-/// What the pure packages may depend on besides: no I/O, no threads, no C compiler. A store of values needs SQLite, and is
-/// optional.
+/// What the pure packages may depend on besides: no I/O, no threads, no C compiler. A store of values needs SQLite, and
+/// is optional.
 const PURE: [(&str, &[&str]); 2] = [
     ("probity-game", &["rand", "serde", "serde_json", "thiserror"]),
     ("probity-values", &["petgraph", "rand", "rand_chacha", "rand_distr", "serde", "serde_json", "thiserror"]),

@@ -322,8 +322,8 @@ impl Context {
             // SAFETY: the context is alive; an index without output, or a context without states, gives null.
             NonNull::new(unsafe { sys::llama_get_embeddings_ith(self.raw.as_ptr(), i as i32) })
         })?;
-        // SAFETY: the model is alive; the row has as many floats as it says and stays until the next decode, which needs
-        // `&mut self`.
+        // SAFETY: the model is alive; the row has as many floats as it says and stays until the next decode, which
+        // needs `&mut self`.
         Ok(unsafe {
             let width = sys::llama_model_n_embd_out(self.model.raw()) as usize;
             std::slice::from_raw_parts(row.as_ptr(), width)

@@ -2,8 +2,8 @@
 //!
 //! Floor 4.
 //!
-//! One hand-written decoder block, forward and backward, on the `gemm` crate; prompts packed as token tries so that shared
-//! prefixes are computed once in both directions. Called by the command line.
+//! One hand-written decoder block, forward and backward, on the `gemm` crate; prompts packed as token tries so that
+//! shared prefixes are computed once in both directions. Called by the command line.
 #![forbid(unsafe_code)]
 
 mod adam;

@@ -12,16 +12,10 @@ use super::{CardId, Deliberation, ValuesError, compat};
 /// A question to a voter: was it wiser to move from one card to the other?
 ///
 /// ```
-/// use probity_values::{Answer, Deliberation, Story, ValuesCard, Vote, pairs_to_judge};
+/// use probity_values::{Deliberation, Story, pairs_to_judge};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// # let context = "When a friend grieves".into();
 /// # let text = "I used to give advice. Now I sit with her.".into();
 /// # let story = Story { id: "s".into(), from: "1".into(), to: "2".into(), context, text, provenance: None };

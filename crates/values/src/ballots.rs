@@ -9,16 +9,10 @@ use super::{Answer, CardId, Counts, Edge, ValuesError, Vote};
 /// A vote by the numbers of its voter, cards and context.
 ///
 /// ```
-/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+/// use probity_values::{Answer, Deliberation};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let ballot = deliberation.ballots()?.rows[0];
 /// assert_eq!((ballot.from, ballot.to, ballot.answer), (0, 1, Answer::Yes));
 /// # Ok(())
@@ -77,16 +71,10 @@ impl Tally {
 /// All votes that count.
 ///
 /// ```
-/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+/// use probity_values::Deliberation;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let ballots = deliberation.ballots()?;
 /// assert_eq!((ballots.cards.len(), ballots.voters.len(), ballots.rows.len()), (2, 8, 8));
 /// # Ok(())

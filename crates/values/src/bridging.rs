@@ -10,16 +10,10 @@ const PRIOR: f64 = 2.0;
 /// An upgrade's support by group, in one context or over all.
 ///
 /// ```
-/// use probity_values::{Answer, Deliberation, ValuesCard, Vote, bridging};
+/// use probity_values::{Deliberation, bridging};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// // Half of the voters are of one group, half of the other.
 /// let groups: Vec<Option<u32>> = (0..8).map(|voter| Some(voter % 2)).collect();
 /// let bridges = bridging(&deliberation.ballots()?, &groups, None);

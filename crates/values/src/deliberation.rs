@@ -110,6 +110,26 @@ struct Voter {
 }
 
 impl Deliberation {
+    /// Two cards, and eight votes that presence is wiser than advice.
+    ///
+    /// It is small enough to try a ranking or a document on.
+    #[must_use]
+    pub fn example() -> Self {
+        let card = |id: &str, title: &str, policy: &str| {
+            ValuesCard::new(id.into(), title, "A way to be a friend.", vec![policy.into()])
+        };
+        let vote = |voter: u32| Vote {
+            voter: format!("voter {voter}"),
+            from: "1".into(),
+            to: "2".into(),
+            context: "When a friend grieves".into(),
+            answer: Answer::Yes,
+        };
+        let advice = card("1", "Advice", "STEPS that have helped others");
+        let presence = card("2", "Presence", "MOMENTS of silence");
+        Self { cards: vec![advice, presence], votes: (0..8).map(vote).collect(), ..Self::default() }
+    }
+
     /// Reads a deliberation, or a published graph as one that only has imported edges.
     ///
     /// # Errors

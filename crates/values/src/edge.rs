@@ -91,16 +91,10 @@ fn entropy(counts: &[u32]) -> f64 {
 ///
 /// ```
 /// use probity_values::compat::Thresholds;
-/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+/// use probity_values::Deliberation;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let published = deliberation.published(Thresholds::default())?;
 /// assert_eq!(published.edges[0].counts.wiser, 8);
 /// # Ok(())

@@ -13,16 +13,10 @@ use super::{Ballots, CardId, Counts, Deliberation, Method, ValuesCard, ValuesErr
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+/// use probity_values::{Deliberation, Graph};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// assert_eq!(graph.wisest_cards(None, 1)[0].title, "Presence");
 /// # Ok(())
@@ -43,16 +37,10 @@ pub struct Graph {
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, Method, ValuesCard, Vote};
+/// use probity_values::{Deliberation, Graph, Method};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let ranking = graph.ranking(&Method::named("compat")?, None);
 /// assert_eq!((ranking.method, ranking.ranking[0].title.as_str()), ("compat", "Presence"));
@@ -75,16 +63,10 @@ pub struct Ranking {
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+/// use probity_values::{Deliberation, Graph};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let wisest = &graph.wisest_cards(None, 1)[0];
 /// assert_eq!(wisest.id.as_str(), "2");
@@ -108,16 +90,10 @@ pub struct Ranked {
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, Method, ValuesCard, Vote};
+/// use probity_values::{Deliberation, Graph, Method};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let ranking = graph.ranking(&Method::named("robust")?, None);
 /// let trust = ranking.ranking[0].standing.as_ref().unwrap();
@@ -141,16 +117,10 @@ pub struct Trust {
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+/// use probity_values::{Deliberation, Graph};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let pair = &graph.accounts(None)[0];
 /// assert_eq!((pair.counts.wiser, pair.likelihood), (8, 1.0));
@@ -187,16 +157,10 @@ pub struct PairAccount {
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+/// use probity_values::{Deliberation, Graph};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let why = graph.explain(1, None);
 /// assert_eq!((why.card.title.as_str(), why.wiser.len() + why.less_wise.len()), ("Presence", 1));
@@ -225,16 +189,10 @@ pub struct Explanation {
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote};
+/// use probity_values::{Deliberation, Graph};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// assert_eq!(graph.explain(1, None).standings[0].place, Some(1));
 /// # Ok(())

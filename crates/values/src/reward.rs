@@ -82,16 +82,10 @@ impl ScoreTerms {
 ///
 /// ```
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ValuesCard, Vote, context_weights};
+/// use probity_values::{Deliberation, Graph, context_weights};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let weights = context_weights(&graph, &[(0, 0.8)]);
 /// assert_eq!((weights[0].text.as_str(), weights[0].weight), ("When a friend grieves", 1.0));
@@ -122,16 +116,10 @@ pub type Adherence = Vec<Vec<f64>>;
 /// use std::collections::BTreeMap;
 ///
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ScoreTerms, ValuesCard, Vote, context_weights};
+/// use probity_values::{Deliberation, Graph, ScoreTerms, context_weights};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let contexts = context_weights(&graph, &[(0, 1.0)]);
 /// // How well two actions serve the one policy of each card.
@@ -233,16 +221,10 @@ impl std::fmt::Display for Abstention {
 /// use std::collections::BTreeMap;
 ///
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ScoreTerms, ValuesCard, Vote, context_weights};
+/// use probity_values::{Deliberation, Graph, ScoreTerms, context_weights};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// let adherence = BTreeMap::from([(0, vec![vec![0.0, 0.0]]), (1, vec![vec![0.9, -0.9]])]);
 /// let judgement = graph.judge(context_weights(&graph, &[(0, 1.0)]), &adherence, 2, &ScoreTerms::default())?;
@@ -294,16 +276,10 @@ pub struct ServedPolicy {
 /// use std::collections::BTreeMap;
 ///
 /// use probity_values::robust::Settings;
-/// use probity_values::{Answer, Deliberation, Graph, ScoreTerms, ValuesCard, Vote, context_weights};
+/// use probity_values::{Deliberation, Graph, ScoreTerms, context_weights};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let graph = Graph::new(deliberation, &Settings::default())?;
 /// // The second action serves the value that was found less wise.
 /// let adherence = BTreeMap::from([(0, vec![vec![0.0, 0.9]]), (1, vec![vec![0.9, 0.0]])]);

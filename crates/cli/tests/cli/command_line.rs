@@ -409,7 +409,8 @@ fn two_learners_write_two_adapters() {
     }
 }
 
-/// What a crash leaves: the checkpoint of the last step, a log that may be a step ahead or cut off in the middle of a line.
+/// What a crash leaves: the checkpoint of the last step, a log that may be a step ahead or cut off in the middle of a
+/// line.
 #[cfg(unix)]
 #[test]
 fn a_killed_training_loses_the_step_in_flight() {

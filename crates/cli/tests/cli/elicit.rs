@@ -83,8 +83,8 @@ fn the_command_line_elicits() {
     }
     assert_eq!(values(&["transcript", "--store", &crowd]).1, "interview-1\ninterview-2\ninterview-3\n");
 
-    // Somebody else says much the same, is shown the first card, and says that it is another; where they broke off at that
-    // question, they are asked again, once.
+    // Somebody else says much the same, is shown the first card, and says that it is another; where they broke off at
+    // that question, they are asked again, once.
     let hidden = at("alike.db");
     let mut alike: Value =
         serde_json::from_str(&std::fs::read_to_string(exported(&other, &at("other.json"))).unwrap()).unwrap();

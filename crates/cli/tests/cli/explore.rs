@@ -1,5 +1,5 @@
-//! The page that `probity values explore` writes, in a real browser without a screen: it is used as somebody does who has a
-//! keyboard and no mouse. `make test` installs the browser where it may, and names it in `PROBITY_BROWSER`.
+//! The page that `probity values explore` writes, in a real browser without a screen: it is used as somebody does who
+//! has a keyboard and no mouse. `make test` installs the browser where it may, and names it in `PROBITY_BROWSER`.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,8 +11,8 @@ use serde_json::Value;
 const HOSTILE: &str =
     "</script><script>document.title='broken'</script><!-- <img src=x onerror=\"document.title='broken'\">";
 
-/// Six values: two upgrades that are upheld in one context, a circle of three in another, one that nobody voted on, a story,
-/// hostile texts.
+/// Six values: two upgrades that are upheld in one context, a circle of three in another, one that nobody voted on, a
+/// story, hostile texts.
 fn deliberation() -> Deliberation {
     let card = |id: &str| {
         let policies = vec![AttentionPolicy::from(format!("MOMENTS of {id} {HOSTILE}").as_str())];

@@ -1,5 +1,5 @@
-//! What models do for values, by the real loading code: the built-in language model, which can keep to a form and little else,
-//! and the built-in embedder where `make test` names an ONNX Runtime.
+//! What models do for values, by the real loading code: the built-in language model, which can keep to a form and
+//! little else, and the built-in embedder where `make test` names an ONNX Runtime.
 
 use probity_elicit::embed::{Embedder, LlamaEmbedder, OnnxEmbedder, cosine};
 use probity_elicit::{
@@ -146,8 +146,8 @@ fn merges_are_calibrated_recorded_and_undone() {
     assert!(matches!(stopped, Err(Error::Engine(EngineError::Cancelled { .. }))), "{stopped:?}");
 }
 
-/// The second embedder: the engine's hidden states. The trainer computes the same ones (`tests/trainer_parity.rs` holds their
-/// logits to llama.cpp's).
+/// The second embedder: the engine's hidden states. The trainer computes the same ones (`tests/trainer_parity.rs` holds
+/// their logits to llama.cpp's).
 #[test]
 fn a_language_model_embeds() {
     let mut embedder = LlamaEmbedder::new(&model()).unwrap();

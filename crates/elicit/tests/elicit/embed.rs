@@ -1,5 +1,5 @@
-//! Embeddings by a real ONNX Runtime. It is not linked: `make test` fetches it from PyPI and names it in `ORT_DYLIB_PATH`;
-//! where nobody does, only its absence is tested.
+//! Embeddings by a real ONNX Runtime. It is not linked: `make test` fetches it from PyPI and names it in
+//! `ORT_DYLIB_PATH`; where nobody does, only its absence is tested.
 
 use std::process::Command;
 

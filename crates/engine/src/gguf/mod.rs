@@ -1,7 +1,8 @@
 //! GGUF files: read and checked in Rust before C++ sees a byte, and written whole.
 //!
-//! llama.cpp aborts the process on some of the faults that it does not check. [`Gguf::read`] and the preflight next door refuse
-//! the faults they know. Others remain: a file that passes both can still abort the process or take gigabytes of memory.
+//! llama.cpp aborts the process on some of the faults that it does not check. [`Gguf::read`] and the preflight next
+//! door refuse the faults they know. Others remain: a file that passes both can still abort the process or take
+//! gigabytes of memory.
 
 mod read;
 mod types;

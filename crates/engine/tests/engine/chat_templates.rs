@@ -1,5 +1,5 @@
-//! Chat templates in the manner of the model families people run, on small random models: what the model reads is what its
-//! family was trained on, and nothing an application says becomes a control token.
+//! Chat templates in the manner of the model families people run, on small random models: what the model reads is what
+//! its family was trained on, and nothing an application says becomes a control token.
 
 use std::path::Path;
 

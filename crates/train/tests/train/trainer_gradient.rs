@@ -60,8 +60,8 @@ fn check(decoder: &Decoder, theta: &[f32], names: &[(String, std::ops::Range<usi
     decoder.backward(theta, &pack, &mut tape, &mut grads, 1);
 
     for (name, range) in names {
-        // A random direction within the tensor, in which nothing cancels, so that it stands out of the noise of f32; at a
-        // step that changes the loss by more than its noise and little enough to extrapolate (Richardson).
+        // A random direction within the tensor, in which nothing cancels, so that it stands out of the noise of f32; at
+        // a step that changes the loss by more than its noise and little enough to extrapolate (Richardson).
         let direction: Vec<f32> = grads[range.clone()].iter().map(|g| normal(&mut rng).abs() * g.signum()).collect();
         let along: f64 = grads[range.clone()].iter().zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
         let at = |step: f32| {

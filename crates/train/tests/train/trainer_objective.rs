@@ -77,8 +77,8 @@ fn the_gradient_of_one_round() {
     check_gradient(&groups, &logs(&[vec![0.4, 0.6], vec![0.9, 0.1]]), &pack);
 }
 
-/// `-beta KL(optimum || pi)`: its gradient against finite differences; the objective's own nearly where both are 0, and far
-/// from nothing where a policy is certain of too much.
+/// `-beta KL(optimum || pi)`: its gradient against finite differences; the objective's own nearly where both are 0, and
+/// far from nothing where a policy is certain of too much.
 #[test]
 fn the_optimum_from_its_other_side() {
     let (beta, legality) = (0.5, 0.2);

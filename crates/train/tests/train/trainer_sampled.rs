@@ -218,8 +218,8 @@ fn tit_for_tat_answers_what_it_was_shown() {
     });
     let samples = &samples[0];
     assert_eq!(samples.iter().map(|s| s.action).collect::<Vec<_>>(), script);
-    // Round 2: tit-for-tat answers the cooperation of round 1. After the illegal answer of round 3 the state still shows
-    // the defection of round 2, and tit-for-tat answers it twice.
+    // Round 2: tit-for-tat answers the cooperation of round 1. After the illegal answer of round 3 the state still
+    // shows the defection of round 2, and tit-for-tat answers it twice.
     let rewards: Vec<f64> = samples.iter().map(|s| s.reward).collect();
     assert_eq!(rewards[1..], [4.0, -6.0, 0.0, 3.0]);
     assert!(prompts[1].contains("you \"coop\"") && prompts[2].contains("you \"defect\", A \"coop\""));

@@ -132,16 +132,10 @@ impl Default for Settings {
 ///
 /// ```
 /// use probity_values::robust::{Fit, Settings};
-/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+/// use probity_values::Deliberation;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let fit = Fit::new(&deliberation.ballots()?, &Settings::default());
 /// let presence = fit.standing(None, 1).unwrap();
 /// assert_eq!(presence.voters, 8);
@@ -169,16 +163,10 @@ pub struct Standing {
 ///
 /// ```
 /// use probity_values::robust::{Fit, Settings};
-/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+/// use probity_values::Deliberation;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let fit = Fit::new(&deliberation.ballots()?, &Settings::default());
 /// assert!(fit.wiser(None, 0, 1).unwrap() > 0.5);
 /// # Ok(())

@@ -47,16 +47,10 @@ impl fmt::Display for Verdict {
 ///
 /// ```
 /// use probity_values::robust::{Fit, Settings, Verdict};
-/// use probity_values::{Answer, Deliberation, ValuesCard, Vote};
+/// use probity_values::Deliberation;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let card = |id: &str, title: &str| ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]);
-/// # let vote = |n: u32| Vote { voter: format!("voter {n}"), from: "1".into(), to: "2".into(), context: "When a friend grieves".into(), answer: Answer::Yes };
-/// # let deliberation = Deliberation {
-/// #     cards: vec![card("1", "Advice"), card("2", "Presence")],
-/// #     votes: (0..8).map(vote).collect(),
-/// #     ..Deliberation::default()
-/// # };
+/// let deliberation = Deliberation::example();
 /// let upgrades = Fit::new(&deliberation.ballots()?, &Settings::default()).upgrades(None);
 /// assert_eq!((upgrades[0].from, upgrades[0].to, upgrades[0].verdict), (0, 1, Verdict::Upheld));
 /// # Ok(())

@@ -31,7 +31,8 @@ pub use self::error::{Result, StoreError};
 /// let mut store = Store::open_or_create(&path)?;
 /// store.change(|held| {
 ///     for (id, title) in [("1", "Advice"), ("2", "Presence")] {
-///         held.cards.push(ValuesCard::new(id.into(), title, "A way to be a friend.", vec!["MOMENTS of silence".into()]));
+///         let policies = vec!["MOMENTS of silence".into()];
+///         held.cards.push(ValuesCard::new(id.into(), title, "A way to be a friend.", policies));
 ///     }
 ///     Ok(())
 /// })?;

@@ -1,5 +1,5 @@
-//! The moral graph as a reward: what follows from contexts, votes and adherences is checked by hand; what a model says of
-//! adherence is in the tests of `probity-elicit`.
+//! The moral graph as a reward: what follows from contexts, votes and adherences is checked by hand; what a model says
+//! of adherence is in the tests of `probity-elicit`.
 
 use std::collections::BTreeMap;
 
@@ -70,8 +70,8 @@ fn the_wisest_value_of_the_context_decides() {
     let (grief, work) = (judge(GRIEF, &terms), judge(WORK, &terms));
     let [first, second] = [&grief, &work].map(|judgement| judgement.values.clone().unwrap());
     assert!(first[0] > first[1] && second[1] > second[0], "{first:?} {second:?}");
-    // By hand: presence alone, and for the upgrade from advice to it half of what advice gains over it, times its probability
-    // and the penalty.
+    // By hand: presence alone, and for the upgrade from advice to it half of what advice gains over it, times its
+    // probability and the penalty.
     let [counted] = grief.cards.as_slice() else { panic!("{grief:?}") };
     assert!(counted.card == PRESENCE.into() && counted.share == 1.0 && counted.voters == 20);
     let upgrade = graph.upgrades(Some(graph.context(GRIEF).unwrap()));

@@ -312,7 +312,8 @@ fn a_full_disk_loses_nothing() {
     assert!(store.put_transcript("talk", None, &"word ".repeat(100_000)).is_err());
     assert!(store.transcripts().unwrap().is_empty(), "nothing half-written");
     drop(store);
-    // With no room at all, not even for what programs share beside the file, it is not so much as read; and that is said.
+    // With no room at all, not even for what programs share beside the file, it is not so much as read; and that is
+    // said.
     let rest = vec![0_u8; 1 << 20];
     let filler = fs::File::create(disk.0.path().join("filler")).and_then(|mut file| file.write_all(&rest));
     assert!(filler.is_err(), "the disk is full now");

@@ -1,6 +1,6 @@
-//! Published moral graphs: read and written without loss, and ranked as their code ranks them. The graphs of the study carry
-//! no licence and are no part of the project: the tests on them run where `PROBITY_MORAL_GRAPH` names the folder they lie in,
-//! or where it lies beside the project.
+//! Published moral graphs: read and written without loss, and ranked as their code ranks them. The graphs of the study
+//! carry no licence and are no part of the project: the tests on them run where `PROBITY_MORAL_GRAPH` names the folder
+//! they lie in, or where it lies beside the project.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -84,8 +84,8 @@ fn published_edges_are_those_that_the_thresholds_keep() {
     }
 }
 
-/// `moral-graph.md` sections 7 and 11: the ranks of the study's graph add up to 0.419, and two false votes from the first
-/// card bring the last of 60 to the 4th place.
+/// `moral-graph.md` sections 7 and 11: the ranks of the study's graph add up to 0.419, and two false votes from the
+/// first card bring the last of 60 to the 4th place.
 #[test]
 fn the_study_is_led_by_two_false_votes() {
     let Some(text) = study(STUDY[0]) else { return };
@@ -145,8 +145,8 @@ fn votes_add_up_as_published() {
     assert!(ballots.context("When lost").is_none());
 }
 
-/// `moral-graph.md` section 11, D1: with the impressions among the answers, one more no and one more not sure cut an edge
-/// that 27 people had marked as wiser.
+/// `moral-graph.md` section 11, D1: with the impressions among the answers, one more no and one more not sure cut an
+/// edge that 27 people had marked as wiser.
 #[test]
 fn impressions_count_in_the_published_entropy() {
     let counts = |n| Counts { wiser: 27, not_wiser: n, less_wise: 0, unsure: n, impressions: 27 + 2 * n };
@@ -340,8 +340,8 @@ proptest! {
     }
 }
 
-/// On electorates that nothing was chosen by: two false votes move a card by less than a twentieth of the ranks, and the
-/// order is nearer to the true one than the published ranking's, each time.
+/// On electorates that nothing was chosen by: two false votes move a card by less than a twentieth of the ranks, and
+/// the order is nearer to the true one than the published ranking's, each time.
 #[test]
 fn the_robust_ranking_withstands_what_leads_the_published_one() {
     let [compat, robust] = [Method::Compat(Thresholds::default()), Method::Robust(Settings::default())];
@@ -385,7 +385,8 @@ fn a_bootstrap_keeps_the_robust_winner_more_often() {
     assert!(robust > compat, "{robust} {compat}");
 }
 
-/// What few voters say moves a card little, what nobody says moves none, and people who say yes to everything say nothing.
+/// What few voters say moves a card little, what nobody says moves none, and people who say yes to everything say
+/// nothing.
 #[test]
 fn the_fit_follows_the_votes() {
     let all = Settings::default().with(|o| o.fewest = 1);
@@ -404,7 +405,8 @@ fn the_fit_follows_the_votes() {
     let [few, many] = [2, 40].map(|n| fit(&yes(n, "a", "b")));
     let apart = |fit: &Fit| fit.standing(None, 1).unwrap().score - fit.standing(None, 0).unwrap().score;
     assert!(0.0 < apart(&few) && apart(&few) < apart(&many), "{} {}", apart(&few), apart(&many));
-    // Of what all agree on the votes tell little more than that; of what divides them they tell more the more there are.
+    // Of what all agree on the votes tell little more than that; of what divides them they tell more the more there
+    // are.
     let [few, divided] = [1, 20].map(|n| {
         let no = yes(2 * n, "a", "b").split_off(n).into_iter().map(|vote| Vote { answer: Answer::No, ..vote });
         fit(&yes(n, "a", "b").into_iter().chain(no).collect::<Vec<_>>())
@@ -488,8 +490,8 @@ fn logs_are_joined_by_what_they_share() {
     assert!(matches!(joined(&[No], &[Yes]), Err(ValuesError::Contradiction { .. })), "which of them was later?");
 }
 
-/// Twenty people find `a` wiser than `b`. One person who says otherwise in three hundred contexts of their own, or along
-/// chains through many other cards, does not turn that round.
+/// Twenty people find `a` wiser than `b`. One person who says otherwise in three hundred contexts of their own, or
+/// along chains through many other cards, does not turn that round.
 #[test]
 fn one_voter_does_not_outvote_twenty() {
     let cards: Vec<CardId> = ["a", "b"]
@@ -541,8 +543,8 @@ fn settings_that_cannot_be_are_refused() {
     assert_eq!(message, "lapse: 1.5, expected a number from 0.000001 to 0.9");
 }
 
-/// A graph that has one edge of two cards tells by it of both directions: another that has only the other one must say the
-/// same, and where cards are merged all of it is added up.
+/// A graph that has one edge of two cards tells by it of both directions: another that has only the other one must say
+/// the same, and where cards are merged all of it is added up.
 #[test]
 fn edges_of_both_directions_are_one_account() {
     let edge = |from: &str, to: &str, wiser, less_wise, impressions| Edge {
@@ -648,8 +650,8 @@ fn the_published_ranking_rewards_a_cycle() {
     eprintln!("{:?}", [Verdict::Open, Verdict::Upheld, Verdict::Overruled, Verdict::Contested].map(count));
 }
 
-/// Each of three values was found wiser than the one before it, all around: nobody can say which is the wisest. One upgrade
-/// against an order that many other votes make clear is overruled instead.
+/// Each of three values was found wiser than the one before it, all around: nobody can say which is the wisest. One
+/// upgrade against an order that many other votes make clear is overruled instead.
 #[test]
 fn cycles_are_contested_or_resolved() {
     // So many of 100 voters find the second wiser, and the first not where they are shown both the other way round.
@@ -710,8 +712,8 @@ fn a_bridge_is_what_every_group_upholds() {
     assert_eq!(bridging(&ballots, &groups, ballots.context("x")), bridges);
 }
 
-/// What a published graph holds was chosen for its yes: what the fit to its sums upholds is right nearly as often as what it
-/// upholds of all the votes.
+/// What a published graph holds was chosen for its yes: what the fit to its sums upholds is right nearly as often as
+/// what it upholds of all the votes.
 #[test]
 fn sums_that_were_chosen_are_read_as_such() {
     // Of upheld upgrades how many there are and how many are right: of all votes, and of the published sums.
@@ -740,7 +742,8 @@ fn sums_that_were_chosen_are_read_as_such() {
     assert!(fit.upgrades(None).iter().filter(|u| u.verdict != Verdict::Open).all(|u| !against(u)));
 }
 
-/// That somebody did not find one value wiser than another makes the other no wiser, and one voter alone upholds nothing.
+/// That somebody did not find one value wiser than another makes the other no wiser, and one voter alone upholds
+/// nothing.
 #[test]
 fn an_upgrade_takes_more_than_one_yes() {
     let verdict = |answers: &[Answer]| {
