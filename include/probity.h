@@ -126,7 +126,7 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // Stopped because the caller asked for it.
 #define PROBITY_STATUS_CANCELLED 8
 
-// A defect of the library; the process goes on, the object should be freed.
+// A defect of the library; the process continues, the object should be freed.
 #define PROBITY_STATUS_PANIC 9
 
 // Too many live objects.
@@ -400,7 +400,7 @@ probity_status_t probity_agent_snapshot(struct probity_agent_t agent,
                                         size_t *length,
                                         struct probity_error_t *error);
 
-// Makes the agent that a snapshot was taken of; it goes on byte for byte.
+// Makes an agent from a snapshot; it continues byte for byte.
 //
 // - `model`: the live model that the snapshot was taken on.
 // - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count

@@ -1,4 +1,4 @@
-//! Snapshots: an agent carried over a restart, so that it goes on byte for byte.
+//! Snapshots: an agent carried over a restart, byte for byte.
 //!
 //! Magic, format version, length and BLAKE3 checksum are checked before anything is decoded. A snapshot holds neither
 //! the key-value cache, which is recomputed to the same bits, nor the record of the last decision. `bincode` stays

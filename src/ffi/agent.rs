@@ -327,7 +327,7 @@ pub unsafe extern "C" fn probity_agent_snapshot(
     unsafe { call(error, body) }
 }
 
-/// Makes the agent that a snapshot was taken of; it goes on byte for byte.
+/// Makes an agent from a snapshot; it continues byte for byte.
 ///
 /// - `model`: the live model that the snapshot was taken on.
 /// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count

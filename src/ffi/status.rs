@@ -48,7 +48,7 @@ pub const PROBITY_STATUS_BUFFER_SIZE: probity_status_t = 6;
 pub const PROBITY_STATUS_BUSY: probity_status_t = 7;
 /// Stopped because the caller asked for it.
 pub const PROBITY_STATUS_CANCELLED: probity_status_t = 8;
-/// A defect of the library; the process goes on, the object should be freed.
+/// A defect of the library; the process continues, the object should be freed.
 pub const PROBITY_STATUS_PANIC: probity_status_t = 9;
 /// Too many live objects.
 pub const PROBITY_STATUS_LIMIT: probity_status_t = 10;

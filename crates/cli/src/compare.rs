@@ -46,7 +46,7 @@ pub struct Args {
     /// Labels of the two actions, cooperation first.
     #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
     labels: Vec<String>,
-    /// Steps to train for, by labels and exactly; 0 trains nothing.
+    /// Steps of supervised and of exact training; 0 trains nothing.
     #[arg(long, default_value_t = 100)]
     steps: u64,
     /// The config to train by: a recipe's name or a TOML file.

@@ -35,13 +35,13 @@ pub struct Args {
     /// Table order: original, columns-reversed, rows-reversed or reversed.
     #[arg(long, value_parser = parse_layout)]
     layout: Option<Layout>,
-    /// Text before the rules, in your own words: who the agent is, what it cares for.
+    /// Text before the rules: the agent's role and cares, in your own words.
     #[arg(long)]
     preamble: Option<String>,
-    /// What the agent did last round (a label).
+    /// The agent's action in the last round (a label).
     #[arg(long, requires = "other_last")]
     own_last: Option<String>,
-    /// What the other player did last round (a label).
+    /// The other player's action in the last round (a label).
     #[arg(long, requires = "own_last")]
     other_last: Option<String>,
     /// The model: a GGUF file or `default`.
@@ -54,7 +54,7 @@ pub struct Args {
     adapter: Vec<String>,
     #[arg(long, value_delimiter = ',', help = format!("Frameworks in the account ({}), or files of `probity values score --scenario` [default: all frameworks]", names::frameworks()))]
     reward: Vec<String>,
-    #[arg(long, help = format!("What is believed about the other player: fair-coin, a strategy ({}), or probabilities such as 0.3,0.7", names::strategies()))]
+    #[arg(long, help = format!("The belief about the other player: fair-coin, a strategy ({}), or probabilities such as 0.3,0.7", names::strategies()))]
     belief: Option<String>,
     /// Pull towards a reward, FRAMEWORK:BETA; a smaller beta pulls harder.
     #[arg(long)]
@@ -71,7 +71,7 @@ pub struct Args {
     /// Seed of the agent's random stream.
     #[arg(long)]
     seed: Option<u64>,
-    /// Threads; where not given, as many as the processor has and the model keeps busy.
+    /// Threads; 0 for as many as the processor has and the model keeps busy.
     #[arg(long, default_value_t = 0)]
     threads: usize,
     /// Print the decision's record as JSON.

@@ -15,12 +15,12 @@ use crate::{builtin, output};
     after_help = "Example: probity export deontological --out deontological-peft\n         probity export mine.gguf --model gemma-2-2b-it-Q4_K_M.gguf --base google/gemma-2-2b-it --out mine-peft"
 )]
 pub struct Args {
-    /// The adapter: a GGUF file or a built-in one by name.
+    /// The adapter: a GGUF file or a built-in name.
     adapter: String,
     /// The base model: a GGUF file or `default`.
     #[arg(long, default_value = "default")]
     model: String,
-    /// What transformers calls the base model.
+    /// The base model's name in transformers.
     #[arg(long, default_value = "")]
     base: String,
     /// The folder to write.

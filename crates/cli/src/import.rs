@@ -24,7 +24,7 @@ pub struct Args {
     /// Where to write the adapter.
     #[arg(long)]
     out: PathBuf,
-    /// Its name; the folder's where not given.
+    /// The adapter's name [default: the folder's name]
     #[arg(long)]
     name: Option<String>,
     /// Element type of the written adapter: f32, f16 or q8_0.

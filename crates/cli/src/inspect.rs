@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::output::say;
 use crate::{builtin, output};
 
-/// Show what a model or adapter file holds, or exactly what is wrong with it.
+/// Show the contents of a model or adapter file, or its fault.
 ///
 /// The command reads the file and never loads it: a damaged or hostile file is safe to inspect.
 #[derive(clap::Args)]

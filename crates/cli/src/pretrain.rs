@@ -31,7 +31,7 @@ use crate::{input, output};
     after_help = "Example: probity pretrain --run run --out default.gguf\n         probity pretrain --steps 40 --run run --out tiny.gguf"
 )]
 pub struct Args {
-    /// A config file (TOML); the default model's own where not given.
+    /// A config file (TOML) [default: the default model's config]
     #[arg(long)]
     config: Option<PathBuf>,
     /// Override the config's number of steps.
@@ -49,10 +49,10 @@ pub struct Args {
     /// Element type of its matrices: f32, f16 or q8_0.
     #[arg(long, default_value = "q8_0", value_parser = ["f32", "f16", "q8_0"])]
     r#type: String,
-    /// Go on from the run folder's checkpoint.
+    /// Continue from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
-    /// Take no further step: write the model as it stands in the checkpoint.
+    /// Write the checkpoint's model without further steps.
     #[arg(long, requires = "resume")]
     export: bool,
     /// Steps between checkpoints, evaluations on unseen labels and games included.
@@ -81,8 +81,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
     let checkpoint = args.run.join("checkpoint.bin");
     if !args.resume && checkpoint.exists() {
-        let problem =
-            format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", args.run.display());
+        let problem = format!(
+            "{} holds a checkpoint already; --resume continues it, another --run starts anew",
+            args.run.display()
+        );
         return Err(Usage(problem).into());
     }
     // A checkpoint of another run is refused before anything in its folder is touched.
@@ -111,7 +113,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         if stop.load(Ordering::Relaxed) || timeout {
             save(&training, &checkpoint)?;
             bar.abandon();
-            eprintln!("stopped at step {} of {}; go on with --resume", training.state().step(), config.steps);
+            eprintln!("stopped at step {} of {}; continue with --resume", training.state().step(), config.steps);
             return if timeout { Ok(()) } else { Err(EngineError::Cancelled { what: "pretraining" }.into()) };
         }
         let report = training.step(&vocabulary)?;

@@ -70,16 +70,16 @@ pub struct Args {
     /// Where to write the adapter.
     #[arg(long, required_unless_present = "plan")]
     out: Option<PathBuf>,
-    /// Only say what memory and time it would take.
+    /// Print the memory and time of the run, and train nothing.
     #[arg(long)]
     plan: bool,
-    /// GiB of memory it may take; what is free where not given.
+    /// Most memory in GiB [default: the free memory].
     ///
     /// With less memory than a fast run needs, the trainer computes each block twice. The result is the same to the
     /// bit.
     #[arg(long)]
     memory: Option<f64>,
-    /// Run folder; `OUT.run` where not given.
+    /// The run folder [default: OUT.run]
     #[arg(long)]
     run: Option<PathBuf>,
     /// File of the bare model's answers [default: RUN/references.bin].
@@ -87,7 +87,7 @@ pub struct Args {
     /// Runs on the same base may share the file, one after another.
     #[arg(long)]
     references: Option<PathBuf>,
-    /// Go on from the run folder's checkpoint.
+    /// Continue from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
@@ -106,7 +106,7 @@ pub struct Args {
     /// Draw the run in the terminal as it goes.
     #[arg(long, conflicts_with = "json")]
     watch: bool,
-    /// Steps between checkpoints: what a crash may lose.
+    /// Steps between checkpoints; a crash loses at most so many.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
     /// Stop after this many steps in this session, with a checkpoint.
@@ -153,8 +153,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.resume {
         checkpoints.resume(&mut training)?;
     } else if checkpoints.exists() {
-        let problem =
-            format!("{} holds a checkpoint already; --resume goes on, another --run starts anew", folder.display());
+        let problem = format!(
+            "{} holds a checkpoint already; --resume continues it, another --run starts anew",
+            folder.display()
+        );
         return Err(Usage(problem).into());
     }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -270,7 +272,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
             // The last checkpoint is on the disk.
             std::process::exit(130);
         }
-        eprintln!("stopping after this step; once more stops at once");
+        eprintln!("stopping after this step; a second Ctrl-C stops at once");
     })?;
     let total = run.training.config.steps();
     let mut curves = Curves::of(&run.training.config.name, total, run.logged());
@@ -308,7 +310,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
     }
     let drawn = curves.plot(&folder.join("curves.svg"));
     if matches!(taken, Ok(End::Paused)) || taken.as_ref().is_err_and(errors::is_cancelled) {
-        eprintln!("stopped at step {} of {total}; go on with --resume", run.training.done());
+        eprintln!("stopped at step {} of {total}; continue with --resume", run.training.done());
     }
     // The run's own error takes precedence over an error of the picture.
     let end = taken?;

@@ -52,7 +52,7 @@ fn show(frame: &mut Frame<'_>, curves: &Curves) {
         let left = (curves.total - report.step) as f64 * seconds;
         let phase = if curves.switches.is_empty() { String::new() } else { format!(", phase {}", report.phase + 1) };
         let text = format!(
-            "{}: step {} of {}{phase}, {seconds:.2} s a step, about {:.0} min left, {} tokens so far. Ctrl-C stops; --resume goes on.",
+            "{}: step {} of {}{phase}, {seconds:.2} s a step, about {:.0} min left, {} tokens so far. Ctrl-C stops; --resume continues.",
             curves.name,
             report.step,
             curves.total,

@@ -14,17 +14,17 @@ use crate::output::{self, say};
     after_help = "Example: probity values card --store values.db\n         probity values card --put card.json --store values.db\n         probity values card 12 --merge-into 7 --store values.db"
 )]
 pub struct Args {
-    /// The card's id; all cards are listed where not given.
+    /// The card's id; without it, a list of all.
     card: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
     /// Add the card of this file (JSON as of --json), or replace its id's card.
     #[arg(long, value_name = "FILE", conflicts_with = "card")]
     put: Option<PathBuf>,
-    /// Count votes for this card for another one, which means the same.
+    /// Merge this card into a card with the same meaning, which gets its votes.
     #[arg(long, value_name = "ID", requires = "card")]
     merge_into: Option<String>,
-    /// Undo a merge: its owner disagrees. The two are not merged again by `dedupe`.
+    /// Undo a merge; `dedupe` does not repeat it.
     #[arg(long, requires = "card", conflicts_with = "merge_into")]
     split: bool,
     /// Print JSON.

@@ -23,10 +23,10 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     embedder: EmbedderArgs,
-    /// Go by likeness alone: no model is asked.
+    /// Decide by similarity alone, without the model's verdict.
     #[arg(long)]
     no_verdict: bool,
-    /// Show what would be merged, and merge nothing.
+    /// Show the duplicates, and merge nothing.
     #[arg(long)]
     dry_run: bool,
     /// Print JSON.

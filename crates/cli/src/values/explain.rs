@@ -13,7 +13,7 @@ pub struct Args {
     card: String,
     #[command(flatten)]
     store: StoreArgs,
-    /// Tell of the votes of one context; where not given, of all.
+    /// Show the votes of one context [default: all votes]
     #[arg(long)]
     context: Option<String>,
     /// Print JSON.

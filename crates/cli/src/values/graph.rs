@@ -18,7 +18,7 @@ use crate::output::{self, say};
 pub struct Args {
     #[command(flatten)]
     store: StoreArgs,
-    /// The votes of one context; where not given, all.
+    /// The votes of one context [default: all votes]
     #[arg(long)]
     context: Option<String>,
     /// Print JSON.

@@ -24,7 +24,7 @@ use crate::output::{say, shell};
 /// that you spoke of. `propose` then writes stories for others to vote on.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: probity values interview --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --topic \"How should children and screens go together?\"\n\nA file of answers has one a line; of the same file, model and seed comes the same card."
+    after_help = "Example: probity values interview --store values.db --model qwen2.5-1.5b-instruct-q4_k_m.gguf --topic \"How should children and screens go together?\"\n\nThe same file of answers, model and seed give the same card."
 )]
 pub struct Args {
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     embedder: EmbedderArgs,
-    /// What the interview is about [default: How do you want to live?]
+    /// The topic [default: How do you want to live?]
     #[arg(long)]
     topic: Option<String>,
     /// Name of the conversation; an existing conversation continues.
@@ -42,7 +42,7 @@ pub struct Args {
     /// Read the answers from this file, one a line, in place of the keyboard.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
-    /// Seed of everything that is drawn [default: 0]
+    /// Seed of all random choices [default: 0]
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -113,7 +113,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         kept.keep(&mut store, &interview)?;
         let Some(answer) = answers.next()? else {
             say!(
-                "\nThe interview is kept: `probity values interview --store {} --name {}` goes on with it.",
+                "\nThe interview is kept: `probity values interview --store {} --name {}` continues it.",
                 shell(&args.store.store.to_string_lossy()),
                 shell(&kept.name)
             );
@@ -159,7 +159,7 @@ fn same_as_another(
         match answers.next()? {
             Some(answer) if is_yes(&answer) => {
                 store.change(|held| Ok(held.merge(&card.id, &other.id)?))?;
-                say!("They are one now; card {} --split takes yours out again.", card.id);
+                say!("The cards are merged now; `card {} --split` undoes the merge.", card.id);
             }
             Some(_) => {
                 store.change(|held| Ok(held.keep_apart(&card.id, &other.id)?))?;

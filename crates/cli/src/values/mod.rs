@@ -25,7 +25,7 @@ use probity_values::{Graph, ValuesCard};
 
 use crate::errors::Usage;
 
-/// Gather values in a store, vote on which are wiser where, and rank them.
+/// Gather values in a store, vote on upgrades, and rank the values.
 ///
 /// A store is one file on this device. The first command that adds to a store creates it. Several programs may use a
 /// store at once. The process is that of "What are human values, and how do we align AI to them?" (arXiv 2404.10636).

@@ -28,8 +28,8 @@ impl ModelArgs {
     pub fn open(&self) -> anyhow::Result<Model> {
         if self.model == "default" {
             eprintln!(
-                "The built-in model only knows games: what it writes is of the right form and makes no sense. Name an \
-                 instruction-tuned GGUF by --model."
+                "The built-in model knows games alone: its texts have the right form and no meaning. Name an \
+                 instruction-tuned GGUF with --model."
             );
         }
         builtin::open_model(&self.model)

@@ -7,7 +7,7 @@ use super::StoreArgs;
 use super::models::{EmbedderArgs, ModelArgs};
 use crate::output::{self, say};
 
-/// Write stories to vote on: of each pair of values one in either direction.
+/// Write stories to vote on, in both directions of each pair of values.
 ///
 /// Pairs are similar values, in the contexts that their authors named. --from, --to and --context name one pair. The
 /// store keeps each story as soon as it is written.
@@ -22,19 +22,19 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     embedder: EmbedderArgs,
-    /// Tell of so many pairs.
+    /// The number of pairs.
     #[arg(long, default_value_t = 3)]
     pairs: usize,
-    /// One value of a pair.
+    /// One value of a pair (an id).
     #[arg(long, requires_all = ["to", "context"])]
     from: Option<String>,
-    /// The other one.
+    /// The other value (an id).
     #[arg(long, requires = "from")]
     to: Option<String>,
-    /// Where.
+    /// The context.
     #[arg(long, requires = "from")]
     context: Option<String>,
-    /// Seed of everything that is drawn.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -52,9 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         _ => untold(&held, &mut *args.embedder.open(|| Ok(model.clone()))?, args.pairs)?,
     };
     if chosen.is_empty() {
-        say!(
-            "there is no pair without a story: cards need contexts, as an interview gives them; or name one by --from"
-        );
+        say!("every pair has a story or lacks a context; add contexts by `interview`, or name a pair with --from");
         return Ok(());
     }
     let mut scribe = Scribe::new(&model)?;

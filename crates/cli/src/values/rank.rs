@@ -12,7 +12,7 @@ use crate::output::{self, say};
 /// Rank the values of a store: the wisest first.
 ///
 /// `robust` fits all votes at once and states the error of each score. `compat` is the published ranking, exactly, for
-/// comparison: two false votes can put any card at its top.
+/// comparison.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity values rank --store values.db\n         probity values rank --store values.db --method compat --context \"When parenting\" --json"
@@ -23,10 +23,10 @@ pub struct Args {
     /// The ranking.
     #[arg(long, value_enum, default_value_t = Name::Robust)]
     method: Name,
-    /// Rank by the votes of one context; where not given, by all.
+    /// Rank by the votes of one context [default: all votes]
     #[arg(long)]
     context: Option<String>,
-    /// Show so many.
+    /// Show so many values [default: all]
     #[arg(long)]
     top: Option<usize>,
     /// Test both rankings with 2 and 10 false voters, and N resamples.
@@ -103,7 +103,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     for Stability { method, ranked, attacks, winner_kept, .. } in stability.into_iter().flatten() {
         say!(
-            "{method}: the last of {ranked} cards comes to place {} by 2 false voters, to place {} by 10; {:.0}% of the resamples keep the winner",
+            "{method}: 2 false voters lift the last of {ranked} cards to place {}, 10 to place {}; {:.0}% of the resamples keep the winner",
             attacks[0].after,
             attacks[1].after,
             100.0 * winner_kept

@@ -39,19 +39,19 @@ pub struct Args {
     /// Its fields are situation, actions, contexts and baseline.
     #[arg(long, required_unless_present = "scenario")]
     situation: Option<String>,
-    /// What can be done, each once.
+    /// An action; once for each action.
     #[arg(long)]
     action: Vec<String>,
-    /// What counts as doing nothing: values are told from what it is worth.
+    /// The action that counts as doing nothing; scores are relative to it.
     #[arg(long)]
     baseline: Option<String>,
-    /// A context that it is of; found by similarity where none is named.
+    /// A context of the situation [default: found by similarity]
     #[arg(long)]
     context: Vec<String>,
-    /// A scenario (JSON): the actions of its game are scored in every state.
+    /// A scenario (JSON): score its game's actions in every state.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["situation", "action", "baseline"])]
     scenario: Option<PathBuf>,
-    /// The game in words, a JSON file; models judge deeds better than points.
+    /// The game in words, a JSON file; models judge words better than points.
     ///
     /// Its fields are situation, actions, own_last and other_last.
     #[arg(long, value_name = "FILE", requires = "scenario")]
@@ -64,13 +64,13 @@ pub struct Args {
     /// Where to write the reward of a scenario.
     #[arg(long, requires = "scenario")]
     out: Option<PathBuf>,
-    /// Values of a context that count.
+    /// The number of values that count in a context.
     #[arg(long, default_value_t = ScoreTerms::default().values)]
     values: usize,
-    /// What serving a value instead of the wiser one costs.
+    /// Cost of serving a value instead of a wiser value.
     #[arg(long, default_value_t = ScoreTerms::default().penalty)]
     penalty: f64,
-    /// Actions whose values differ by less are not told apart, and the graph abstains.
+    /// Least difference of the scores; below it the graph abstains.
     #[arg(long, default_value_t = ScoreTerms::default().resolution)]
     resolution: f64,
     /// Print JSON.

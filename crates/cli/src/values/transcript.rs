@@ -12,7 +12,7 @@ use crate::output::{say, shell};
     after_help = "Example: probity values transcript --store values.db\n         probity values transcript interview-1 --forget --store values.db"
 )]
 pub struct Args {
-    /// The conversation's name; all are listed where not given.
+    /// The conversation's name; without it, a list of all.
     name: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
@@ -21,7 +21,7 @@ pub struct Args {
     /// The bytes are overwritten in the store, and SQLite's log is emptied.
     #[arg(long, requires = "name")]
     forget: bool,
-    /// Print it as JSON.
+    /// Print the conversation as JSON.
     #[arg(long, requires = "name")]
     json: bool,
 }

@@ -72,7 +72,7 @@ impl Held {
     }
 }
 
-/// Write what a store holds, for another store or another program.
+/// Write a store's contents as a file.
 ///
 /// Conversations are never exported. Voters are exported under the names they gave.
 #[derive(clap::Args)]
@@ -83,7 +83,7 @@ pub struct ExportArgs {
     /// The deliberation, or a published graph: sums of votes without voters.
     #[arg(long, value_enum, default_value_t = Format::Deliberation)]
     format: Format,
-    /// The file to write; standard output where not given.
+    /// The file to write [default: standard output]
     #[arg(long)]
     out: Option<PathBuf>,
 }

@@ -29,19 +29,19 @@ pub struct Args {
     /// The group this voter belongs to, for bridging scores.
     #[arg(long)]
     group: Option<String>,
-    /// Ask so many questions.
+    /// The number of questions.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
     /// Read the answers from this file, one a line, in place of the keyboard.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
-    /// Record one answer: the value that was left.
+    /// Record one answer: the value before (an id).
     #[arg(long, requires_all = ["to", "context", "answer"])]
     from: Option<String>,
-    /// The value that was gone to.
+    /// The value after (an id).
     #[arg(long, requires = "from")]
     to: Option<String>,
-    /// Where.
+    /// The context.
     #[arg(long, requires = "from")]
     context: Option<String>,
     /// The answer: yes, no or unsure.

@@ -42,7 +42,7 @@ fn the_command_line_elicits() {
     }
     let [first, rest] = [ANSWERS[..2].join("\n"), format!("{}\nyes\n", ANSWERS[2..].join("\n"))];
     let (code, said, _) = interview(&first, &["--topic", "Strangers?"]);
-    assert!(code == 0 && said.contains("--name interview-1` goes on with it"), "{said}");
+    assert!(code == 0 && said.contains("--name interview-1` continues it"), "{said}");
     // The same file from its start goes on where it was.
     let (code, said, complaint) = interview(&format!("{first}\n{rest}"), &["--name", "interview-1"]);
     assert!(code == 0 && said.contains("with 2 answers") && said.contains("\nAdded "), "{said} {complaint}");
