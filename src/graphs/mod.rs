@@ -7,4 +7,4 @@ mod live;
 mod scenario;
 
 pub use live::{LiveGraph, Situated, SituatedContext};
-pub use scenario::{ScenarioReward, Telling, scenario_reward};
+pub use scenario::{ScenarioReward, Telling, reward_source, scenario_reward};

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use probity_elicit::Situation;
-use probity_engine::Error as EngineError;
+use probity_engine::{Error as EngineError, Model};
 use probity_game::moral::{Framework, ILLEGAL, Reward, RewardError, Scores};
-use probity_game::states;
-use probity_game::{MatrixGame, Player, State};
-use probity_values::Judgement;
+use probity_game::{MatrixGame, Player, State, states};
+use probity_values::{Graph, Judgement};
 use serde::Deserialize;
 
 use crate::Result;
@@ -120,6 +119,17 @@ pub struct ScenarioReward {
     pub reward: Reward,
     /// What the graph made of each state, in the order of [`states`].
     pub judgements: Vec<Judgement>,
+}
+
+/// The inputs of a reward: the graph, the judge, and the origin of contexts.
+///
+/// `embedder` is the fingerprint of the embedder that found the contexts; `None` for named contexts.
+#[must_use]
+pub fn reward_source(graph: &Graph, judge: &Model, embedder: Option<&str>) -> String {
+    let graph = blake3::hash(graph.deliberation().to_json().as_bytes()).to_hex();
+    let contexts =
+        embedder.map_or_else(|| "contexts by name".into(), |embedder| format!("contexts by the embedder {embedder}"));
+    format!("graph {graph}, model {}, {contexts}", judge.fingerprint())
 }
 
 /// Scores every state of a game; `judge` scores the situation of one.

@@ -114,18 +114,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let model = builtin::open_model(&args.model)?;
     let ways = 2 + WORDINGS + trained.len() + args.adapter.len();
     let bar = output::bar((ways * ground.games.len() * ground.styles.len()) as u64, "measuring");
+    let row = |policy: &str, figures| Row {
+        policy: policy.into(),
+        prompt: None,
+        figures,
+        training_tokens: 0,
+        training_seconds: 0.0,
+    };
     let measure = |policy: &str, player: &Candidate<'_>| -> probity_train::Result<Row> {
-        let figures = ground.measure(&model, player, || bar.inc(1))?;
-        Ok(Row { policy: policy.into(), prompt: None, figures, training_tokens: 0, training_seconds: 0.0 })
+        Ok(row(policy, ground.measure(&model, player, || bar.inc(1))?))
     };
     let mut rows = vec![measure("bare model", &Candidate::default())?];
-    let mut asked = Vec::new();
-    for text in ground.reward.framework.wordings() {
-        let row = measure("asked in words", &Candidate { preamble: text, ..Candidate::default() })?;
-        asked.push(Row { prompt: Some(text), ..row });
-    }
-    // The best wording represents all wordings.
-    rows.extend(asked.into_iter().max_by(|a, b| a.figures.reward.total_cmp(&b.figures.reward)));
+    let (text, figures) = ground.measure_best_wording(&model, || bar.inc(1))?;
+    rows.push(Row { prompt: Some(text), ..row("asked in words", figures) });
     let tilt = Tilt { reward: ground.reward.clone(), beta: config.beta };
     rows.push(measure("tilted", &Candidate { tilt: Some(tilt), ..Candidate::default() })?);
     for (name, run) in &trained {

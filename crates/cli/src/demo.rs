@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use plotters::prelude::*;
 use probity::agent::{Agent, Scenario};
-use probity_engine::{ContextOptions, Model};
-use probity_game::moral::{EVALUATION_XI, ILLEGAL, Regrets, WeightedState, expected_regrets};
-use probity_game::{CatalogGame, History, MatrixGame, Player, Profile, Strategy, fair_coin};
+use probity_engine::ContextOptions;
+use probity_game::{CatalogGame, Profile, Strategy};
+use probity_train::eval::{Candidate, RoundRobin};
 use probity_train::labels::{Split, split_of};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use crate::errors::Usage;
@@ -51,13 +49,8 @@ pub struct Args {
 #[derive(Serialize)]
 struct Row {
     policy: String,
-    /// P(C) after (own, other) = CC, CD, DC, DD.
-    cooperation: Vec<f64>,
-    /// Mean points a round against each strategy, in the order of `Strategy::all`.
-    scores: Vec<f64>,
     #[serde(flatten)]
-    regrets: Regrets,
-    legality_mass: f64,
+    figures: RoundRobin,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -74,9 +67,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let names: Vec<Option<&str>> = std::iter::once(None).chain(adapters.iter().copied().map(Some)).collect();
     let bar = output::bar((names.len() * Strategy::all().len()) as u64, "playing");
+    let mut scenario = Scenario::new(game);
+    scenario.seed = args.seed;
     let mut rows = Vec::new();
     for name in &names {
-        rows.push(play(&model, &game, *name, args, &bar)?);
+        let policy = name.unwrap_or("bare model");
+        bar.set_message(policy.to_owned());
+        let adapters = match name {
+            Some(name) => vec![(builtin::load_adapter(&model, name)?, 1.0)],
+            None => Vec::new(),
+        };
+        let candidate = Candidate { adapters, ..Candidate::default() };
+        let figures = RoundRobin::play(&model, &scenario, &candidate, args.rounds, || bar.inc(1))?;
+        rows.push(Row { policy: policy.into(), figures });
     }
     bar.finish_and_clear();
     plot(&args.picture, &rows).with_context(|| args.picture.display().to_string())?;
@@ -101,9 +104,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "utilitarian regret",
     ]);
     for row in &rows {
+        let regrets = &row.figures.regrets;
         let mut cells = vec![row.policy.clone()];
-        cells.extend(row.cooperation.iter().chain(&row.scores).map(|v| format!("{v:.2}")));
-        cells.extend([format!("{:.3}", row.regrets.deontological), format!("{:.3}", row.regrets.utilitarian)]);
+        cells.extend(row.figures.cooperation.iter().chain(&row.figures.scores).map(|v| format!("{v:.2}")));
+        cells.extend([format!("{:.3}", regrets.deontological), format!("{:.3}", regrets.utilitarian)]);
         table.add_row(cells);
     }
     say!("{table}");
@@ -113,8 +117,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     say!("Regrets: expected over the four states against a fair coin; 0 is best (the protocol's measures, xi = 4).\n");
 
-    let mut scenario = Scenario::new(game);
-    scenario.seed = args.seed;
     scenario.history = vec![Profile { own: 1, other: 0 }];
     let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
     let shown = adapters.iter().find(|a| **a == "deontological").or(adapters.last());
@@ -134,53 +136,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say!("Train an adapter:    {program} train --recipe deontological --model your.gguf --out yours.gguf");
     say!("And see it play:     {program} demo --model your.gguf --adapter yours.gguf");
     Ok(())
-}
-
-fn play(
-    model: &Model,
-    game: &MatrixGame,
-    name: Option<&str>,
-    args: &Args,
-    bar: &indicatif::ProgressBar,
-) -> anyhow::Result<Row> {
-    let policy = name.unwrap_or("bare model");
-    bar.set_message(policy.to_owned());
-    let mut scenario = Scenario::new(game.clone());
-    scenario.seed = args.seed;
-    let mut agent = Agent::new(model, scenario.clone(), ContextOptions::default())?;
-    let adapters = match name {
-        Some(name) => vec![(builtin::load_adapter(model, name)?, 1.0)],
-        None => Vec::new(),
-    };
-    agent.set_adapters(&adapters)?;
-
-    let mut rounds = Vec::new();
-    let mut legality_mass = 0.0;
-    for state in History::states(game) {
-        let considered = agent.consider(Some(state))?;
-        legality_mass += considered.legality_mass / 4.0;
-        rounds.push(WeightedState { state, weight: 0.25, policy: considered.policy(), belief: fair_coin(game) });
-    }
-    let regrets = expected_regrets(game, &rounds, EVALUATION_XI, ILLEGAL)?;
-    let cooperation = rounds.iter().map(|r| r.policy[game.cooperative(Player::Row)]).collect();
-
-    let mut scores = Vec::new();
-    for (stream, strategy) in Strategy::all().enumerate() {
-        let mut agent = Agent::new(model, scenario.clone(), ContextOptions::default())?;
-        agent.set_adapters(&adapters)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-        rng.set_stream(1 + stream as u64);
-        let mut points = 0.0;
-        for _ in 0..args.rounds {
-            let own = agent.decide()?.action;
-            let other = strategy.play(game, agent.history().state(), &mut rng)?;
-            points += game.payoff(own, other)[0];
-            agent.observe(Profile { own, other })?;
-        }
-        scores.push(points / f64::from(args.rounds));
-        bar.inc(1);
-    }
-    Ok(Row { policy: policy.into(), cooperation, scores, regrets, legality_mass })
 }
 
 /// A bar for each state, a panel for each policy.
@@ -212,7 +167,7 @@ fn plot(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
             .x_labels(0)
             .draw()
             .map_err(|e| failed(&e))?;
-        let bars = row.cooperation.iter().enumerate().map(|(i, &p)| {
+        let bars = row.figures.cooperation.iter().enumerate().map(|(i, &p)| {
             let x = i as f64;
             Rectangle::new([(x + 0.15, 0.0), (x + 0.85, p)], colours[i % 4].filled())
         });

@@ -3,6 +3,7 @@
 //! Both are measured for the embedder and the model at hand, on labelled cards.
 
 use probity_engine::Error as EngineError;
+use probity_values::store::Store;
 use serde::{Deserialize, Serialize};
 
 use super::duplicates::ask;
@@ -88,6 +89,32 @@ impl Threshold {
 }
 
 impl Calibration {
+    /// The calibration in a store, or a new calibration for it.
+    ///
+    /// A store holds a calibration for each pair of embedder and judge.
+    ///
+    /// # Errors
+    /// The errors of [`Calibration::of`] and [`Calibration::ask`]; [`crate::Error::Store`].
+    pub fn kept(
+        store: &mut Store,
+        embedder: &mut dyn Embedder,
+        judge: Option<&mut Judge>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let model = judge.as_ref().map(|judge| judge.model().fingerprint().to_owned());
+        let name = format!("{} {}", embedder.fingerprint(), model.as_deref().unwrap_or("-"));
+        let kept = store.calibration(&name)?.and_then(|body| serde_json::from_str(&body).ok());
+        if let Some(calibration) = kept {
+            return Ok(calibration);
+        }
+        let mut calibration = Self::of(embedder)?;
+        if let Some(judge) = judge {
+            calibration.ask(judge, embedder, progress)?;
+        }
+        store.put_calibration(&name, &serde_json::to_string(&calibration).expect("plain data becomes JSON"))?;
+        Ok(calibration)
+    }
+
     /// Measures an embedder.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Contexts from a conversation (`moral-graph.md` section 3.2).
 
+use std::collections::HashSet;
+
 use probity_values::Provenance;
 use serde::Deserialize;
 
@@ -7,6 +9,7 @@ use super::Interview;
 use super::interview::is_told;
 use super::scribe::{Scribe, Writing};
 use crate::Result;
+use crate::embed::{Embedder, cosine};
 
 /// The two or three contexts of a conversation, the main context first.
 ///
@@ -46,6 +49,34 @@ pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<Strin
         }
     }
     Ok((contexts, provenance))
+}
+
+/// Contexts in the words of known contexts with the same meaning, each once.
+///
+/// Two contexts have the same meaning if their cosine reaches [`super::Calibration::contexts`].
+///
+/// # Errors
+/// [`crate::Error::Embedder`].
+pub fn in_known_words(
+    mut found: Vec<String>,
+    known: &[&str],
+    embedder: &mut dyn Embedder,
+    least: f64,
+) -> Result<Vec<String>> {
+    let texts: Vec<&str> = found.iter().map(String::as_str).chain(known.iter().copied()).collect();
+    let vectors = embedder.embed(&texts)?;
+    let (own, others) = vectors.split_at(found.len());
+    for (i, vector) in own.iter().enumerate() {
+        let earlier = own[..i].iter().zip(found.iter().map(String::as_str));
+        let texts = earlier.chain(others.iter().zip(known.iter().copied()));
+        let near = texts.map(|(other, text)| (cosine(vector, other), text)).max_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some(text) = near.filter(|(near, _)| *near >= least).map(|(_, text)| text.to_owned()) {
+            found[i] = text;
+        }
+    }
+    let mut seen = HashSet::new();
+    found.retain(|context| seen.insert(context.clone()));
+    Ok(found)
 }
 
 /// A context without a truncated last word and without a full stop.

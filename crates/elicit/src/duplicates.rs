@@ -112,6 +112,24 @@ pub fn duplicates(
     Ok(found)
 }
 
+/// The card that duplicates a card by similarity alone, if the calibration is accurate enough.
+///
+/// # Errors
+/// The errors of [`duplicates`].
+pub fn similar(
+    held: &Deliberation,
+    card: &CardId,
+    embedder: &mut dyn Embedder,
+    measured: &Calibration,
+) -> Result<Option<CardId>> {
+    if !measured.cards.counts() {
+        return Ok(None);
+    }
+    let found = duplicates(held, embedder, None, measured, &mut |_, _| true)?;
+    let pair = found.into_iter().find(|duplicate| duplicate.card == *card || duplicate.into == *card);
+    Ok(pair.map(|d| if d.card == *card { d.into } else { d.card }))
+}
+
 /// Merges the pairs found, and returns the merges made.
 ///
 /// Merges and splits that people made during the search take precedence.

@@ -20,6 +20,26 @@ pub enum Error {
     /// A store of values that could not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A conversation whose name is still in the store, after its deletion.
+    #[error("conversation {name:?}: deleted, but the log may still hold it; delete it again")]
+    Forgotten {
+        /// Its name.
+        name: String,
+    },
+    /// A conversation that another program has changed or deleted.
+    #[error(
+        "conversation {name:?}: another program continued or deleted it; the answers of this session since then are not saved"
+    )]
+    Overtaken {
+        /// Its name.
+        name: String,
+    },
+    /// A conversation without an agreed card.
+    #[error("conversation {name:?}: has no agreed card, expected an answer yes to a card")]
+    Unagreed {
+        /// Its name.
+        name: String,
+    },
     /// No ONNX Runtime, or a graph or tokenizer that it cannot use.
     #[error("{problem}")]
     Embedder {
@@ -34,7 +54,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Engine(e) => e.is_bad_input(),
-            Self::Values(_) => true,
+            Self::Values(_) | Self::Forgotten { .. } | Self::Overtaken { .. } | Self::Unagreed { .. } => true,
             Self::Store(e) => e.is_bad_input(),
             Self::Embedder { .. } => false,
         }

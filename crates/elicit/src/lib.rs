@@ -10,6 +10,7 @@
 mod adherence;
 mod calibration;
 mod contexts;
+mod conversation;
 mod duplicates;
 pub mod embed;
 mod error;
@@ -22,8 +23,9 @@ mod stories;
 
 pub use adherence::{Nearness, Situation, score, situate};
 pub use calibration::{Calibration, Threshold, Verdicts};
-pub use contexts::contexts;
-pub use duplicates::{Duplicate, duplicates, merge};
+pub use contexts::{contexts, in_known_words};
+pub use conversation::Conversation;
+pub use duplicates::{Duplicate, duplicates, merge, similar};
 pub use error::{Error, Result};
 pub use interview::{Draft, Exchange, Interview, MAX_ANSWER, Stage, is_yes};
 pub use judge::{Judge, YesNoQuestion};

@@ -72,20 +72,10 @@ pub fn calibration(
     store: &mut Store,
     embedder: &mut dyn Embedder,
     judge: Option<&mut Judge>,
-) -> anyhow::Result<Calibration> {
-    let model = judge.as_ref().map(|judge| judge.model().fingerprint().to_owned());
-    let name = format!("{} {}", embedder.fingerprint(), model.as_deref().unwrap_or("-"));
-    let kept = store.calibration(&name)?.and_then(|body| serde_json::from_str(&body).ok());
-    if let Some(calibration) = kept {
-        return Ok(calibration);
-    }
-    let mut calibration = Calibration::of(embedder)?;
-    if let Some(judge) = judge {
-        let bar = output::bar(0, "measuring on labelled cards");
-        calibration.ask(judge, embedder, &mut step(&bar))?;
-        bar.finish_and_clear();
-    }
-    store.put_calibration(&name, &serde_json::to_string(&calibration)?)?;
+) -> probity_elicit::Result<Calibration> {
+    let bar = output::bar(0, "measuring on labelled cards");
+    let calibration = Calibration::kept(store, embedder, judge, &mut step(&bar))?;
+    bar.finish_and_clear();
     Ok(calibration)
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use probity::agent::Scenario;
 use probity::agent::prompt::last_round;
-use probity::graphs::{ScenarioReward, Telling, scenario_reward};
+use probity::graphs::{ScenarioReward, Telling, reward_source, scenario_reward};
 use probity_elicit::embed::{Embedder, Remembered};
 use probity_elicit::{Judge, Nearness, Situation, Threshold, score};
 use probity_engine::files::write_whole;
@@ -105,12 +105,8 @@ impl Scorer {
 
     /// What a reward was computed from.
     fn source(&self) -> String {
-        let graph = blake3::hash(self.graph.deliberation().to_json().as_bytes()).to_hex();
-        let contexts = match &self.nearness {
-            Some((embedder, _)) => format!("contexts by the embedder {}", embedder.fingerprint()),
-            None => "contexts by name".into(),
-        };
-        format!("graph {graph}, model {}, {contexts}", self.judge.model().fingerprint())
+        let embedder = self.nearness.as_ref().map(|(embedder, _)| embedder.fingerprint());
+        reward_source(&self.graph, self.judge.model(), embedder)
     }
 }
 

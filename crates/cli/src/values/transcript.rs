@@ -4,7 +4,7 @@ use probity_elicit::Interview;
 
 use super::StoreArgs;
 use crate::errors::Usage;
-use crate::output::{say, shell};
+use crate::output::say;
 
 /// List the conversations of a store, show one, or delete one for good.
 #[derive(clap::Args)]
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let text = store.transcript(name)?.ok_or_else(missing)?;
     if text.is_empty() {
-        return Err(half(name));
+        return Err(probity_elicit::Error::Forgotten { name: name.clone() }.into());
     }
     if args.json {
         say!("{text}");
@@ -54,10 +54,4 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         exchange.answer.iter().for_each(|answer| say!("    {}\n", answer.replace('\n', "\n    ")));
     }
     Ok(())
-}
-
-/// The error for a conversation that another program keeps in a log.
-pub fn half(name: &str) -> anyhow::Error {
-    let name = shell(name);
-    Usage(format!("{name} is deleted, but the log may still hold it; run `transcript {name} --forget` again")).into()
 }

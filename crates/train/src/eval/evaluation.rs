@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use probity::agent::policy::{PolicyOptions, Tilt};
+use probity::agent::policy::Tilt;
 use probity::agent::prompt::{Style, encode, prompt};
 use probity::agent::{Agent, Scenario};
 use probity_engine::{Adapter, ContextOptions, Model};
@@ -45,7 +45,18 @@ pub struct Candidate<'a> {
     pub tilt: Option<Tilt>,
 }
 
-/// What a policy does, as means over the ground.
+impl Candidate<'_> {
+    /// The agent of a scenario under this policy.
+    pub(super) fn agent(&self, model: &Model, scenario: Scenario) -> Result<Agent> {
+        let policy = scenario.policy.clone().with(|o| o.tilt.clone_from(&self.tilt));
+        let scenario = Scenario { preamble: self.preamble.into(), policy, ..scenario };
+        let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
+        agent.set_adapters(&self.adapters)?;
+        Ok(agent)
+    }
+}
+
+/// A policy's figures, as means over games, styles and states.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Expected reward, points.
@@ -67,7 +78,7 @@ pub struct Figures {
 }
 
 impl Evaluation {
-    /// Measures a policy. `progress` is told after every game and style.
+    /// Measures a policy; `progress` is called after every game and style.
     ///
     /// # Errors
     /// The errors of [`Agent::consider`].
@@ -78,11 +89,7 @@ impl Evaluation {
             for &style in &self.styles {
                 let mut scenario = Scenario::new(game.clone());
                 scenario.style = style;
-                scenario.preamble = player.preamble.into();
-                scenario.policy = PolicyOptions::default().with(|o| o.tilt = player.tilt.clone());
-                let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
-                agent.set_adapters(&player.adapters)?;
-                let mut figures = self.of_game(model, &mut agent)?;
+                let mut figures = self.of_game(model, &mut player.agent(model, scenario)?)?;
                 for (sum, figure) in sum.all().into_iter().zip(figures.all()) {
                     *sum += *figure;
                 }
@@ -92,6 +99,20 @@ impl Evaluation {
         }
         sum.all().into_iter().for_each(|figure| *figure /= n);
         Ok(sum)
+    }
+
+    /// Measures the bare model, asked by the best of the reward's wordings.
+    ///
+    /// # Errors
+    /// As [`Evaluation::measure`].
+    pub fn measure_best_wording(&self, model: &Model, mut progress: impl FnMut()) -> Result<(&'static str, Figures)> {
+        let measured = self.reward.framework.wordings().into_iter().map(|preamble| {
+            let asked = Candidate { preamble, ..Candidate::default() };
+            Ok((preamble, self.measure(model, &asked, &mut progress)?))
+        });
+        let measured = measured.collect::<Result<Vec<_>>>()?;
+        let best = measured.into_iter().max_by(|(_, a), (_, b)| a.reward.total_cmp(&b.reward));
+        Ok(best.expect("a reward has wordings"))
     }
 
     fn of_game(&self, model: &Model, agent: &mut Agent) -> Result<Figures> {

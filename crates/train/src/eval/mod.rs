@@ -4,5 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod evaluation;
+mod round_robin;
 
 pub use evaluation::{Candidate, Evaluation, Figures};
+pub use round_robin::RoundRobin;

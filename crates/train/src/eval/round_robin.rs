@@ -1,0 +1,72 @@
+//! A policy in one game: by state, and against every scripted player.
+
+use probity::agent::Scenario;
+use probity_engine::Model;
+use probity_game::moral::{EVALUATION_XI, ILLEGAL, Regrets, WeightedState, expected_regrets};
+use probity_game::{History, Player, Profile, Strategy, fair_coin};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use super::Candidate;
+use crate::Result;
+
+/// A policy's figures in one game.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoundRobin {
+    /// Probability of cooperating after each profile, in the order of [`History::states`].
+    pub cooperation: Vec<f64>,
+    /// Mean points a round against each strategy, in the order of [`Strategy::all`].
+    pub scores: Vec<f64>,
+    /// Regrets as means over the states, against a fair coin (2410.01639, figure 4).
+    #[serde(flatten)]
+    pub regrets: Regrets,
+    /// Legality mass, as the mean over the states.
+    pub legality_mass: f64,
+}
+
+impl RoundRobin {
+    /// Measures a policy, and plays `rounds` against each scripted player.
+    ///
+    /// The scenario's seed is the seed of every random stream. `progress` is called after each player.
+    ///
+    /// # Errors
+    /// The errors of [`probity::agent::Agent::decide`]; [`probity::Error::Game`] for a player that cannot play the game.
+    pub fn play(
+        model: &Model,
+        scenario: &Scenario,
+        candidate: &Candidate<'_>,
+        rounds: u32,
+        mut progress: impl FnMut(),
+    ) -> Result<Self> {
+        let game = &scenario.game;
+        let mut agent = candidate.agent(model, scenario.clone())?;
+        let states: Vec<_> = History::states(game).collect();
+        let share = 1.0 / states.len() as f64;
+        let mut weighted = Vec::new();
+        let mut legality_mass = 0.0;
+        for state in states {
+            let considered = agent.consider(Some(state))?;
+            legality_mass += share * considered.legality_mass;
+            weighted.push(WeightedState { state, weight: share, policy: considered.policy(), belief: fair_coin(game) });
+        }
+        let regrets = expected_regrets(game, &weighted, EVALUATION_XI, ILLEGAL)?;
+        let cooperation = weighted.iter().map(|state| state.policy[game.cooperative(Player::Row)]).collect();
+        let mut scores = Vec::new();
+        for (stream, strategy) in Strategy::all().enumerate() {
+            let mut agent = candidate.agent(model, scenario.clone())?;
+            let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed);
+            rng.set_stream(1 + stream as u64);
+            let mut points = 0.0;
+            for _ in 0..rounds {
+                let own = agent.decide()?.action;
+                let other = strategy.play(game, agent.history().state(), &mut rng)?;
+                points += game.payoff(own, other)[0];
+                agent.observe(Profile { own, other })?;
+            }
+            scores.push(points / f64::from(rounds));
+            progress();
+        }
+        Ok(Self { cooperation, scores, regrets, legality_mass })
+    }
+}
