@@ -35,8 +35,8 @@ impl Conversation {
     /// Continues the interview of a name, or begins `new` under it.
     ///
     /// # Errors
-    /// [`EngineError::Option`] for a name that is blank or longer than a line; [`Error::Forgotten`] for an interview that
-    /// is deleted in part; the errors of [`Interview::from_json`]; [`Error::Store`].
+    /// [`EngineError::Option`] for a name that is blank or longer than a line; [`Error::Forgotten`] for an interview
+    /// that is deleted in part; the errors of [`Interview::from_json`]; [`Error::Store`].
     pub fn resume(store: &Store, name: &str, new: Interview) -> Result<Self> {
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             let (given, expected) = (format!("{name:?}"), "some text on one line".into());

@@ -112,7 +112,9 @@ pub fn duplicates(
     Ok(found)
 }
 
-/// The card that duplicates a card by similarity alone, if the calibration is accurate enough.
+/// The duplicate of a card by similarity alone.
+///
+/// `None` without a duplicate, and with a calibration that is not accurate enough.
 ///
 /// # Errors
 /// The errors of [`duplicates`].

@@ -30,7 +30,7 @@ pub struct CatalogGame {
 ///
 /// Five are from "Moral Alignment for LLM Agents" (arXiv 2410.01639, table of payoff matrices), which trains and tests
 /// on them. The volunteer's dilemma is from the predecessor paper (arXiv 2301.08491).
-pub const CATALOG: [CatalogGame; 6] = [
+pub const CATALOG: &[CatalogGame] = &[
     CatalogGame {
         name: "ipd",
         title: "iterated prisoner's dilemma",
@@ -57,10 +57,9 @@ impl CatalogGame {
     /// # Errors
     /// [`GameError::UnknownGame`] listing the known names.
     pub fn find(name: &str) -> Result<&'static Self, GameError> {
-        CATALOG
-            .iter()
-            .find(|g| g.name == name)
-            .ok_or_else(|| GameError::UnknownGame { given: name.into(), expected: CATALOG.map(|g| g.name).join(", ") })
+        let names = || CATALOG.iter().map(|game| game.name).collect::<Vec<_>>().join(", ");
+        let found = CATALOG.iter().find(|game| game.name == name);
+        found.ok_or_else(|| GameError::UnknownGame { given: name.into(), expected: names() })
     }
 
     /// The five games the protocol trains and tests on, in the paper's order.

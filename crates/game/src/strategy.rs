@@ -33,7 +33,7 @@ pub struct StrategyEntry {
 }
 
 /// Every scripted player, in the order in which the demo plays them.
-pub static STRATEGIES: [StrategyEntry; 4] = [
+pub static STRATEGIES: &[StrategyEntry] = &[
     StrategyEntry {
         name: "tit-for-tat",
         rule: "cooperates in the first round, then repeats its opponent's last action",

@@ -29,7 +29,7 @@ mod vote;
 
 pub use ask::{PairToJudge, pairs_to_judge};
 pub use ballots::{Ballot, Ballots, Tally};
-pub use bridging::{Bridge, bridging};
+pub use bridging::{Bridge, GroupSupport, NamedBridge, bridging};
 pub use card::{AttentionPolicy, CardId, ValuesCard};
 pub use cycles::cycles;
 pub use deliberation::{Deliberation, VERSION};

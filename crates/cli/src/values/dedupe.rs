@@ -3,8 +3,8 @@
 use probity_elicit::{duplicates, merge};
 use probity_values::CardId;
 
-use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
-use super::{StoreArgs, named};
+use super::models::{ElicitArgs, calibration, judge, step};
+use super::named;
 use crate::output::{self, say};
 
 /// Merge cards with the same meaning.
@@ -18,11 +18,7 @@ use crate::output::{self, say};
 )]
 pub struct Args {
     #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    embedder: EmbedderArgs,
+    elicit: ElicitArgs,
     /// Decide by similarity alone, without the model's verdict.
     #[arg(long)]
     no_verdict: bool,
@@ -35,11 +31,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let mut store = args.store.open()?;
-    let mut asked = if args.no_verdict { None } else { Some(judge(&args.model.open()?)?) };
-    let mut embedder = args.embedder.open(|| match &asked {
+    let mut store = args.elicit.store.open()?;
+    let mut asked = if args.no_verdict { None } else { Some(judge(&args.elicit.model.open()?)?) };
+    let mut embedder = args.elicit.embedder.open(|| match &asked {
         Some(judge) => Ok(judge.model().clone()),
-        None => args.model.open(),
+        None => args.elicit.model.open(),
     })?;
     let measured = calibration(&mut store, &mut *embedder, asked.as_mut())?;
     if let Some(verdicts) = measured.verdicts.as_ref().filter(|verdicts| !verdicts.count()) {

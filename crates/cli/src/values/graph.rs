@@ -1,9 +1,7 @@
 //! `probity values graph`: every voted upgrade and its verdict.
 
-use std::collections::BTreeSet;
-
+use probity_values::CardId;
 use probity_values::robust::Verdict;
-use probity_values::{CardId, bridging};
 use serde_json::json;
 
 use super::StoreArgs;
@@ -30,24 +28,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let graph = args.store.graph()?;
     let context = super::context(&graph, args.context.as_deref())?;
     let accounts = graph.accounts(context);
-    let groups = &graph.deliberation().groups;
-    let names: Vec<&String> = groups.values().collect::<BTreeSet<_>>().into_iter().collect();
-    let number = |group: &String| names.binary_search(&group).ok().map(|i| i as u32);
-    let group_of: Vec<Option<u32>> =
-        graph.ballots().voters.iter().map(|voter| groups.get(voter).and_then(number)).collect();
-    let bridges = bridging(graph.ballots(), &group_of, context);
-    let id = |card: u32| &graph.card(card).id;
+    let bridges = graph.bridges(context);
     if args.json {
-        let bridges: Vec<_> = bridges
-            .iter()
-            .map(|bridge| {
-                let of = |&(group, votes, share): &(u32, u32, f64)| {
-                    json!({ "group": names[group as usize], "votes": votes, "share": share })
-                };
-                let groups: Vec<_> = bridge.groups.iter().map(of).collect();
-                json!({ "from": id(bridge.from), "to": id(bridge.to), "score": bridge.score, "groups": groups })
-            })
-            .collect();
         return output::json(&json!({
             "context": args.context,
             "contexts": graph.ballots().contexts,
@@ -60,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut table =
         output::table(&["less wise -> wiser", "wiser", "not", "unsure", "in reverse", "sure", "bridge", "verdict"]);
     for account in &accounts {
-        let bridge = bridges.iter().find(|b| (id(b.from), id(b.to)) == (&account.from, &account.to));
+        let bridge = bridges.iter().find(|b| (&b.from, &b.to) == (&account.from, &account.to));
         let (counts, reversed) = (account.counts, account.reversed);
         table.add_row([
             format!("{} -> {}", title(&account.from), title(&account.to)),

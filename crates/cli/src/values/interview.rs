@@ -10,8 +10,8 @@ use probity_values::ValuesCard;
 use probity_values::store::Store;
 
 use super::answers::Answers;
-use super::models::{EmbedderArgs, ModelArgs, calibration, waiting};
-use super::{StoreArgs, named};
+use super::models::{ElicitArgs, EmbedderArgs, calibration, waiting};
+use super::named;
 use crate::errors::Usage;
 use crate::output::{say, shell};
 
@@ -26,11 +26,7 @@ use crate::output::{say, shell};
 )]
 pub struct Args {
     #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    embedder: EmbedderArgs,
+    elicit: ElicitArgs,
     /// The topic [default: How do you want to live?]
     #[arg(long)]
     topic: Option<String>,
@@ -67,11 +63,11 @@ impl Likeness<'_> {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     // A missing model or file of answers leaves no new store behind.
     let mut answers = Answers::open(args.answers.as_ref())?;
-    let model = args.model.open()?;
+    let model = args.elicit.model.open()?;
     let mut scribe = Scribe::new(&model)?;
     let started = Interview::new(args.topic.as_deref().unwrap_or(TOPIC), args.seed.unwrap_or(0))?;
-    let mut store = args.store.open_or_create()?;
-    let mut likeness = Likeness { args: &args.embedder, model: &model, embedder: None };
+    let mut store = args.elicit.store.open_or_create()?;
+    let mut likeness = Likeness { args: &args.elicit.embedder, model: &model, embedder: None };
     let held = store.read()?;
     if !held.cards.is_empty() || !held.all_contexts().is_empty() {
         // The card and its contexts will be compared: a missing embedder fails before the first question.
@@ -113,7 +109,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let Some(answer) = answers.next()? else {
             say!(
                 "\nThe interview is kept: `probity values interview --store {} --name {}` continues it.",
-                shell(&args.store.store.to_string_lossy()),
+                shell(&args.elicit.store.store.to_string_lossy()),
                 shell(talk.name())
             );
             return Ok(());
@@ -190,7 +186,7 @@ fn finish(
     let (card, new) = talk.add_card(store, found, provenance)?;
     say!("\n{} {}.", if new { "Added" } else { "There is already" }, named(&card));
     card.contexts.iter().for_each(|context| say!("  {context}"));
-    let [store, name, id] = [&args.store.store.to_string_lossy(), talk.name(), card.id.as_str()].map(shell);
+    let [store, name, id] = [&args.elicit.store.store.to_string_lossy(), talk.name(), card.id.as_str()].map(shell);
     say!(
         "\nChange it: probity values card {id} --json --store {store} > card.json, edit, probity values card --put card.json --store {store}\n\
          Delete the conversation: probity values transcript {name} --forget --store {store}"

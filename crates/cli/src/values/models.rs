@@ -10,9 +10,21 @@ use probity_elicit::{Calibration, Judge};
 use probity_engine::{ContextOptions, Model};
 use probity_values::store::Store;
 
+use super::StoreArgs;
 use crate::builtin;
 use crate::errors::Usage;
 use crate::output;
+
+/// The store and the models of an elicitation.
+#[derive(clap::Args)]
+pub struct ElicitArgs {
+    #[command(flatten)]
+    pub(super) store: StoreArgs,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub embedder: EmbedderArgs,
+}
 
 /// Which model writes.
 #[derive(clap::Args)]

@@ -3,8 +3,7 @@
 use probity_elicit::{Scribe, Untold, story, untold};
 use probity_values::{CardId, Story};
 
-use super::StoreArgs;
-use super::models::{EmbedderArgs, ModelArgs};
+use super::models::ElicitArgs;
 use crate::output::{self, say};
 
 /// Write stories to vote on, in both directions of each pair of values.
@@ -17,11 +16,7 @@ use crate::output::{self, say};
 )]
 pub struct Args {
     #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    embedder: EmbedderArgs,
+    elicit: ElicitArgs,
     /// The number of pairs.
     #[arg(long, default_value_t = 3)]
     pairs: usize,
@@ -40,16 +35,16 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let mut store = args.store.open()?;
+    let mut store = args.elicit.store.open()?;
     let held = store.read()?;
-    let model = args.model.open()?;
+    let model = args.elicit.model.open()?;
     let chosen = match (&args.from, &args.to, &args.context) {
         (Some(from), Some(to), Some(context)) => {
             let [one, other] = [from, to].map(|id| CardId::from(id.as_str()));
             let there = Untold { from: one.clone(), to: other.clone(), context: context.clone() };
             vec![there, Untold { from: other, to: one, context: context.clone() }]
         }
-        _ => untold(&held, &mut *args.embedder.open(|| Ok(model.clone()))?, args.pairs)?,
+        _ => untold(&held, &mut *args.elicit.embedder.open(|| Ok(model.clone()))?, args.pairs)?,
     };
     if chosen.is_empty() {
         say!("every pair has a story or lacks a context; add contexts by `interview`, or name a pair with --from");

@@ -11,8 +11,7 @@ use probity_engine::files::write_whole;
 use probity_game::Player;
 use probity_values::{Graph, Judgement, ScoreTerms};
 
-use super::StoreArgs;
-use super::models::{EmbedderArgs, ModelArgs, calibration, judge, step};
+use super::models::{ElicitArgs, calibration, judge, step};
 use crate::errors::Usage;
 use crate::input;
 use crate::output::{self, say};
@@ -29,11 +28,7 @@ use crate::output::{self, say};
 )]
 pub struct Args {
     #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    embedder: EmbedderArgs,
+    elicit: ElicitArgs,
     /// The situation in words, or a JSON file.
     ///
     /// Its fields are situation, actions, contexts and baseline.
@@ -126,14 +121,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let scenario = args.scenario.as_ref().map(|path| input::read(path, Scenario::from_json)).transpose()?;
     let situation = args.situation.as_ref().map(|text| situation(args, text)).transpose()?;
-    args.store.spare(args.out.as_deref())?;
-    let graph = args.store.graph()?;
-    let model = args.model.open()?;
+    args.elicit.store.spare(args.out.as_deref())?;
+    let graph = args.elicit.store.graph()?;
+    let model = args.elicit.model.open()?;
     let named = situation.as_ref().map_or(&args.context, |situation| &situation.contexts);
     let nearness = match named.as_slice() {
         [] => {
-            let mut embedder = Remembered::new(args.embedder.open(|| Ok(model.clone()))?);
-            let threshold = calibration(&mut args.store.open()?, &mut embedder, None)?.situations;
+            let mut embedder = Remembered::new(args.elicit.embedder.open(|| Ok(model.clone()))?);
+            let threshold = calibration(&mut args.elicit.store.open()?, &mut embedder, None)?.situations;
             Some((embedder, threshold))
         }
         [..] => None,

@@ -83,7 +83,7 @@ const PLAIN: ArchitectureEntry = ArchitectureEntry {
 };
 
 /// Every architecture.
-pub static ARCHITECTURES: [ArchitectureEntry; 5] = [
+pub static ARCHITECTURES: &[ArchitectureEntry] = &[
     ArchitectureEntry {
         name: "llama",
         family: "Llama 1 to 3.x, Mistral, SmolLM and kin",

@@ -124,7 +124,7 @@ pub struct FrameworkEntry {
 pub const WORDINGS: usize = 3;
 
 /// Every framework, in the order in which accounts list them.
-pub static FRAMEWORKS: [FrameworkEntry; 7] = [
+pub static FRAMEWORKS: &[FrameworkEntry] = &[
     FrameworkEntry {
         name: "game",
         formula: "payoff_M",

@@ -31,7 +31,8 @@ impl RoundRobin {
     /// The scenario's seed is the seed of every random stream. `progress` is called after each player.
     ///
     /// # Errors
-    /// The errors of [`probity::agent::Agent::decide`]; [`probity::Error::Game`] for a player that cannot play the game.
+    /// The errors of [`probity::agent::Agent::decide`]; [`probity::Error::Game`] for a player that cannot play the
+    /// game.
     pub fn play(
         model: &Model,
         scenario: &Scenario,
