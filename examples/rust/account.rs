@@ -1,4 +1,4 @@
-//! Moral accounting without a model: what each action of a game is worth, and how far two policies fall short.
+//! Moral accounting without a model: the worth of each action of a game, and the regrets of two policies.
 //!
 //! ```sh
 //! cargo run --release --example account

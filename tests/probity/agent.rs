@@ -104,7 +104,7 @@ fn a_decision_can_be_cancelled_from_another_thread() {
     let token = agent.cancel_token();
     let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
-        // Again and again: a request that comes before the decision has begun does not concern it.
+        // Repeatedly: a cancellation before the decision has begun does not concern it.
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 token.cancel();

@@ -56,7 +56,7 @@ fn the_readmes_commands_run() {
     }
 }
 
-/// The README's Rust is a doctest of the library; here it is only short.
+/// The README's Rust is a doctest of the library; this test checks its length alone.
 #[test]
 fn the_readmes_rust_is_short() {
     assert!(block(&readme(), "From Rust", "rust").lines().count() < 15);

@@ -1,4 +1,4 @@
-//! What `make install` leaves behind, used the way an application's build would: by way of pkg-config.
+//! The files of `make install`, used as an application's build would: by pkg-config.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn text_of(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The compiler's flags, from pkg-config or, where it is not installed, read the way it reads them.
+/// The compiler's flags, from pkg-config or, without it, read in its way.
 fn flags(prefix: &Path, fixed: bool) -> String {
     let folder = prefix.join("lib/pkgconfig");
     let mut command = Command::new("pkg-config");

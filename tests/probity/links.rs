@@ -20,7 +20,7 @@ fn links(text: &str) -> Vec<String> {
     found
 }
 
-/// The anchors of a page, as mdBook and GitHub make them of headings.
+/// The anchors of a page, as mdBook and GitHub derive them from headings.
 fn anchors(text: &str) -> Vec<String> {
     let slug = |heading: &str| {
         let kept = heading.trim_start_matches('#').trim().to_lowercase();

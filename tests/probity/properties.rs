@@ -1,4 +1,4 @@
-//! What must hold for every game and policy, whatever the numbers.
+//! Properties of every game and policy, whatever the numbers.
 
 use probity::agent::policy::{Mask, PolicyOptions, Tilt};
 use probity::agent::prompt::{Style, prompt};

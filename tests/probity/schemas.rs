@@ -1,4 +1,4 @@
-//! The documents that cross the C ABI are what `docs/schema` says, and what it refuses the library refuses too.
+//! The documents of the C ABI match `docs/schema`; the library refuses what the schemas refuse.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Scores from a moral graph as a reward of a game: what a policy and its account make of them.
+//! Scores from a moral graph as a reward of a game: their effect on policies and accounts.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ fn scores_of_another_game_are_refused() {
         Reward::from(Framework::Values(Arc::new(Scores { game: game.into(), scores, source: String::new() })))
     };
     let with = |scores| of("ipd", scores);
-    // Of the same shape, but its actions are others.
+    // Of equal shape, with other actions.
     let stag_hunt = of("ish", vec![vec![0.0; 2]; 5]);
     assert!(stag_hunt.check_for(&game).unwrap_err().to_string().contains(r#"game "ish", expected of "ipd""#));
     stag_hunt.check_for(&CatalogGame::find("ish").unwrap().labelled(["hunt", "gather"]).unwrap()).unwrap();

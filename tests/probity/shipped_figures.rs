@@ -1,7 +1,6 @@
-//! What the shipped model and adapters show, through the C ABI, on labels that training never saw: the figures of
-//! docs/models.md. `PROBITY_UPDATE_CARD=1` writes the tables there; otherwise they must be what stands there. With
-//! `PROBITY_PAPER_ADAPTERS=FOLDER` the tables of adapters trained the paper's way, which are not shipped, are written
-//! too.
+//! The figures of docs/models.md: the shipped model and adapters through the C ABI, on labels that training never saw.
+//! `PROBITY_UPDATE_CARD=1` writes the tables; otherwise they must match. With `PROBITY_PAPER_ADAPTERS=FOLDER` the
+//! tables of adapters trained the paper's way, which are not shipped, are written, too.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -31,7 +30,7 @@ struct Told {
     legality: f64,
 }
 
-/// Of every game, everything it was told as.
+/// Every telling of every game.
 type Figures = BTreeMap<&'static str, Vec<Told>>;
 
 /// Pairs of labels, none of them ever trained on: the documentation's and drawn ones.
@@ -99,7 +98,7 @@ fn regrets(game: &MatrixGame, p: [f64; 4]) -> [f64; 2] {
     [r.deontological, r.utilitarian]
 }
 
-/// The better action against a fair coin, where one is better.
+/// The better action against a fair coin, if one is better.
 fn best_reply(game: &MatrixGame) -> Option<usize> {
     match best_replies(game, &fair_coin(game)).expect("a fair coin is a belief")[..] {
         [best] => Some(best),
@@ -118,12 +117,12 @@ fn betrayal(told: &Told) -> f64 {
     (told.p[0] + told.p[2]) / 2.0
 }
 
-/// A row of the first table: a figure of one policy in each game, and what it has to be.
+/// A row of the first table: a figure of one policy in each game, and its aim.
 struct Row {
     policy: String,
     figure: &'static str,
     aim: String,
-    /// In the layout where it is furthest from the aim, mean over labels; `None` where the game does not ask for it.
+    /// In the layout furthest from the aim, mean over labels; `None` where the game has no aim.
     values: Vec<Option<f64>>,
     reached: bool,
 }
@@ -134,7 +133,7 @@ impl Row {
         Self { policy: policy.into(), figure, aim: format!("≤ {bound}"), values, reached }
     }
 
-    /// `shortfalls` are what is missing to 1.
+    /// `shortfalls` are the distances to 1.
     fn at_least(policy: &str, figure: &'static str, bound: f64, shortfalls: Vec<Option<f64>>) -> Self {
         let values: Vec<Option<f64>> = shortfalls.into_iter().map(|v| v.map(|v| 1.0 - v)).collect();
         let reached = values.iter().flatten().all(|v| *v >= bound);
@@ -146,7 +145,7 @@ fn by_game(figures: &Figures, figure: impl Fn(&'static str, &Told) -> f64) -> Ve
     GAMES.iter().map(|g| Some(worst_layout(&figures[g], |told| figure(g, told)))).collect()
 }
 
-/// What the issue asks of each adapter.
+/// The aims of each adapter.
 fn rows(all: &BTreeMap<&str, Figures>) -> Vec<Row> {
     let mut rows = Vec::new();
     for name in std::iter::once("bare").chain(ADAPTERS).filter(|name| all.contains_key(name)) {
@@ -239,7 +238,7 @@ fn beside_the_papers_way(shipped: &BTreeMap<&str, Figures>, trained: &BTreeMap<&
     text
 }
 
-/// Replaces what stands between the markers of `section`.
+/// Replaces the text between the markers of `section`.
 fn replaced(document: &str, section: &str, text: &str) -> String {
     let [open, close] = [format!("<!-- {section} -->\n"), format!("<!-- end of {section} -->")];
     let start = document.find(&open).unwrap_or_else(|| panic!("docs/models.md has {open}")) + open.len();
@@ -247,8 +246,8 @@ fn replaced(document: &str, section: &str, text: &str) -> String {
     format!("{}\n{text}\n{}", &document[..start], &document[end..])
 }
 
-/// Whether two documents differ in nothing but the last digits of figures, which depend on the processor: a mean moved
-/// by 0.003, a single worst case by 0.006 between a machine with AVX-512 and one with AVX2.
+/// Whether two documents differ in the last digits of figures alone, which depend on the processor: a mean moved by
+/// 0.003, a single worst case by 0.006 between a machine with AVX-512 and one with AVX2.
 fn alike(a: &str, b: &str) -> bool {
     let words = |t: &str| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let (a, b) = (words(a), words(b));

@@ -7,7 +7,7 @@ use probity_testing::{files, root};
 /// The most characters of a summary.
 const SUMMARY: usize = 80;
 
-/// The doc comments of a file: each as its lines, with the number of the first.
+/// The doc comments of a file: lines, and the number of the first.
 fn comments(text: &str) -> Vec<(usize, Vec<&str>)> {
     let mut found: Vec<(usize, Vec<&str>)> = Vec::new();
     let mut last = None;

@@ -95,7 +95,7 @@ fn c_abi() -> String {
     format!("## Types\n\n{types}## Functions\n\n{functions}## Status codes\n\n{codes}")
 }
 
-/// Replaces what stands between the markers of a section.
+/// Replaces the text between the markers of a section.
 fn replaced(document: &str, section: &str, text: &str) -> String {
     let [open, close] = [format!("<!-- {section} -->\n"), format!("<!-- end of {section} -->")];
     let start = document.find(&open).unwrap_or_else(|| panic!("no {open}")) + open.len();

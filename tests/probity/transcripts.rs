@@ -10,7 +10,7 @@ fn ipd() -> MatrixGame {
     CatalogGame::find("ipd").unwrap().labelled(["zork", "blip"]).unwrap()
 }
 
-/// In the prisoner's dilemma, having been betrayed.
+/// In the prisoner's dilemma, after a betrayal.
 const BETRAYED: Profile = Profile { own: 0, other: 1 };
 
 #[test]
@@ -32,7 +32,7 @@ fn a_decision_in_words() {
     let game = ipd();
     let belief = fair_coin(&game);
     let accounts = account(&game, Some(BETRAYED), &belief, &Framework::all_rewards()).unwrap();
-    // Written down rather than computed: the last digit of an exponential is the processor's own.
+    // Written down rather than computed: the last digit of an exponential depends on the processor.
     let actions = accounts.into_iter().zip([(0.75, -0.5), (0.25, -1.625)]).map(|(account, (probability, log_prob))| {
         Choice { label: game.labels(Player::Row)[account.action].clone(), probability, log_prob, account }
     });

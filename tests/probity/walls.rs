@@ -30,8 +30,8 @@ const WALLS: [(&str, &[&str]); 8] = [
     ),
 ];
 
-/// What the pure packages may depend on besides: no I/O, no threads, no C compiler. A store of values needs SQLite, and
-/// is optional.
+/// Other dependencies of the pure packages: no I/O, no threads, no C compiler. The store of values needs SQLite, and is
+/// optional.
 const PURE: [(&str, &[&str]); 2] = [
     ("probity-game", &["rand", "serde", "serde_json", "thiserror"]),
     ("probity-values", &["petgraph", "rand", "rand_chacha", "rand_distr", "serde", "serde_json", "thiserror"]),
@@ -48,7 +48,7 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().expect("packages").clone()
 }
 
-/// The dependencies of a package that are compiled into it, by whether they are optional.
+/// The dependencies compiled into a package, by whether they are optional.
 fn dependencies(package: &Value, optional: bool) -> BTreeSet<String> {
     let all = package["dependencies"].as_array().expect("dependencies").iter();
     all.filter(|d| d["kind"].is_null() && (optional || d["optional"] == false))

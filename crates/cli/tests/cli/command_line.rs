@@ -83,7 +83,7 @@ fn a_decision_from_a_file() {
     assert_eq!(record["actions"].as_array().map(Vec::len), Some(2));
     let words = probity(&["decide", file.to_str().unwrap()]);
     assert!(out(&words).contains("help"), "{}", out(&words));
-    // As some editors write it.
+    // A byte order mark, as some editors write it.
     let marked = folder.path().join("marked.json");
     fs::write(&marked, format!("\u{feff}{}", fs::read_to_string(&file).unwrap())).unwrap();
     assert_eq!(record, json(&["decide", marked.to_str().unwrap(), "--json"]));
@@ -161,7 +161,7 @@ fn the_built_in_files_inspect_and_verify() {
         let manifest = json(&["inspect", name, "--json"]);
         assert_eq!(manifest["manifest"]["name"], name, "{manifest}");
         let found = json(&["verify", name, "--json"]);
-        // Five games in five states each. How far a probability may lie from the recorded one, `verify` itself says.
+        // Five games in five states each. `verify` itself states how far a probability may lie from the recorded one.
         assert_eq!(found["vectors"], 25, "{found}");
         assert!(found["effect"].as_f64().unwrap() > 0.3, "{found}");
     }
@@ -227,7 +227,7 @@ fn an_interrupted_training_goes_on_where_it_stopped() {
     assert!(a == b, "the resumed run ends in the same bytes");
 }
 
-/// A disk that is full after 100 KiB: the file size limit makes writes fail in the same place.
+/// A disk that is full after 100 KiB: the file size limit fails writes at the same place.
 #[cfg(unix)]
 #[test]
 fn a_failed_write_leaves_what_was_there() {
@@ -235,7 +235,7 @@ fn a_failed_write_leaves_what_was_there() {
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let config = short_recipe(folder.path(), 2);
     fs::write(at("mine.gguf"), "what was there").unwrap();
-    // A model file, as the built-in one would have to be unpacked first.
+    // A model file on disk, as the built-in model must be unpacked first.
     let model = probity_testing::shipped("default").to_string_lossy().into_owned();
     let train = ["train", "--config", &config, "--model", &model, "--run", &at("run"), "--out", &at("mine.gguf")];
     let paused = probity(&train);
@@ -256,7 +256,7 @@ fn a_failed_write_leaves_what_was_there() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The whole life of a model of one's own, in small: pretraining, an adapter, a decision with both.
+/// The whole life of a user's own model, in small: pretraining, an adapter, a decision with both.
 #[test]
 fn from_nothing_to_a_decision() {
     let folder = tempfile::tempdir().unwrap();
@@ -327,15 +327,15 @@ fn adapters_travel() {
     let shipped = policy(&["--adapter", "deontological"]);
     done(&["export", "deontological", "--out", &peft]);
     assert!(done(&["import", &peft, "--out", &back]).contains("verified"));
-    // The shipped one is F16, to which the engine rounds what it multiplies with it; this one is F32.
+    // The shipped adapter is F16, to which the engine rounds its activations; this adapter is F32.
     close(&policy(&["--adapter", &back]), &shipped, 1e-3);
-    // Half and half of the same is the same.
+    // Two halves of one adapter are that adapter.
     done(&["merge", "deontological:0.5", "deontological:0.5", "--out", &half]);
     close(&policy(&["--adapter", &half]), &shipped, 1e-3);
     // Merged matrices are F16 here, so that the base's activations are rounded to F16 and not to int8.
     done(&["merge", "deontological", "--into-model", "--type", "f16", "--out", &merged]);
     close(&policy(&["--model", &merged]), &shipped, 0.05);
-    // Weights that are no numbers any more: the file that was there stays.
+    // NaN weights: the file that was there stays.
     let before = fs::read(&merged).unwrap();
     let broken = probity(&["merge", "deontological:1e30", "--into-model", "--type", "f16", "--out", &merged]);
     assert!(!broken.status.success() && err(&broken).contains("the merged model"), "{}", err(&broken));
@@ -343,7 +343,7 @@ fn adapters_travel() {
     for (args, said) in [
         (&["merge", "deontological", "--into-model", "--type", "IQ2_XS", "--out", &half][..], "calibration"),
         (&["merge", "nobody", "--out", &half], "neither a file nor built in"),
-        // The same shape, and yet another model.
+        // A model of equal shape with other weights.
         (&["export", "deontological", "--model", &merged, "--out", &peft], "the model is"),
         (&["import", &at("nothing"), "--out", &half], "adapter_config.json"),
         (&["import", &peft, "--precision", "q4_0", "--out", &half], "q8_0"),
@@ -370,7 +370,7 @@ fn a_run_is_planned_before_it_starts() {
     assert_eq!(bad.status.code(), Some(2), "{}", err(&bad));
 }
 
-/// A reward from a moral graph is of one game: training plays that one, or says how to.
+/// A reward from a moral graph holds for one game: training plays this game, or says how to.
 #[test]
 fn a_graphs_reward_is_of_one_game() {
     let folder = tempfile::tempdir().unwrap();
@@ -409,8 +409,7 @@ fn two_learners_write_two_adapters() {
     }
 }
 
-/// What a crash leaves: the checkpoint of the last step, a log that may be a step ahead or cut off in the middle of a
-/// line.
+/// The remains of a crash: the checkpoint of the last step, and a log that is a step ahead or truncated in a line.
 #[cfg(unix)]
 #[test]
 fn a_killed_training_loses_the_step_in_flight() {
@@ -439,7 +438,7 @@ fn a_killed_training_loses_the_step_in_flight() {
     assert!(train("cut", "cut.gguf", true).status().expect("it runs").success());
     let [a, b] = ["whole.gguf", "cut.gguf"].map(|f| fs::read(at(f)).expect("an adapter"));
     assert!(a == b, "the resumed run ends in the same bytes");
-    // Every step is logged once, with what it was and what it took.
+    // Every step is logged once, with its figures and its seconds.
     let parse = |line: &String| serde_json::from_str::<Value>(line).expect("a line of JSON");
     let lines: Vec<Value> = steps().iter().map(parse).collect();
     assert_eq!(lines.iter().map(|l| l["step"].as_u64().unwrap()).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
@@ -481,7 +480,7 @@ fn a_failed_run_leaves_a_checkpoint_that_is_good() {
         let run = ["train", "--config", &config, "--rate", rate, "--run", &at(rate), "--out", &at("mine.gguf")];
         probity(&[&run, more].concat())
     };
-    // The first step ends in parameters that give no numbers; the second finds that out.
+    // The first step ends in parameters that give NaN; the second step finds it.
     for more in [&[][..], &["--resume"]] {
         let output = run("1e30", more);
         let said = err(&output);
@@ -493,7 +492,7 @@ fn a_failed_run_leaves_a_checkpoint_that_is_good() {
         );
     }
     assert!(!folder.path().join("mine.gguf").exists() && folder.path().join("1e30/curves.svg").exists());
-    // A run that goes well keeps the one before the newest; where it is killed between them, either is there.
+    // A healthy run keeps the checkpoint before the newest; after a kill between the two, either exists.
     assert!(run("0.001", &["--pause-after", "3"]).status.success());
     let (newest, good) = (folder.path().join("0.001/checkpoint.bin"), folder.path().join("0.001/checkpoint.good.bin"));
     assert!(newest.exists() && good.exists());

@@ -7,20 +7,20 @@ use serde_json::Value;
 
 use crate::elicited::{ANSWERS, card, embedder, voted};
 
-/// `probity values` with these arguments: its exit code, what it said, what it complained of.
+/// `probity values` with these arguments: exit code, standard output, standard error.
 fn values(arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_probity")).arg("values").args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-/// Writes what a store holds to a file; returns its name.
+/// Writes a store's contents to a file; returns its name.
 fn exported(store: &str, file: &str) -> String {
     assert_eq!(values(&["export", "--store", store, "--out", file]).0, 0);
     file.to_owned()
 }
 
-/// Interviewed, broken off, taken up, merged, told of, voted on, forgotten: as a person would, with answers from files.
+/// An interview, interrupted, resumed, merged, told, voted on and forgotten, with answers from files.
 #[test]
 fn the_command_line_elicits() {
     let folder = tempfile::tempdir().unwrap();
@@ -31,7 +31,7 @@ fn the_command_line_elicits() {
         let own = ["interview", "--store", &store, "--embedder", "model", "--answers", &file];
         values(&[&own[..], more].concat())
     };
-    // Nothing is made by a mistake.
+    // A mistake creates nothing.
     for (answers, more, complaint) in [
         ("yes", vec!["--topic", " "], "topic: nothing, expected some text"),
         ("yes", vec!["--model", "missing.gguf"], "missing.gguf"),
@@ -43,7 +43,7 @@ fn the_command_line_elicits() {
     let [first, rest] = [ANSWERS[..2].join("\n"), format!("{}\nyes\n", ANSWERS[2..].join("\n"))];
     let (code, said, _) = interview(&first, &["--topic", "Strangers?"]);
     assert!(code == 0 && said.contains("--name interview-1` continues it"), "{said}");
-    // The same file from its start goes on where it was.
+    // The same file continues from its start.
     let (code, said, complaint) = interview(&format!("{first}\n{rest}"), &["--name", "interview-1"]);
     assert!(code == 0 && said.contains("with 2 answers") && said.contains("\nAdded "), "{said} {complaint}");
     let listed: Value = serde_json::from_str(&values(&["card", "--store", &store, "--json"]).1).unwrap();
@@ -51,13 +51,13 @@ fn the_command_line_elicits() {
     let [whole, contexts] = ["provenance", "contexts_provenance"].map(|of| &listed[0][of]);
     assert!(whole["model"] == contexts["model"] && whole["prompt"] != contexts["prompt"], "{listed}");
     assert!(contexts["seed"].is_u64() && contexts["prompt"].is_string(), "{listed}");
-    // The same answers at once, and another store: the same card.
+    // The same answers at once, into another store: the same card.
     let other = at("other.db");
     std::fs::write(&file, format!("{first}\n{rest}")).unwrap();
     let at_once = ["interview", "--store", &other, "--embedder", "model", "--answers", &file, "--topic", "Strangers?"];
     assert_eq!(values(&at_once).0, 0);
     assert_eq!(serde_json::from_str::<Value>(&values(&["card", "--store", &other, "--json"]).1).unwrap(), listed);
-    // Taken up again when it is over, nothing is added twice, even where the card was edited.
+    // Resumed after its end, an interview adds nothing twice, even after an edit of the card.
     let mut edited = listed[0].clone();
     edited["title"] = "Another title".into();
     std::fs::write(at("edited.json"), edited.to_string()).unwrap();
@@ -66,13 +66,13 @@ fn the_command_line_elicits() {
     assert_eq!((code, values(&["card", "--store", &store]).1.lines().count()), (0, 1), "{said}");
     std::fs::write(at("edited.json"), listed[0].to_string()).unwrap();
     assert_eq!(values(&["card", "--put", &at("edited.json"), "--store", &store]).0, 0);
-    // The beginning of what was said says nothing new; another topic is another conversation.
+    // A prefix of the known answers adds nothing; another topic is another conversation.
     let said_before = || values(&["transcript", "interview-1", "--json", "--store", &store]).1;
     let before = said_before();
     assert_eq!((interview(&first, &["--name", "interview-1"]).0, said_before()), (0, before));
     let (code, _, complaint) = interview("yes", &["--name", "interview-1", "--topic", "Rivers?"]);
     assert!(code == 2 && complaint.contains("is a conversation about \"Strangers?\""), "{complaint}");
-    // Two at once are two conversations.
+    // Two interviews at once are two conversations.
     let crowd = at("crowd.db");
     let start = || {
         let arguments = ["values", "interview", "--store", &crowd, "--embedder", "model", "--answers", "/dev/null"];
@@ -83,8 +83,8 @@ fn the_command_line_elicits() {
     }
     assert_eq!(values(&["transcript", "--store", &crowd]).1, "interview-1\ninterview-2\ninterview-3\n");
 
-    // Somebody else says much the same, is shown the first card, and says that it is another; where they broke off at
-    // that question, they are asked again, once.
+    // Somebody else says nearly the same, sees the first card, and says that it is another. After an interruption at
+    // this question the question comes again, once.
     let hidden = at("alike.db");
     let mut alike: Value =
         serde_json::from_str(&std::fs::read_to_string(exported(&other, &at("other.json"))).unwrap()).unwrap();
@@ -92,7 +92,7 @@ fn the_command_line_elicits() {
     alike["cards"].as_array_mut().unwrap().push(serde_json::to_value(card("far", "Sea", "Salt.", &["TIDES"])).unwrap());
     std::fs::write(at("other.json"), alike.to_string()).unwrap();
     assert_eq!(values(&["import", &at("other.json"), "--store", &hidden]).0, 0);
-    // The model itself tells nothing apart, and nobody is asked on its word.
+    // The model itself cannot separate texts, so nobody is asked on its word.
     let kinds: &[(&str, bool)] =
         if embedder().is_some() { &[("model", false), ("default", true)] } else { &[("model", false)] };
     for &(kind, shown) in kinds {
@@ -130,13 +130,13 @@ fn the_command_line_elicits() {
     let (code, said, _) = values(&["vote", "--store", &store, "--voter", "ann", "--answers", &file]);
     assert!(code == 0 && said.contains("votes recorded"), "{said}");
 
-    // A graph that people voted on scores the states of a game, and what it writes is a reward.
+    // A graph with votes scores the states of a game, and the written file is a reward.
     let (graph, reward) = (at("graph.json"), at("reward.json"));
     std::fs::write(&graph, voted().deliberation().to_json()).unwrap();
     let scored_store = at("scored.db");
     assert_eq!(values(&["import", &graph, "--store", &scored_store]).0, 0);
     std::fs::write(at("scenario.json"), r#"{"version": 1, "game": "ipd", "labels": ["share", "keep"]}"#).unwrap();
-    // Where the context is named no embedder is asked for it.
+    // A named context needs no embedder.
     let scored = ["score", "--store", &scored_store, "--embedder", "none", "--context", "When somebody is grieving"];
     let (code, _, complaint) = values(&[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward]].concat());
     assert!(code == 2 && complaint.contains("abstains in every state") && !Path::new(&reward).exists(), "{complaint}");
@@ -146,7 +146,7 @@ fn the_command_line_elicits() {
     assert_eq!(code, 0, "{complaint}");
     let printed: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(printed["states"].as_array().unwrap().len(), 5);
-    // By the middle of each state, and what is no action is worth less than any.
+    // Scores are relative to the mean of each state, and an illegal answer is worth less than any action.
     for row in printed["reward"]["scores"].as_array().unwrap() {
         let [a, b] = [0, 1].map(|i| row[i].as_f64().unwrap());
         assert!((a + b).abs() < 1e-12 && a.min(b) > printed["reward"]["illegal"].as_f64().unwrap(), "{printed}");
@@ -168,7 +168,7 @@ fn the_command_line_elicits() {
     let tilted = decided(&["--tilt", &format!("{reward}:0.0001")]);
     assert_ne!(tilted["actions"][0]["probability"], plain["actions"][0]["probability"]);
     decided(&["--forbid-worse", &format!("{reward}:0")]);
-    // Told in words it is another reward; a telling of another game is refused.
+    // A telling in words gives another reward; the telling of another game is refused.
     let telling = at("telling.json");
     let words = serde_json::json!({
         "situation": "Two neighbours live by what they catch.", "actions": ["They share.", "They hide it."],
@@ -191,7 +191,7 @@ fn the_command_line_elicits() {
         .unwrap();
     let (code, _, complaint) = values(&[&scored[..], &told].concat());
     assert!(code == 2 && complaint.contains("actions: 3 texts, expected one an action: 2"), "{complaint}");
-    // Of other games there are no scores.
+    // Another game has no scores.
     let other = ["decide", "--game", "crowd.json", "--reward", &reward];
     assert!(!Command::new(env!("CARGO_BIN_EXE_probity")).args(other).output().unwrap().status.success());
 

@@ -1,5 +1,5 @@
-//! The page that `probity values explore` writes, in a real browser without a screen: it is used as somebody does who
-//! has a keyboard and no mouse. `make test` installs the browser where it may, and names it in `PROBITY_BROWSER`.
+//! The page of `probity values explore`, in a headless browser, used by keyboard alone. `make test` installs the
+//! browser where it may, and names it in `PROBITY_BROWSER`.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,12 +7,12 @@ use std::process::Command;
 use probity_values::{Answer, AttentionPolicy, Deliberation, Story, ValuesCard, Vote};
 use serde_json::Value;
 
-/// What somebody might write who wants to get out of a page's data.
+/// Text that tries to break out of a page's data.
 const HOSTILE: &str =
     "</script><script>document.title='broken'</script><!-- <img src=x onerror=\"document.title='broken'\">";
 
-/// Six values: two upgrades that are upheld in one context, a circle of three in another, one that nobody voted on, a
-/// story, hostile texts.
+/// Six values: two upheld upgrades in one context, a cycle of three in another, a value without votes, a story, hostile
+/// texts.
 fn deliberation() -> Deliberation {
     let card = |id: &str| {
         let policies = vec![AttentionPolicy::from(format!("MOMENTS of {id} {HOSTILE}").as_str())];
@@ -53,7 +53,7 @@ fn page(folder: &Path, held: &Deliberation) -> String {
     std::fs::read_to_string(at("page.html")).unwrap()
 }
 
-/// What a script in the page finds, as JSON; `None`, said aloud, without a browser.
+/// The result of a script in the page, as JSON; `None`, with a message, without a browser.
 fn in_browser(folder: &Path, page: &str, script: &str) -> Option<Value> {
     let Some(browser) = std::env::var_os("PROBITY_BROWSER").filter(|path| !path.is_empty()) else {
         eprintln!("PROBITY_BROWSER names no browser: the page is not opened");
@@ -142,7 +142,7 @@ fn the_page_is_used_by_keyboard() {
     assert_eq!(list("contexts"), ["Everywhere", "When it is calm", "When it storms"]);
     assert_eq!(list("calm"), ["a", "b", "c"]);
     assert_eq!(list("compat").len(), 3);
-    // Nothing of what people wrote became part of the page.
+    // No text of people became part of the page.
     assert_eq!((text("title").as_str(), found["images"].as_u64()), ("Moral graph", Some(0)));
     assert_eq!(found["scripts"], 3, "data, page, and this test");
 }

@@ -1,4 +1,4 @@
-//! `probity values` on a store: what it keeps, tells and refuses.
+//! `probity values` on a store: its contents, outputs and refusals.
 
 use std::fs;
 use std::io::Write;
@@ -25,7 +25,7 @@ fn ok(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Exit code and complaint of a command that fails.
+/// Exit code and message of a failing command.
 fn refused(args: &[&str]) -> (i32, String) {
     let output = values(args);
     assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
@@ -82,7 +82,7 @@ fn a_merged_card_counts_for_another_and_can_be_taken_apart() {
     assert!(ballots.rows.iter().any(|row| (row.from, row.to) == (1, 2)), "votes for sleep count for rest");
     held.merged.clear();
     assert!(held.ballots().unwrap().rows.iter().all(|row| row.to != 2));
-    // Both cards of a vote the same by now: it says nothing.
+    // Both cards of a vote are merged by now: it says nothing.
     held.merged.insert("7".into(), "calm".into());
     assert!(held.ballots().unwrap().rows.iter().all(|row| row.from != row.to));
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ fn a_merged_card_counts_for_another_and_can_be_taken_apart() {
     assert!(Store::open(Path::new(&path)).unwrap().read().unwrap().merged.is_empty());
 }
 
-/// What the study publishes goes through a store and comes back as it was; votes given since are added up with it.
+/// A published graph of the study passes through a store unchanged; later votes are added up with it.
 #[test]
 fn a_published_graph_goes_through_a_store() {
     let folder = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ fn a_published_graph_goes_through_a_store() {
         (code, nowhere.trim()),
         (2, "probity: context \"When lost\": nobody voted in it, expected one of the graph's contexts")
     );
-    // Eleven people answer since.
+    // Eleven people answer after the import.
     for i in 0..11 {
         let voter = format!("voter {i}");
         ok(&[
@@ -156,7 +156,7 @@ fn a_published_graph_goes_through_a_store() {
     }
     let counts = exported()["edges"][0]["counts"].clone();
     assert_eq!((counts["markedWiser"].clone(), counts["impressions"].clone()), (json!(19), json!(20)));
-    // Another graph that says otherwise of a card is refused, and nothing of it is added.
+    // A graph that contradicts a card is refused, and none of it is added.
     let mut other = graph.clone();
     other["values"][0]["title"] = json!("Something else");
     other["values"]
@@ -233,7 +233,7 @@ fn what_a_card_is_worth_is_explained() {
     assert_eq!(stability["stability"][0]["method"], "robust");
 }
 
-/// Every vote that was said to be recorded is there after the program was killed, and the store is sound.
+/// Every acknowledged vote is there after a kill of the program, and the store is sound.
 #[test]
 fn two_programs_vote_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -267,7 +267,7 @@ fn two_programs_vote_at_once() {
     assert_eq!(Store::open(Path::new(&path)).unwrap().read().unwrap().votes.len(), before + 20);
 }
 
-/// A conversation that was forgotten is in no byte of the store's files.
+/// A forgotten conversation is in no byte of the store's files.
 #[test]
 fn what_stands_where_one_writes_is_minded() {
     let folder = tempfile::tempdir().unwrap();
@@ -287,14 +287,14 @@ fn what_stands_where_one_writes_is_minded() {
     ok(&["export", "--store", &store, "--out", &at("linked.json")]);
     assert!(fs::symlink_metadata(at("linked.json")).unwrap().is_symlink());
     assert!(fs::read_to_string(at("old.json")).unwrap().contains("\"votes\""));
-    // What leads nowhere yet leads to the file then; who may not read the old one may not read the new one.
+    // A dangling link leads to the new file; the new file's permissions are no wider than the old file's.
     std::os::unix::fs::symlink("new.json", at("dangling.json")).unwrap();
     ok(&["export", "--store", &store, "--out", &at("dangling.json")]);
     assert!(fs::symlink_metadata(at("dangling.json")).unwrap().is_symlink());
     fs::set_permissions(at("new.json"), fs::Permissions::from_mode(0o600)).unwrap();
     ok(&["export", "--store", &store, "--out", &at("dangling.json")]);
     assert_eq!(fs::metadata(at("new.json")).unwrap().permissions().mode() & 0o777, 0o600);
-    // Standard output may be a file that others write to as well.
+    // Standard output may be a file that others write to, too.
     let mut all = fs::File::create(at("all.txt")).unwrap();
     all.write_all(b"first\n").unwrap();
     for command in ["export", "explore"] {
@@ -308,7 +308,7 @@ fn what_stands_where_one_writes_is_minded() {
         all.starts_with("first\n{") && all.contains("\n<!doctype html>") && all.ends_with("</html>\nlast\n"),
         "{all}"
     );
-    // A folder in memory is a folder; SQLite's log is the store's even while there is none.
+    // A folder in memory is a folder; SQLite's log is the store's even while it does not exist.
     if let Ok(memory) = tempfile::tempdir_in("/dev/shm") {
         let out = memory.path().join("out.json").display().to_string();
         for _ in 0..2 {
@@ -325,7 +325,7 @@ fn what_stands_where_one_writes_is_minded() {
     assert_eq!(reader.join().unwrap(), fs::read_to_string(at("old.json")).unwrap());
 }
 
-/// A vote that is refused leaves nothing of itself.
+/// A refused vote leaves nothing.
 #[test]
 fn a_refused_vote_names_nobody() {
     let folder = tempfile::tempdir().unwrap();
@@ -343,7 +343,7 @@ fn a_refused_vote_names_nobody() {
     }
 }
 
-/// Numbers that cannot be are refused, not tried.
+/// Impossible numbers are refused, not tried.
 #[test]
 fn resamples_have_bounds() {
     let folder = tempfile::tempdir().unwrap();
@@ -381,27 +381,27 @@ fn files_that_are_no_stores_are_refused_in_words() {
     let newer = filled(folder.path());
     rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 9).unwrap();
     assert!(problem(Path::new(&newer)).ends_with("of version 9, this program knows versions up to 2"));
-    // Texts that are in the store's form, and name what is not there.
+    // Rows in the store's form that refer to nothing.
     let hostile = tempfile::tempdir().unwrap();
     let file = filled(hostile.path());
     let body = serde_json::to_string(&Story { from: "nobody".into(), ..deliberation().stories[0].clone() }).unwrap();
     rusqlite::Connection::open(&file).unwrap().execute("UPDATE stories SET body = ? WHERE id = 1", [body]).unwrap();
     let (code, said) = refused(&["vote", "--voter", "ann", "--store", &file]);
     assert!(code == 2 && said.contains("is damaged (story \"a\": card nobody does not exist)"), "{code} {said}");
-    // What is no text where text should be.
+    // A blob in place of a text.
     let file = filled(tempfile::tempdir_in(hostile.path()).unwrap().keep().as_path());
     let change = "UPDATE contexts SET name = CAST(x'ff' AS TEXT) WHERE id = 1";
     rusqlite::Connection::open(&file).unwrap().execute(change, []).unwrap();
     let (code, said) = refused(&["rank", "--store", &file]);
     assert!(code == 2 && said.contains("is damaged"), "{code} {said}");
-    // A card without a name comes into none.
+    // A card without an id is never added.
     let nameless = Store::open_or_create(&path("new")).unwrap().change(|held| {
         held.cards.push(ValuesCard { id: "".into(), ..card("x", "Calm") });
         Ok(())
     });
     assert!(nameless.unwrap_err().to_string().starts_with("id of a card: \"\", expected 1 to 128 bytes"));
     assert!(Store::open(&path("new")).unwrap().read().unwrap().cards.is_empty());
-    // Damaged in the middle.
+    // Damage in the middle of the file.
     let damaged = tempfile::tempdir().unwrap();
     let file = filled(damaged.path());
     let mut bytes = fs::read(&file).unwrap();

@@ -1,5 +1,5 @@
-//! What models do for values, by the real loading code: the built-in language model, which can keep to a form and
-//! little else, and the built-in embedder where `make test` names an ONNX Runtime.
+//! Elicitation by the real loading code: the built-in language model, which keeps to a form and knows nothing of
+//! values, and the built-in embedder where `make test` names an ONNX Runtime.
 
 use probity_elicit::embed::{Embedder, LlamaEmbedder, OnnxEmbedder, cosine};
 use probity_elicit::{
@@ -50,7 +50,7 @@ fn the_published_fixture_clusters_exactly() {
     expected.sort();
     assert_eq!(merges(&found), expected);
     eprintln!("{:?}", found.iter().map(|d| d.likeness).collect::<Vec<_>>());
-    // Two of them alone are told as well: all that are the same, some that are not.
+    // Two cards alone are judged, too: all equal pairs, some different pairs.
     let cards = held.cards.clone();
     for (i, a) in cards.iter().enumerate() {
         for (j, b) in cards[..i].iter().enumerate() {
@@ -65,7 +65,7 @@ fn the_published_fixture_clusters_exactly() {
     }
 }
 
-/// Three ways to say one thing and one other; somebody voted on the second.
+/// Three wordings of one value, and another value; the second wording has a vote.
 fn alike() -> Deliberation {
     let cards = vec![
         card(
@@ -100,7 +100,7 @@ fn merges_are_calibrated_recorded_and_undone() {
         merges(&duplicates(held, embedder, None, &calibration, &mut |_, _| true).unwrap())
     };
     assert_eq!(find(&held, &mut embedder), [("b".to_owned(), "a".to_owned())]);
-    // The one with votes stands for both.
+    // The card with votes stands for both.
     let vote =
         serde_json::json!({ "voter": "ann", "from": "c", "to": "b", "context": "When tired", "answer": "upgrade" });
     held.votes.push(serde_json::from_value(vote).unwrap());
@@ -112,7 +112,7 @@ fn merges_are_calibrated_recorded_and_undone() {
     assert!(held.are_apart(&"b".into(), &"a".into()) && find(&held, &mut embedder).is_empty());
     held.check().unwrap();
     assert_eq!(Deliberation::from_json(&held.to_json()).unwrap(), held);
-    // What was found before that is not merged now.
+    // Duplicates found earlier are not merged now.
     let earlier = duplicates(&alike(), &mut embedder, None, &calibration, &mut |_, _| true).unwrap();
     assert_eq!((earlier.len(), merge(&mut held, &earlier)), (1, vec![]));
     assert!(held.merged.is_empty() && !held.apart.is_empty());
@@ -121,23 +121,23 @@ fn merges_are_calibrated_recorded_and_undone() {
     assert_eq!(merge(&mut held, &earlier), [], "they are one already");
     assert!(held.apart.is_empty());
     held.check().unwrap();
-    // Thresholds of one embedder are none of another's.
+    // Thresholds of one embedder do not serve another.
     let mut other = LlamaEmbedder::new(&model()).unwrap();
     let of_other = Calibration::of(&mut other).unwrap();
-    // One that tells nothing apart merges nothing.
+    // An embedder at chance merges nothing.
     let weak = Calibration { cards: Threshold { accuracy: 0.6, ..of_other.cards }, ..of_other };
     let refused = duplicates(&held, &mut other, None, &weak, &mut |_, _| true);
     assert!(matches!(refused, Err(Error::Engine(EngineError::Option { name: "embedder", .. }))), "{refused:?}");
     let refused = duplicates(&held, &mut other, None, &calibration, &mut |_, _| true);
     assert!(matches!(refused, Err(Error::Engine(EngineError::Option { name: "calibration", .. }))), "{refused:?}");
-    // A model that knows nothing of values is found out, and not listened to.
+    // A model that knows nothing of values is recognised and not asked.
     let mut judge = Judge::new(&model(), ContextOptions::default()).unwrap();
     let mut asked = calibration.clone();
     asked.ask(&mut judge, &mut embedder, &mut |_, _| true).unwrap();
     assert!(!asked.verdicts.as_ref().unwrap().count(), "{asked:?}");
     let found = duplicates(&alike(), &mut embedder, Some(&mut judge), &asked, &mut |_, _| true).unwrap();
     assert!(found.len() == 1 && found[0].verdict.is_none());
-    // One that were right would be asked, and could say no.
+    // An accurate model would be asked, and could say no.
     asked.verdicts.as_mut().unwrap().odds.accuracy = 0.9;
     asked.verdicts.as_mut().unwrap().odds.at = f64::MAX;
     let found = duplicates(&alike(), &mut embedder, Some(&mut judge), &asked, &mut |_, _| true).unwrap();
@@ -146,8 +146,8 @@ fn merges_are_calibrated_recorded_and_undone() {
     assert!(matches!(stopped, Err(Error::Engine(EngineError::Cancelled { .. }))), "{stopped:?}");
 }
 
-/// The second embedder: the engine's hidden states. The trainer computes the same ones (`tests/trainer_parity.rs` holds
-/// their logits to llama.cpp's).
+/// The second embedder: the engine's hidden states. `trainer_parity.rs` compares the trainer's logits on the same
+/// states with llama.cpp's.
 #[test]
 fn a_language_model_embeds() {
     let mut embedder = LlamaEmbedder::new(&model()).unwrap();
@@ -160,7 +160,7 @@ fn a_language_model_embeds() {
     }
     assert!(cosine(&vectors[4], &vectors[5]) > 0.999_999, "what is too long is cut off");
     assert!(cosine(&vectors[0], &vectors[3]) < 0.999);
-    // Alone or among others: the same bits.
+    // Alone or among other texts: the same bits.
     assert_eq!(embedder.embed(&texts[3..4]).unwrap()[0], vectors[3]);
     assert!(embedder.fingerprint().contains(model().fingerprint()));
 }
@@ -184,7 +184,7 @@ fn a_judge_reads_off_what_it_finds() {
     assert!(matches!(stopped, Err(Error::Engine(EngineError::Cancelled { .. }))), "{stopped:?}");
 }
 
-/// Answers an interview until there is a card, as somebody does who agrees with the first; returns it as it was kept.
+/// Answers an interview as somebody does who agrees with the first card; returns the saved document.
 fn interviewed(seed: u64, answers: &[&str]) -> Interview {
     let model = model();
     let mut scribe = Scribe::new(&model).unwrap();
@@ -193,7 +193,7 @@ fn interviewed(seed: u64, answers: &[&str]) -> Interview {
     while let Some(asked) = interview.ask(&mut scribe).unwrap() {
         let answer = if asked.stage == Stage::Card { "Yes." } else { answers.next().unwrap() };
         interview.answer(answer).unwrap();
-        // Kept and taken up again after every answer.
+        // Saved and resumed after every answer.
         let kept = Interview::from_json(&interview.to_json()).unwrap();
         assert_eq!(kept, interview);
         interview = kept;
@@ -201,7 +201,7 @@ fn interviewed(seed: u64, answers: &[&str]) -> Interview {
     interview
 }
 
-/// Even a model that only knows games cannot break the form; and what is drawn is drawn by the seed.
+/// Even a model that knows games alone cannot break the form; the seed decides every draw.
 #[test]
 fn an_interview_gives_a_card() {
     let interview = interviewed(1, &ANSWERS);
@@ -221,7 +221,7 @@ fn an_interview_gives_a_card() {
     assert_eq!(contexts(&interview, &mut scribe).unwrap().0, found, "a warm cache gives the same");
 }
 
-/// What people say is data: names of control tokens, instructions, quotes, brackets.
+/// People's words are data: names of control tokens, instructions, quotes, brackets.
 #[test]
 fn what_people_say_is_data() {
     let hostile = [
@@ -238,7 +238,7 @@ fn what_people_say_is_data() {
     }
 }
 
-/// However much somebody says, about the topic, in a story, or of what to change, it is shown to where there is room.
+/// A long text, in the topic, the story or a change, is cut to the room there is.
 #[test]
 fn long_answers_are_no_dead_end() {
     let long = "жизнь и ещё раз жизнь, ".repeat(200);
@@ -276,7 +276,7 @@ fn interviews_refuse_what_is_none() {
     ] {
         assert!(Interview::from_json(&broken).is_err(), "{broken}");
     }
-    // Stopped half-way it is as it was, and goes on.
+    // Stopped half-way the interview is unchanged, and continues.
     interview.answer("Because.").unwrap();
     let before = interview.clone();
     scribe.cancel_token().cancel();
@@ -303,7 +303,7 @@ fn stories_are_told_in_both_directions() {
         assert_eq!((&told.from, &told.to, &told.context), (&upgrade.from, &upgrade.to, &upgrade.context));
         assert_eq!(told, story(&held, upgrade, &mut scribe, 1).unwrap());
         held.stories.push(told);
-        // What is told of is not chosen again; what is told in one direction only lacks the other.
+        // A told pair is not chosen again; a pair told in one direction lacks the other.
         assert_eq!(untold(&held, &mut embedder, 5).unwrap(), chosen[i + 1..]);
     }
     held.check().unwrap();
@@ -342,12 +342,12 @@ fn actions_are_scored_by_a_model() {
     let spread = judgement.cards[0].adherence[1] - judgement.cards[0].adherence[0];
     assert_eq!(judgement.values.is_some(), spread.abs() >= ScoreTerms::default().resolution, "{judgement:?}");
     assert_eq!(scored(&situation, &calibration).unwrap(), judgement, "warm as cold");
-    // What doing nothing is worth is taken off.
+    // The baseline's worth is subtracted.
     let told = Situation { baseline: Some("Do nothing.".into()), ..situation.clone() };
     let from_nothing = scored(&told, &calibration).unwrap();
     assert_eq!(from_nothing.cards[0].adherence.len(), 2);
     assert_ne!(from_nothing.cards[0].adherence, judgement.cards[0].adherence);
-    // No context: it is found by similarity, and where none is near enough the graph abstains.
+    // Without a context it is found by similarity; if none is near enough the graph abstains.
     let found = Situation { contexts: vec![], ..situation.clone() };
     let near = Calibration { situations: Threshold { at: -1.0, accuracy: 1.0 }, ..calibration.clone() };
     assert_eq!(scored(&found, &near).unwrap().contexts.len(), 2);

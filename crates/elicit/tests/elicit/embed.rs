@@ -6,7 +6,7 @@ use std::process::Command;
 use probity_elicit::Error;
 use probity_elicit::embed::{Embedder, OnnxEmbedder, cosine};
 
-/// The built-in embedder; `None`, said aloud, without a runtime.
+/// The built-in embedder; `None`, with a message, without a runtime.
 fn builtin() -> Option<OnnxEmbedder> {
     if std::env::var_os("ORT_DYLIB_PATH").is_none_or(|path| path.is_empty()) {
         eprintln!("ORT_DYLIB_PATH names no ONNX Runtime: nothing is embedded");
@@ -30,18 +30,18 @@ fn what_means_the_same_is_near() {
         assert_eq!(vector.len(), 384);
         assert!((cosine(vector, vector) - 1.0).abs() < 1e-5);
     }
-    // What the same graph and tokenizer give in Python: tokens, pooling and scaling are the same.
+    // Python's results on the same graph and tokenizer: equal tokens, pooling and scaling.
     let python = [0.017_228_47, 0.095_740_77, 0.015_406_33, 0.044_255_95, -0.032_364_79, -0.021_957_55];
     for (ours, theirs) in vectors[0].iter().zip(python) {
         assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
     }
-    // Alone or among others, and in any order: the same.
+    // Alone or among other texts, in any order: the same.
     let alone = embedder.embed(&texts[1..2]).unwrap();
     assert!((cosine(&alone[0], &vectors[1]) - 1.0).abs() < 1e-5);
     assert_eq!(embedder.embed(&texts).unwrap(), vectors);
 }
 
-/// Nothing, control characters, names of control tokens, other scripts, and what is far too long.
+/// An empty text, control characters, names of control tokens, other scripts, and an overlong text.
 #[test]
 fn odd_texts_are_embedded() {
     let Some(mut embedder) = builtin() else { return };
@@ -50,7 +50,7 @@ fn odd_texts_are_embedded() {
     let vectors = embedder.embed(&texts).unwrap();
     assert!(vectors.iter().all(|v| v.len() == 384 && v.iter().all(|x| x.is_finite())));
     assert!(embedder.embed(&[]).unwrap().is_empty());
-    // What comes after the most tokens there may be makes no difference.
+    // Text beyond the most tokens makes no difference.
     let longer = embedder.embed(&[&"a word and another ".repeat(500)]).unwrap();
     assert!(cosine(&longer[0], &vectors[5]) > 0.999_99);
 }
@@ -89,7 +89,7 @@ fn without_a_runtime_it_says_so() {
     assert!(wrong.contains("ONNX Runtime: "), "{wrong}");
 }
 
-/// No test of its own: what the test above runs.
+/// Not a test of its own: the test above runs it.
 #[test]
 #[ignore = "is run by another test"]
 fn opens_the_built_in_one() {

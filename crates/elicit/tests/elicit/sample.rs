@@ -17,7 +17,7 @@ pub fn card(id: &str, title: &str, description: &str, policies: &[&str]) -> Valu
     )
 }
 
-/// The built-in embedder; `None`, said aloud, without a runtime.
+/// The built-in embedder; `None`, with a message, without a runtime.
 pub fn embedder() -> Option<OnnxEmbedder> {
     if std::env::var_os("ORT_DYLIB_PATH").is_none_or(|path| path.is_empty()) {
         eprintln!("ORT_DYLIB_PATH names no ONNX Runtime: nothing is embedded");
@@ -26,7 +26,7 @@ pub fn embedder() -> Option<OnnxEmbedder> {
     Some(OnnxEmbedder::open(&probity_testing::root().join("models/embedder"), None).unwrap())
 }
 
-/// Twelve people found staying wiser than leaving where somebody grieves, and eight the other way round at work.
+/// Twelve people found staying wiser than leaving in grief, and eight leaving wiser than staying at work.
 pub fn voted() -> Graph {
     let policies = ["TEARS that need nothing", "SILENCES"];
     let cards = [("stay", "Staying"), ("leave", "Leaving")].map(|(id, title)| card(id, title, title, &policies));

@@ -1,5 +1,5 @@
-//! Chat templates in the manner of the model families people run, on small random models: what the model reads is what
-//! its family was trained on, and nothing an application says becomes a control token.
+//! Chat templates in the manner of popular model families, on small random models. The model reads its family's
+//! training format, and no application text becomes a control token.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use probity_engine::{ContextOptions, Error, Model};
 use probity_game::CatalogGame;
 use probity_testing::parts::GgufParts;
 
-/// A family: its control tokens, which of them begin a text and end a turn, its template, and how one question reads.
+/// A family: its control tokens, those that begin a text and end a turn, its template, and the text of one question.
 struct Family {
     name: &'static str,
     control: &'static [&'static str],

@@ -1,10 +1,10 @@
-//! Damage to a file, at random.
+//! Random damage to a file.
 
 use probity_engine::gguf::{GgmlType, Gguf, GgufWriter};
 use proptest::prelude::*;
 
 proptest! {
-    /// The reader of model files answers damage with an error or with what it read, never with a panic.
+    /// The reader answers damage with an error or with a file, never with a panic.
     #[test]
     fn damaged_files_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12), keep in any::<prop::sample::Index>()) {
         let mut w = GgufWriter::new();

@@ -1,5 +1,5 @@
-//! Files that abort or crash llama.cpp, built one by one. Each is refused with its error,
-//! before C++ sees a byte; that this process is still there at the end is part of the test.
+//! Files that abort or crash llama.cpp, built one by one. Each is refused with its error before C++ sees a byte. The
+//! survival of this process is part of the test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ fn headers_that_break_the_format() {
     }
 }
 
-/// Element types that load and then crash at the first decode (integers, f64), and a type number beyond all.
+/// Element types that load and then crash at the first decode (integers, f64), and a type number out of range.
 #[test]
 fn tensor_types_without_kernels() {
     let (_folder, good, bad) = place();
@@ -298,7 +298,7 @@ fn adapters_that_abort_the_engine() {
     let bytes = adapter_parts().bytes();
     fs::write(&bad, &bytes[..bytes.len() - 1]).unwrap();
     assert!(matches!(Adapter::load(&model, &bad), Err(Error::Truncated { .. })));
-    // What is right is loaded, and the model is as it was.
+    // The right file loads, and the model is unchanged.
     adapter_parts().write(&bad);
     assert_eq!(Adapter::load(&model, &bad).unwrap().shape().targets, ["blk.0.attn_q.weight"]);
 }

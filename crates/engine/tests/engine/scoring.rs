@@ -25,7 +25,7 @@ fn the_trie_equals_one_full_prefill_an_option() {
     let model = probity_testing::open(&path);
     let mut scorer = scorer(&model);
     let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
-    // Shared beginnings of every length, single tokens among them.
+    // Shared prefixes of every length, among them single tokens.
     let options: Vec<Vec<i32>> = vec![
         vec![7, 8, 9, 0],
         vec![7, 8, 10, 0],

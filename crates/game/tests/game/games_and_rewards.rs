@@ -68,7 +68,7 @@ fn rewards_in_the_prisoners_dilemma() {
     assert_eq!(value(framework("virtue-kindness").with_constant(5.0), D, D, C), 0.0);
     assert_eq!(value(framework("virtue-equality"), C, C, C), 1.0);
     assert_eq!(value(framework("virtue-equality"), C, D, C), 0.0);
-    // The released code truncates beta to 0; this must not.
+    // The released code truncates beta to 0; this reward must not.
     assert_eq!(value(framework("virtue-mixed").with_constant(0.5), C, D, C), 0.5);
     assert_eq!(value(framework("virtue-mixed").with_constant(0.5), D, D, C), 0.5);
     for f in Framework::all() {

@@ -1,4 +1,4 @@
-//! What must hold for every game, whatever the numbers.
+//! Properties of every game, whatever the numbers.
 
 use probity_game::moral::{Framework, account};
 use probity_game::{History, MatrixGame, Player, best_replies, expected_payoffs, max_joint_payoff, sample};
@@ -63,7 +63,7 @@ proptest! {
         }
     }
 
-    /// Which id an action has changes nothing about what it is worth.
+    /// An action's worth does not depend on its id.
     #[test]
     fn accounts_follow_a_permutation_of_the_actions((game, belief) in games().prop_flat_map(with_belief)) {
         let (rows, columns) = (game.count(Player::Row), game.count(Player::Column));

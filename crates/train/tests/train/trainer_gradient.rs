@@ -42,7 +42,7 @@ fn pack() -> Pack {
     pack
 }
 
-/// A loss that is smooth and touches every logit: a fixed random linear form of the tanh of the logits.
+/// A smooth loss that touches every logit: a fixed random linear form of the tanh of the logits.
 fn loss(logits: &[f32], weights: &[f32]) -> f64 {
     logits.iter().zip(weights).map(|(l, w)| f64::from(l.tanh() * w)).sum()
 }
@@ -60,8 +60,8 @@ fn check(decoder: &Decoder, theta: &[f32], names: &[(String, std::ops::Range<usi
     decoder.backward(theta, &pack, &mut tape, &mut grads, 1);
 
     for (name, range) in names {
-        // A random direction within the tensor, in which nothing cancels, so that it stands out of the noise of f32; at
-        // a step that changes the loss by more than its noise and little enough to extrapolate (Richardson).
+        // A random direction within the tensor, so that nothing cancels and the change stands out of f32's noise. The
+        // step changes the loss by more than its noise and is small enough to extrapolate (Richardson).
         let direction: Vec<f32> = grads[range.clone()].iter().map(|g| normal(&mut rng).abs() * g.signum()).collect();
         let along: f64 = grads[range.clone()].iter().zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
         let at = |step: f32| {
@@ -94,7 +94,7 @@ fn every_base_tensor() {
 #[test]
 fn every_tensor_of_every_architecture() {
     for mut shape in probity_testing::architectures(32) {
-        // The tries of this test are short, and a window has to end within them.
+        // The tries of this test are short, so the window must end within them.
         if let Some(window) = &mut shape.window {
             window.tokens = 3;
         }
@@ -146,7 +146,7 @@ fn a_trie_equals_its_sequences_one_by_one() {
     }
 }
 
-/// What tests/data/torch_gradient.py wrote.
+/// The output of tests/data/torch_gradient.py.
 #[derive(serde::Deserialize)]
 struct Reference {
     shape: ReferenceShape,
@@ -239,7 +239,7 @@ fn the_objective_against_pytorch() {
         let expected = &r.gradients[name];
         let size = expected.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
         for (i, (found, expected)) in grads[range.clone()].iter().zip(expected).enumerate() {
-            // The trainer descends: its gradient is that of the objective's negative.
+            // The trainer descends: its gradient is that of the negative objective.
             let off = (-found - expected).abs();
             assert!(off <= 1e-4 * size + 1e-7, "{name}[{i}]: {}, PyTorch {expected}", -found);
         }
@@ -258,7 +258,7 @@ fn parameter_names(decoder: &Decoder) -> Vec<(String, std::ops::Range<usize>)> {
     names
 }
 
-/// What reads the final hidden states beside the head, as a value head does, has its gradient in the adapter, too.
+/// A reader of the final hidden states beside the head, such as a value head, has its gradient in the adapter, too.
 #[test]
 fn a_gradient_comes_in_beside_the_head() {
     for shape in probity_testing::architectures(64) {
@@ -299,7 +299,7 @@ fn a_gradient_comes_in_beside_the_head() {
     }
 }
 
-/// However a batch is spread over threads, and whatever is kept on the way, every bit of the gradient is the same.
+/// Every bit of the gradient is the same for any number of threads and any kept activations.
 #[test]
 fn schedules_change_no_bit() {
     for shape in probity_testing::architectures(256) {
@@ -323,7 +323,7 @@ fn schedules_change_no_bit() {
             pool.install(|| {
                 let mut grads = vec![0.0; decoder.n_params()];
                 let mut shards = Shards::new(schedule);
-                // The second step goes through used buffers.
+                // The second step reuses the buffers.
                 for _ in 0..2 {
                     shards.forward(&decoder, &theta, &asked, |_, tape| tape.logits.len());
                     shards.gradient(&decoder, &theta, &asked, &mut grads, |_, tape| {

@@ -1,4 +1,4 @@
-//! The plan of a training run against what it really allocates.
+//! The plan of a training run against its real allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
@@ -47,7 +47,7 @@ fn a_step_takes_the_memory_that_was_planned() {
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
-    // Each thread keeps a slab of its own from its first product on; its size is the processor's affair.
+    // Each thread keeps a slab of its own from its first product on; its size depends on the processor.
     let slab = || {
         let mut y = vec![0.0; 256 * 256];
         let x = vec![1.0; 256 * 256];
@@ -91,7 +91,7 @@ fn a_step_takes_the_memory_that_was_planned() {
             let found = (PEAK.load(Ordering::Relaxed) - before) as f64;
             let name = shape.architecture.name;
             println!("{name} {schedule:?}: planned {} of {found} bytes", plan.bytes);
-            // Products that are spread over threads pack their operands in some more room, whatever the model.
+            // Products on several threads pack their operands in some more room, whatever the model.
             let room = (rayon::current_num_threads() << 21) as f64;
             let planned = plan.bytes as f64;
             let fits = planned <= 1.05 * found && found <= 1.05 * planned + room;

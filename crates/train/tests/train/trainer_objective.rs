@@ -20,7 +20,7 @@ fn strategy(name: &str) -> Strategy {
 
 const WIDTH: usize = 8;
 
-/// Scores of a bare model that says nothing but legal labels.
+/// Scores of a bare model that gives legal labels alone.
 fn logs(policies: &[Vec<f64>]) -> Vec<Vec<f64>> {
     policies.iter().map(|policy| policy.iter().map(|p| p.ln()).collect()).collect()
 }
@@ -77,8 +77,8 @@ fn the_gradient_of_one_round() {
     check_gradient(&groups, &logs(&[vec![0.4, 0.6], vec![0.9, 0.1]]), &pack);
 }
 
-/// `-beta KL(optimum || pi)`: its gradient against finite differences; the objective's own nearly where both are 0, and
-/// far from nothing where a policy is certain of too much.
+/// `-beta KL(optimum || pi)`: its gradient against finite differences. Near 0 it is nearly the objective's gradient; it
+/// is far from it where a policy is wrongly certain.
 #[test]
 fn the_optimum_from_its_other_side() {
     let (beta, legality) = (0.5, 0.2);
@@ -111,7 +111,7 @@ fn the_optimum_from_its_other_side() {
         assert!((difference + f64::from(g)).abs() < 2e-3, "logit {i}: {difference} and {}", -g);
     }
 
-    // Logits that read off as a policy: the label, then its end for certain.
+    // Logits that make a policy: the label, then its end with certainty.
     let reads = &groups[0].decisions[0].reads;
     let policy = |scores: &[f64]| {
         let mut logits = vec![-60.0; pack.outputs.len() * WIDTH];
@@ -136,7 +136,7 @@ fn the_optimum_from_its_other_side() {
 
 #[test]
 fn groups_share_a_trie() {
-    // The second group has other options, and a prompt that the first has, too.
+    // The second group has other options, and a prompt in common with the first.
     let ask = |prompt: Vec<Token>| PromptedState { prompt, rewards: vec![0.0; 2], weight: 1.0 };
     let first = (vec![ask(vec![1, 2, 3]), ask(vec![1, 2, 4])], vec![vec![5, 0], vec![6, 0]]);
     let second = (vec![ask(vec![1, 2, 3])], vec![vec![5, 7, 0], vec![7, 0]]);
@@ -226,7 +226,7 @@ fn a_chain_is_the_sum_of_its_rounds() {
     let chain = Chain::new(&game, &own, &other, discount).unwrap();
     let start = [0.5, 0.1, 0.1, 0.1, 0.2];
     let reward = [1.0, -2.0, 0.5, 3.0, 0.0];
-    // Round by round until nothing is left of the discount.
+    // Round by round until the discount is used up.
     let (mut now, mut weight) = (start.to_vec(), 1.0 - discount);
     let (mut visits, mut total) = (vec![0.0; 5], 0.0);
     for _ in 0..500 {
@@ -278,7 +278,7 @@ fn no_policy_beats_the_optimum_of_repeated_play() {
     let (pack, group) = repeated(&game, strategy("tit-for-tat"), &reward("utilitarian"), 0.7, &[0.2; 5]);
     let play = group.repeated.clone().unwrap();
     let stakes = play.stakes(&group.decisions, &references, &references, terms.beta);
-    // Logits that read off as a policy: the label, then its end for certain.
+    // Logits that make a policy: the label, then its end with certainty.
     let parts = |policy: &[Vec<f64>]| -> ObjectiveParts {
         let mut logits = vec![-30.0; pack.outputs.len() * WIDTH];
         for (d, pi) in group.decisions.iter().zip(policy) {
@@ -299,7 +299,7 @@ fn no_policy_beats_the_optimum_of_repeated_play() {
     }
 }
 
-/// A decision stands alone where nothing is repeated: the same numbers as a game of discount 0.
+/// Without repeated play a decision stands alone: the numbers of a game with discount 0.
 #[test]
 fn a_discount_near_zero_is_one_round() {
     let game = ipd();

@@ -66,9 +66,9 @@ fn gaps(ty: GgmlType) -> [f64; 2] {
 
 #[test]
 fn forward_equals_the_engine() {
-    // With F16 weights the engine rounds activations to F16, and so does the trainer; what is left are roundings that
-    // fall the other way because the sums before them were added in another order. Norms summed in f64 and angles
-    // computed as ggml does leave it where it is; the engine's own two attention kernels are 2e-2 apart on this model.
+    // With F16 weights the engine rounds activations to F16, and so does the trainer. The rest are roundings that
+    // differ because sums were added in another order. Norms summed in f64 and angles computed as ggml's do not change
+    // it; the engine's own two attention kernels differ by 2e-2 on this model.
     for (ty, most) in [(GgmlType::F32, 1e-3), (GgmlType::F16, 1e-2)] {
         let [bare, adapted] = gaps(ty);
         println!("{}: largest |delta log p| {bare:.2e} bare, {adapted:.2e} with an adapter", ty.name);
@@ -76,7 +76,8 @@ fn forward_equals_the_engine() {
     }
 }
 
-/// Gaps on a small random model: bare, with a random adapter, and what the engine's own roundings change in the latter.
+/// Gaps on a small random model: bare, with a random adapter, and the effect of the engine's own roundings on the
+/// latter.
 fn random_gaps(shape: &ModelShape, ty: &str, prompts: usize) -> [f64; 3] {
     let folder = tempfile::tempdir().unwrap();
     let trained = Decoder::trained(shape);
@@ -97,7 +98,7 @@ fn random_gaps(shape: &ModelShape, ty: &str, prompts: usize) -> [f64; 3] {
     [bare, adapted, largest_gap(&model, Some(&adapter), &decoder.without_rounding(), &theta, prompts)]
 }
 
-/// Prompts are longer than the windows of the models that have some.
+/// Prompts are longer than the windows of the models with windows.
 #[test]
 fn every_architecture_equals_the_engine() {
     for shape in probity_testing::architectures(64) {
@@ -110,8 +111,8 @@ fn every_architecture_equals_the_engine() {
     }
 }
 
-/// What a file may say beside its architecture: frequency factors (Llama 3.x), linear scaling by the older key, windows
-/// where the architecture has them by itself.
+/// Other metadata of a file: frequency factors (Llama 3.x), linear scaling by the older key, windows where the
+/// architecture has them by default.
 #[test]
 fn what_files_say_of_positions_and_windows() {
     let folder = tempfile::tempdir().unwrap();
@@ -150,8 +151,8 @@ fn what_files_say_of_positions_and_windows() {
     }
 }
 
-/// The engine rounds activations, which is an error of its own; in a random network a rounding that falls the other way
-/// changes all that come after it, so that what is left between engine and trainer is about as large as that error.
+/// The engine rounds activations. In a random network a rounding that differs changes everything after it, so the gap
+/// between engine and trainer is about as large as the engine's own rounding error.
 #[test]
 fn every_architecture_is_within_the_engines_own_error_in_every_type() {
     for shape in probity_testing::architectures(256) {
@@ -168,7 +169,7 @@ fn every_architecture_is_within_the_engines_own_error_in_every_type() {
 
 #[test]
 fn forward_is_near_the_engine_on_q8_0() {
-    // Both quantise activations to int8; the gap is what roundings that fall the other way do.
+    // Both quantise activations to int8; the gap comes from roundings that differ.
     let [bare, adapted] = gaps(GgmlType::Q8_0);
     println!("Q8_0: largest |delta log p| {bare:.2e} bare, {adapted:.2e} with an adapter");
     assert!(bare < 0.1 && adapted < 0.1, "{bare} bare, {adapted} with an adapter");

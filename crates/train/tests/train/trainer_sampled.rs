@@ -31,7 +31,7 @@ fn random(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| normal(&mut rng)).collect()
 }
 
-/// Two prompts with answers of two tokens, two of them the same, and what was noted when they were sampled.
+/// Two prompts with answers of two tokens, two of them equal, and their probabilities when they were sampled.
 fn batch() -> (Pack, Vec<Rollout>) {
     let samples: Vec<Sample> = [([1, 2], [4, 5]), ([1, 3], [4, 1]), ([1, 2], [5, 5]), ([1, 2], [4, 5])]
         .into_iter()
@@ -77,7 +77,7 @@ fn ppo_targets_on_paper() {
     }
 }
 
-/// A tape as a forward pass leaves it.
+/// A tape after a forward pass.
 fn tape(logits: &[f32], normed: &[f32]) -> Tape {
     let mut tape = Tape::default();
     tape.logits = logits.into();
@@ -91,7 +91,7 @@ fn the_gradient_of_ppo() {
     let (pack, rollouts) = batch();
     let n = pack.outputs.len();
     let head = random(HIDDEN + 1, 3);
-    // The value's error weighs enough to be seen.
+    // The value's error has a weight large enough to be visible.
     let heavy = Ppo { value_weight: 3.0, ..Ppo::default() };
     for (p, epoch) in [(heavy, 0.0), (Ppo { clip: 0.1, value_clip: 0.3, ..heavy }, 1.0)] {
         let targets = ppo::targets(&p, 0.2, &rollouts, &[1.0, -1.5, 0.2, 0.4]);
@@ -123,7 +123,7 @@ fn the_gradient_of_ppo() {
         check("hidden", &found.dnormed, &|i, s| value(&logits, &moved(&normed, i, s), &head));
         check("head", &of_head, &|i, s| value(&logits, &normed, &moved(&head, i, s)));
     }
-    // A policy that has moved too far is left alone.
+    // A policy that has moved too far gets no gradient.
     let p = Ppo { ratio_threshold: 1e-6, ..Ppo::default() };
     let targets = ppo::targets(&p, 0.2, &rollouts, &[1.0, -1.5, 0.2, 0.4]);
     let mut tape = tape(&random(n * VOCABULARY, 1), &random(n * HIDDEN, 2));
@@ -173,7 +173,7 @@ fn ipd() -> MatrixGame {
     CatalogGame::find("ipd").unwrap().labelled(["coop", "defect"]).unwrap()
 }
 
-/// Plays rounds in which each seat answers what `say` returns: an action, or nothing legal.
+/// Plays rounds in which each seat answers with `say`'s result: an action, or nothing legal.
 fn rounds(
     n: usize,
     reward: Framework,
@@ -254,7 +254,7 @@ fn two_learners_see_the_same_round_from_their_sides() {
     assert_eq!(samples.len(), 2);
     assert!(prompts[2].contains("you \"coop\", A \"defect\".\nYour pick?"));
     assert!(prompts[3].contains("you \"defect\", A \"coop\".\nYour pick?"));
-    // What it did last stands for what it did not say.
+    // Its last move stands for the illegal answer.
     assert!(prompts[4].contains("you \"coop\", A \"defect\".\nYour pick?"));
     assert_eq!(samples[1][1].reward, -6.0);
 }
@@ -332,7 +332,7 @@ fn sampled_runs_resume_bit_for_bit() {
     }
 }
 
-/// Of two optimiser steps on the same samples the second finds no numbers any more: nothing is left of the first.
+/// The second of two optimiser steps on the same samples meets NaN: nothing of the first is left.
 #[test]
 fn a_step_that_fails_half_way_leaves_nothing() {
     let (_folder, path) = probity_testing::tiny(GgmlType::F32);
@@ -366,8 +366,8 @@ fn what_does_not_go_with_sampling_is_refused() {
     );
 }
 
-/// What sampling estimates is what the exact objective sums up: over all answers, weighted by their probability, the
-/// gradient of REINFORCE without a baseline is that of the expected reward.
+/// Sampling estimates the sum of the exact objective: over all answers, weighted by their probability, the gradient of
+/// REINFORCE without a baseline is the gradient of the expected reward.
 #[test]
 fn reinforce_estimates_the_exact_gradient() {
     let prompt: Vec<Token> = vec![1, 2];

@@ -1,4 +1,4 @@
-//! Runs that stop and go on: the same bits as runs that never stopped, and refusals of what does not belong together.
+//! Interrupted runs: the bits of runs without an interrupt, and refusals of parts that do not belong together.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -64,7 +64,7 @@ fn a_resumed_run_is_the_run() {
     }
     first.state().write(&file, &config, model.content().unwrap()).unwrap();
     let saved = Checkpoint::read(&file, &config, model.content().unwrap()).unwrap();
-    // Where there is less memory, too.
+    // With less memory, too.
     let mut second = Finetuning::new(&model, config.clone(), Schedule::Narrow).unwrap();
     second.resume(saved);
     for _ in 5..8 {
@@ -93,7 +93,7 @@ fn a_resumed_run_is_the_run() {
 fn training_moves_towards_the_optimum() {
     let (_folder, path) = probity_testing::tiny(GgmlType::F32);
     let model = probity_testing::open(&path);
-    // One game with fixed labels, so that batches differ in nothing but what was learned.
+    // One game with fixed labels, so that batches differ in the learned parameters alone.
     let text = CONFIG.replace("steps = 4", "steps = 30").replace("random = 0.5", "random = 0.0");
     let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
     let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
@@ -197,7 +197,7 @@ fn a_memory_one_opponent_is_what_it_writes_down() {
     for state in probity_game::states(&game) {
         assert_eq!(tit_for_tat.policy(&game, state), strategy("tit-for-tat").policy(&game, state));
     }
-    // Forgiving after its own defection: told apart from the learner's.
+    // Forgiving after its own defection, so that its policy differs from the learner's.
     let grim = Strategy::MemoryOne([1.0, 0.9, 0.2, 0.7, 0.1]);
     let after = |own, other| grim.policy(&game, Some(Profile { own, other })).unwrap()[0];
     assert_eq!([after(0, 0), after(1, 0), after(0, 1), after(1, 1)], [0.9, 0.2, 0.7, 0.1]);
@@ -240,7 +240,7 @@ fn two_learners_are_each_others_opponents() {
     assert!(mine.0 != theirs.0 && mine.0 != mine.1 && theirs.0 != theirs.1, "each is its own, and each learns");
     assert_eq!(run.finish().unwrap().len(), 2);
 
-    // Across the table the same profile is told the other way round.
+    // The other seat sees the same profile the other way round.
     let game = CatalogGame::find("bos").unwrap().labelled(["ball", "opera"]).unwrap();
     let batch =
         Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }]).unwrap();
@@ -310,7 +310,7 @@ fn a_divergence_is_held() {
         let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
         (0..8).map(|_| run.step().unwrap().beta).collect()
     };
-    // Far above any divergence there is, and far below what the first steps cause.
+    // Far above any divergence, and far below the divergence of the first steps.
     let (free, held) = (betas("100.0"), betas("1e-9"));
     assert!(free.windows(2).all(|b| (b[1] / b[0] - 0.9).abs() < 1e-9), "{free:?}");
     assert!(held[7] > held[2] && (held[7] / held[6] - 1.1).abs() < 1e-9, "{held:?}");
@@ -329,7 +329,7 @@ fn labels_of_the_best_actions_are_learnt() {
     assert!(parts[19].miss < parts[0].miss && parts[19].legality > parts[0].legality, "{parts:?}");
 }
 
-/// A reward from a moral graph, whose differences may be small: trained to the probabilities that its tilt would give.
+/// A reward from a moral graph, with small differences: trained to the probabilities of its tilt.
 #[test]
 fn a_graph_is_trained_on() {
     let (_folder, path) = probity_testing::tiny(GgmlType::F32);
@@ -361,7 +361,7 @@ fn a_graph_is_trained_on() {
 fn a_run_that_goes_astray_stops() {
     let (_folder, path) = probity_testing::tiny(GgmlType::F32);
     let model = probity_testing::open(&path);
-    // Steps too small to lead anywhere, from an adapter far away from the bare model, where that costs.
+    // Steps too small to matter, from an adapter far from the bare model, where that costs.
     let text = CONFIG.replace("rate = 0.01", "rate = 1e-12").replace("steps = 4", "steps = 60");
     let text = text.replace("beta = 0.2", "beta = 50.0").replace("legality = 0.1", "legality = 0.0");
     let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
@@ -379,7 +379,7 @@ fn a_run_that_goes_astray_stops() {
     let error = run.step().unwrap_err().to_string();
     assert!(error.contains("diverging: at step 51") && error.contains("a lower rate may help"), "{error}");
     assert!(before == run.state().theta, "the parameters are those before the step");
-    // Where it begins there, as what is to be unlearnt does, the same is no reason to stop.
+    // If the run starts there, as unlearning does, it does not stop.
     let fresh = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
     let mut unlearning = run;
     unlearning.resume(Checkpoint { theta: state.theta, ..fresh.state().clone() });
@@ -387,7 +387,7 @@ fn a_run_that_goes_astray_stops() {
         unlearning.step().unwrap();
     }
     let mut run = unlearning;
-    // What is no number is told at once.
+    // NaN is reported at once.
     let mut state = run.state().clone();
     state.theta[0] = f32::NAN;
     run.resume(state);

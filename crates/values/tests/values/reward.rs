@@ -1,5 +1,5 @@
-//! The moral graph as a reward: what follows from contexts, votes and adherences is checked by hand; what a model says
-//! of adherence is in the tests of `probity-elicit`.
+//! The moral graph as a reward: the sum of contexts, votes and adherences is checked by hand. The tests of
+//! `probity-elicit` cover a model's adherences.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ const DISTRACTION: &str = "distraction";
 const GRIEF: &str = "When somebody is grieving";
 const WORK: &str = "When there is work to do";
 
-/// Twenty people found presence wiser than advice and advice than distraction where somebody grieves, and twelve found
-/// advice wiser than presence where there is work to do.
+/// Twenty people found presence wiser than advice and advice wiser than distraction in grief, and twelve found advice
+/// wiser than presence at work.
 fn graph() -> Graph {
     let card = |id: &str| {
         let policies = [format!("MOMENTS of {id}"), format!("SIGNS of {id}")];
@@ -47,7 +47,7 @@ fn graph() -> Graph {
     Graph::new(held, &Settings::default()).unwrap()
 }
 
-/// What two actions do for every card: sitting with somebody, telling them what to do.
+/// The adherences of two actions for every card: sitting with somebody, telling them what to do.
 fn adherence(graph: &Graph, served: [(&str, [f64; 2]); 3]) -> BTreeMap<u32, Adherence> {
     let of = |(id, row): (&str, [f64; 2])| (graph.number(&id.into()).unwrap(), vec![row.to_vec(), row.to_vec()]);
     served.into_iter().map(of).collect()
@@ -70,13 +70,13 @@ fn the_wisest_value_of_the_context_decides() {
     let (grief, work) = (judge(GRIEF, &terms), judge(WORK, &terms));
     let [first, second] = [&grief, &work].map(|judgement| judgement.values.clone().unwrap());
     assert!(first[0] > first[1] && second[1] > second[0], "{first:?} {second:?}");
-    // By hand: presence alone, and for the upgrade from advice to it half of what advice gains over it, times its
+    // By hand: presence alone, and for the upgrade from advice to it half of advice's gain over it, times its
     // probability and the penalty.
     let [counted] = grief.cards.as_slice() else { panic!("{grief:?}") };
     assert!(counted.card == PRESENCE.into() && counted.share == 1.0 && counted.voters == 20);
     let upgrade = graph.upgrades(Some(graph.context(GRIEF).unwrap()));
     let p = upgrade.iter().find(|u| graph.card(u.to).id == PRESENCE.into()).unwrap().probability;
-    // 17 found it wiser, 3 not, and 20 did not find the reverse; nobody compared it with distraction there.
+    // 17 found it wiser, 3 did not, and 20 did not find the reverse; nobody compared it with distraction there.
     let [votes] = counted.votes.as_slice() else { panic!("{counted:?}") };
     assert_eq!((votes.counts.wiser, votes.counts.not_wiser, votes.reversed.not_wiser), (17, 3, 20));
     assert_eq!((&votes.to, votes.probability), (&counted.card, p));
@@ -87,14 +87,14 @@ fn the_wisest_value_of_the_context_decides() {
     assert!(free.penalties.is_empty() && grief.penalties.len() == 1);
 }
 
-/// What the graph says adds up to what it says that it adds up from.
+/// The listed parts add up to the value.
 #[test]
 fn the_account_adds_up() {
     let graph = graph();
     let near = context_weights(&graph, &[(0, 0.7), (1, 0.5)]);
     assert!((near.iter().map(|b| b.weight).sum::<f64>() - 1.0).abs() < 1e-12 && near[0].weight > near[1].weight);
     let grief = named(&graph, &[GRIEF]);
-    // Where an action is all that the wisest value is not, the penalty comes on top of the worst that there is.
+    // For an action that opposes the wisest value, the penalty comes on top of the least value.
     let one = ScoreTerms::default().with(|o| o.values = 1);
     for (contexts, served, terms, least) in [
         (near, [(PRESENCE, [0.5, -0.4]), (ADVICE, [0.3, 0.2]), (DISTRACTION, [0.1, 0.6])], ScoreTerms::default(), -0.4),
@@ -118,10 +118,10 @@ fn it_abstains_with_a_reason() {
     let judge = |contexts: &[&str], served: [(&str, [f64; 2]); 3]| {
         graph.judge(named(&graph, contexts), &adherence(&graph, served), 2, &ScoreTerms::default()).unwrap()
     };
-    // In both contexts at once the winners want different things.
+    // In both contexts at once the winners prefer different actions.
     let torn = judge(&[GRIEF, WORK], SERVED);
     assert!(matches!(torn.abstains, Some(Abstention::Tension { .. })) && torn.values.is_none(), "{torn:?}");
-    // Nor does it help that the same people say the same in more contexts, or that each side is of several values.
+    // The conflict stays with more contexts of the same people, and with several values on each side.
     let spread = |contexts: usize| {
         let mut held = graph.deliberation().clone();
         held.votes.retain(|vote| vote.context == GRIEF && (vote.from != DISTRACTION.into()));
@@ -141,10 +141,10 @@ fn it_abstains_with_a_reason() {
         let abstains = spread(contexts);
         assert!(matches!(abstains, Some(Abstention::Tension { .. })), "{contexts}: {abstains:?}");
     }
-    // The actions do the same for everything.
+    // The actions have equal adherences.
     let alike = judge(&[GRIEF], SERVED.map(|(id, _)| (id, [0.3, 0.3])));
     assert!(matches!(alike.abstains, Some(Abstention::Alike { spread }) if spread < 1e-9), "{alike:?}");
-    // Nobody judged enough.
+    // No card has enough voters.
     let few = {
         let mut held = graph.deliberation().clone();
         held.votes.truncate(9);
@@ -152,7 +152,7 @@ fn it_abstains_with_a_reason() {
     };
     let nothing = few.judge(named(&few, &[GRIEF]), &adherence(&few, SERVED), 2, &ScoreTerms::default()).unwrap();
     assert_eq!(nothing.abstains, Some(Abstention::NoValue));
-    // A circle that nothing resolves has no winner.
+    // An unresolved cycle has no winner.
     let circle = {
         let mut held = graph.deliberation().clone();
         held.votes.clear();
@@ -210,7 +210,7 @@ fn what_cannot_be_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Values are from -1 less the penalty to 1, and the order that the actions are named in makes no difference.
+    /// Values lie between -1 less the penalty and 1, and the order of the actions makes no difference.
     #[test]
     fn values_are_bounded_and_follow_their_actions(
         served in prop::collection::vec([-1.0_f64..=1.0, -1.0..=1.0], 6),

@@ -1,4 +1,4 @@
-//! The store of values: what it keeps, and what becomes of it when programs die, disks fill up and files are no stores.
+//! The store of values: its contents, and crashes, full disks and damaged files.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -18,7 +18,7 @@ fn a_store_keeps_what_it_was_given() {
     let path = filled(folder.path());
     let mut store = Store::open(Path::new(&path)).unwrap();
     assert_eq!(store.read().unwrap(), deliberation());
-    // What is derived is built anew where it is gone.
+    // A missing derived table is rebuilt.
     store.rebuild().unwrap();
     assert!(store.put_transcript("talk", None, "I slept on it").unwrap());
     assert_eq!(store.transcript("talk").unwrap().as_deref(), Some("I slept on it"));
@@ -32,7 +32,7 @@ fn a_store_keeps_what_it_was_given() {
     assert_eq!(one.to_string(), "vote: card rest is on both sides, expected two cards");
     let itself = store.vote(&vote("ann", "calm", "calm", Answer::Yes)).unwrap_err();
     assert_eq!(itself.to_string(), "vote: card calm is on both sides, expected two cards");
-    // A change that fails leaves nothing.
+    // A failing change leaves nothing.
     let before = store.read().unwrap();
     let failed = store.change(|held| {
         held.cards.push(card("new", "New"));
@@ -61,11 +61,11 @@ fn votes_are_only_ever_added() {
     db.execute("DELETE FROM answers WHERE vote = 3", []).unwrap();
     Store::open(Path::new(&path)).unwrap();
     assert_eq!(answers().unwrap(), full);
-    // An answer that was changed since.
+    // An answer that was changed later.
     db.execute("UPDATE answers SET vote = 3 WHERE vote = 17", []).unwrap();
     let store = Store::open(Path::new(&path)).unwrap();
     assert_eq!(answers().unwrap(), full);
-    // What counts is the log without the answer that was changed; rankings are the same of both.
+    // The counted votes are the log without changed answers; both give the same rankings.
     let [whole, counted] = [store.read().unwrap(), store.read_counted().unwrap()];
     assert_eq!((whole.votes.len(), counted.votes.len()), (17, 16));
     assert_eq!(whole.ballots().unwrap().rows, counted.ballots().unwrap().rows);
@@ -97,7 +97,7 @@ fn a_kill_loses_no_vote() {
     }
 }
 
-/// No test of its own: what the test above kills.
+/// Not a test of its own: the test above kills it.
 #[test]
 #[ignore = "votes until it is killed"]
 fn votes_forever() {
@@ -117,7 +117,7 @@ fn what_is_forgotten_is_gone() {
     let secret = "the secret of the lighthouse keeper";
     assert!(store.put_transcript("talk", None, &secret.repeat(500)).unwrap());
     assert!(store.put_transcript("other", None, "harmless").unwrap());
-    // Who does not know what is there does not write over it.
+    // A writer with an outdated text does not overwrite the newer text.
     assert!(!store.put_transcript("other", None, "mine").unwrap());
     assert!(!store.put_transcript("other", Some("what it was"), "mine").unwrap());
     assert!(store.put_transcript("other", Some("harmless"), "harmless yet").unwrap());
@@ -129,7 +129,7 @@ fn what_is_forgotten_is_gone() {
             .count()
     };
     assert!(traces() > 0);
-    // While somebody else still reads the log, it is not said to be gone; however often one asks.
+    // While another program reads the log, the deletion is not acknowledged, however often it is repeated.
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN; SELECT count(*) FROM transcripts;").unwrap();
     for _ in 0..2 {
@@ -147,7 +147,7 @@ fn what_is_forgotten_is_gone() {
     assert_eq!(store.transcripts().unwrap(), ["other"]);
 }
 
-/// As conversations grow beside each other, SQLite moves them within its pages and leaves copies behind.
+/// As conversations grow beside each other, SQLite moves rows within its pages and leaves copies behind.
 #[test]
 fn what_is_forgotten_is_gone_from_pages_that_others_share() {
     let memory = Path::new("/dev/shm");
@@ -184,7 +184,7 @@ fn what_is_forgotten_is_gone_from_pages_that_others_share() {
     assert!(moved > 0, "nothing was ever left behind, so that nothing was tried");
 }
 
-/// Who reads while others write sees one moment of the store.
+/// A reader beside writers sees one snapshot of the store.
 #[test]
 fn a_read_is_of_one_moment() {
     let folder = tempfile::tempdir().unwrap();
@@ -210,7 +210,7 @@ fn a_read_is_of_one_moment() {
     assert_eq!(store.read().unwrap().cards.len(), deliberation().cards.len() + 200);
 }
 
-/// What is written beside a store is never written over it; a link stays a link, and what is no file is written into.
+/// A file beside a store never replaces it; a link stays a link, and a device is written directly.
 #[cfg(unix)]
 #[test]
 fn a_locked_store_is_waited_for_and_then_given_up() {
@@ -286,7 +286,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Votes until there is no room: what was acknowledged is there, what was not is not, and with room it goes on.
+/// Votes until the disk is full: every acknowledged vote is there, no other is, and with room the store continues.
 #[test]
 fn a_full_disk_loses_nothing() {
     let Some(disk) = SmallDisk::new() else { return };
@@ -312,8 +312,7 @@ fn a_full_disk_loses_nothing() {
     assert!(store.put_transcript("talk", None, &"word ".repeat(100_000)).is_err());
     assert!(store.transcripts().unwrap().is_empty(), "nothing half-written");
     drop(store);
-    // With no room at all, not even for what programs share beside the file, it is not so much as read; and that is
-    // said.
+    // Without any room, even for the shared-memory file, the store is not read, and the message says so.
     let rest = vec![0_u8; 1 << 20];
     let filler = fs::File::create(disk.0.path().join("filler")).and_then(|mut file| file.write_all(&rest));
     assert!(filler.is_err(), "the disk is full now");

@@ -1,6 +1,6 @@
-//! Published moral graphs: read and written without loss, and ranked as their code ranks them. The graphs of the study
-//! carry no licence and are no part of the project: the tests on them run where `PROBITY_MORAL_GRAPH` names the folder
-//! they lie in, or where it lies beside the project.
+//! Published moral graphs: read and written without loss, and ranked as their code ranks them. The study's graphs carry
+//! no licence and are not part of the project. Their tests run where `PROBITY_MORAL_GRAPH` names their folder, or where
+//! it lies beside the project.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use probity_values::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// What is in a file of the study; `None`, said aloud, where it is not here.
+/// A file of the study; `None`, with a message, without the folder.
 fn study(name: &str) -> Option<String> {
     let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/moral-graph");
     let folder = std::env::var_os("PROBITY_MORAL_GRAPH").map_or(beside, PathBuf::from);
@@ -43,7 +43,7 @@ fn ids<const N: usize>(ids: [&str; N]) -> Vec<CardId> {
     ids.into_iter().map(CardId::from).collect()
 }
 
-/// A graph in the form of the authors' later programs, with fields beside those that are known.
+/// A graph in the form of the authors' later programs, with unknown fields beside the known.
 fn later() -> Value {
     json!({
         "values": [
@@ -145,7 +145,7 @@ fn votes_add_up_as_published() {
     assert!(ballots.context("When lost").is_none());
 }
 
-/// `moral-graph.md` section 11, D1: with the impressions among the answers, one more no and one more not sure cut an
+/// `moral-graph.md` section 11, D1: with the impressions among the answers, one more no and one more not sure remove an
 /// edge that 27 people had marked as wiser.
 #[test]
 fn impressions_count_in_the_published_entropy() {
@@ -156,7 +156,7 @@ fn impressions_count_in_the_published_entropy() {
 
 #[test]
 fn ranks_are_those_of_a_chain_on_paper() {
-    // a -> b -> c, and a -> c at a third of the weight: what reaches c is lost.
+    // a -> b -> c, and a -> c at a third of the weight: the rank that reaches c is lost.
     let ranks = page_rank(3, &[(0, 1, 0.9), (1, 2, 0.5), (0, 2, 0.3)]);
     let a: f64 = 0.15 / 3.0;
     let b = a + 0.85 * a * 0.75;
@@ -180,7 +180,7 @@ fn a_policy_knows_what_it_attends_to() {
     }
 }
 
-/// What was said of a card that is merged into another one is published as said of that.
+/// Answers about a merged card are published as answers about its canonical card.
 #[test]
 fn a_published_graph_keeps_the_votes_of_merged_cards() {
     let edge = |from: &str, wiser: u32, not_wiser: u32| Edge {
@@ -306,7 +306,7 @@ proptest! {
         prop_assert!((counts.published_entropy() - (1.0 + counts.entropy() / 2.0)).abs() < 1e-12);
     }
 
-    /// The order in which people vote does not matter, and each vote is counted on both pairs.
+    /// The order of the votes does not matter, and each vote counts on both pairs.
     #[test]
     fn votes_in_any_order_make_the_same_edges(
         cast in prop::collection::vec((0_u8..20, 0_u8..6, 0_u8..6, 0_u8..3, 0_u8..3), 1..80),
@@ -314,7 +314,7 @@ proptest! {
     ) {
         let cards: Vec<CardId> = (0..6).map(|i| CardId::from(format!("card {i}").as_str())).collect();
         let answers = [Answer::Yes, Answer::No, Answer::Unsure];
-        // One answer a key, so that none is in place of another.
+        // One answer a key, so that none replaces another.
         let keys: BTreeMap<_, _> = cast.iter().filter(|v| v.1 != v.2).map(|v| ((v.0, v.1, v.2, v.3), v.4)).collect();
         let mut log: Vec<Vote> = keys.iter().map(|(k, a)| Vote {
             voter: format!("voter {}", k.0),
@@ -340,8 +340,8 @@ proptest! {
     }
 }
 
-/// On electorates that nothing was chosen by: two false votes move a card by less than a twentieth of the ranks, and
-/// the order is nearer to the true one than the published ranking's, each time.
+/// On electorates outside of those that the settings were chosen on: two false votes move a card by less than a
+/// twentieth of the ranks, and the order is nearer to the true order than the published ranking's, each time.
 #[test]
 fn the_robust_ranking_withstands_what_leads_the_published_one() {
     let [compat, robust] = [Method::Compat(Thresholds::default()), Method::Robust(Settings::default())];
@@ -385,8 +385,7 @@ fn a_bootstrap_keeps_the_robust_winner_more_often() {
     assert!(robust > compat, "{robust} {compat}");
 }
 
-/// What few voters say moves a card little, what nobody says moves none, and people who say yes to everything say
-/// nothing.
+/// Few votes move a card little, no votes move none, and people who say yes to everything say nothing.
 #[test]
 fn the_fit_follows_the_votes() {
     let all = Settings::default().with(|o| o.fewest = 1);
@@ -405,8 +404,7 @@ fn the_fit_follows_the_votes() {
     let [few, many] = [2, 40].map(|n| fit(&yes(n, "a", "b")));
     let apart = |fit: &Fit| fit.standing(None, 1).unwrap().score - fit.standing(None, 0).unwrap().score;
     assert!(0.0 < apart(&few) && apart(&few) < apart(&many), "{} {}", apart(&few), apart(&many));
-    // Of what all agree on the votes tell little more than that; of what divides them they tell more the more there
-    // are.
+    // A question that all agree on is learned with few votes; a question that divides them is learned better with more.
     let [few, divided] = [1, 20].map(|n| {
         let no = yes(2 * n, "a", "b").split_off(n).into_iter().map(|vote| Vote { answer: Answer::No, ..vote });
         fit(&yes(n, "a", "b").into_iter().chain(no).collect::<Vec<_>>())
@@ -420,7 +418,7 @@ fn the_fit_follows_the_votes() {
     assert!(default.rank(None).is_empty(), "four voters are too few to be ranked by");
 }
 
-/// However many people voted, what only the priors hold stays as uncertain as these are.
+/// However many people voted, a level held by the priors alone keeps their uncertainty.
 #[test]
 fn many_votes_leave_the_level_of_all_scores_unknown() {
     let cards: Vec<CardId> = (0..20).map(|i| CardId::from(format!("card {i}").as_str())).collect();
@@ -443,7 +441,7 @@ fn many_votes_leave_the_level_of_all_scores_unknown() {
     }
 }
 
-/// Sums of hundreds of millions of votes are drawn anew as fast as those of ten.
+/// Sums of hundreds of millions of votes are resampled as fast as sums of ten.
 #[test]
 fn many_votes_are_resampled() {
     let counts =
@@ -461,7 +459,7 @@ fn many_votes_are_resampled() {
     assert!(kept.winner_kept == 1.0 && kept.places.len() == 2, "{kept:?}");
 }
 
-/// Two logs of one deliberation: what one of them knows already is not said twice, and which answer was last stays so.
+/// Two logs of one deliberation: known votes are not repeated, and the last answer stays the last.
 #[test]
 fn logs_are_joined_by_what_they_share() {
     use Answer::{No, Unsure, Yes};
@@ -490,8 +488,8 @@ fn logs_are_joined_by_what_they_share() {
     assert!(matches!(joined(&[No], &[Yes]), Err(ValuesError::Contradiction { .. })), "which of them was later?");
 }
 
-/// Twenty people find `a` wiser than `b`. One person who says otherwise in three hundred contexts of their own, or
-/// along chains through many other cards, does not turn that round.
+/// Twenty people find `a` wiser than `b`. One person who disagrees in three hundred contexts of their own, or along
+/// chains through many other cards, does not reverse that.
 #[test]
 fn one_voter_does_not_outvote_twenty() {
     let cards: Vec<CardId> = ["a", "b"]
@@ -543,8 +541,8 @@ fn settings_that_cannot_be_are_refused() {
     assert_eq!(message, "lapse: 1.5, expected a number from 0.000001 to 0.9");
 }
 
-/// A graph that has one edge of two cards tells by it of both directions: another that has only the other one must say
-/// the same, and where cards are merged all of it is added up.
+/// An edge of two cards describes both directions: another graph with the reversed edge alone must agree, and merged
+/// cards add up all of it.
 #[test]
 fn edges_of_both_directions_are_one_account() {
     let edge = |from: &str, to: &str, wiser, less_wise, impressions| Edge {
@@ -574,7 +572,7 @@ fn edges_of_both_directions_are_one_account() {
         let counted = compat::count(&joined(pick(own), pick(other)).unwrap().ballots().unwrap(), None);
         assert_eq!([counted[&(0, 1)].0, counted[&(1, 0)].0], [both[0].counts, both[1].counts]);
     }
-    // a to b, and b to c, and then c means the same as a.
+    // a to b, and b to c, and then c is merged into a.
     let mut merged = held(vec![edge("a", "b", 10, 3, 15), edge("b", "c", 8, 1, 9)]);
     merged.merge(&"c".into(), &"a".into()).unwrap();
     merged.check().unwrap();
@@ -587,7 +585,7 @@ fn edges_of_both_directions_are_one_account() {
     );
     let fit = Fit::new(&merged.ballots().unwrap(), &Settings::default());
     assert_eq!(fit.upgrades(None)[0].verdict, Verdict::Open);
-    // No more votes on a pair than anybody could count.
+    // A pair has at most as many votes as can be counted.
     let mut merged = held(vec![edge("a", "b", 1, 0, 600_000_000), edge("b", "c", 1, 0, 600_000_000)]);
     merged.merge(&"c".into(), &"a".into()).unwrap();
     assert!(matches!(merged.check(), Err(ValuesError::Edge { .. })));
@@ -618,8 +616,8 @@ fn imported_edges_count_against_their_reverse() {
     assert_eq!((edges.len(), edges[0].counts), (1, counts));
 }
 
-/// Over the study's graph, whose votes are known by their sums only: the same attack as above moves the last card by a
-/// sixth of the ranks at most, and ten false voters leave it in the lower half.
+/// On the study's graph, with votes known by their sums alone: two false votes move the last card by a sixth of the
+/// ranks at most, and ten leave it in the lower half.
 #[test]
 fn the_study_is_not_led_under_the_robust_ranking() {
     let Some(text) = study(STUDY[0]) else { return };
@@ -650,11 +648,11 @@ fn the_published_ranking_rewards_a_cycle() {
     eprintln!("{:?}", [Verdict::Open, Verdict::Upheld, Verdict::Overruled, Verdict::Contested].map(count));
 }
 
-/// Each of three values was found wiser than the one before it, all around: nobody can say which is the wisest. One
+/// Each of three values was found wiser than its predecessor, all around: nobody can say which is the wisest. One
 /// upgrade against an order that many other votes make clear is overruled instead.
 #[test]
 fn cycles_are_contested_or_resolved() {
-    // So many of 100 voters find the second wiser, and the first not where they are shown both the other way round.
+    // So many of 100 voters find the second wiser, and do not find the first wiser when asked the other way round.
     let cast = |from: &str, to: &str, yes: usize, context: &str| {
         let vote = |i: usize, from: &str, to: &str, yes: bool| Vote {
             voter: format!("voter {i}"),
@@ -675,7 +673,7 @@ fn cycles_are_contested_or_resolved() {
     let around = [(0, 1, Contested), (2, 0, Contested), (1, 2, Contested), (2, 3, Upheld)];
     assert_eq!(verdicts(&round, Some(0)), around);
     assert_eq!(verdicts(&round, None), around);
-    // Others see it otherwise, elsewhere.
+    // Others disagree, elsewhere.
     let elsewhere = [round.clone(), cast("a", "c", 80, "y"), cast("b", "a", 50, "z")].concat();
     assert_eq!(verdicts(&elsewhere, Some(1)), [(0, 2, Upheld)]);
     assert_eq!(verdicts(&elsewhere, Some(2))[0].2, Open);
@@ -712,11 +710,11 @@ fn a_bridge_is_what_every_group_upholds() {
     assert_eq!(bridging(&ballots, &groups, ballots.context("x")), bridges);
 }
 
-/// What a published graph holds was chosen for its yes: what the fit to its sums upholds is right nearly as often as
-/// what it upholds of all the votes.
+/// A published graph was chosen for its yes: upgrades upheld from its sums are right nearly as often as upgrades upheld
+/// from all votes.
 #[test]
 fn sums_that_were_chosen_are_read_as_such() {
-    // Of upheld upgrades how many there are and how many are right: of all votes, and of the published sums.
+    // The number of upheld upgrades, and of right ones: from all votes, and from the published sums.
     let mut upheld = [[0; 2]; 2];
     for seed in 100..120 {
         let Simulated { ballots, truth } = Electorate { seed, ..Electorate::default() }.vote();
@@ -734,7 +732,7 @@ fn sums_that_were_chosen_are_read_as_such() {
     let shares = upheld.map(|[all, right]: [usize; 2]| right as f64 / all as f64);
     eprintln!("{upheld:?} {shares:?}");
     assert!(shares[1] > 0.85 && shares[0] - shares[1] < 0.02, "{upheld:?}");
-    // No majority of the study's is turned round.
+    // No majority of the study is reversed.
     let Some(text) = study(STUDY[0]) else { return };
     let ballots = MoralGraph::from_json(&text).unwrap().ballots().unwrap();
     let fit = Fit::new(&ballots, &Settings::default());
@@ -742,8 +740,7 @@ fn sums_that_were_chosen_are_read_as_such() {
     assert!(fit.upgrades(None).iter().filter(|u| u.verdict != Verdict::Open).all(|u| !against(u)));
 }
 
-/// That somebody did not find one value wiser than another makes the other no wiser, and one voter alone upholds
-/// nothing.
+/// A voter who did not find one value wiser did not thereby find the other wiser, and one voter alone upholds nothing.
 #[test]
 fn an_upgrade_takes_more_than_one_yes() {
     let verdict = |answers: &[Answer]| {
@@ -763,7 +760,7 @@ fn an_upgrade_takes_more_than_one_yes() {
     assert_eq!(verdict(&[No]), (1, Verdict::Open));
     assert_eq!(verdict(&[No; 20]), (1, Verdict::Open));
     assert_eq!(verdict(&[Yes]), (0, Verdict::Open));
-    // In however many contexts they say it.
+    // In however many contexts they vote.
     let context = |i: usize| Vote {
         voter: "eve".into(),
         from: "a".into(),
