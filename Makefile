@@ -41,7 +41,7 @@ docs: setup  ## The documentation site, in target/book, by mdBook (from crates.i
 	target/tools/bin/mdbook build docs
 	$(NATIVE) cargo doc --quiet $(ALL) --no-deps
 
-tables: setup  ## Writes docs/reference/tables.md and the schemas' names from the tables in the code.
+tables: setup  ## Writes docs/reference/tables.md, the page of the C ABI and the schemas' names from the code.
 	PROBITY_UPDATE_TABLES=1 $(NATIVE) cargo test --quiet $(ALL) --test probity documents_follow_from_the_tables
 
 bench: setup  ## Decisions and training steps on the default model and on random large ones, beside llama-cpp-python.
@@ -79,8 +79,9 @@ lib: setup  ## The portable, installable C library, in target/portable: for any 
 install: lib  ## The C library, headers and pkg-config file, under PREFIX.
 	PREFIX="$(PREFIX)" scripts/install.sh target/portable/release
 
-header:  ## Refreshes include/probity.h from src/ffi.
+header:  ## Refreshes include/probity.h from src/ffi, and the page of the C ABI from the header.
 	PROBITY_UPDATE_HEADER=1 $(NATIVE) cargo check --quiet $(ALL)
+	@$(MAKE) --no-print-directory tables
 
 models: setup  ## Pretrains the default model and trains its adapters anew: hours.
 	scripts/models.sh

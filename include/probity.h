@@ -168,7 +168,7 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // This processor lacks instructions the library was built with.
 #define PROBITY_STATUS_PROCESSOR 29
 
-// No space left on a device. This ABI writes no files and never returns it.
+// No space left on a device, for example for a vote.
 #define PROBITY_STATUS_DISK_FULL 30
 
 // A payoff table that is not rectangular.

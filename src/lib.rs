@@ -27,8 +27,6 @@
 //! [`agent::Agent`] takes decisions. [`game`] and [`moral`] are games and rewards on paper, without a model. [`engine`]
 //! opens models and adapters. `graphs` (feature `graphs`) turns people's votes on values into a reward. The C ABI
 //! (feature `capi`) is `include/probity.h`.
-#![warn(missing_docs)]
-#![deny(unsafe_code)]
 
 pub mod agent;
 mod error;

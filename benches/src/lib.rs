@@ -7,6 +7,8 @@ pub mod rival;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 /// The project's folder.
 #[must_use]
 pub fn root() -> PathBuf {
@@ -23,6 +25,7 @@ pub struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
+    /// An empty collection.
     pub fn new() -> Self {
         Self::default()
     }
@@ -48,6 +51,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
+/// The median; sorts the times.
 pub fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
@@ -62,12 +66,7 @@ pub fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
 
 /// The most memory this process has held, MiB.
 pub fn peak_memory() -> f64 {
-    // SAFETY: getrusage fills the structure it is given; all-zero is a valid rusage.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
-        usage
-    };
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the system counts this process's memory");
     let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
-    usage.ru_maxrss as f64 * unit / f64::from(1 << 20)
+    usage.max_rss() as f64 * unit / f64::from(1 << 20)
 }

@@ -164,6 +164,7 @@ pub fn vocabulary(size: usize) -> (Vec<String>, Vec<String>, Vec<i64>) {
 pub struct SplitMix(pub u64);
 
 impl SplitMix {
+    /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -171,10 +172,12 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
+    /// A number from 0 to 1.
     pub fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1_u32 << 24) as f32
     }
 
+    /// A number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.bits() % n
     }

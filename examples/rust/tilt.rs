@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         PolicyOptions::default().with(|o| o.tilt = Some(tilt)),
         PolicyOptions::default().with(|o| o.mask = Some(Mask::Betrayal)),
     ] {
-        let scenario = Scenario { policy, ..scenario.clone() };
+        let mut scenario = scenario.clone();
+        scenario.policy = policy;
         let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
         let decision = agent.decide()?;
         println!("hunt {:.3}, gather {:.3}", decision.policy()[0], decision.policy()[1]);

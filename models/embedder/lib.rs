@@ -2,7 +2,6 @@
 //!
 //! README.md describes its origin.
 #![no_std]
-#![forbid(unsafe_code)]
 
 /// The ONNX graph.
 pub const GRAPH: &[u8] = include_bytes!("model.onnx");

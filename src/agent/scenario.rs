@@ -27,6 +27,7 @@ pub const MAX_PREAMBLE: usize = 8192;
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Scenario {
     /// The game, the agent being its row player.
     pub game: MatrixGame,

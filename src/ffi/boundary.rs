@@ -47,8 +47,8 @@ pub(super) trait Give {
 /// # Safety
 /// `error` is NULL or points to a [`probity_error_t`] that may be written.
 pub(super) unsafe fn call(error: *mut probity_error_t, body: impl FnOnce() -> Outcome<()>) -> probity_status_t {
-    // An agent that a panic left half-changed stays behind its poisoned lock and answers with PANIC from then on. A
-    // graph is replaced as a whole or not at all, and goes on.
+    // An agent that a panic left half-changed is marked as broken and answers with PANIC from then on. A graph is
+    // replaced as a whole or not at all, and stays usable.
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return PROBITY_STATUS_OK,
         Ok(Err(failure)) => failure,

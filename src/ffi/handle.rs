@@ -5,7 +5,7 @@
 //! The map holds `Arc`s. A call clones its object's `Arc` and releases the map before it works. So a long decision
 //! blocks no other call, and an object freed meanwhile lives until the call returns.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Once};
 
 use ffi_support::handle_map::{Handle, HandleError, HandleMap, MAX_CAPACITY};
 use parking_lot::RwLock;
@@ -20,6 +20,8 @@ use super::status::{
 pub(super) struct Objects<T> {
     kind: &'static str,
     map: LazyLock<RwLock<HandleMap<Arc<T>>>>,
+    /// Set once the kind is among [`KINDS`].
+    known: Once,
 }
 
 /// Every kind of object in use, to name the kind of a mistaken handle.
@@ -45,15 +47,14 @@ impl<T: Send + Sync> Kind for Objects<T> {
 
 impl<T: Send + Sync + 'static> Objects<T> {
     pub const fn new(kind: &'static str) -> Self {
-        Self { kind, map: LazyLock::new(|| RwLock::new(HandleMap::new())) }
+        Self { kind, map: LazyLock::new(|| RwLock::new(HandleMap::new())), known: Once::new() }
     }
 
     /// Takes an object in.
     pub fn insert(&'static self, object: T) -> Outcome<u64> {
+        // Before the map's lock: `kind_of` takes both locks in this order.
+        self.known.call_once(|| KINDS.write().push(self));
         let mut map = self.map.write();
-        if map.is_empty() && !KINDS.read().iter().any(|kind| kind.name() == self.kind) {
-            KINDS.write().push(self);
-        }
         // The map panics when it would have to grow past its capacity, always one entry early; refuse before.
         if map.len() >= MAX_CAPACITY - 2 {
             let message = format!("{} {}s are alive, expected fewer: free some", map.len(), self.kind);

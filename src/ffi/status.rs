@@ -76,7 +76,7 @@ pub const PROBITY_STATUS_UNVERIFIED: probity_status_t = 27;
 pub const PROBITY_STATUS_ENGINE: probity_status_t = 28;
 /// This processor lacks instructions the library was built with.
 pub const PROBITY_STATUS_PROCESSOR: probity_status_t = 29;
-/// No space left on a device. This ABI writes no files and never returns it.
+/// No space left on a device, for example for a vote.
 pub const PROBITY_STATUS_DISK_FULL: probity_status_t = 30;
 /// A payoff table that is not rectangular.
 pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;

@@ -130,6 +130,7 @@ fn the_shared_library_is_small() {
     let size = stripped(&library::file(&library::folder()));
     assert!(size <= 8_000_000, "{size} bytes with moral graphs, expected at most 8.0 MB");
     let slim = root().join("target/slim");
+    assert!(library::file(&slim).exists(), "{} is missing: run `make lib-native` first", slim.display());
     let size = stripped(&library::file(&slim));
     assert!(size <= 7_000_000, "{size} bytes without moral graphs, expected at most 7.0 MB");
 }

@@ -8,7 +8,7 @@ use probity::agent::{Agent, Scenario};
 use probity_engine::ContextOptions;
 use probity_engine::gguf::GgmlType;
 use probity_game::moral::Framework;
-use probity_game::{CatalogGame, Profile, Strategy};
+use probity_game::{CATALOG, CatalogGame, Profile, Strategy};
 use serde_json::{Value, json};
 
 fn framework(name: &str) -> Framework {
@@ -44,8 +44,8 @@ fn assert_valid(schema: &Validator, document: &Value) {
 #[test]
 fn what_the_library_writes() {
     let (game, scenario_schema, record) = (schema("game.json"), schema("scenario.json"), schema("record.json"));
-    for name in ["ipd", "ish", "icn", "bos", "icd", "volunteer"] {
-        assert_valid(&game, &serde_json::to_value(CatalogGame::find(name).unwrap().game()).unwrap());
+    for entry in CATALOG {
+        assert_valid(&game, &serde_json::to_value(entry.game()).unwrap());
     }
     let (_folder, file) = probity_testing::tiny(GgmlType::F32);
     let model = probity_testing::open(&file);

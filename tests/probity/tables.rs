@@ -114,6 +114,31 @@ fn enumerated(schema: &str, anchor: &str, names: &[&str]) -> String {
     format!("{}{}\n{indent}{}", &schema[..open], values.join(","), &schema[close..])
 }
 
+/// Replaces the constants of rewards, which stand between the framework and the reward of an illegal output.
+fn constants(schema: &str) -> String {
+    let framework = schema.find("\"framework\": {").expect("the framework");
+    let open = framework + schema[framework..].find("},\n").expect("its end") + "},\n".len();
+    let close = open + schema[open..].find("        \"illegal\": {").expect("the reward of an illegal output");
+    let mut seen: Vec<&str> = Vec::new();
+    let mut text = String::new();
+    for constant in FRAMEWORKS.iter().filter_map(|entry| entry.constant.as_ref()) {
+        if seen.contains(&constant.name) {
+            continue;
+        }
+        seen.push(constant.name);
+        let most = if constant.most < f64::MAX {
+            format!("\n          \"maximum\": {},", constant.most)
+        } else {
+            String::new()
+        };
+        text += &format!(
+            "        \"{}\": {{\n          \"type\": \"number\",\n          \"minimum\": 0,{most}\n          \"default\": {}\n        }},\n",
+            constant.name, constant.published
+        );
+    }
+    format!("{}{text}{}", &schema[..open], &schema[close..])
+}
+
 fn check(path: &str, fresh: impl Fn(&str) -> String) {
     let file = root().join(path);
     let committed = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{path}: {e}"));
@@ -144,6 +169,6 @@ fn documents_follow_from_the_tables() {
         let text = enumerated(&text, "\"strategy\": {", &strategies);
         let mut frameworks: Vec<&str> = FRAMEWORKS.iter().map(|entry| entry.name).collect();
         frameworks.push("values");
-        enumerated(&text, "\"framework\": {", &frameworks)
+        constants(&enumerated(&text, "\"framework\": {", &frameworks))
     });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use probity_testing::root;
+use probity_testing::{files, root};
 use serde_json::Value;
 
 /// Each package with the packages of this workspace that it may depend on. An arrow only points down.
@@ -77,15 +77,55 @@ fn arrows_point_down() {
     }
 }
 
+/// The packages of this workspace that tests need beyond [`WALLS`].
+const TESTS: [(&str, &[&str]); 5] = [
+    ("probity-engine", &["probity-testing"]),
+    ("probity-elicit", &["probity-testing"]),
+    // Small models for the library's tests are made by the trainer's code.
+    ("probity", &["probity-testing", "probity-train"]),
+    ("probity-train", &["probity-testing"]),
+    ("probity-cli", &["probity-testing"]),
+];
+
+#[test]
+fn tests_need_no_more_than_they_say() {
+    for package in packages() {
+        let name = package["name"].as_str().expect("a name");
+        let Some((_, own)) = WALLS.iter().find(|(known, _)| *known == name) else { continue };
+        let more = TESTS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, more)| more);
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let needed = dependency["name"].as_str().expect("a name");
+            let known = own.contains(&needed) || more.contains(&needed);
+            assert!(!needed.starts_with("probity") || known, "tests of {name} may not depend on {needed}");
+        }
+    }
+}
+
+#[test]
+fn pure_packages_touch_no_file_and_start_no_thread() {
+    for package in ["game", "values"] {
+        for file in files(&root().join("crates").join(package).join("src"), "rs") {
+            if file.components().any(|part| part.as_os_str() == "store") {
+                continue;
+            }
+            let text = fs::read_to_string(&file).expect("a source file");
+            for word in ["std::fs", "std::net", "std::thread", "std::process", "std::env", "std::io"] {
+                assert!(!text.contains(word), "{} uses {word}", file.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn unsafe_stands_in_the_engine_and_at_the_c_boundary_alone() {
-    for package in ["game", "values", "elicit", "train", "cli"] {
-        let folder = root().join("crates").join(package).join("src");
-        let file = if package == "cli" { folder.join("main.rs") } else { folder.join("lib.rs") };
-        let text = fs::read_to_string(&file).expect("the root of a package");
-        assert!(text.contains("#![forbid(unsafe_code)]"), "{} does not forbid unsafe code", file.display());
+    let top = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
+    assert!(top.contains("unsafe_code = \"forbid\"") && top.contains("unsafe_code = \"deny\""), "the lints are gone");
+    for package in packages() {
+        let name = package["name"].as_str().expect("a name");
+        let manifest = fs::read_to_string(package["manifest_path"].as_str().expect("a path")).expect("a manifest");
+        let forbids = manifest.contains("[lints]\nworkspace = true");
+        assert!(forbids || ["probity", "probity-engine"].contains(&name), "{name} does not forbid unsafe code");
     }
     let text = fs::read_to_string(root().join("src/lib.rs")).expect("the library");
-    assert!(text.contains("#![deny(unsafe_code)]"), "src/lib.rs does not deny unsafe code");
     assert_eq!(text.matches("expect(unsafe_code").count(), 1, "src/ffi alone may expect unsafe code");
 }

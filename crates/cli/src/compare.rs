@@ -38,7 +38,7 @@ pub struct Args {
     /// The model: a GGUF file or `default`.
     #[arg(long, default_value = "default")]
     model: String,
-    #[arg(long, default_value = "deontological", help = format!("The reward that every policy aims for: {}", names::frameworks()))]
+    #[arg(long, default_value = "deontological", help = format!("The reward that every policy aims for: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: String,
     /// Games of the catalogue.
     #[arg(long, value_delimiter = ',', default_value = "ipd,ish,icn,bos,icd")]
@@ -81,9 +81,7 @@ struct Row {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let reward = input::reward(&args.reward)?;
-    let [c, d] = args.labels.as_slice() else {
-        return Err(Usage(format!("{} labels, expected two", args.labels.len())).into());
-    };
+    let [c, d] = input::two_labels(&args.labels)?;
     let games = args.game.iter().map(|name| CatalogGame::find(name)?.labelled([c, d])).collect::<Result<_, _>>()?;
     let ground =
         Evaluation::new(games, Layout::ALL.map(|layout| Style::default().with(|o| o.layout = layout)).to_vec(), reward);
@@ -128,15 +126,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (text, figures) = ground.measure_best_wording(&model, || bar.inc(1))?;
     rows.push(Row { prompt: Some(text), ..row("asked in words", figures) });
     let tilt = Tilt { reward: ground.reward.clone(), beta: config.beta };
-    rows.push(measure("tilted", &Candidate { tilt: Some(tilt), ..Candidate::default() })?);
+    rows.push(measure("tilted", &Candidate::default().with(|o| o.tilt = Some(tilt)))?);
     for (name, run) in &trained {
         let adapters = vec![(verify::load(&model, &run.path)?, 1.0)];
-        let row = measure(&format!("{name}, {} steps", run.steps), &Candidate { adapters, ..Candidate::default() })?;
+        let row = measure(&format!("{name}, {} steps", run.steps), &Candidate::of(adapters))?;
         rows.push(Row { training_tokens: run.tokens, training_seconds: run.seconds, ..row });
     }
     for name in &args.adapter {
         let adapters = vec![(builtin::load_adapter(&model, name)?, 1.0)];
-        rows.push(measure(name, &Candidate { adapters, ..Candidate::default() })?);
+        rows.push(measure(name, &Candidate::of(adapters))?);
     }
     bar.finish_and_clear();
     if args.json {
@@ -223,8 +221,7 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
         let trained = |text: String| if row.training_tokens > 0 { text } else { "-".into() };
         table.add_row([
             row.policy.clone(),
-            // Adding 0 turns -0 into 0.
-            format!("{:.3}", (1e3 * f.reward).round() / 1e3 + 0.0),
+            format!("{:.3}", output::rounded(f.reward)),
             format!("{:.3}", f.best),
             format!("{:.3}", f.miss),
             format!("{:.3}", f.deontological),

@@ -56,13 +56,15 @@ pub struct Args {
     reward: Vec<String>,
     #[arg(long, help = format!("The belief about the other player: fair-coin, a strategy ({}), or probabilities such as 0.3,0.7", names::strategies()))]
     belief: Option<String>,
-    /// Pull towards a reward, FRAMEWORK:BETA; a smaller beta pulls harder.
+    /// Pull towards a reward, REWARD:BETA; a smaller beta pulls harder.
+    ///
+    /// REWARD is a framework, or a file of `probity values score --scenario`.
     #[arg(long)]
     tilt: Option<String>,
     /// Never defect on a player who cooperated last.
     #[arg(long)]
     forbid_betrayal: bool,
-    /// Forbid actions with a regret above BY, as FRAMEWORK:BY.
+    /// Forbid actions with a regret above BY, as REWARD:BY.
     #[arg(long, conflicts_with = "forbid_betrayal")]
     forbid_worse: Option<String>,
     /// Divide the scores by this before the softmax.
@@ -124,7 +126,7 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         policy.mask = Some(Mask::Betrayal);
     }
     if let Some(worse) = &args.forbid_worse {
-        let expected = "FRAMEWORK:BY with a number of at least 0";
+        let expected = "REWARD:BY with a number of at least 0";
         let (name, by) = names::with_needed_number("forbid-worse", worse, expected)?;
         policy.mask = Some(Mask::Worse { reward: input::reward(name)?, by });
     }
@@ -132,7 +134,7 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         policy.belief = parse_belief(belief)?;
     }
     if let Some(tilt) = &args.tilt {
-        let (name, beta) = names::with_needed_number("tilt", tilt, "FRAMEWORK:BETA with a number above 0")?;
+        let (name, beta) = names::with_needed_number("tilt", tilt, "REWARD:BETA with a number above 0")?;
         policy.tilt = Some(Tilt { reward: input::reward(name)?, beta });
     }
     if !args.reward.is_empty() {

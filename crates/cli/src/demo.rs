@@ -11,9 +11,8 @@ use probity_train::eval::{Candidate, RoundRobin};
 use probity_train::labels::{Split, split_of};
 use serde::Serialize;
 
-use crate::errors::Usage;
 use crate::output::say;
-use crate::{builtin, decide, output};
+use crate::{builtin, decide, input, output};
 
 /// Play the prisoner's dilemma, bare and under adapters.
 ///
@@ -54,9 +53,7 @@ struct Row {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let [c, d] = args.labels.as_slice() else {
-        return Err(Usage(format!("{} labels, expected two", args.labels.len())).into());
-    };
+    let [c, d] = input::two_labels(&args.labels)?;
     let game = CatalogGame::find("ipd")?.labelled([c, d])?;
     let model = builtin::open_model(&args.model)?;
     let own = args.model != "default";
@@ -77,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Some(name) => vec![(builtin::load_adapter(&model, name)?, 1.0)],
             None => Vec::new(),
         };
-        let candidate = Candidate { adapters, ..Candidate::default() };
+        let candidate = Candidate::of(adapters);
         let figures = RoundRobin::play(&model, &scenario, &candidate, args.rounds, || bar.inc(1))?;
         rows.push(Row { policy: policy.into(), figures });
     }
@@ -90,19 +87,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let unseen = !own && args.labels.iter().all(|l| split_of(l) == Split::Test);
     let note = if unseen { ": labels the model never saw in training" } else { "" };
     say!("The iterated prisoner's dilemma, {c:?} to cooperate and {d:?} to defect{note}.\n");
-    let mut table = output::table(&[
-        "policy",
-        "P(C|CC)",
-        "P(C|CD)",
-        "P(C|DC)",
-        "P(C|DD)",
-        "vs tft",
-        "vs all-C",
-        "vs all-D",
-        "vs random",
-        "deontological regret",
-        "utilitarian regret",
-    ]);
+    let opponents: Vec<String> = Strategy::names().iter().map(|name| format!("vs {name}")).collect();
+    let states = ["P(C|CC)", "P(C|CD)", "P(C|DC)", "P(C|DD)"];
+    let mut header = vec!["policy"];
+    header.extend(states.into_iter().chain(opponents.iter().map(String::as_str)));
+    header.extend(["deontological regret", "utilitarian regret"]);
+    let mut table = output::table(&header);
     for row in &rows {
         let regrets = &row.figures.regrets;
         let mut cells = vec![row.policy.clone()];

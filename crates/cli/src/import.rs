@@ -7,7 +7,7 @@ use probity_train::lora::peft;
 use serde_json::json;
 
 use crate::output::say;
-use crate::{builtin, output};
+use crate::{builtin, input, output};
 
 /// Turn a PEFT adapter folder into a verified GGUF adapter.
 ///
@@ -36,6 +36,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    input::writable(&args.out)?;
     let model = builtin::open_model(&args.model)?;
     let weights = peft::read(&args.folder, model.shape())?;
     let folder = args.folder.file_name().map_or_else(|| "imported".into(), |n| n.to_string_lossy().into_owned());

@@ -59,3 +59,26 @@ pub fn game(name: &str) -> anyhow::Result<MatrixGame> {
     }
     read(name, MatrixGame::from_json)
 }
+
+/// The labels of a 2x2 game.
+pub fn two_labels(labels: &[String]) -> Result<[&str; 2], Usage> {
+    match labels {
+        [one, other] => Ok([one, other]),
+        _ => Err(Usage(format!("--labels: {} given, expected two", labels.len()))),
+    }
+}
+
+/// Refuses a file that cannot be written because its folder is missing, before long work.
+pub fn writable(out: &Path) -> Result<(), Usage> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder.is_none_or(Path::is_dir) && !out.is_dir() {
+        true => Ok(()),
+        false => Err(Usage(format!("--out {}: expected a file in an existing folder", out.display()))),
+    }
+}
+
+/// The error for a new run in a folder that holds one already.
+pub fn occupied(folder: &Path) -> Usage {
+    let folder = folder.display();
+    Usage(format!("{folder} holds a checkpoint already; --resume continues it, another --run starts anew"))
+}

@@ -98,8 +98,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(m) = &report.manifest {
         let rewards: Vec<String> = m.rewards.iter().map(Mixture::name).collect();
         let how = if m.algorithm.is_empty() { String::new() } else { format!(" ({})", m.algorithm) };
-        let rewards = rewards.join(" then ");
-        say!("trained on {rewards}{how} for {} steps, games: {}, labels: {}", m.steps, m.games, m.labels);
+        match rewards.as_slice() {
+            // Merged and imported adapters state their origin in place of games.
+            [] => say!("origin: {}", m.games),
+            [..] => {
+                let rewards = rewards.join(" then ");
+                say!("trained on {rewards}{how} for {} steps, games: {}, labels: {}", m.steps, m.games, m.labels);
+            }
+        }
     }
     let mut table = output::table(&["key", "value"]);
     for (key, value) in report.metadata.iter().filter(|(k, _)| *k != probity::agent::manifest::MANIFEST_KEY) {
@@ -123,16 +129,7 @@ fn describe(value: Option<&Value>) -> String {
     };
     match value {
         Some(Value::Str(s)) => cut(s.replace('\n', "\\n")),
-        Some(Value::Uint(v, _)) => v.to_string(),
-        Some(Value::Int(v, _)) => v.to_string(),
-        Some(Value::F32(v)) => v.to_string(),
-        Some(Value::F64(v)) => v.to_string(),
-        Some(Value::Bool(v)) => v.to_string(),
-        Some(Value::Strs(v)) => format!("{} texts", v.len()),
-        Some(Value::Uints(v, _)) => format!("{} numbers", v.len()),
-        Some(Value::Ints(v, _)) => format!("{} numbers", v.len()),
-        Some(Value::Floats(v, _)) => format!("{} numbers", v.len()),
-        Some(Value::Bools(v)) => format!("{} booleans", v.len()),
+        Some(value) => value.to_string(),
         None => String::new(),
     }
 }

@@ -1,5 +1,4 @@
 //! The `probity` command line: one file a subcommand.
-#![forbid(unsafe_code)]
 
 mod builtin;
 mod compare;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::errors::Usage;
 use crate::output::say;
-use crate::{builtin, names, output};
+use crate::{builtin, input, names, output};
 
 /// Mix adapters into one adapter, or merge them into a model.
 ///
@@ -45,6 +45,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    input::writable(&args.out)?;
     let model = builtin::open_model(&args.model)?;
     let (mut parts, mut adapters) = (Vec::new(), Vec::new());
     for given in &args.adapters {

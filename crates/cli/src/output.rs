@@ -24,16 +24,27 @@ pub fn shell(word: &str) -> String {
     }
 }
 
-/// Prints a line; a closed pipe (`| head`) ends the program quietly.
+/// Prints a line; with a closed pipe (`| head`) the work goes on in silence.
 pub fn line(text: std::fmt::Arguments<'_>) {
     let mut out = std::io::stdout().lock();
-    if let Err(e) = writeln!(out, "{text}").and_then(|()| out.flush()) {
-        if e.kind() == std::io::ErrorKind::BrokenPipe {
-            std::process::exit(0);
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("probity: standard output: {e}");
+            std::process::exit(1);
         }
-        eprintln!("probity: standard output: {e}");
-        std::process::exit(1);
+        _ => {}
     }
+}
+
+/// A number with its sign and three digits; 0 has a plus.
+pub fn signed(value: f64) -> String {
+    format!("{:+.3}", rounded(value))
+}
+
+/// A number rounded to three digits, without a negative zero.
+pub fn rounded(value: f64) -> f64 {
+    // Adding 0 turns -0 into 0.
+    (1e3 * value).round() / 1e3 + 0.0
 }
 
 /// `println!` by way of [`line`].

@@ -16,7 +16,6 @@ use probity_train::run::{open_log, write_line};
 use probity_train::vocab;
 use serde_json::json;
 
-use crate::errors::Usage;
 use crate::output::say;
 use crate::{input, output};
 
@@ -81,11 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
     let checkpoint = args.run.join("checkpoint.bin");
     if !args.resume && checkpoint.exists() {
-        let problem = format!(
-            "{} holds a checkpoint already; --resume continues it, another --run starts anew",
-            args.run.display()
-        );
-        return Err(Usage(problem).into());
+        return Err(input::occupied(&args.run).into());
     }
     // A checkpoint of another run is refused before anything in its folder is touched.
     let saved = args.resume.then(|| Checkpoint::read(&checkpoint, &config, "")).transpose()?;

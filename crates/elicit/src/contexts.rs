@@ -1,4 +1,6 @@
-//! Contexts from a conversation (`moral-graph.md` section 3.2).
+//! Contexts from a conversation.
+//!
+//! Source: arXiv 2404.10636, and its authors' code (meaningalignment/mge at 2e94ff9).
 
 use std::collections::HashSet;
 

@@ -1,6 +1,6 @@
 //! The interview: a story, its meaning, and a values card to agree on.
 //!
-//! Source: `moral-graph.md` section 3.1.
+//! Source: arXiv 2404.10636, and its authors' code (meaningalignment/dft at 93862b3).
 //!
 //! This file decides the order of the questions; a model writes the questions and the card. The whole conversation is
 //! one document: callers save it after every exchange, resume it and delete it.

@@ -1,4 +1,4 @@
-//! Stories of upgrades for voters to judge (`moral-graph.md` section 5).
+//! Stories of upgrades for voters to judge (arXiv 2404.10636).
 //!
 //! The pairs are not the model's choice, unlike in the published process. They are similar cards, in the contexts that
 //! people named for them, always in both directions: voters are persuaded for and against a direction equally often.

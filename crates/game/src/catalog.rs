@@ -24,6 +24,8 @@ pub struct CatalogGame {
     pub title: &'static str,
     /// `[CC, CD, DC, DD]`, each `[row player's, column player's]` points.
     pub payoffs: [[f64; 2]; 4],
+    /// Whether arXiv 2410.01639 trains and tests on it.
+    pub protocol: bool,
 }
 
 /// The catalogue of games.
@@ -35,19 +37,37 @@ pub const CATALOG: &[CatalogGame] = &[
         name: "ipd",
         title: "iterated prisoner's dilemma",
         payoffs: [[3.0, 3.0], [0.0, 4.0], [4.0, 0.0], [1.0, 1.0]],
+        protocol: true,
     },
-    CatalogGame { name: "ish", title: "iterated stag hunt", payoffs: [[4.0, 4.0], [0.0, 3.0], [3.0, 0.0], [1.0, 1.0]] },
-    CatalogGame { name: "icn", title: "iterated chicken", payoffs: [[2.0, 2.0], [1.0, 4.0], [4.0, 1.0], [0.0, 0.0]] },
-    CatalogGame { name: "bos", title: "Bach or Stravinsky", payoffs: [[3.0, 2.0], [0.0, 0.0], [0.0, 0.0], [2.0, 3.0]] },
+    CatalogGame {
+        name: "ish",
+        title: "iterated stag hunt",
+        payoffs: [[4.0, 4.0], [0.0, 3.0], [3.0, 0.0], [1.0, 1.0]],
+        protocol: true,
+    },
+    CatalogGame {
+        name: "icn",
+        title: "iterated chicken",
+        payoffs: [[2.0, 2.0], [1.0, 4.0], [4.0, 1.0], [0.0, 0.0]],
+        protocol: true,
+    },
+    CatalogGame {
+        name: "bos",
+        title: "Bach or Stravinsky",
+        payoffs: [[3.0, 2.0], [0.0, 0.0], [0.0, 0.0], [2.0, 3.0]],
+        protocol: true,
+    },
     CatalogGame {
         name: "icd",
         title: "iterated defective coordination",
         payoffs: [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [4.0, 4.0]],
+        protocol: true,
     },
     CatalogGame {
         name: "volunteer",
         title: "volunteer's dilemma",
         payoffs: [[4.0, 4.0], [2.0, 5.0], [5.0, 2.0], [1.0, 1.0]],
+        protocol: false,
     },
 ];
 
@@ -63,9 +83,8 @@ impl CatalogGame {
     }
 
     /// The five games the protocol trains and tests on, in the paper's order.
-    #[must_use]
-    pub fn protocol() -> &'static [Self] {
-        &CATALOG[..5]
+    pub fn protocol() -> impl Iterator<Item = &'static Self> {
+        CATALOG.iter().filter(|game| game.protocol)
     }
 
     /// The entry as a game, its actions labelled "C" and "D".

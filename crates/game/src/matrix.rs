@@ -60,9 +60,9 @@ pub enum GameError {
         found: usize,
     },
     /// The payoff table is not rectangular, or does not match the action lists.
-    #[error("payoffs: {place} has {found} entries, expected {expected}")]
+    #[error("{place} has {found} entries, expected {expected}")]
     Shape {
-        /// `the table` or `row N`.
+        /// `payoffs: the table`, `payoffs: row N`, or a player's list of labels.
         place: String,
         /// Entries found.
         found: usize,
@@ -226,11 +226,15 @@ impl MatrixGame {
         }
         let [rows, columns] = [actions[0].len(), actions[1].len()];
         if payoffs.len() != rows {
-            return Err(GameError::Shape { place: "the table".into(), found: payoffs.len(), expected: rows });
+            return Err(GameError::Shape { place: "payoffs: the table".into(), found: payoffs.len(), expected: rows });
         }
         for (r, row) in payoffs.iter().enumerate() {
             if row.len() != columns {
-                return Err(GameError::Shape { place: format!("row {}", r + 1), found: row.len(), expected: columns });
+                return Err(GameError::Shape {
+                    place: format!("payoffs: row {}", r + 1),
+                    found: row.len(),
+                    expected: columns,
+                });
             }
             for (c, cell) in row.iter().enumerate() {
                 if let Some(bad) = cell.iter().find(|p| !p.is_finite() || p.abs() > MAX_PAYOFF) {
@@ -297,7 +301,7 @@ impl MatrixGame {
         for ((slot, labels), player) in self.actions.iter_mut().zip([row, column]).zip(["row", "column"]) {
             if labels.len() != slot.len() {
                 return Err(GameError::Shape {
-                    place: format!("the {player} player's label list"),
+                    place: format!("labels: the {player} player's list"),
                     found: labels.len(),
                     expected: slot.len(),
                 });

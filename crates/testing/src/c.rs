@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use super::root;
 
+/// The shared library that the programs link.
 pub mod library {
     use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub mod library {
         folder
     }
 
+    /// The library's file within a folder.
     pub fn file(folder: &std::path::Path) -> PathBuf {
         folder.join(if cfg!(target_os = "macos") { "libprobity.dylib" } else { "libprobity.so" })
     }
@@ -48,6 +50,7 @@ pub fn compile_file(source: &Path, out: &Path, compiler: &str, flags: &[&str]) {
     assert!(status.success(), "{} does not compile", source.display());
 }
 
+/// Runs a compiled program with AddressSanitizer's options.
 pub fn run(program: &Path, args: &[&Path]) -> Output {
     let output = Command::new(program).args(args).env("ASAN_OPTIONS", "detect_leaks=1").output().expect("it runs");
     let [out, err] = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b).into_owned());

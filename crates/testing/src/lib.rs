@@ -1,5 +1,4 @@
 //! Shared code of the tests: small models, GGUF parts, C programs.
-#![forbid(unsafe_code)]
 
 pub mod c;
 pub mod parts;
@@ -41,6 +40,7 @@ pub fn shipped(name: &str) -> PathBuf {
     root().join("models").join(format!("{name}.gguf"))
 }
 
+/// Opens a model that a test has just written.
 pub fn open(path: &Path) -> Model {
     Model::open(path, ModelOptions::default().with(|o| o.mmap = false), |_| true).expect("the model opens")
 }
@@ -50,6 +50,7 @@ pub fn default_model() -> Model {
     open(&shipped("default"))
 }
 
+/// The shape of the tests' smallest model.
 pub fn tiny_config() -> PretrainConfig {
     PretrainConfig::default().with(|o| {
         o.layers = 2;
@@ -61,6 +62,7 @@ pub fn tiny_config() -> PretrainConfig {
     })
 }
 
+/// A vocabulary for the tests' models, trained once.
 pub fn tiny_vocabulary() -> &'static Vocabulary {
     static VOCABULARY: OnceLock<Vocabulary> = OnceLock::new();
     VOCABULARY.get_or_init(|| vocab::train(400, 1, 300).expect("a vocabulary"))

@@ -42,8 +42,8 @@ pub struct PairToJudge {
 /// Draws up to `count` questions for a voter; equal seeds draw equally.
 ///
 /// Each question comes from one of three lists: with probability 0.3 the pairs with the most yes, with 0.3 the pairs
-/// furthest behind another upgrade to the same card, with 0.4 the pairs with the fewest votes (`moral-graph.md` section
-/// 5, after moral-graph-elicitation). Questions come from stories, and from imported edges without a story. Unlike
+/// furthest behind another upgrade to the same card, with 0.4 the pairs with the fewest votes, as in the authors'
+/// moral-graph-elicitation. Questions come from stories, and from imported edges without a story. Unlike
 /// there, no voter is asked twice, or about both directions of a pair in one draw.
 ///
 /// # Errors

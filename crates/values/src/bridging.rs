@@ -114,7 +114,7 @@ impl Graph {
 /// `group_of` holds each voter's group number. Voters without a group do not count, and neither do imported sums, whose
 /// voters are unknown. Equal scores are in the order of the cards.
 ///
-/// The score is the least, over groups, of the probability of a yes (`moral-graph.md` section 12), with
+/// The score, this library's own, is the least, over groups, of the probability of a yes, with
 /// `(yes + 2 y) / (votes + 2)` for a group's, where `y` is the share over all of them.
 #[must_use]
 pub fn bridging(ballots: &Ballots, group_of: &[Option<u32>], context: Option<u32>) -> Vec<Bridge> {

@@ -5,7 +5,6 @@
 //! The process and the data are those of "What are human values, and how do we align AI to them?" (arXiv 2404.10636).
 //! Votes on upgrades become a moral graph, and the graph is ranked. Called by the store, the command line and the
 //! rewards from a graph.
-#![forbid(unsafe_code)]
 
 mod ask;
 mod ballots;

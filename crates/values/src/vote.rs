@@ -35,7 +35,7 @@ impl Answer {
         match word.to_lowercase().as_str() {
             "y" | "yes" => Some(Self::Yes),
             "n" | "no" => Some(Self::No),
-            "s" | "unsure" | "not sure" => Some(Self::Unsure),
+            "s" | "u" | "unsure" | "not sure" => Some(Self::Unsure),
             _ => None,
         }
     }

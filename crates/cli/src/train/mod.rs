@@ -135,12 +135,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     };
     needs.refuse()?;
-    // An unusable place for the result fails before the training.
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if out.is_dir() || !parent.is_dir() {
-        let problem = format!("--out {}: expected a file in an existing folder", out.display());
-        return Err(Usage(problem).into());
-    }
+    input::writable(out)?;
     if args.watch && !std::io::stderr().is_terminal() {
         return Err(Usage("--watch draws in a terminal, and there is none".into()).into());
     }
@@ -153,11 +148,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.resume {
         checkpoints.resume(&mut training)?;
     } else if checkpoints.exists() {
-        let problem = format!(
-            "{} holds a checkpoint already; --resume continues it, another --run starts anew",
-            folder.display()
-        );
-        return Err(Usage(problem).into());
+        return Err(input::occupied(&folder).into());
     }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let references = args.references.clone().unwrap_or_else(|| folder.join("references.bin"));

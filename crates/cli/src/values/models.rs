@@ -65,7 +65,7 @@ impl EmbedderArgs {
         Ok(match self.embedder.as_str() {
             "default" => {
                 let opened = OnnxEmbedder::from_bytes(probity_embedder::GRAPH, probity_embedder::TOKENIZER, 256, None);
-                Box::new(opened.context("--embedder default; --embedder model needs no ONNX Runtime")?)
+                Box::new(opened.context("--embedder default (--embedder model needs no ONNX Runtime)")?)
             }
             "model" => Box::new(LlamaEmbedder::new(&model()?)?),
             folder if Path::new(folder).is_dir() => Box::new(OnnxEmbedder::open(Path::new(folder), None)?),

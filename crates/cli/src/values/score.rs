@@ -213,17 +213,17 @@ fn show(judgement: &Judgement, actions: &[String]) {
         for card in &judgement.cards {
             let mut row =
                 vec![format!("{} ({})", card.title, card.card), format!("{:.2}", card.share), card.voters.to_string()];
-            row.extend(card.adherence.iter().map(|served| format!("{served:+.3}")));
+            row.extend(card.adherence.iter().map(|&served| output::signed(served)));
             table.add_row(row);
         }
         for penalty in &judgement.penalties {
             let mut row = vec![format!("{} instead of {}", penalty.from, penalty.to), String::new(), String::new()];
-            row.extend(penalty.cost.iter().map(|cost| format!("{:+.3}", -cost)));
+            row.extend(penalty.cost.iter().map(|cost| output::signed(-cost)));
             table.add_row(row);
         }
         if let Some(values) = &judgement.values {
             let mut row = vec!["reward".into(), String::new(), String::new()];
-            row.extend(values.iter().map(|value| format!("{value:+.3}")));
+            row.extend(values.iter().map(|&value| output::signed(value)));
             table.add_row(row);
         }
         say!("{table}");

@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             say!("  {}\n", story.text);
         }
         loop {
-            say!("Did they become wiser? [y]es, [n]o, not [s]ure, [k]eep for later, [q]uit");
+            say!("Did they become wiser? [y]es, [n]o, [u]nsure, s[k]ip, [q]uit");
             let Some(line) = answers.next()? else { break 'questions };
             let answer = match (Answer::from_word(&line), line.to_lowercase().as_str()) {
                 (Some(answer), _) => answer,

@@ -5,7 +5,6 @@
 //! `OnnxEmbedder` (feature `onnx`) runs a folder of sentence-transformers on an ONNX Runtime that the application
 //! brings. Any GGUF model of the engine is an embedder, too ([`LlamaEmbedder`]); a model without training for it is
 //! less accurate.
-#![forbid(unsafe_code)]
 
 mod llama;
 #[cfg(feature = "onnx")]

@@ -1,6 +1,7 @@
 //! The reader: lengths are capped, products checked, allocations bounded.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -39,6 +40,25 @@ pub enum Value {
     Bools(Vec<bool>),
     /// Array of texts.
     Strs(Vec<String>),
+}
+
+/// The value in words: a text in quotes, a number, or the kind and length of an array.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uint(v, _) => v.fmt(f),
+            Self::Int(v, _) => v.fmt(f),
+            Self::F32(v) => v.fmt(f),
+            Self::F64(v) => v.fmt(f),
+            Self::Bool(v) => v.fmt(f),
+            Self::Str(v) => write!(f, "{v:?}"),
+            Self::Uints(v, _) => write!(f, "{} numbers", v.len()),
+            Self::Ints(v, _) => write!(f, "{} numbers", v.len()),
+            Self::Floats(v, _) => write!(f, "{} numbers", v.len()),
+            Self::Bools(v) => write!(f, "{} booleans", v.len()),
+            Self::Strs(v) => write!(f, "{} texts", v.len()),
+        }
+    }
 }
 
 /// One tensor's place and shape.

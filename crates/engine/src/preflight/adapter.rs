@@ -31,7 +31,7 @@ pub fn check_adapter(gguf: &Gguf, mut read: impl FnMut(&Tensor) -> Result<Vec<u8
     for (key, expected) in [("general.type", "adapter"), ("adapter.type", "lora")] {
         match gguf.get(key) {
             Some(Value::Str(s)) if s == expected => {}
-            Some(other) => return Err(bad(format!("{key} is {other:?}, expected {expected:?}"))),
+            Some(other) => return Err(bad(format!("{key} is {other}, expected {expected:?}"))),
             None => return Err(bad(format!("{key} is missing, expected {expected:?}"))),
         }
     }
@@ -41,7 +41,7 @@ pub fn check_adapter(gguf: &Gguf, mut read: impl FnMut(&Tensor) -> Result<Vec<u8
     let alpha = match gguf.get("adapter.lora.alpha") {
         None => 0.0,
         Some(&Value::F32(a)) if a.is_finite() => a,
-        Some(other) => return Err(bad(format!("adapter.lora.alpha is {other:?}, expected a finite f32"))),
+        Some(other) => return Err(bad(format!("adapter.lora.alpha is {other}, expected a finite f32"))),
     };
     if gguf.get("adapter.alora.invocation_tokens").is_some() {
         return Err(bad("adapter.alora.invocation_tokens is set, expected a plain LoRA adapter".into()));

@@ -122,7 +122,13 @@ pub struct Architecture(&'static ArchitectureEntry);
 
 impl Architecture {
     /// The architecture that the built-in model has.
-    pub const LLAMA: Self = Self(&ARCHITECTURES[0]);
+    ///
+    /// # Panics
+    /// Never: the table has it.
+    #[must_use]
+    pub fn llama() -> Self {
+        Self::find("llama").expect("the table has it")
+    }
 
     /// Every architecture.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {

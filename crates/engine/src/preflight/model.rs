@@ -79,7 +79,9 @@ pub fn check_model(gguf: &Gguf) -> Result<ModelShape> {
     if let Some(kind) = gguf.get("general.type")
         && *kind != Value::Str("model".into())
     {
-        return Err(c.bad(format!("general.type is {kind:?}, expected \"model\"")));
+        return Err(
+            c.bad(format!("general.type is {kind}, expected \"model\"; an adapter needs its base model beside it"))
+        );
     }
     let n_vocab = c.vocabulary()?;
     let shape = c.shape(architecture, n_vocab)?;
@@ -252,8 +254,7 @@ impl Check<'_> {
             None => Ok(()),
             Some(Value::Str(s)) if ["none", "linear", "yarn", "longrope"].contains(&s.as_str()) => Ok(()),
             Some(other) => {
-                Err(self
-                    .bad(format!("{scaling} is {other:?}, expected \"none\", \"linear\", \"yarn\" or \"longrope\"")))
+                Err(self.bad(format!("{scaling} is {other}, expected \"none\", \"linear\", \"yarn\" or \"longrope\"")))
             }
         }?;
         let factor = format!("{prefix}rope.scaling.factor");

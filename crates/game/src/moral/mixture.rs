@@ -73,7 +73,9 @@ impl Mixture {
     /// # Errors
     /// [`RewardError::Constant`] naming the first wrong weight.
     pub fn check(&self) -> Result<(), RewardError> {
-        let off = |value: String, expected| Err(RewardError::Constant { constant: "weight", value, expected });
+        let off = |value: String, expected: &str| {
+            Err(RewardError::Constant { constant: "weight".into(), value, expected: expected.into() })
+        };
         if self.0.is_empty() {
             return off("missing: the list of rewards is empty".into(), "at least one reward");
         }

@@ -3,7 +3,6 @@
 //! Pure, and on the games of floor 0 only.
 //!
 //! Called by the agent (accounts, tilt), the trainer (the same rewards, differentiated) and the evaluation.
-#![forbid(unsafe_code)]
 
 mod account;
 mod framework;

@@ -1,5 +1,6 @@
 //! Intrinsic rewards of one player for one round and the state it is played in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::ser::SerializeMap;
@@ -20,7 +21,7 @@ pub const ILLEGAL: f64 = -6.0;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let reward = Reward::from(Framework::find("deontological")?.with_constant(-1.0));
-/// assert!(matches!(reward.check(), Err(RewardError::Constant { constant: "xi", .. })));
+/// assert!(matches!(reward.check(), Err(RewardError::Constant { constant, .. }) if constant == "xi"));
 /// # Ok(())
 /// # }
 /// ```
@@ -31,11 +32,11 @@ pub enum RewardError {
     #[error("reward: {constant} is {value}, expected {expected}")]
     Constant {
         /// Which constant.
-        constant: &'static str,
+        constant: String,
         /// The value as text.
         value: String,
         /// The range that would be right.
-        expected: &'static str,
+        expected: String,
     },
     /// A table of scores that is not of the game's shape.
     #[error("reward: values: {problem}")]
@@ -134,15 +135,15 @@ impl Serialize for Reward {
 
 /// What is read: a constant that is left out has its published value.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RewardDocument {
     framework: String,
-    xi: Option<f64>,
-    beta: Option<f64>,
     illegal: Option<f64>,
     game: Option<String>,
     scores: Option<Vec<Vec<f64>>>,
     source: Option<String>,
+    /// Every other field, which must be the framework's constant.
+    #[serde(flatten)]
+    constants: BTreeMap<String, f64>,
 }
 
 impl TryFrom<RewardDocument> for Reward {
@@ -163,10 +164,9 @@ impl TryFrom<RewardDocument> for Reward {
                 return Err(RewardError::Scores { problem: format!("{name} is of every game and has no scores") });
             }
         };
-        for (constant, given) in [("xi", d.xi), ("beta", d.beta)] {
-            let Some(value) = given else { continue };
+        for (constant, value) in d.constants {
             if framework.constant().is_none_or(|(own, _)| own.name != constant) {
-                let expected = "none, this framework has no such constant";
+                let expected = format!("another framework or no {constant}: {} has none", framework.name());
                 return Err(RewardError::Constant { constant, value: value.to_string(), expected });
             }
             framework = framework.with_constant(value);
@@ -187,8 +187,9 @@ impl Reward {
     /// # Errors
     /// [`RewardError::Constant`] or [`RewardError::Scores`] naming the first fault.
     pub fn check(&self) -> Result<(), RewardError> {
-        let constant = |constant, value: f64, ok: bool, expected| {
-            if ok { Ok(()) } else { Err(RewardError::Constant { constant, value: value.to_string(), expected }) }
+        let constant = |constant: &str, value: f64, ok: bool, expected: &str| {
+            let (constant, value, expected) = (constant.into(), value.to_string(), expected.into());
+            if ok { Ok(()) } else { Err(RewardError::Constant { constant, value, expected }) }
         };
         constant("illegal", self.illegal, self.illegal.is_finite(), "a finite number")?;
         if let Some((own, value)) = self.framework.constant() {

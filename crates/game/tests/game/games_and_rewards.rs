@@ -113,7 +113,7 @@ fn best_actions_on_the_training_bandit() {
 
 #[test]
 fn every_framework_differs_from_every_other_on_some_game() {
-    let games: Vec<MatrixGame> = CatalogGame::protocol().iter().map(CatalogGame::game).collect();
+    let games: Vec<MatrixGame> = CatalogGame::protocol().map(CatalogGame::game).collect();
     let profile = |f: &Framework| -> Vec<f64> {
         games
             .iter()

@@ -108,7 +108,7 @@ pub fn random_game(rng: &mut impl Rng, split: Split) -> MatrixGame {
 
 fn in_protocol(table: &[Vec<[f64; 2]>]) -> bool {
     let cell = |r: usize, c: usize| table[r][c];
-    CatalogGame::protocol().iter().any(|named| {
+    CatalogGame::protocol().any(|named| {
         let [cc, cd, dc, dd] = named.payoffs;
         [(0, 0), (0, 1), (1, 0), (1, 1)]
             .into_iter()

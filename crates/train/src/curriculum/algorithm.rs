@@ -39,6 +39,7 @@ pub enum Algorithm {
 /// What REINFORCE needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Reinforce {
     /// Rounds in an episode; a step plays `games_per_step` episodes.
     pub rounds: usize,
@@ -49,6 +50,7 @@ pub struct Reinforce {
 /// TRL 0.9 at commit 78f8228, as the paper's code set it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Ppo {
     /// Rounds in an episode; a step plays `games_per_step` episodes.
     pub rounds: usize,
@@ -70,6 +72,17 @@ pub struct Ppo {
     ///
     /// With a larger ratio the optimiser follows its momentum alone.
     pub ratio_threshold: f64,
+}
+
+impl Ppo {
+    /// Changes some settings.
+    ///
+    /// `Ppo::default().with(|o| o.clip = 0.1)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for Ppo {

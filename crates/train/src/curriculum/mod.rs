@@ -25,6 +25,7 @@ use probity_game::{CatalogGame, MatrixGame};
 /// Where the games of a step come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Games {
     /// Catalogue games, each as likely as the others.
     #[serde(default)]
@@ -96,6 +97,7 @@ impl Styles {
 /// Repeated play.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Play {
     /// Weight of a round beside the one before it, above 0 and below 1.
     pub discount: f64,
@@ -129,6 +131,7 @@ impl Start {
 /// A stretch of training under one reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Phase {
     /// The reward, or a list of several with weights.
     pub reward: Mixture,
@@ -159,6 +162,7 @@ pub enum Precision {
 /// does it).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct KlTarget {
     /// The divergence, nats.
     pub target: f64,
@@ -180,6 +184,7 @@ pub enum Annealing {
 /// When a run may end before its last step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct EarlyStop {
     /// Distance to the optimum (total variation) that is near enough.
     pub distance: f64,
@@ -423,7 +428,7 @@ impl TrainConfig {
             let [c, d] = labels.as_slice() else {
                 return need(false, "labels.fixed", format!("{labels:?}"), "two labels");
             };
-            CatalogGame::protocol()[0].labelled([c, d])?;
+            CatalogGame::find("ipd")?.labelled([c, d])?;
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ impl Evaluation {
 
 /// Whose policy it is.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Candidate<'a> {
     /// Adapters on the model, with their scales.
     pub adapters: Vec<(Adapter, f32)>,
@@ -46,10 +47,26 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// The policy of adapters, with their scales.
+    #[must_use]
+    pub fn of(adapters: Vec<(Adapter, f32)>) -> Self {
+        Self { adapters, ..Self::default() }
+    }
+
+    /// Changes some parts.
+    ///
+    /// `Candidate::default().with(|o| o.tilt = Some(tilt))`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// The agent of a scenario under this policy.
     pub(super) fn agent(&self, model: &Model, scenario: Scenario) -> Result<Agent> {
-        let policy = scenario.policy.clone().with(|o| o.tilt.clone_from(&self.tilt));
-        let scenario = Scenario { preamble: self.preamble.into(), policy, ..scenario };
+        let mut scenario = scenario;
+        scenario.preamble = self.preamble.into();
+        scenario.policy.tilt.clone_from(&self.tilt);
         let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
         agent.set_adapters(&self.adapters)?;
         Ok(agent)

@@ -152,7 +152,7 @@ impl PretrainConfig {
     #[must_use]
     pub fn shape(&self) -> ModelShape {
         ModelShape {
-            architecture: Architecture::LLAMA,
+            architecture: Architecture::llama(),
             n_layer: self.layers,
             n_embd: self.width,
             n_ff: self.feed_forward,

@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 fn shape(n_head_kv: usize, tied: bool) -> ModelShape {
     ModelShape {
-        architecture: Architecture::LLAMA,
+        architecture: Architecture::llama(),
         n_layer: 3,
         n_embd: 16,
         n_ff: 24,
@@ -188,7 +188,7 @@ struct ReferenceDecision {
 fn the_objective_against_pytorch() {
     let r: Reference = serde_json::from_str(include_str!("../data/torch_gradient.json")).unwrap();
     let shape = ModelShape {
-        architecture: Architecture::LLAMA,
+        architecture: Architecture::llama(),
         n_layer: r.shape.layers,
         n_embd: r.shape.width,
         n_ff: r.shape.feed_forward,

@@ -1,39 +1,16 @@
 //! The plan of a training run against its real allocations.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use peak_alloc::PeakAlloc;
 use probity_engine::gguf::GgmlType;
 use probity_engine::numeric::{Matrix, MatrixMut, product};
 use probity_train::model_file::write_model;
 use probity_train::plan::Plan;
 use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards};
 
-/// The system's allocator, counting.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of the same function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of the same function.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Measured in a process of its own, where no other test allocates.
 #[test]
@@ -76,8 +53,8 @@ fn a_step_takes_the_memory_that_was_planned() {
             .collect();
         let asked: Vec<&Pack> = packs.iter().collect();
         for schedule in [Schedule::Wide, Schedule::Narrow] {
-            let before = NOW.load(Ordering::Relaxed);
-            PEAK.store(before, Ordering::Relaxed);
+            let before = ALLOCATOR.current_usage();
+            ALLOCATOR.reset_peak_usage();
             let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0, &LINEARS);
             let plan = Plan::of(&decoder, &asked, schedule, 1);
             // Parameters, two moments, and the gradient.
@@ -88,7 +65,7 @@ fn a_step_takes_the_memory_that_was_planned() {
                 shards.forward(&decoder, theta, &asked, |_, _| ());
                 shards.gradient(&decoder, theta, &asked, &mut rest[0], |_, tape| tape.logits.fill(0.1));
             }
-            let found = (PEAK.load(Ordering::Relaxed) - before) as f64;
+            let found = (ALLOCATOR.peak_usage() - before) as f64;
             let name = shape.architecture.name;
             println!("{name} {schedule:?}: planned {} of {found} bytes", plan.bytes);
             // Products on several threads pack their operands in some more room, whatever the model.

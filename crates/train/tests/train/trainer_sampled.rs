@@ -53,7 +53,10 @@ fn batch() -> (Pack, Vec<Rollout>) {
 
 #[test]
 fn ppo_targets_on_paper() {
-    let p = Ppo { discount: 0.9, lambda: 0.5, ..Ppo::default() };
+    let p = Ppo::default().with(|o| {
+        o.discount = 0.9;
+        o.lambda = 0.5;
+    });
     let rollout = |old: [f64; 2], values: [f64; 2]| Rollout {
         reads: vec![(0, 0), (0, 0)],
         old: old.into(),
@@ -92,8 +95,12 @@ fn the_gradient_of_ppo() {
     let n = pack.outputs.len();
     let head = random(HIDDEN + 1, 3);
     // The value's error has a weight large enough to be visible.
-    let heavy = Ppo { value_weight: 3.0, ..Ppo::default() };
-    for (p, epoch) in [(heavy, 0.0), (Ppo { clip: 0.1, value_clip: 0.3, ..heavy }, 1.0)] {
+    let heavy = Ppo::default().with(|o| o.value_weight = 3.0);
+    let narrow = heavy.with(|o| {
+        o.clip = 0.1;
+        o.value_clip = 0.3;
+    });
+    for (p, epoch) in [(heavy, 0.0), (narrow, 1.0)] {
         let targets = ppo::targets(&p, 0.2, &rollouts, &[1.0, -1.5, 0.2, 0.4]);
         let (logits, normed) = (random(n * VOCABULARY, 1), random(n * HIDDEN, 2));
         // At the policy that sampled, no ratio is clipped; elsewhere some are.
@@ -124,7 +131,7 @@ fn the_gradient_of_ppo() {
         check("head", &of_head, &|i, s| value(&logits, &normed, &moved(&head, i, s)));
     }
     // A policy that has moved too far gets no gradient.
-    let p = Ppo { ratio_threshold: 1e-6, ..Ppo::default() };
+    let p = Ppo::default().with(|o| o.ratio_threshold = 1e-6);
     let targets = ppo::targets(&p, 0.2, &rollouts, &[1.0, -1.5, 0.2, 0.4]);
     let mut tape = tape(&random(n * VOCABULARY, 1), &random(n * HIDDEN, 2));
     let (loss, of_head) = ppo::loss(&p, &rollouts, &targets, &pack, &mut tape, &head);

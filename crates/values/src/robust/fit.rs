@@ -31,7 +31,7 @@ pub struct Settings {
     ///
     /// It also holds for published sums: they were published because they hold many yes, so they reveal nothing about
     /// it. With the default and the default lapse, 61% say yes about two equal values. The study's voters said yes to
-    /// 68% of stories that were told to persuade (`moral-graph.md`).
+    /// 68% of stories that were told to persuade (recomputed from its data).
     pub acquiescence: f64,
     /// Standard deviation of the acquiescence about that, logits.
     pub acquiescence_spread: f64,

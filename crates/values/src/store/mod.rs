@@ -4,7 +4,6 @@
 //!
 //! Cards may be edited and transcripts deleted for good. Votes are only appended. Derived tables are rebuilt if they do
 //! not match the votes. Called by the command line, the interview and the C boundary.
-#![forbid(unsafe_code)]
 
 mod change;
 mod error;

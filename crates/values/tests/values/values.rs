@@ -84,7 +84,7 @@ fn published_edges_are_those_that_the_thresholds_keep() {
     }
 }
 
-/// `moral-graph.md` sections 7 and 11: the ranks of the study's graph add up to 0.419, and two false votes from the
+/// Recomputed from the study's data: the ranks of the study's graph add up to 0.419, and two false votes from the
 /// first card bring the last of 60 to the 4th place.
 #[test]
 fn the_study_is_led_by_two_false_votes() {
@@ -145,7 +145,7 @@ fn votes_add_up_as_published() {
     assert!(ballots.context("When lost").is_none());
 }
 
-/// `moral-graph.md` section 11, D1: with the impressions among the answers, one more no and one more not sure remove an
+/// Recomputed from the study's data: with the impressions among the answers, one more no and one more not sure remove an
 /// edge that 27 people had marked as wiser.
 #[test]
 fn impressions_count_in_the_published_entropy() {
@@ -298,7 +298,7 @@ fn bad_graphs_and_votes_are_refused_in_words() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// `moral-graph.md` section 6: H5 = 1 + H4 / 2 where nobody voted on the reversed pair.
+    /// The published entropy: H5 = 1 + H4 / 2 where nobody voted on the reversed pair.
     #[test]
     fn published_entropy_without_reverse_votes(wiser in 0_u32..1000, not_wiser in 0_u32..1000, unsure in 0_u32..1000) {
         prop_assume!(wiser + not_wiser + unsure > 0);
@@ -632,7 +632,7 @@ fn the_study_is_not_led_under_the_robust_ranking() {
     }
 }
 
-/// `moral-graph.md` section 11, W5: the four cards that the study ranks first lead to each other, within five.
+/// Recomputed from the study's data: the four cards that the study ranks first lead to each other, within five.
 #[test]
 fn the_published_ranking_rewards_a_cycle() {
     assert_eq!(cycles([(0, 1), (1, 2), (2, 0), (2, 3), (4, 5), (5, 4)]), [vec![0, 1, 2], vec![4, 5]]);
