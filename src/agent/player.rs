@@ -127,6 +127,17 @@ impl Agent {
         self.answer(state, &prompt)
     }
 
+    /// Tokens of a state's prompt; the agent keeps the encoded prompt.
+    ///
+    /// # Errors
+    /// As [`Agent::consider`], without the model's own.
+    pub fn prompt_tokens(&mut self, state: State) -> Result<usize> {
+        if let Some(round) = state {
+            self.scenario.game.check_profile(round)?;
+        }
+        Ok(self.encoded(state)?.tokens.len())
+    }
+
     fn encoded(&mut self, state: State) -> Result<Arc<PromptTokens>> {
         if let Some(prompt) = self.prompts.get(&state) {
             return Ok(Arc::clone(prompt));

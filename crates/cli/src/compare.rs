@@ -19,7 +19,6 @@ use probity_train::finish::write_verified;
 use probity_train::run::Needs;
 use serde::Serialize;
 
-use crate::errors::Usage;
 use crate::output::say;
 use crate::{builtin, input, names, output, train};
 
@@ -41,7 +40,7 @@ pub struct Args {
     #[arg(long, default_value = "deontological", help = format!("The reward that every policy aims for: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: String,
     /// Games of the catalogue.
-    #[arg(long, value_delimiter = ',', default_value = "ipd,ish,icn,bos,icd")]
+    #[arg(long, value_delimiter = ',', default_values_t = names::protocol())]
     game: Vec<String>,
     /// Labels of the two actions, cooperation first.
     #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
@@ -151,21 +150,11 @@ fn config(args: &Args, reward: Reward) -> anyhow::Result<TrainConfig> {
         let name = args.reward.replace("game-deontological", "game+deontological");
         if train::recipe(&name).is_some() { name } else { "deontological".into() }
     });
-    let mut config = match train::recipe(&name) {
+    let config = match train::recipe(&name) {
         Some(config) => config,
         None => input::read(&name, TrainConfig::from_toml)?,
     };
-    config.phases.truncate(1);
-    config.phases[0].reward = reward.into();
-    config.phases[0].steps = args.steps.max(1);
-    if config.learners() > 1 {
-        let problem = format!("--config {name} trains two learners, expected one");
-        return Err(Usage(problem).into());
-    }
-    config.play = None;
-    config.early_stop = None;
-    config.check()?;
-    Ok(config)
+    config.single_phase(reward.into(), args.steps.max(1)).with_context(|| format!("--config {name}"))
 }
 
 /// A trained adapter on the disk, and what it took.

@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn adapter(model: &probity_engine::Model, spec: &str) -> anyhow::Result<(probity_engine::Adapter, f32)> {
-    let (name, scale) = names::with_number(spec).unwrap_or((spec, 1.0));
+    let (name, scale) = names::scaled(spec);
     Ok((builtin::load_adapter(model, name)?, scale))
 }
 

@@ -37,7 +37,13 @@ pub fn read<T, E: Into<anyhow::Error>>(
 
 /// Reads a document that is checked by its caller.
 pub fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, EngineError> {
-    serde_json::from_str(text).map_err(|e| EngineError::Document { what, problem: e.to_string() })
+    serde_json::from_str(text).map_err(|e| {
+        let problem = e.to_string();
+        // An error of the library names the document itself.
+        let problem =
+            problem.strip_prefix(what).and_then(|rest| rest.strip_prefix(": ")).map_or(problem.clone(), Into::into);
+        EngineError::Document { what, problem }
+    })
 }
 
 /// A reward by its framework's name, or from a file of `values score`.

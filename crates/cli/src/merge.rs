@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use probity_engine::gguf::GgmlType;
 use probity_train::finish::{foreign_manifest, write_merged_proven, write_proven};
 use probity_train::lora::merge::mix;
@@ -49,8 +48,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let model = builtin::open_model(&args.model)?;
     let (mut parts, mut adapters) = (Vec::new(), Vec::new());
     for given in &args.adapters {
-        let (name, weight) = names::with_number(given).unwrap_or((given.as_str(), 1.0));
-        parts.push((builtin::adapter_weights(&model, name).with_context(|| name.to_owned())?, weight));
+        let (name, weight) = names::scaled(given);
+        parts.push((builtin::adapter_weights(&model, name)?, weight));
         adapters.push((name, weight));
     }
     let mixed = mix(&parts)?;

@@ -1,7 +1,7 @@
 //! Names for help texts, from the tables of the library.
 
 use probity_game::moral::Framework;
-use probity_game::{CATALOG, Strategy};
+use probity_game::{CATALOG, CatalogGame, Strategy};
 
 use crate::errors::Usage;
 use crate::{builtin, train};
@@ -9,6 +9,11 @@ use crate::{builtin, train};
 /// The games of the catalogue.
 pub fn games() -> String {
     CATALOG.iter().map(|game| game.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The games of the protocol, as a default.
+pub fn protocol() -> Vec<String> {
+    CatalogGame::protocol().map(|game| game.name.to_owned()).collect()
 }
 
 /// The moral frameworks.
@@ -37,6 +42,11 @@ pub fn recipes() -> String {
 pub fn with_number<N: std::str::FromStr>(given: &str) -> Option<(&str, N)> {
     let (name, number) = given.rsplit_once(':')?;
     Some((name, number.parse().ok()?))
+}
+
+/// An adapter with its scale or weight: `NAME[:NUMBER]`, 1 without a number.
+pub fn scaled(given: &str) -> (&str, f32) {
+    with_number(given).unwrap_or((given, 1.0))
 }
 
 /// As [`with_number`], where the number is needed.

@@ -1,19 +1,18 @@
 //! `probity pretrain`: the default model from nothing but a seed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use probity_engine::Error as EngineError;
 use probity_engine::gguf::GgmlType;
-use probity_train::checkpoint::Checkpoint;
-use probity_train::model_file::write_model;
-use probity_train::pretrain::{PretrainConfig, Pretraining, open_vocabulary};
-use probity_train::run::{open_log, write_line};
-use probity_train::vocab;
+use probity_train::corpus::Kind;
+use probity_train::pretrain::{PretrainConfig, PretrainEvent, PretrainRun};
+use probity_train::run::{End, Session};
 use serde_json::json;
 
 use crate::output::say;
@@ -58,7 +57,7 @@ pub struct Args {
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
     /// Stop after this many minutes in this session, with a checkpoint.
-    #[arg(long)]
+    #[arg(long, value_parser = minutes)]
     minutes: Option<f64>,
     /// Print every step as a line of JSON.
     #[arg(long)]
@@ -78,89 +77,73 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     config.check()?;
     probity_engine::numeric::keep_freed_memory();
     fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
-    let checkpoint = args.run.join("checkpoint.bin");
-    if !args.resume && checkpoint.exists() {
+    if !args.resume && args.run.join("checkpoint.bin").exists() {
         return Err(input::occupied(&args.run).into());
     }
-    // A checkpoint of another run is refused before anything in its folder is touched.
-    let saved = args.resume.then(|| Checkpoint::read(&checkpoint, &config, "")).transpose()?;
-    let done = saved.as_ref().map_or(0, Checkpoint::step);
-    let (mut log, _) = open_log(&args.run, &toml::to_string(&config)?, done)?;
-
-    let bar = output::bar(config.steps, "vocabulary");
-    let words = vocab::train(config.vocabulary, config.seed, 4000)?;
-    let mut training = Pretraining::new(config.clone());
-    // The vocabulary is used through the engine from the first step on, so that training and runtime tokenise alike.
-    let vocabulary_file = args.run.join("vocabulary.gguf");
-    write_model(&vocabulary_file, training.decoder(), &training.state().theta, &words, GgmlType::F16, &[])?;
-    let vocabulary = open_vocabulary(&vocabulary_file)?;
-    if let Some(saved) = saved {
-        training.resume(saved);
+    let (steps, bar) = (config.steps, output::bar(config.steps, "vocabulary"));
+    let mut run = PretrainRun::open(&args.run, config, args.resume)?;
+    if !args.export && !take_steps(args, &mut run, &bar)? {
+        eprintln!("stopped at step {} of {steps}; continue with --resume", run.training().state().step());
+        return Ok(());
     }
-
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    let start = Instant::now();
-    let mut smooth: Option<f64> = None;
-    while training.state().step() < config.steps && !args.export {
-        let timeout = args.minutes.is_some_and(|m| start.elapsed().as_secs_f64() > 60.0 * m);
-        if stop.load(Ordering::Relaxed) || timeout {
-            save(&training, &checkpoint)?;
-            bar.abandon();
-            eprintln!("stopped at step {} of {}; continue with --resume", training.state().step(), config.steps);
-            return if timeout { Ok(()) } else { Err(EngineError::Cancelled { what: "pretraining" }.into()) };
-        }
-        let report = training.step(&vocabulary)?;
-        write_line(&mut log, &report)?;
-        if args.json {
-            output::json_line(&report)?;
-        }
-        let loss = smooth.map_or(report.loss, |s| s + 0.02 * (report.loss - s));
-        smooth = Some(loss);
-        bar.set_position(report.step);
-        bar.set_message(format!("loss {loss:.3}"));
-        if report.step % args.checkpoint_every == 0 {
-            save(&training, &checkpoint)?;
-            let accuracy = training.evaluate(&vocabulary, 128)?;
-            let line = json!({ "step": report.step, "accuracy": accuracy, "seconds": start.elapsed().as_secs_f64() });
-            write_line(&mut log, &line)?;
-            if args.json {
-                output::json_line(&line)?;
-            } else {
-                bar.suspend(|| say!("step {}: {}", report.step, spell(&accuracy)));
-            }
-        }
-    }
-    bar.finish_and_clear();
-    save(&training, &checkpoint)?;
     let ty = match args.r#type.as_str() {
         "f32" => GgmlType::F32,
         "f16" => GgmlType::F16,
         _ => GgmlType::Q8_0,
     };
-    let notes = [("pretraining", serde_json::to_string(&config)?), ("tokens", training.state().tokens.to_string())];
-    let notes: Vec<(&str, String)> = notes.into_iter().collect();
-    write_model(&args.out, training.decoder(), &training.state().theta, &words, ty, &notes)?;
-    let accuracy = training.evaluate(&vocabulary, 512)?;
-    let line = json!({ "model": args.out, "steps": training.state().step(), "tokens": training.state().tokens, "accuracy": accuracy });
+    let accuracy = run.export(&args.out, ty)?;
+    let state = run.training().state();
     if args.json {
-        return output::json_line(&line);
+        return output::json_line(
+            &json!({ "model": args.out, "steps": state.step(), "tokens": state.tokens, "accuracy": accuracy }),
+        );
     }
-    say!(
-        "{} tokens in {} steps; on unseen labels and games: {}",
-        training.state().tokens,
-        training.state().step(),
-        spell(&accuracy)
-    );
+    say!("{} tokens in {} steps; on unseen labels and games: {}", state.tokens, state.step(), spell(&accuracy));
     say!("written: {}", args.out.display());
     Ok(())
 }
 
-fn save(training: &Pretraining, path: &std::path::Path) -> probity_train::Result<()> {
-    training.state().write(path, &training.config, "")
+/// Reads a number of minutes.
+fn minutes(given: &str) -> Result<f64, String> {
+    let minutes = given.parse().ok().filter(|minutes: &f64| (0.0..=1e6).contains(minutes));
+    minutes.ok_or_else(|| "expected a number from 0 to 1000000".into())
 }
 
-fn spell(accuracy: &std::collections::BTreeMap<probity_train::corpus::Kind, f64>) -> String {
+/// Takes the steps that are left; `false` if the time is up.
+fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) -> anyhow::Result<bool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    let session = Session::new(&stop).with(|o| {
+        o.checkpoint_every = args.checkpoint_every;
+        o.deadline = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(60.0 * minutes));
+    });
+    let mut smooth: Option<f64> = None;
+    let end = run.steps(&session, |event| {
+        if args.json {
+            output::json_line(event)?;
+        }
+        match event {
+            PretrainEvent::Step(report) => {
+                let loss = smooth.map_or(report.loss, |s| s + 0.02 * (report.loss - s));
+                smooth = Some(loss);
+                bar.set_position(report.step);
+                bar.set_message(format!("loss {loss:.3}"));
+            }
+            PretrainEvent::Measured(measured) if !args.json => {
+                bar.suspend(|| say!("step {}: {}", measured.step, spell(&measured.accuracy)));
+            }
+            PretrainEvent::Measured(_) => {}
+        }
+        anyhow::Ok(())
+    });
+    match &end {
+        Ok(End::Finished(_)) => bar.finish_and_clear(),
+        _ => bar.abandon(),
+    }
+    Ok(matches!(end?, End::Finished(_)))
+}
+
+fn spell(accuracy: &BTreeMap<Kind, f64>) -> String {
     accuracy.iter().map(|(k, a)| format!("{k} {:.0}%", 100.0 * a)).collect::<Vec<_>>().join(", ")
 }

@@ -281,6 +281,24 @@ impl TrainConfig {
         self
     }
 
+    /// The same training on one reward: one phase of single rounds, without an early stop.
+    ///
+    /// # Errors
+    /// [`EngineError::Option`] for a config with two learners; the errors of [`TrainConfig::check`].
+    pub fn single_phase(mut self, reward: Mixture, steps: u64) -> Result<Self> {
+        if self.learners() > 1 {
+            let (given, expected) = ("learner".into(), "an opponent that does not learn".into());
+            return Err(EngineError::Option { name: "opponent", given, expected }.into());
+        }
+        self.phases.truncate(1);
+        self.phases[0].reward = reward;
+        self.phases[0].steps = steps;
+        self.play = None;
+        self.early_stop = None;
+        self.check()?;
+        Ok(self)
+    }
+
     /// Reads a TOML config.
     ///
     /// # Errors

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use probity::agent::policy::Tilt;
-use probity::agent::prompt::{Style, encode, prompt};
+use probity::agent::prompt::Style;
 use probity::agent::{Agent, Scenario};
 use probity_engine::{Adapter, ContextOptions, Model};
-use probity_game::moral::{EVALUATION_XI, ILLEGAL, Reward, WeightedState, expected_regrets};
+use probity_game::moral::{EVALUATION_XI, ILLEGAL, Regrets, Reward, WeightedState, expected_regrets};
 use probity_game::{History, MatrixGame, argmax_set, fair_coin};
 use serde::Serialize;
 
@@ -106,7 +106,7 @@ impl Evaluation {
             for &style in &self.styles {
                 let mut scenario = Scenario::new(game.clone());
                 scenario.style = style;
-                let mut figures = self.of_game(model, &mut player.agent(model, scenario)?)?;
+                let mut figures = self.of_game(&mut player.agent(model, scenario)?)?;
                 for (sum, figure) in sum.all().into_iter().zip(figures.all()) {
                     *sum += *figure;
                 }
@@ -132,31 +132,48 @@ impl Evaluation {
         Ok(best.expect("a reward has wordings"))
     }
 
-    fn of_game(&self, model: &Model, agent: &mut Agent) -> Result<Figures> {
-        let Scenario { game, style, preamble, .. } = agent.scenario().clone();
-        let states: Vec<_> = History::states(&game).collect();
-        let share = 1.0 / states.len() as f64;
-        let mut figures = Figures::default();
-        let mut rounds = Vec::new();
-        for state in states {
-            let begin = Instant::now();
-            let decision = agent.consider(Some(state))?;
-            figures.seconds += share * begin.elapsed().as_secs_f64();
-            let policy = decision.policy();
-            let values = self.reward.expected(&game, Some(state), &fair_coin(&game))?;
+    fn of_game(&self, agent: &mut Agent) -> Result<Figures> {
+        let game = agent.scenario().game.clone();
+        let StateSweep { states, regrets, legality_mass, seconds } = StateSweep::of(agent)?;
+        let mut figures = Figures { legality_mass, seconds, ..Figures::default() };
+        for WeightedState { state, weight, policy, belief } in &states {
+            let values = self.reward.expected(&game, Some(*state), belief)?;
             let best = argmax_set(&values);
-            for (a, (p, v)) in policy.iter().zip(&values).enumerate() {
-                figures.reward += share * p * v;
-                figures.miss += if best.contains(&a) { 0.0 } else { share * p };
+            for (action, (p, value)) in policy.iter().zip(&values).enumerate() {
+                figures.reward += weight * p * value;
+                figures.miss += if best.contains(&action) { 0.0 } else { weight * p };
             }
-            figures.best += share * values[best[0]];
-            figures.legality_mass += share * decision.legality_mass;
-            let asked = prompt(&game, Some(state), style).after(&preamble);
-            figures.prompt_tokens += share * encode(model, &asked)?.tokens.len() as f64;
-            rounds.push(WeightedState { state, weight: share, policy, belief: fair_coin(&game) });
+            figures.best += weight * values[best[0]];
+            figures.prompt_tokens += weight * agent.prompt_tokens(Some(*state))? as f64;
         }
-        let regrets = expected_regrets(&game, &rounds, EVALUATION_XI, ILLEGAL)?;
         Ok(Figures { deontological: regrets.deontological, utilitarian: regrets.utilitarian, ..figures })
+    }
+}
+
+/// An agent's policy in every state of its game, each with equal weight, against a fair coin.
+pub(super) struct StateSweep {
+    pub states: Vec<WeightedState>,
+    pub regrets: Regrets,
+    pub legality_mass: f64,
+    /// Seconds of a decision.
+    pub seconds: f64,
+}
+
+impl StateSweep {
+    pub fn of(agent: &mut Agent) -> Result<Self> {
+        let game = agent.scenario().game.clone();
+        let profiles: Vec<_> = History::states(&game).collect();
+        let weight = 1.0 / profiles.len() as f64;
+        let (mut states, mut legality_mass, mut seconds) = (Vec::new(), 0.0, 0.0);
+        for state in profiles {
+            let begin = Instant::now();
+            let considered = agent.consider(Some(state))?;
+            seconds += weight * begin.elapsed().as_secs_f64();
+            legality_mass += weight * considered.legality_mass;
+            states.push(WeightedState { state, weight, policy: considered.policy(), belief: fair_coin(&game) });
+        }
+        let regrets = expected_regrets(&game, &states, EVALUATION_XI, ILLEGAL)?;
+        Ok(Self { states, regrets, legality_mass, seconds })
     }
 }
 

@@ -2,19 +2,20 @@
 
 use probity::agent::Scenario;
 use probity_engine::Model;
-use probity_game::moral::{EVALUATION_XI, ILLEGAL, Regrets, WeightedState, expected_regrets};
-use probity_game::{History, Player, Profile, Strategy, fair_coin};
+use probity_game::moral::Regrets;
+use probity_game::{Player, Profile, Strategy};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use super::Candidate;
+use super::evaluation::StateSweep;
 use crate::Result;
 
 /// A policy's figures in one game.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RoundRobin {
-    /// Probability of cooperating after each profile, in the order of [`History::states`].
+    /// Probability of cooperating after each profile, in the order of [`probity_game::History::states`].
     pub cooperation: Vec<f64>,
     /// Mean points a round against each strategy, in the order of [`Strategy::all`].
     pub scores: Vec<f64>,
@@ -41,18 +42,9 @@ impl RoundRobin {
         mut progress: impl FnMut(),
     ) -> Result<Self> {
         let game = &scenario.game;
-        let mut agent = candidate.agent(model, scenario.clone())?;
-        let states: Vec<_> = History::states(game).collect();
-        let share = 1.0 / states.len() as f64;
-        let mut weighted = Vec::new();
-        let mut legality_mass = 0.0;
-        for state in states {
-            let considered = agent.consider(Some(state))?;
-            legality_mass += share * considered.legality_mass;
-            weighted.push(WeightedState { state, weight: share, policy: considered.policy(), belief: fair_coin(game) });
-        }
-        let regrets = expected_regrets(game, &weighted, EVALUATION_XI, ILLEGAL)?;
-        let cooperation = weighted.iter().map(|state| state.policy[game.cooperative(Player::Row)]).collect();
+        let StateSweep { states, regrets, legality_mass, .. } =
+            StateSweep::of(&mut candidate.agent(model, scenario.clone())?)?;
+        let cooperation = states.iter().map(|state| state.policy[game.cooperative(Player::Row)]).collect();
         let mut scores = Vec::new();
         for (stream, strategy) in Strategy::all().enumerate() {
             let mut agent = candidate.agent(model, scenario.clone())?;

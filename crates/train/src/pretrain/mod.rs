@@ -3,6 +3,7 @@
 mod config;
 mod evaluate;
 mod lessons;
+mod run;
 
 use std::ops::Range;
 use std::path::Path;
@@ -24,6 +25,7 @@ use super::shards::Shards;
 use crate::{Error, Result};
 
 pub use config::PretrainConfig;
+pub use run::{PretrainEvent, PretrainMeasurement, PretrainRun};
 
 /// What a step reports.
 #[derive(Debug, Clone, Copy, Serialize)]

@@ -31,6 +31,8 @@ pub struct Session<'a> {
     pub checkpoint_every: u64,
     /// Ends the session after so many steps.
     pub pause_after: Option<u64>,
+    /// Ends the session at the first step after this time.
+    pub deadline: Option<Instant>,
     /// Ends the session before the next step once it is set.
     pub stop: &'a AtomicBool,
 }
@@ -39,7 +41,7 @@ impl<'a> Session<'a> {
     /// All steps that are left, until `stop` is set, with a checkpoint every 50.
     #[must_use]
     pub fn new(stop: &'a AtomicBool) -> Self {
-        Self { checkpoint_every: 50, pause_after: None, stop }
+        Self { checkpoint_every: 50, pause_after: None, deadline: None, stop }
     }
 
     /// Changes some options.
@@ -49,6 +51,17 @@ impl<'a> Session<'a> {
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
+    }
+}
+
+impl Session<'_> {
+    /// Whether the session ends after so many steps: `Some(None)` for a cancellation.
+    pub(crate) fn ends(&self, steps: u64) -> Option<Option<End>> {
+        let late = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
+        if late || self.pause_after.is_some_and(|most| steps >= most) {
+            return Some(Some(End::Paused));
+        }
+        self.stop.load(Ordering::Relaxed).then_some(None)
     }
 }
 
@@ -118,11 +131,10 @@ impl Run {
         let Self { training, checkpoints, log, .. } = self;
         let first = training.done();
         while !training.finished() {
-            let paused = session.pause_after.is_some_and(|steps| training.done() - first >= steps);
-            if paused || session.stop.load(Ordering::Relaxed) {
+            if let Some(end) = session.ends(training.done() - first) {
                 checkpoints.write(training)?;
                 let cancelled = EngineError::Cancelled { what: "training" };
-                return if paused { Ok(End::Paused) } else { Err(crate::Error::from(cancelled).into()) };
+                return end.ok_or_else(|| crate::Error::from(cancelled).into());
             }
             let begin = Instant::now();
             let report = training.step().map_err(|e| checkpoints.fall_back(training, e))?;
