@@ -74,7 +74,7 @@ pub fn two_labels(labels: &[String]) -> Result<[&str; 2], Usage> {
     }
 }
 
-/// Refuses a file that cannot be written because its folder is missing, before long work.
+/// Refuses an output file in a missing folder, before long work.
 pub fn writable(out: &Path) -> Result<(), Usage> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder.is_none_or(Path::is_dir) && !out.is_dir() {

@@ -1,7 +1,7 @@
 //! Duplicate cards: neighbours by their vectors, then a model's verdict.
 //!
-//! Source: arXiv 2404.10636, and its authors' code (meaningalignment/values-tools at 78d75e0); the verdict's question is
-//! theirs in our words.
+//! Source: arXiv 2404.10636, and its authors' code (meaningalignment/values-tools at 78d75e0); the verdict's question
+//! is theirs in our words.
 
 use std::collections::HashMap;
 

@@ -37,7 +37,9 @@ pub struct Bridge {
     pub score: f64,
 }
 
-/// A bridge with the names of its cards and groups: part of the document of `probity values graph --json`.
+/// A bridge with the names of its cards and groups.
+///
+/// It is part of the document of `probity values graph --json`.
 ///
 /// ```
 /// use probity_values::robust::Settings;

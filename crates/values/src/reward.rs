@@ -1,6 +1,7 @@
 //! The moral graph as a reward: the wisest values score the actions.
 //!
-//! Source: section 6.2 of arXiv 2404.10636 proposes such a reward; the formula of [`Graph::judge`] is this library's own.
+//! Source: section 6.2 of arXiv 2404.10636 proposes such a reward; the formula of [`Graph::judge`] is this library's
+//! own.
 //!
 //! Pure: somebody else judges how well an action serves a policy, by a number from -1 to 1. These numbers, the contexts
 //! of the situation and the graph give a value for each action and its origin, or the reason of an abstention.

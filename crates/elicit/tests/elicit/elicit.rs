@@ -146,8 +146,8 @@ fn merges_are_calibrated_recorded_and_undone() {
     assert!(matches!(stopped, Err(Error::Engine(EngineError::Cancelled { .. }))), "{stopped:?}");
 }
 
-/// The second embedder: the engine's hidden states. `crates/train/tests/train/trainer_parity.rs` compares the trainer's logits on the same
-/// states with llama.cpp's.
+/// The second embedder: the engine's hidden states. `crates/train/tests/train/trainer_parity.rs` compares the trainer's
+/// logits on the same states with llama.cpp's.
 #[test]
 fn a_language_model_embeds() {
     let mut embedder = LlamaEmbedder::new(&model()).unwrap();

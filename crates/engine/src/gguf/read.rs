@@ -42,7 +42,9 @@ pub enum Value {
     Strs(Vec<String>),
 }
 
-/// The value in words: a text in quotes, a number, or the kind and length of an array.
+/// The value in words.
+///
+/// A text in quotes, a number, or the kind and length of an array.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

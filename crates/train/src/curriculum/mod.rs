@@ -281,7 +281,9 @@ impl TrainConfig {
         self
     }
 
-    /// The same training on one reward: one phase of single rounds, without an early stop.
+    /// The same training on one reward, in one phase of single rounds.
+    ///
+    /// An early stop is left out.
     ///
     /// # Errors
     /// [`EngineError::Option`] for a config with two learners; the errors of [`TrainConfig::check`].

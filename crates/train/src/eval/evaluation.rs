@@ -150,7 +150,9 @@ impl Evaluation {
     }
 }
 
-/// An agent's policy in every state of its game, each with equal weight, against a fair coin.
+/// An agent's policy in every state of its game.
+///
+/// Each state has equal weight; the other player is a fair coin.
 pub(super) struct StateSweep {
     pub states: Vec<WeightedState>,
     pub regrets: Regrets,

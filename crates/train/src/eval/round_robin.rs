@@ -15,7 +15,9 @@ use crate::Result;
 /// A policy's figures in one game.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RoundRobin {
-    /// Probability of cooperating after each profile, in the order of [`probity_game::History::states`].
+    /// Probability of cooperating after each profile.
+    ///
+    /// In the order of [`probity_game::History::states`].
     pub cooperation: Vec<f64>,
     /// Mean points a round against each strategy, in the order of [`Strategy::all`].
     pub scores: Vec<f64>,

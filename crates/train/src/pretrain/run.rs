@@ -65,7 +65,8 @@ impl PretrainRun {
         let (log, _) = open_log(folder, &toml::to_string(&config).expect("a config is plain data"), done)?;
         let words = vocab::train(config.vocabulary, config.seed, VOCABULARY_LESSONS)?;
         let mut training = Pretraining::new(config);
-        // The vocabulary is used through the engine from the first step on, so that training and runtime tokenise alike.
+        // The vocabulary is used through the engine from the first step on, so that training and runtime tokenise
+        // alike.
         let file = folder.join("vocabulary.gguf");
         write_model(&file, training.decoder(), &training.state().theta, &words, GgmlType::F16, &[])?;
         let vocabulary = open_vocabulary(&file)?;
@@ -86,8 +87,8 @@ impl PretrainRun {
     /// `each` gets every line after it is logged.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`] if `stop` is set; [`EngineError::Io`]; the errors of [`Pretraining::step`]; the errors of
-    /// `each`.
+    /// [`EngineError::Cancelled`] if `stop` is set; [`EngineError::Io`]; the errors of [`Pretraining::step`]; the
+    /// errors of `each`.
     pub fn steps<E: From<crate::Error>>(
         &mut self,
         session: &Session<'_>,

@@ -145,8 +145,8 @@ fn votes_add_up_as_published() {
     assert!(ballots.context("When lost").is_none());
 }
 
-/// Recomputed from the study's data: with the impressions among the answers, one more no and one more not sure remove an
-/// edge that 27 people had marked as wiser.
+/// Recomputed from the study's data: with the impressions among the answers, one more no and one more not sure remove
+/// an edge that 27 people had marked as wiser.
 #[test]
 fn impressions_count_in_the_published_entropy() {
     let counts = |n| Counts { wiser: 27, not_wiser: n, less_wise: 0, unsure: n, impressions: 27 + 2 * n };
