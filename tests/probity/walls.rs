@@ -80,7 +80,7 @@ fn arrows_point_down() {
 /// The packages of this workspace that tests need beyond [`WALLS`].
 const TESTS: [(&str, &[&str]); 5] = [
     // Scores and templates are tested on the agent's prompts.
-    ("probity-engine", &["probity", "probity-game", "probity-testing", "probity-train"]),
+    ("probity-engine", &["probity", "probity-game", "probity-testing"]),
     ("probity-elicit", &["probity-testing"]),
     // Small models for the library's tests are made by the trainer's code.
     ("probity", &["probity-testing", "probity-train"]),

@@ -45,7 +45,7 @@ pub enum ValuesError {
         place: String,
     },
     /// A vote or an edge that names a card there is none of.
-    #[error("{place}: card {id} does not exist, expected the id of a known card")]
+    #[error("{place}: card {id} does not exist")]
     NoCard {
         /// Which vote or edge.
         place: String,
