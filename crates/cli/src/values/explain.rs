@@ -2,7 +2,7 @@
 
 use probity_values::{CardId, Counts};
 
-use super::{StoreArgs, named};
+use super::{ViewArgs, named};
 use crate::output::{self, say};
 
 /// Explain the place of a value: its card, its votes, and wiser values.
@@ -12,21 +12,14 @@ pub struct Args {
     /// The card's id.
     card: String,
     #[command(flatten)]
-    store: StoreArgs,
-    /// Show the votes of one context [default: all votes]
-    #[arg(long)]
-    context: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    view: ViewArgs,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let graph = args.store.graph()?;
-    let context = super::context(&graph, args.context.as_deref())?;
+    let (graph, context) = args.view.open()?;
     let number = graph.number(&CardId::from(args.card.as_str()))?;
     let explained = graph.explain(number, context);
-    if args.json {
+    if args.view.json {
         return output::json(&explained);
     }
     let card = &explained.card;

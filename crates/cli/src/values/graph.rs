@@ -4,7 +4,7 @@ use probity_values::CardId;
 use probity_values::robust::Verdict;
 use serde_json::json;
 
-use super::StoreArgs;
+use super::ViewArgs;
 use crate::output::{self, say};
 
 /// Show the moral graph: every pair with its votes and its verdict.
@@ -15,23 +15,16 @@ use crate::output::{self, say};
 #[command(after_help = "Example: probity values graph --store values.db --context \"When parenting\"")]
 pub struct Args {
     #[command(flatten)]
-    store: StoreArgs,
-    /// The votes of one context [default: all votes]
-    #[arg(long)]
-    context: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    view: ViewArgs,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let graph = args.store.graph()?;
-    let context = super::context(&graph, args.context.as_deref())?;
+    let (graph, context) = args.view.open()?;
     let accounts = graph.accounts(context);
     let bridges = graph.bridges(context);
-    if args.json {
+    if args.view.json {
         return output::json(&json!({
-            "context": args.context,
+            "context": args.view.context,
             "contexts": graph.ballots().contexts,
             "acquiescence": graph.fit().acquiescence,
             "upgrades": accounts,

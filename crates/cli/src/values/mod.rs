@@ -110,9 +110,26 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// The number of the context that was asked for, where one was.
-fn context(graph: &Graph, text: Option<&str>) -> probity::Result<Option<u32>> {
-    Ok(text.map(|text| graph.context(text)).transpose()?)
+/// The votes to look at, and how to print them.
+#[derive(clap::Args)]
+struct ViewArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The votes of one context [default: all votes]
+    #[arg(long)]
+    context: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ViewArgs {
+    /// The graph, and the number of the context.
+    fn open(&self) -> probity::Result<(Graph, Option<u32>)> {
+        let graph = self.store.graph()?;
+        let context = self.context.as_ref().map(|text| graph.context(text)).transpose()?;
+        Ok((graph, context))
+    }
 }
 
 /// A card in a line: its title and its id.

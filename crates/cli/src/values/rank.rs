@@ -6,7 +6,7 @@ use probity_values::robust::Settings;
 use probity_values::{Graph, Method, Stability, stability};
 use serde_json::json;
 
-use super::StoreArgs;
+use super::ViewArgs;
 use crate::output::{self, say};
 
 /// Rank the values of a store: the wisest first.
@@ -19,13 +19,10 @@ use crate::output::{self, say};
 )]
 pub struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    view: ViewArgs,
     /// The ranking.
     #[arg(long, value_enum, default_value_t = Name::Robust)]
     method: Name,
-    /// Rank by the votes of one context [default: all votes]
-    #[arg(long)]
-    context: Option<String>,
     /// Show so many values [default: all]
     #[arg(long)]
     top: Option<usize>,
@@ -35,9 +32,6 @@ pub struct Args {
     #[arg(long, value_name = "RESAMPLES", num_args = 0..=1, default_missing_value = "200", conflicts_with = "context",
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     stability: Option<u32>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,13 +52,12 @@ impl Name {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let graph = args.store.graph()?;
-    let context = super::context(&graph, args.context.as_deref())?;
+    let (graph, context) = args.view.open()?;
     let mut document = graph.ranking(&args.method.method(), context);
     let ranked = document.ranked;
     document.ranking.truncate(args.top.unwrap_or(ranked));
     let stability = args.stability.map(|resamples| both(&graph, resamples));
-    if args.json {
+    if args.view.json {
         let mut document = json!(document);
         if let Some(stability) = stability {
             document["stability"] = json!(stability);
