@@ -16,7 +16,7 @@ use probity_train::run::{End, Session};
 use serde_json::json;
 
 use crate::output::say;
-use crate::{input, output};
+use crate::{errors, input, output};
 
 /// Train the built-in model: a small llama that reads payoff tables.
 ///
@@ -82,9 +82,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let (steps, bar) = (config.steps, output::bar(config.steps, "vocabulary"));
     let mut run = PretrainRun::open(&args.run, config, args.resume)?;
-    if !args.export && !take_steps(args, &mut run, &bar)? {
-        eprintln!("stopped at step {} of {steps}; continue with --resume", run.training().state().step());
-        return Ok(());
+    if !args.export {
+        let end = take_steps(args, &mut run, &bar);
+        if matches!(end, Ok(End::Paused)) || end.as_ref().is_err_and(errors::is_cancelled) {
+            eprintln!("stopped at step {} of {steps}; continue with --resume", run.training().state().step());
+        }
+        if matches!(end?, End::Paused) {
+            return Ok(());
+        }
     }
     let ty = match args.r#type.as_str() {
         "f32" => GgmlType::F32,
@@ -109,8 +114,8 @@ fn minutes(given: &str) -> Result<f64, String> {
     minutes.ok_or_else(|| "expected a number from 0 to 1000000".into())
 }
 
-/// Takes the steps that are left; `false` if the time is up.
-fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) -> anyhow::Result<bool> {
+/// Takes the steps that are left, and shows them as they come.
+fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) -> anyhow::Result<End> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
@@ -141,7 +146,7 @@ fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) 
         Ok(End::Finished(_)) => bar.finish_and_clear(),
         _ => bar.abandon(),
     }
-    Ok(matches!(end?, End::Finished(_)))
+    end
 }
 
 fn spell(accuracy: &BTreeMap<Kind, f64>) -> String {
