@@ -27,7 +27,7 @@ const ROUNDS: usize = 9;
 fn main() -> Result<(), Box<dyn Error>> {
     let file = random::file("qwen2.5-0.5b", &random::qwen_25_05b())?;
     let model = Model::open(&file, ModelOptions::default(), |_| true)?;
-    let options: Vec<Vec<Token>> = OPTIONS.iter().map(|o| model.tokenize(o, false)).collect();
+    let options: Vec<Vec<Token>> = OPTIONS.iter().map(|o| model.tokenize(o, false)).collect::<Result<_, _>>()?;
     assert!(options.iter().all(|o| o.len() == 5), "each option is five tokens: {options:?}");
 
     // Two decisions of one game: the same 160 tokens, then 33 of their own.

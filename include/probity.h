@@ -171,6 +171,11 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // No space left on a device, for example for a vote.
 #define PROBITY_STATUS_DISK_FULL 30
 
+// The process was forked after the library was used.
+//
+// The child cannot go on with it.
+#define PROBITY_STATUS_FORKED 31
+
 // A payoff table that is not rectangular.
 #define PROBITY_STATUS_GAME_SHAPE 40
 
@@ -186,7 +191,7 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // A label given twice.
 #define PROBITY_STATUS_LABEL_REPEATED 44
 
-// A label that is the beginning of another.
+// A label that is the beginning of another; never returned any more.
 #define PROBITY_STATUS_LABEL_PREFIX 45
 
 // An action the game does not have.

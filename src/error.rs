@@ -33,14 +33,6 @@ pub enum Error {
     /// A reward that is wrong.
     #[error(transparent)]
     Reward(#[from] RewardError),
-    /// One label is a prefix of another, so that answers are ambiguous.
-    #[error("labels: {short:?} is the beginning of {long:?}, expected labels that differ before either ends")]
-    LabelPrefix {
-        /// The shorter label.
-        short: String,
-        /// The longer label.
-        long: String,
-    },
     /// An adapter without a manifest, or whose self-test vectors are not met.
     #[error("{file}: {problem}")]
     Unverified {
@@ -98,7 +90,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Engine(e) => e.is_bad_input(),
-            Self::Game(_) | Self::Reward(_) | Self::LabelPrefix { .. } | Self::Snapshot { .. } => true,
+            Self::Game(_) | Self::Reward(_) | Self::Snapshot { .. } => true,
             Self::Unverified { .. } | Self::Busy { .. } => false,
             #[cfg(feature = "graphs")]
             Self::Values(_) => true,

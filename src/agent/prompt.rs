@@ -219,17 +219,8 @@ pub fn points(game: &MatrixGame, row: usize, column: usize) -> String {
 /// [`EngineError::Template`].
 pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
     let turn = Turn { speaker: Speaker::User, text: prompt.text() };
-    let mut tokens = Vec::new();
-    let mut fixed = 0;
-    for piece in model.template().encode(model, &[turn], true)? {
-        if piece.turn.is_some() {
-            // The boundary is a token boundary only if the fixed part alone tokenises to the start of the whole.
-            let alone = model.tokenize(&prompt.fixed, false);
-            fixed = if piece.tokens.starts_with(&alone) { tokens.len() + alone.len() } else { tokens.len() };
-        }
-        tokens.extend(piece.tokens);
-    }
-    Ok(PromptTokens { tokens, fixed })
+    let dialogue = model.template().encode(model, &[turn], true)?;
+    Ok(PromptTokens { fixed: dialogue.tokens_before(0, prompt.fixed.len()), tokens: dialogue.tokens })
 }
 
 /// Tokens of each of the row player's labels as an answer, terminator included.
@@ -239,12 +230,9 @@ pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
 pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Vec<Token>>> {
     let bad =
         |given, expected: &str| Error::from(EngineError::Option { name: "labels", given, expected: expected.into() });
-    let end = model.template().terminator(model);
-    let options: Vec<Vec<Token>> = game
-        .labels(Player::Row)
-        .iter()
-        .map(|label| model.tokenize(label, false).into_iter().chain(end.iter().copied()).collect())
-        .collect();
+    let end = model.template().terminator(model)?;
+    let mut options = model.template().answers(model, game.labels(Player::Row))?;
+    options.iter_mut().for_each(|option| option.extend(&end));
     for (i, option) in options.iter().enumerate() {
         let label = &game.labels(Player::Row)[i];
         if option.len() <= end.len() {

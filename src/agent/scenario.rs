@@ -98,8 +98,8 @@ impl Scenario {
     /// Reads a scenario document.
     ///
     /// # Errors
-    /// [`EngineError::Document`] for malformed JSON or a wrong field; [`Error::Game`], [`Error::LabelPrefix`] and
-    /// [`EngineError::Option`] for invalid values.
+    /// [`EngineError::Document`] for malformed JSON or a wrong field; [`Error::Game`] and [`EngineError::Option`] for
+    /// invalid values.
     pub fn from_json(json: &str) -> Result<Self> {
         Self::of(serde_json::from_str(json).map_err(|e| bad(e.to_string()))?)
     }
@@ -166,9 +166,8 @@ impl Scenario {
     /// Checks what the parts cannot check alone.
     ///
     /// # Errors
-    /// [`Error::LabelPrefix`], [`EngineError::Option`], [`Error::Reward`], [`Error::Game`].
+    /// [`EngineError::Option`], [`Error::Reward`], [`Error::Game`].
     pub fn check(&self) -> Result<()> {
-        check_options(self.game.labels(Player::Row))?;
         if self.preamble.len() > MAX_PREAMBLE || self.preamble.contains('\0') {
             let given = format!("{} bytes", self.preamble.len());
             let expected = format!("at most {MAX_PREAMBLE} bytes, none of them 0");
@@ -177,17 +176,4 @@ impl Scenario {
         self.policy.check(&self.game)?;
         self.history.iter().try_for_each(|&round| Ok(self.game.check_profile(round)?))
     }
-}
-
-/// Refuses a label that is a prefix of another label.
-fn check_options(labels: &[String]) -> Result<()> {
-    for (i, a) in labels.iter().enumerate() {
-        for b in &labels[i + 1..] {
-            let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-            if long.starts_with(short.as_str()) {
-                return Err(Error::LabelPrefix { short: short.clone(), long: long.clone() });
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! Snapshots: an agent carried over a restart, byte for byte.
 //!
-//! Magic, format version, length and BLAKE3 checksum are checked before anything is decoded. A snapshot holds neither
-//! the key-value cache, which is recomputed to the same bits, nor the record of the last decision. `bincode` stays
-//! inside this file: no long-lived format uses it.
+//! Magic, format version, prompt version, length and BLAKE3 checksum are checked before anything is decoded. A snapshot
+//! holds neither the key-value cache, which is recomputed to the same bits, nor the record of the last decision.
+//! `bincode` stays inside this file: no long-lived format uses it.
 
 use probity_engine::{Adapter, ContextOptions, Model};
 use probity_game::Profile;
@@ -10,13 +10,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
+use super::prompt::PROMPT_VERSION;
 use super::record::find;
 use super::{Agent, Scenario};
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"PROBSNAP";
-const VERSION: u32 = 1;
-const HEADER: usize = 8 + 4 + 8 + 32;
+const VERSION: u32 = 2;
+const HEADER: usize = 8 + 4 + 4 + 8 + 32;
 /// The largest payload, bytes; more than a million rounds need.
 const LIMIT: usize = 64 << 20;
 
@@ -57,6 +58,7 @@ impl Agent {
         let mut out = Vec::with_capacity(HEADER + body.len());
         out.extend(MAGIC);
         out.extend(VERSION.to_le_bytes());
+        out.extend(PROMPT_VERSION.to_le_bytes());
         out.extend((body.len() as u64).to_le_bytes());
         out.extend(blake3::hash(&body).as_bytes());
         out.extend(body);
@@ -74,12 +76,18 @@ impl Agent {
             .ok_or_else(|| bad(format!("{} bytes, expected at least {HEADER}", bytes.len())))?;
         let (magic, rest) = header.split_at(8);
         let (version, rest) = rest.split_at(4);
+        let (prompt, rest) = rest.split_at(4);
         let (length, checksum) = rest.split_at(8);
         if magic != MAGIC {
             return Err(bad("does not start like a snapshot".into()));
         }
         if version != VERSION.to_le_bytes() {
             return Err(bad(format!("of another version, expected {VERSION}")));
+        }
+        if prompt != PROMPT_VERSION.to_le_bytes() {
+            return Err(bad(format!(
+                "taken with the words of another prompt version, expected those of version {PROMPT_VERSION}"
+            )));
         }
         if length != (body.len() as u64).to_le_bytes() || body.len() > LIMIT {
             return Err(bad(format!("{} bytes of content, the header says otherwise", body.len())));

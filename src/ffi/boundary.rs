@@ -4,6 +4,8 @@ use std::any::Any;
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use probity_engine::StandardFloats;
+
 use super::status::{
     PROBITY_ERROR_MESSAGE_SIZE, PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_OK,
     PROBITY_STATUS_PANIC, code_of, probity_error_t, probity_status_t,
@@ -49,7 +51,13 @@ pub(super) trait Give {
 pub(super) unsafe fn call(error: *mut probity_error_t, body: impl FnOnce() -> Outcome<()>) -> probity_status_t {
     // An agent that a panic left half-changed is marked as broken and answers with PANIC from then on. A graph is
     // replaced as a whole or not at all, and stays usable.
-    let failure = match catch_unwind(AssertUnwindSafe(body)) {
+    let guarded = || {
+        // In the child of a fork every other thread is gone, and with it whoever held a lock.
+        probity_engine::check_process()?;
+        let _floats = StandardFloats::enter();
+        body()
+    };
+    let failure = match catch_unwind(AssertUnwindSafe(guarded)) {
         Ok(Ok(())) => return PROBITY_STATUS_OK,
         Ok(Err(failure)) => failure,
         Err(panic) => Failure::new(PROBITY_STATUS_PANIC, format!("defect in the library: {}", message_of(&*panic))),

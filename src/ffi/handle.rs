@@ -1,13 +1,15 @@
-//! Handles: an object lives in a map of its kind.
+//! Handles: an object lives in a map of its kind, and C holds a number for it.
 //!
-//! C holds the object's index with a generation and the map's identity.
+//! No number is ever given out twice: it names the copy of the library, the kind of object, a slot of the map, and how
+//! often the slot was used. A slot retires when its uses are counted out. So a handle that is stale, foreign or
+//! invented is an error, and never another object.
 //!
 //! The map holds `Arc`s. A call clones its object's `Arc` and releases the map before it works. So a long decision
 //! blocks no other call, and an object freed meanwhile lives until the call returns.
 
-use std::sync::{Arc, LazyLock, Once};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use ffi_support::handle_map::{Handle, HandleError, HandleMap, MAX_CAPACITY};
 use parking_lot::RwLock;
 
 use super::boundary::{Failure, Outcome};
@@ -16,99 +18,188 @@ use super::status::{
     PROBITY_STATUS_STALE_HANDLE, PROBITY_STATUS_WRONG_TYPE,
 };
 
+/// The upper byte of every handle: an invented number rarely has it.
+const MARK: u64 = 0xa7;
+/// The most slots of a map, and the most uses of a slot.
+const MOST: u32 = (1 << 20) - 1;
+
+/// A handle, taken apart.
+///
+/// The fields have 8, 12, 4, 20 and 20 bits, the upper bits first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Handle {
+    mark: u64,
+    /// The copy of the library.
+    copy: u32,
+    /// The kind of object.
+    kind: u32,
+    /// How often the slot was used, this time included.
+    uses: u32,
+    slot: u32,
+}
+
+impl Handle {
+    fn of(number: u64) -> Self {
+        let field = |at: u32, bits: u32| (number >> at) as u32 & ((1 << bits) - 1);
+        Self { mark: number >> 56, copy: field(44, 12), kind: field(40, 4), uses: field(20, 20), slot: field(0, 20) }
+    }
+
+    fn number(self) -> u64 {
+        let field = |value: u32, at: u32| u64::from(value) << at;
+        self.mark << 56 | field(self.copy, 44) | field(self.kind, 40) | field(self.uses, 20) | field(self.slot, 0)
+    }
+}
+
+/// The number of this copy of the library.
+///
+/// Another copy in the process has another number, but for one of 4,096 pairs.
+static COPY: LazyLock<u32> = LazyLock::new(|| RandomState::new().hash_one("probity") as u32 & 0xfff);
+
+/// The names of the kinds in use; a kind's index is its number.
+static KINDS: RwLock<Vec<&'static str>> = RwLock::new(Vec::new());
+
 /// All live objects of one kind.
 pub(super) struct Objects<T> {
     kind: &'static str,
-    map: LazyLock<RwLock<HandleMap<Arc<T>>>>,
-    /// Set once the kind is among [`KINDS`].
-    known: Once,
-}
-
-/// Every kind of object in use, to name the kind of a mistaken handle.
-static KINDS: RwLock<Vec<&'static dyn Kind>> = RwLock::new(Vec::new());
-
-/// A map of objects, whatever they are.
-trait Kind: Send + Sync {
-    fn name(&self) -> &'static str;
-
-    /// Whether a handle is, or was, one of this kind.
-    fn knows(&self, handle: Handle) -> bool;
-}
-
-impl<T: Send + Sync> Kind for Objects<T> {
-    fn name(&self) -> &'static str {
-        self.kind
-    }
-
-    fn knows(&self, handle: Handle) -> bool {
-        !matches!(self.map.read().get(handle), Err(HandleError::WrongMap))
-    }
+    /// The number of the kind; taken at its first use.
+    number: OnceLock<u32>,
+    slots: RwLock<Slots<Arc<T>>>,
 }
 
 impl<T: Send + Sync + 'static> Objects<T> {
     pub const fn new(kind: &'static str) -> Self {
-        Self { kind, map: LazyLock::new(|| RwLock::new(HandleMap::new())), known: Once::new() }
+        Self { kind, number: OnceLock::new(), slots: RwLock::new(Slots::new(MOST)) }
+    }
+
+    fn number(&self) -> u32 {
+        *self.number.get_or_init(|| {
+            let mut kinds = KINDS.write();
+            kinds.push(self.kind);
+            kinds.len() as u32 - 1
+        })
     }
 
     /// Takes an object in.
-    pub fn insert(&'static self, object: T) -> Outcome<u64> {
-        // Before the map's lock: `kind_of` takes both locks in this order.
-        self.known.call_once(|| KINDS.write().push(self));
-        let mut map = self.map.write();
-        // The map panics when it would have to grow past its capacity, always one entry early; refuse before.
-        if map.len() >= MAX_CAPACITY - 2 {
-            let message = format!("{} {}s are alive, expected fewer: free some", map.len(), self.kind);
+    pub fn insert(&self, object: T) -> Outcome<u64> {
+        let mut slots = self.slots.write();
+        let Some((slot, uses)) = slots.insert(Arc::new(object)) else {
+            let message = format!("{} {}s are alive, expected fewer: free some", slots.live(), self.kind);
             return Err(Failure::new(PROBITY_STATUS_LIMIT, message));
-        }
-        Ok(map.insert(Arc::new(object)).into_u64())
+        };
+        Ok(Handle { mark: MARK, copy: *COPY, kind: self.number(), uses, slot }.number())
     }
 
     /// The object of a handle.
     pub fn get(&self, handle: u64) -> Outcome<Arc<T>> {
-        let found = Handle::from_u64(handle).and_then(|h| self.map.read().get(h).cloned());
-        found.map_err(|e| self.refuse(handle, &e))
+        let handle = self.check(handle)?;
+        self.slots.read().get(handle.slot, handle.uses).cloned().map_err(|absent| match absent {
+            Absent::Never => self.invalid(),
+            Absent::Gone => {
+                Failure::new(PROBITY_STATUS_STALE_HANDLE, format!("{}: freed already, expected a live one", self.kind))
+            }
+        })
     }
 
     /// Lets an object go.
     pub fn remove(&self, handle: u64) -> Outcome<()> {
+        let handle = self.check(handle)?;
         // Dropped after the lock: the last reference frees a model.
-        let removed = Handle::from_u64(handle).and_then(|h| self.map.write().remove(h));
-        removed.map(drop).map_err(|e| match e {
-            HandleError::StaleVersion => {
-                let message = format!("{}: freed already, expected to be freed once", self.kind);
-                Failure::new(PROBITY_STATUS_DOUBLE_FREE, message)
-            }
-            e => self.refuse(handle, &e),
+        let removed = self.slots.write().remove(handle.slot, handle.uses);
+        removed.map(drop).map_err(|absent| match absent {
+            Absent::Never => self.invalid(),
+            Absent::Gone => Failure::new(
+                PROBITY_STATUS_DOUBLE_FREE,
+                format!("{}: freed already, expected to be freed once", self.kind),
+            ),
         })
     }
 
-    /// Looks into every map: no lock may be held.
-    fn refuse(&self, handle: u64, error: &HandleError) -> Failure {
-        let kind = self.kind;
-        match error {
-            HandleError::StaleVersion => {
-                Failure::new(PROBITY_STATUS_STALE_HANDLE, format!("{kind}: freed already, expected a live one"))
-            }
-            HandleError::WrongMap => match kind_of(handle) {
-                Some(other) => {
-                    Failure::new(PROBITY_STATUS_WRONG_TYPE, format!("a handle of type {other}, expected type {kind}"))
-                }
-                None => {
-                    let message = format!("a handle of another copy of the library, expected a {kind} of this one");
-                    Failure::new(PROBITY_STATUS_FOREIGN_HANDLE, message)
-                }
-            },
-            HandleError::NullHandle | HandleError::InvalidHandle | HandleError::IndexPastEnd => {
-                Failure::new(PROBITY_STATUS_INVALID_HANDLE, format!("no handle of this library, expected a {kind}"))
-            }
+    /// Refuses a handle that this map never gave out, as far as its bits tell.
+    fn check(&self, number: u64) -> Outcome<Handle> {
+        let (handle, kind) = (Handle::of(number), self.kind);
+        if handle.mark != MARK {
+            return Err(self.invalid());
         }
+        if handle.copy != *COPY {
+            let message = format!("a handle of another copy of the library, expected a {kind} of this one");
+            return Err(Failure::new(PROBITY_STATUS_FOREIGN_HANDLE, message));
+        }
+        if handle.kind != self.number() {
+            let Some(&other) = KINDS.read().get(handle.kind as usize) else { return Err(self.invalid()) };
+            let message = format!("a handle of type {other}, expected type {kind}");
+            return Err(Failure::new(PROBITY_STATUS_WRONG_TYPE, message));
+        }
+        Ok(handle)
+    }
+
+    fn invalid(&self) -> Failure {
+        let message = format!("no handle of this library, expected a {}", self.kind);
+        Failure::new(PROBITY_STATUS_INVALID_HANDLE, message)
     }
 }
 
-/// The kind of this library's objects that a handle belongs to.
-fn kind_of(handle: u64) -> Option<&'static str> {
-    let handle = Handle::from_u64(handle).ok()?;
-    KINDS.read().iter().find(|kind| kind.knows(handle)).map(|kind| kind.name())
+/// Objects in slots that are used again, each so often.
+struct Slots<T> {
+    slots: Vec<Slot<T>>,
+    /// Empty slots with uses left.
+    free: Vec<u32>,
+    /// The most slots, and the most uses of a slot.
+    most: u32,
+}
+
+struct Slot<T> {
+    object: Option<T>,
+    uses: u32,
+}
+
+/// Why a slot does not hold a use's object.
+#[derive(Debug, PartialEq, Eq)]
+enum Absent {
+    /// It never did.
+    Never,
+    /// The object was removed.
+    Gone,
+}
+
+impl<T> Slots<T> {
+    const fn new(most: u32) -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), most }
+    }
+
+    /// Slot and use of a new object; `None` if every slot is full or retired.
+    fn insert(&mut self, object: T) -> Option<(u32, u32)> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.slots.len() < self.most as usize => {
+                self.slots.push(Slot { object: None, uses: 0 });
+                self.slots.len() as u32 - 1
+            }
+            None => return None,
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.object = Some(object);
+        slot.uses += 1;
+        Some((index, slot.uses))
+    }
+
+    fn get(&self, index: u32, uses: u32) -> Result<&T, Absent> {
+        let slot =
+            self.slots.get(index as usize).filter(|slot| (1..=slot.uses).contains(&uses)).ok_or(Absent::Never)?;
+        slot.object.as_ref().filter(|_| slot.uses == uses).ok_or(Absent::Gone)
+    }
+
+    fn remove(&mut self, index: u32, uses: u32) -> Result<T, Absent> {
+        self.get(index, uses)?;
+        let slot = &mut self.slots[index as usize];
+        if slot.uses < self.most {
+            self.free.push(index);
+        }
+        slot.object.take().ok_or(Absent::Gone)
+    }
+
+    fn live(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.object.is_some()).count()
+    }
 }
 
 /// Gives a type handles: a struct around a `uint64_t`.
@@ -138,3 +229,53 @@ macro_rules! object {
     };
 }
 pub(super) use object;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_handle_keeps_its_parts() {
+        let handle = Handle { mark: MARK, copy: 0xabc, kind: 15, uses: MOST, slot: MOST - 1 };
+        assert_eq!(Handle::of(handle.number()), handle);
+        assert_ne!(Handle::of(0).mark, MARK);
+    }
+
+    #[test]
+    fn no_handle_is_given_out_twice_and_worn_slots_retire() {
+        const MOST: u32 = 5;
+        let mut slots = Slots::new(MOST);
+        let mut given = HashSet::new();
+        // Five slots of five uses each.
+        for n in 0..25 {
+            let (slot, uses) = slots.insert(n).unwrap();
+            assert!(given.insert((slot, uses)), "given twice");
+            assert_eq!(slots.get(slot, uses), Ok(&n));
+            assert_eq!(slots.remove(slot, uses), Ok(n));
+            assert_eq!(slots.get(slot, uses), Err(Absent::Gone));
+            assert_eq!(slots.remove(slot, uses), Err(Absent::Gone));
+            assert_eq!(slots.get(slot, uses + 1), Err(Absent::Never));
+        }
+        assert_eq!(slots.insert(25), None);
+        assert!(given.iter().all(|&(slot, uses)| slots.get(slot, uses) == Err(Absent::Gone)));
+    }
+
+    #[test]
+    fn a_stale_handle_meets_no_stranger() {
+        static OBJECTS: Objects<u32> = Objects::new("number");
+        let first = OBJECTS.insert(0).unwrap();
+        OBJECTS.remove(first).unwrap();
+        // The number of reuses after which the old map gave the first handle out again.
+        for n in 0..40_000 {
+            let handle = OBJECTS.insert(n).unwrap();
+            assert_ne!(handle, first);
+            OBJECTS.remove(handle).unwrap();
+        }
+        let last = OBJECTS.insert(7).unwrap();
+        assert_eq!(OBJECTS.get(first).unwrap_err().status, PROBITY_STATUS_STALE_HANDLE);
+        assert_eq!(OBJECTS.remove(first).unwrap_err().status, PROBITY_STATUS_DOUBLE_FREE);
+        assert_eq!(*OBJECTS.get(last).unwrap(), 7);
+    }
+}

@@ -78,6 +78,10 @@ pub const PROBITY_STATUS_ENGINE: probity_status_t = 28;
 pub const PROBITY_STATUS_PROCESSOR: probity_status_t = 29;
 /// No space left on a device, for example for a vote.
 pub const PROBITY_STATUS_DISK_FULL: probity_status_t = 30;
+/// The process was forked after the library was used.
+///
+/// The child cannot go on with it.
+pub const PROBITY_STATUS_FORKED: probity_status_t = 31;
 /// A payoff table that is not rectangular.
 pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;
 /// A payoff that is NaN, infinite or beyond 1e12.
@@ -88,7 +92,7 @@ pub const PROBITY_STATUS_GAME_ACTIONS: probity_status_t = 42;
 pub const PROBITY_STATUS_LABEL: probity_status_t = 43;
 /// A label given twice.
 pub const PROBITY_STATUS_LABEL_REPEATED: probity_status_t = 44;
-/// A label that is the beginning of another.
+/// A label that is the beginning of another; never returned any more.
 pub const PROBITY_STATUS_LABEL_PREFIX: probity_status_t = 45;
 /// An action the game does not have.
 pub const PROBITY_STATUS_UNKNOWN_ACTION: probity_status_t = 46;
@@ -137,7 +141,6 @@ pub(super) fn code_of(error: &Error) -> probity_status_t {
         Error::Engine(e) => code_of_engine(e),
         Error::Game(e) => code_of_game(e),
         Error::Reward(_) => PROBITY_STATUS_REWARD,
-        Error::LabelPrefix { .. } => PROBITY_STATUS_LABEL_PREFIX,
         Error::Unverified { .. } => PROBITY_STATUS_UNVERIFIED,
         Error::Snapshot { .. } => PROBITY_STATUS_SNAPSHOT,
         Error::Busy { .. } => PROBITY_STATUS_BUSY,
@@ -168,6 +171,7 @@ fn code_of_engine(error: &EngineError) -> probity_status_t {
         EngineError::AdapterMismatch { .. } => PROBITY_STATUS_ADAPTER_MISMATCH,
         EngineError::Processor { .. } => PROBITY_STATUS_PROCESSOR,
         EngineError::Cancelled { .. } => PROBITY_STATUS_CANCELLED,
+        EngineError::Forked => PROBITY_STATUS_FORKED,
         EngineError::PromptTooLong { .. } => PROBITY_STATUS_PROMPT_TOO_LONG,
         EngineError::TooManyOptions { .. } => PROBITY_STATUS_TOO_MANY_OPTIONS,
         EngineError::Template { .. } => PROBITY_STATUS_TEMPLATE,

@@ -285,8 +285,8 @@ int main(int argc, char **argv) {
     scores(model, small);
     EXPECT(PROBITY_STATUS_OK, probity_model_free(small, &error));
 
-    EXPECT(PROBITY_STATUS_LABEL_PREFIX,
-           probity_agent_new(model, "{\"game\":\"ipd\",\"labels\":[\"go\",\"going\"]}", &agent, &error));
+    EXPECT(PROBITY_STATUS_LABEL_REPEATED,
+           probity_agent_new(model, "{\"game\":\"ipd\",\"labels\":[\"go\",\"go\"]}", &agent, &error));
     EXPECT(PROBITY_STATUS_DOCUMENT, probity_agent_new(model, "not json", &agent, &error));
     EXPECT(PROBITY_STATUS_REWARD,
            probity_agent_new(model, "{\"game\":\"ipd\",\"policy\":{\"rewards\":[{\"framework\":\"deontological\",\"xi\":-1}]}}",

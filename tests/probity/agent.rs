@@ -157,6 +157,11 @@ fn snapshots_go_on_byte_for_byte_and_refuse_damage() -> Result<()> {
     let stranger = Record { model: "another".into(), ..taken };
     assert!(retake(&stranger, &[]).unwrap_err().to_string().contains("another model"));
 
+    let mut reworded = bytes.clone();
+    reworded[12] += 1;
+    let refused = restore(&reworded, std::slice::from_ref(&adapter)).unwrap_err().to_string();
+    assert!(refused.contains("words of another prompt version"), "{refused}");
+
     for at in 0..bytes.len() {
         let mut b = bytes.clone();
         b[at] ^= 1;
@@ -222,7 +227,10 @@ fn scenarios_are_checked() {
     let parsed = scenario(good).unwrap();
     assert_eq!(parsed.style.layout, Layout::Reversed);
     assert_eq!(Scenario::from_json(&parsed.to_json()).unwrap(), parsed);
-    assert!(matches!(scenario(r#"{"game":"ipd","labels":["go","go left"]}"#), Err(Error::LabelPrefix { .. })));
+    // A label may begin another: the end of the answer tells them apart.
+    assert!(scenario(r#"{"game":"ipd","labels":["go","go left"]}"#).is_ok());
+    // [labels with U+202E]
+    assert!(matches!(scenario("{\"game\":\"ipd\",\"labels\":[\"share\",\"\u{202E}keep\"]}"), Err(Error::Game(_))));
     assert!(matches!(scenario(r#"{"game":"ipd","colour":1}"#), Err(Error::Engine(EngineError::Document { .. }))));
     assert!(matches!(scenario(r#"{"game":"chess"}"#), Err(Error::Game(_))));
     assert!(matches!(scenario(r#"{"game":"ipd","version":2}"#), Err(Error::Engine(EngineError::Document { .. }))));

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use probity_engine::gguf::GgmlType;
+use probity_engine::gguf::{GgmlType, Value as GgufValue};
 use probity_testing::c::{compile, library, run};
+use probity_testing::parts::GgufParts;
 use probity_testing::{root, shipped, tiny_config, write_random};
 use probity_values::Deliberation;
 use probity_values::store::Store;
@@ -81,6 +82,22 @@ fn everything_a_c_program_can_get_wrong() {
     let model = std::fs::read(shipped("default")).unwrap();
     std::fs::write(&truncated, &model[..model.len() - 1]).unwrap();
     run(&program, &[&shipped("default"), &shipped("deontological"), &root().join("README.md"), &small, &truncated]);
+}
+
+/// No sanitizer: its frames are larger than a small stack, and it does not go through a fork with threads.
+#[test]
+fn whatever_a_host_does_to_its_threads_and_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("host");
+    compile("tests/c/host.c", &program, "cc", &["-std=c99", "-pthread"]);
+    let mut files = vec![shipped("default")];
+    // The kinds of regular expressions that recursed too deep, and two that did not.
+    for pre in ["tekken", "gpt-4o", "llama4", "deepseek-llm", "smollm", "qwen35"] {
+        let file = folder.path().join(format!("{pre}.gguf"));
+        GgufParts::of(&shipped("default")).set("tokenizer.ggml.pre", GgufValue::Str(pre.into())).write(&file);
+        files.push(file);
+    }
+    run(&program, &files.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>());
 }
 
 #[test]

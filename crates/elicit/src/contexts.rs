@@ -35,7 +35,7 @@ pub fn contexts(interview: &Interview, scribe: &mut Scribe) -> Result<(Vec<Strin
         general: String,
     }
     let writing = Writing { instructions: INSTRUCTIONS, data: "", request: REQUEST, grammar: GRAMMAR, most: 400 };
-    let data = interview.transcript(scribe, &writing);
+    let data = interview.transcript(scribe, &writing)?;
     let seed = interview.seed.wrapping_add(500_000);
     let own = |written: &Written| match written.contexts.iter().all(|factor| is_told(REQUEST, &factor.general)) {
         true => Err("it repeated the example".into()),

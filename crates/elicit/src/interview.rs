@@ -214,7 +214,7 @@ impl Interview {
             question: String,
         }
         let writing = Writing { instructions: INTERVIEWER, data: "", request, grammar: QUESTION, most: 160 };
-        let data = self.told(scribe, &writing);
+        let data = self.told(scribe, &writing)?;
         let again = |written: &Written| {
             let asked = |text: &str| text.contains(&written.question) || written.question.contains(text);
             match asked(&self.topic) || self.exchanges.iter().any(|e| asked(&e.question)) {
@@ -254,15 +254,15 @@ impl Interview {
             };
             let mut so_far =
                 format!("The card so far:\n{}\n", shown(&draft.title, &draft.description, &draft.policies));
-            if room(&so_far) < LEAST {
+            if room(&so_far)? < LEAST {
                 // Without room for the draft, the model writes the card anew.
                 so_far.clear();
             }
             // The conversation takes the other half of the room.
-            request = asks(&so_far, beginning(scribe, change, room(&so_far) / 2));
+            request = asks(&so_far, beginning(scribe, change, room(&so_far)? / 2)?);
         }
         let writing = Writing { instructions: WRITER, data: "", request: &request, grammar: CARD_FORM, most: 480 };
-        let data = self.told(scribe, &writing);
+        let data = self.told(scribe, &writing)?;
         // Small models repeat the request. A policy that repeats it is left out, unless all do.
         let own = |written: &Written| {
             let policies = written.policies.iter().all(|policy| is_told(CARD, policy.as_str()));
@@ -294,40 +294,40 @@ impl Interview {
     /// The conversation as a model is shown it.
     ///
     /// Without room for all, the exchanges between the first story and the last answer go first, then the first story.
-    fn told(&self, scribe: &Scribe, writing: &Writing<'_>) -> String {
-        let room = scribe.room(writing);
-        let head = format!("Topic: {}\n", quoted(beginning(scribe, &self.topic, room / 2)));
-        let room = room.saturating_sub(scribe.length(&head));
-        let told = |exchange: &Exchange, room| {
+    fn told(&self, scribe: &Scribe, writing: &Writing<'_>) -> Result<String> {
+        let room = scribe.room(writing)?;
+        let head = format!("Topic: {}\n", quoted(beginning(scribe, &self.topic, room / 2)?));
+        let room = room.saturating_sub(scribe.length(&head)?);
+        let told = |exchange: &Exchange, room| -> Result<String> {
             let answer = exchange.answer.as_deref().unwrap_or_default();
             // The first question repeats the topic.
             let question = exchange.question.strip_prefix(&self.topic).unwrap_or(&exchange.question).trim_start();
-            format!("Interviewer: {question}\nPerson: {}\n", quoted(beginning(scribe, answer, room)))
+            Ok(format!("Interviewer: {question}\nPerson: {}\n", quoted(beginning(scribe, answer, room)?)))
         };
         // Card exchanges show a card and ask no question of their own.
         let mut talk: Vec<&Exchange> = self.exchanges.iter().filter(|exchange| exchange.stage != Stage::Card).collect();
-        let whole = |exchange: &&Exchange| scribe.length(&told(exchange, usize::MAX));
-        while talk.len() > 1 && talk.iter().map(whole).sum::<usize>() > room {
+        let whole = |exchange: &&Exchange| scribe.length(&told(exchange, usize::MAX)?);
+        while talk.len() > 1 && talk.iter().map(whole).sum::<Result<usize>>()? > room {
             talk.remove(usize::from(talk.len() > 2));
         }
         // A single overlong answer is cut at the end.
-        let texts = talk.iter().map(|exchange| told(exchange, room.saturating_sub(scribe.length(&told(exchange, 0)))));
-        head + &texts.collect::<String>()
+        let cut = |exchange: &&Exchange| told(exchange, room.saturating_sub(scribe.length(&told(exchange, 0)?)?));
+        Ok(head + &talk.iter().map(cut).collect::<Result<String>>()?)
     }
 
     /// The conversation for whatever reads it when it is over.
-    pub(super) fn transcript(&self, scribe: &Scribe, writing: &Writing<'_>) -> String {
+    pub(super) fn transcript(&self, scribe: &Scribe, writing: &Writing<'_>) -> Result<String> {
         self.told(scribe, writing)
     }
 }
 
 /// The longest prefix of a person's text that fits when it is quoted.
-fn beginning<'a>(scribe: &Scribe, text: &'a str, room: usize) -> &'a str {
+fn beginning<'a>(scribe: &Scribe, text: &'a str, room: usize) -> Result<&'a str> {
     let mut text = text;
-    while !text.is_empty() && scribe.length(&quoted(text)) > room {
+    while !text.is_empty() && scribe.length(&quoted(text))? > room {
         text = &text[..text.floor_char_boundary(text.len() / 2)];
     }
-    text
+    Ok(text)
 }
 
 /// Whether a text repeats what was asked for, after its first word at least.

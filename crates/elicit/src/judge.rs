@@ -35,10 +35,9 @@ impl Judge {
     /// [`EngineError::Llama`] if llama.cpp cannot make a context; [`EngineError::UnsupportedModel`] for a vocabulary
     /// without tokens for yes and no.
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
-        let end = model.template().terminator(model);
-        let answer =
-            |text: &str| -> Vec<Token> { model.tokenize(text, false).into_iter().chain(end.iter().copied()).collect() };
-        let answers = vec![answer("Yes"), answer("No")];
+        let end = model.template().terminator(model)?;
+        let mut answers = model.template().answers(model, &["Yes", "No"])?;
+        answers.iter_mut().for_each(|answer| answer.extend(&end));
         if answers.iter().any(|tokens| tokens.len() <= end.len()) || answers[0] == answers[1] {
             return Err(EngineError::UnsupportedModel {
                 file: model.path().display().to_string(),
@@ -80,16 +79,7 @@ impl Judge {
     fn encode(&self, question: YesNoQuestion<'_>) -> Result<PromptTokens> {
         let model = self.model();
         let turn = Turn { speaker: Speaker::User, text: format!("{}{}", question.rubric, question.case) };
-        let mut prompt = PromptTokens::default();
-        for piece in model.template().encode(model, &[turn], true)? {
-            if piece.turn.is_some() {
-                let rubric = model.tokenize(question.rubric, false);
-                // The tokenizer may merge the rubric's last token with the following text.
-                let shared = rubric.iter().zip(&piece.tokens).take_while(|(a, b)| a == b).count();
-                prompt.fixed = prompt.tokens.len() + shared.min(rubric.len().saturating_sub(1));
-            }
-            prompt.tokens.extend(piece.tokens);
-        }
-        Ok(prompt)
+        let dialogue = model.template().encode(model, &[turn], true)?;
+        Ok(PromptTokens { fixed: dialogue.tokens_before(0, question.rubric.len()), tokens: dialogue.tokens })
     }
 }

@@ -2,7 +2,7 @@
 
 use probity_engine::Error as EngineError;
 use probity_engine::chat::{Speaker, Turn};
-use probity_engine::{CancelToken, ContextOptions, Generator, Model, Sampling, Token};
+use probity_engine::{CancelToken, ContextOptions, Generator, Model, Sampling};
 use probity_values::Provenance;
 use serde::de::DeserializeOwned;
 
@@ -85,8 +85,7 @@ impl Scribe {
         let Writing { instructions, data, request, grammar, most } = writing;
         let model = self.writer.model();
         let turn = Turn { speaker: Speaker::User, text: format!("{instructions}\n\n{data}\n\n{request}") };
-        let pieces = model.template().encode(model, &[turn], true)?;
-        let prompt: Vec<Token> = pieces.into_iter().flat_map(|piece| piece.tokens).collect();
+        let prompt = model.template().encode(model, &[turn], true)?.tokens;
         // A model with a short context writes less.
         let room = self.writer.capacity().saturating_sub(prompt.len());
         if room < most / 4 {
@@ -129,15 +128,14 @@ impl Scribe {
     }
 
     /// Tokens for a conversation beside instructions, request and answer.
-    pub(super) fn room(&self, writing: &Writing<'_>) -> usize {
-        let model = self.writer.model();
-        let own = model.tokenize(writing.instructions, false).len() + model.tokenize(writing.request, false).len();
+    pub(super) fn room(&self, writing: &Writing<'_>) -> Result<usize> {
+        let own = self.length(writing.instructions)? + self.length(writing.request)?;
         // The template adds few tokens.
-        self.writer.capacity().saturating_sub(own + writing.most.min(self.writer.capacity() / 3) + 64)
+        Ok(self.writer.capacity().saturating_sub(own + writing.most.min(self.writer.capacity() / 3) + 64))
     }
 
     /// How many tokens a text takes.
-    pub(super) fn length(&self, text: &str) -> usize {
-        self.writer.model().tokenize(text, false).len()
+    pub(super) fn length(&self, text: &str) -> Result<usize> {
+        Ok(self.writer.model().tokenize(text, false)?.len())
     }
 }

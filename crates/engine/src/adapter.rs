@@ -9,10 +9,10 @@ use std::sync::Arc;
 use llama_cpp_sys_2 as sys;
 
 use super::Model;
-use super::backend::with_reason;
 use super::gguf::Gguf;
 use super::model::{read_header, same_file};
 use super::preflight::{AdapterShape, check_adapter, check_fit};
+use super::shim;
 use crate::{Error, Result};
 
 /// An adapter, shared: clones are handles to the same weights.
@@ -61,10 +61,10 @@ impl Adapter {
             Error::UnsupportedAdapter { file: path.display().to_string(), problem: "the path holds a NUL byte".into() }
         })?;
         let lock = model.adapter_lock().write();
-        let raw = with_reason("load the adapter", || {
-            // SAFETY: the model is alive, the path is NUL-terminated, the file passed the preflight, and the write lock
-            // keeps every other user of the model's adapter list out.
-            NonNull::new(unsafe { sys::llama_adapter_lora_init(model.raw(), name.as_ptr()) })
+        // SAFETY: the model is alive, the path is NUL-terminated, the file passed the preflight, and the write lock
+        // keeps every other user of the model's adapter list out.
+        let raw = shim::call_for("load the adapter", |out| unsafe {
+            shim::probity_engine_adapter_load(model.raw(), name.as_ptr(), out)
         });
         drop(lock);
         let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, path: path.to_owned(), fingerprint };
@@ -109,8 +109,9 @@ impl Adapter {
 impl Drop for Inner {
     fn drop(&mut self) {
         let _lock = self.model.adapter_lock().write();
-        // SAFETY: no context has it set, since a context holds a handle while it does; the model is still alive.
-        unsafe { sys::llama_adapter_lora_free(self.raw.as_ptr()) }
+        // SAFETY: no context has it set, since a context holds a handle while it does; the model is still alive. A drop
+        // has nobody to tell of a failure, which leaks the adapter.
+        unsafe { shim::probity_engine_adapter_free(self.raw.as_ptr()) };
     }
 }
 

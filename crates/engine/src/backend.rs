@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_sys_2 as sys;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use super::shim;
 use crate::{Error, Result};
 
 /// Importance of a log line.
@@ -29,7 +29,7 @@ type LogSink = Box<dyn Fn(LogLevel, &str) + Send + Sync>;
 static SINK: RwLock<Option<LogSink>> = RwLock::new(None);
 
 thread_local! {
-    /// Error lines of the engine while [`with_reason`] is on this thread's stack.
+    /// Error lines of the engine while [`collect_reason`] is on this thread's stack.
     static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -40,20 +40,38 @@ pub fn set_log(sink: Option<LogSink>) {
     *SINK.write() = sink;
 }
 
-/// The backend; the first call starts it for the rest of the process.
-pub(super) fn backend() -> Result<&'static LlamaBackend> {
-    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+/// The process that has started the engine; 0 before.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// Refuses the child of a fork whose parent had started the engine.
+///
+/// The engine's threads do not exist in the child, and its locks may be held by them.
+///
+/// # Errors
+/// [`Error::Forked`].
+#[doc(hidden)]
+pub fn check_process() -> Result<()> {
+    match PROCESS.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        process if process == std::process::id() => Ok(()),
+        _ => Err(Error::Forked),
+    }
+}
+
+/// Starts the engine for the rest of the process; later calls find it started.
+pub(super) fn start() -> Result<()> {
+    check_process()?;
+    static STARTED: Mutex<bool> = Mutex::new(false);
     check_processor()?;
-    Ok(BACKEND.get_or_init(|| {
+    let mut started = STARTED.lock();
+    if !*started {
         // SAFETY: the callback is a plain function that never unwinds; it is set before any other engine call, so no
         // thread can be inside the old one.
-        unsafe {
-            sys::llama_log_set(Some(on_log), std::ptr::null_mut());
-            sys::ggml_log_set(Some(on_log), std::ptr::null_mut());
-        }
-        // Another user of the same copy of llama-cpp-2 may have started it already; then its start serves us too.
-        LlamaBackend::init().unwrap_or(LlamaBackend {})
-    }))
+        shim::call("start", || unsafe { shim::probity_engine_start(Some(on_log)) })?;
+        PROCESS.store(std::process::id(), Ordering::Relaxed);
+        *started = true;
+    }
+    Ok(())
 }
 
 /// Refuses a processor without the features that this build was compiled for.
@@ -83,17 +101,12 @@ fn refuse_missing(needed: &[(&str, bool)]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { Err(Error::Processor { missing: missing.join(", ") }) }
 }
 
-/// Runs an engine call, and turns a NULL or false into an error.
-///
-/// The error holds the engine's reason.
-pub(super) fn with_reason<T>(action: &'static str, call: impl FnOnce() -> Option<T>) -> Result<T> {
+/// Runs an engine call; returns the error lines it logged, too.
+pub(super) fn collect_reason<T>(call: impl FnOnce() -> T) -> (T, String) {
     let outer = REASON.with(|r| r.replace(Some(String::new())));
     let result = call();
     let reason = REASON.with(|r| r.replace(outer)).unwrap_or_default();
-    result.ok_or_else(|| {
-        let reason = if reason.is_empty() { "it gave no reason".to_owned() } else { reason };
-        Error::Llama { action, reason }
-    })
+    (result, reason)
 }
 
 unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_sys_2 as sys;
 
-use super::backend::with_reason;
+use super::backend::check_process;
+use super::shim::{self, Ending, Failed};
 use super::{Adapter, Model, Token};
 use crate::{Error, Result};
 
@@ -37,7 +38,8 @@ pub struct ContextOptions {
     pub context: usize,
     /// Threads.
     ///
-    /// 0 means one a processor, at most 8, and fewer for a model too small to keep them busy.
+    /// 0 means one a processor, at most 8, and fewer for a model too small to keep them busy. Never more than the
+    /// processors that the process may use: its affinity and its cgroup's quota count.
     pub threads: usize,
     /// Keep keys and values as 32-bit floats instead of 16-bit.
     ///
@@ -85,15 +87,17 @@ pub(super) struct Entry {
 
 /// A llama.cpp context. `Send`, used by one thread at a time.
 pub struct Context {
-    raw: NonNull<sys::llama_context>,
-    pool: Option<NonNull<sys::ggml_threadpool>>,
+    /// `None` after a call that threw: the next decode makes it anew.
+    running: Option<Running>,
+    params: sys::llama_context_params,
     cancel: CancelToken,
     capacity: usize,
     adapters: Vec<(Adapter, f32)>,
     model: Model,
 }
 
-// SAFETY: a context has no thread affinity; `&mut self` on everything that runs keeps it to one thread at a time.
+// SAFETY: a context has no thread affinity; `&mut self` on everything that runs keeps it to one thread at a time. The
+// pointer in `params` is to the flag that `cancel` shares.
 unsafe impl Send for Context {}
 
 impl std::fmt::Debug for Context {
@@ -135,7 +139,7 @@ impl Context {
             let expected = format!("at most the {trained} tokens the model was trained for");
             return Err(Error::Option { name: "context", given: capacity.to_string(), expected });
         }
-        let threads = if options.threads == 0 { default_threads(model) } else { options.threads.min(512) };
+        let threads = if options.threads == 0 { default_threads(model) } else { options.threads.min(processors()) };
         let cancel = CancelToken::default();
         // SAFETY: plain default constructors of C structs.
         let mut params = unsafe { sys::llama_context_default_params() };
@@ -163,32 +167,30 @@ impl Context {
         }
         params.abort_callback = Some(stop_requested);
         params.abort_callback_data = Arc::as_ptr(&cancel.0).cast_mut().cast();
-        let lock = model.adapter_lock().write();
-        let raw = with_reason("make a context", || {
-            // SAFETY: the model is alive and fully loaded; the flag behind the callback lives as long as the context,
-            // which holds it; the write lock keeps adapter loads and frees out.
-            NonNull::new(unsafe { sys::llama_init_from_model(model.raw(), params) })
-        });
-        drop(lock);
-        let mut context = Self { raw: raw?, pool: None, cancel, capacity, adapters: Vec::new(), model: model.clone() };
-        context.attach_pool(threads)?;
+        let mut context = Self { running: None, params, cancel, capacity, adapters: Vec::new(), model: model.clone() };
+        context.start()?;
         Ok(context)
     }
 
-    /// Without a pool of its own, ggml starts and joins threads for every graph.
-    fn attach_pool(&mut self, threads: usize) -> Result<()> {
-        // SAFETY: the parameters are a plain struct; the pool outlives the context, whose drop frees it afterwards.
-        unsafe {
-            let mut params = sys::ggml_threadpool_params_default(threads as i32);
-            if cfg!(any(target_os = "ios", target_os = "android")) {
-                // Spinning between graphs drains a battery.
-                params.poll = 0;
-            }
-            let pool = with_reason("start threads", || NonNull::new(sys::ggml_threadpool_new(&raw mut params)))?;
-            sys::llama_attach_threadpool(self.raw.as_ptr(), pool.as_ptr(), pool.as_ptr());
-            self.pool = Some(pool);
+    /// llama.cpp's context, made anew where a call that threw has taken it.
+    fn start(&mut self) -> Result<&Running> {
+        check_process()?;
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => Running::new(&self.model, self.params, &self.adapters)?,
+        };
+        Ok(self.running.insert(running))
+    }
+
+    /// Lets llama.cpp's context go if a call left it unfit for use.
+    fn survive(&mut self, failed: Failed) -> Error {
+        match failed.ending {
+            Ending::Refused => {}
+            Ending::Threw => self.running = None,
+            // Its memory is lost; the process is not.
+            Ending::Damaged => std::mem::forget(self.running.take()),
         }
-        Ok(())
+        failed.error
     }
 
     /// The model it runs.
@@ -235,21 +237,12 @@ impl Context {
                 });
             }
         }
-        let mut raw: Vec<_> = adapters.iter().map(|(a, _)| a.raw()).collect();
-        if (1..raw.len()).any(|i| raw[..i].contains(&raw[i])) {
+        if (1..adapters.len()).any(|i| adapters[..i].iter().any(|(a, _)| a.raw() == adapters[i].0.raw())) {
             // llama.cpp would keep the first scale and drop the second.
             let expected = "each once, with the scales added up".into();
             return Err(Error::Option { name: "adapters", given: "one of them twice".into(), expected });
         }
-        let mut scales: Vec<f32> = adapters.iter().map(|(_, s)| *s).collect();
-        let set = with_reason("set adapters", || {
-            // SAFETY: both arrays have the length passed; every adapter belongs to this model and is kept alive below.
-            let code = unsafe {
-                sys::llama_set_adapters_lora(self.raw.as_ptr(), raw.as_mut_ptr(), raw.len(), scales.as_mut_ptr())
-            };
-            (code == 0).then_some(())
-        });
-        set?;
+        self.start()?.set_adapters(adapters).map_err(|failed| self.survive(failed))?;
         self.adapters = adapters.to_vec();
         Ok(())
     }
@@ -291,71 +284,143 @@ impl Context {
             seq_id: sequences.as_mut_ptr(),
             logits: outputs.as_mut_ptr(),
         };
-        let _lock = self.model.adapter_lock().read();
         let mut code = 0;
-        let decoded = with_reason("decode", || {
-            // SAFETY: every array has an entry a token and outlives the call; tokens, positions, sequences and outputs
-            // are in range (asserted above).
-            code = unsafe { sys::llama_decode(self.raw.as_ptr(), batch) };
-            (code == 0).then_some(())
-        });
-        if code == 2 {
-            return Err(Error::Cancelled { what: "decision" });
-        }
-        decoded
+        let context = self.start()?.raw.as_ptr();
+        let lock = self.model.adapter_lock().read();
+        // SAFETY: every array has an entry a token and outlives the call; tokens, positions, sequences and outputs are
+        // in range (asserted above).
+        let decoded = shim::call("decode", || unsafe { shim::probity_engine_decode(context, batch, &raw mut code) });
+        drop(lock);
+        decoded.map_err(|failed| {
+            let error = self.survive(failed);
+            if code == 2 { Error::Cancelled { what: "decision" } } else { error }
+        })
     }
 
     /// The logits after entry `i` of the last decode.
-    pub(super) fn logits(&self, i: usize) -> Result<&[f32]> {
+    pub(super) fn logits(&mut self, i: usize) -> Result<&[f32]> {
         let n = self.model.shape().n_vocab;
-        let row = with_reason("read logits", || {
-            // SAFETY: the context is alive; an index without output gives null, which is refused.
-            NonNull::new(unsafe { sys::llama_get_logits_ith(self.raw.as_ptr(), i as i32) })
-        })?;
-        // SAFETY: a row has one float a vocabulary entry and stays until the next decode, which needs `&mut self`.
-        Ok(unsafe { std::slice::from_raw_parts(row.as_ptr(), n) })
+        // SAFETY: an index without output gives null, which is refused.
+        self.row("read logits", n, |context, out| unsafe { shim::probity_engine_logits(context, i as i32, out) })
     }
 
     /// The hidden state of entry `i`, in a context [of states](Context::of_states).
-    pub(super) fn state(&self, i: usize) -> Result<&[f32]> {
-        let row = with_reason("read hidden states", || {
-            // SAFETY: the context is alive; an index without output, or a context without states, gives null.
-            NonNull::new(unsafe { sys::llama_get_embeddings_ith(self.raw.as_ptr(), i as i32) })
-        })?;
-        // SAFETY: the model is alive; the row has as many floats as it says and stays until the next decode, which
-        // needs `&mut self`.
-        Ok(unsafe {
-            let width = sys::llama_model_n_embd_out(self.model.raw()) as usize;
-            std::slice::from_raw_parts(row.as_ptr(), width)
+    pub(super) fn state(&mut self, i: usize) -> Result<&[f32]> {
+        // SAFETY: the model is alive.
+        let width = unsafe { sys::llama_model_n_embd_out(self.model.raw()) } as usize;
+        // SAFETY: an index without output, or a context without states, gives null, which is refused.
+        self.row("read hidden states", width, |context, out| unsafe {
+            shim::probity_engine_state(context, i as i32, out)
         })
+    }
+
+    /// A row of `n` floats of the last decode.
+    fn row(
+        &mut self,
+        action: &'static str,
+        n: usize,
+        read: impl FnOnce(*mut sys::llama_context, *mut *mut f32) -> i32,
+    ) -> Result<&[f32]> {
+        let context = self.start()?.raw.as_ptr();
+        let row = shim::call_for(action, |out| read(context, out)).map_err(|failed| self.survive(failed))?;
+        // SAFETY: the row has so many floats and stays until the next decode, which needs `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(row.as_ptr(), n) })
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        // SAFETY: the memory object belongs to the live context.
-        unsafe { sys::llama_memory_clear(sys::llama_get_memory(self.raw.as_ptr()), false) }
+        let Some(running) = self.running.as_ref().filter(|_| check_process().is_ok()) else { return };
+        let context = running.raw.as_ptr();
+        // SAFETY: the context is alive.
+        if let Err(failed) = shim::call("clear the cache", || unsafe { shim::probity_engine_cache_clear(context) }) {
+            // A context made anew is as empty.
+            self.survive(Failed { ending: failed.ending.max(Ending::Threw), ..failed });
+        }
     }
 
     /// Forgets a sequence from a position on; `false` where the cache cannot do that.
-    pub(super) fn truncate(&mut self, sequence: usize, from: usize) -> bool {
+    pub(super) fn truncate(&mut self, sequence: usize, from: usize) -> Result<bool> {
         assert!(sequence < SEQUENCES, "sequence out of range");
-        // SAFETY: sequence and range are in bounds; -1 means to the end.
-        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.as_ptr()), sequence as i32, from as i32, -1) }
+        let context = self.start()?.raw.as_ptr();
+        // SAFETY: sequence and range are in bounds.
+        match shim::call("shorten the cache", || unsafe {
+            shim::probity_engine_cache_truncate(context, sequence as i32, from as i32)
+        }) {
+            Ok(()) => Ok(true),
+            Err(Failed { ending: Ending::Refused, .. }) => Ok(false),
+            Err(failed) => Err(self.survive(failed)),
+        }
     }
 
     /// Lets sequence `to` share all of sequence 0's cells.
-    pub(super) fn share(&mut self, to: usize) {
+    pub(super) fn share(&mut self, to: usize) -> Result<()> {
         assert!((1..SEQUENCES).contains(&to), "sequence out of range");
-        // SAFETY: both ids are in bounds, and a unified cache copies no data.
-        unsafe { sys::llama_memory_seq_cp(sys::llama_get_memory(self.raw.as_ptr()), 0, to as i32, -1, -1) }
+        let context = self.start()?.raw.as_ptr();
+        // SAFETY: both sequences are in bounds, and a unified cache copies no data.
+        let shared = shim::call("share the cache", || unsafe { shim::probity_engine_cache_share(context, to as i32) });
+        shared.map_err(|failed| self.survive(failed))
     }
 }
 
-impl Drop for Context {
+/// llama.cpp's context and the threads that compute for it.
+struct Running {
+    raw: NonNull<sys::llama_context>,
+    pool: Option<NonNull<sys::ggml_threadpool>>,
+}
+
+impl Running {
+    fn new(model: &Model, params: sys::llama_context_params, adapters: &[(Adapter, f32)]) -> Result<Self> {
+        let lock = model.adapter_lock().write();
+        // SAFETY: the model is alive and fully loaded; the flag behind the callback lives as long as the caller, which
+        // holds it; the write lock keeps adapter loads and frees out.
+        let raw = shim::call_for("make a context", |out| unsafe {
+            shim::probity_engine_context_new(model.raw(), params, out)
+        });
+        drop(lock);
+        let mut running = Self { raw: raw?, pool: None };
+        running.attach_pool(params.n_threads)?;
+        running.set_adapters(adapters)?;
+        Ok(running)
+    }
+
+    /// Without a pool of its own, ggml starts and joins threads for every graph.
+    fn attach_pool(&mut self, threads: i32) -> Result<()> {
+        // SAFETY: fills a plain structure.
+        let mut params = unsafe { sys::ggml_threadpool_params_default(threads) };
+        if cfg!(any(target_os = "ios", target_os = "android")) {
+            // Spinning between graphs drains a battery.
+            params.poll = 0;
+        }
+        // SAFETY: a plain structure goes in, and a pool of its own comes out.
+        let pool = shim::call_for("start threads", |out| unsafe { shim::probity_engine_pool_new(params, out) })?;
+        self.pool = Some(pool);
+        // SAFETY: both are alive; the drop frees the pool after the context.
+        Ok(shim::call("attach threads", || unsafe {
+            shim::probity_engine_pool_attach(self.raw.as_ptr(), pool.as_ptr())
+        })?)
+    }
+
+    /// Replaces the whole set of adapters.
+    ///
+    /// Each is of the context's own model, and the caller keeps it alive.
+    fn set_adapters(&self, adapters: &[(Adapter, f32)]) -> std::result::Result<(), Failed> {
+        let (mut raw, mut scales): (Vec<_>, Vec<f32>) = adapters.iter().map(|(a, scale)| (a.raw(), *scale)).unzip();
+        // SAFETY: both arrays have the length passed; every adapter belongs to this model and is kept alive.
+        shim::call("set adapters", || unsafe {
+            shim::probity_engine_adapters_set(self.raw.as_ptr(), raw.as_mut_ptr(), raw.len(), scales.as_mut_ptr())
+        })
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        // SAFETY: freed once, the context before its threads; the fields drop adapters and model afterwards.
+        if check_process().is_err() {
+            // The threads to wait for are the parent's.
+            return;
+        }
+        // SAFETY: freed once, the context before its threads. A drop has nobody to tell of a failure, which leaks them.
         unsafe {
-            sys::llama_free(self.raw.as_ptr());
+            shim::probity_engine_context_free(self.raw.as_ptr());
             if let Some(pool) = self.pool {
                 sys::ggml_threadpool_free(pool.as_ptr());
             }
@@ -369,8 +434,13 @@ impl Drop for Context {
 /// and if another program occupies a processor, spinning costs a hundred times the work.
 const WEIGHTS_A_THREAD: u64 = 4_000_000;
 
+/// Processors that this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn default_threads(model: &Model) -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let processors = processors().min(8);
     // SAFETY: the model is alive.
     let weights = unsafe { sys::llama_model_n_params(model.raw()) };
     processors.min((weights / WEIGHTS_A_THREAD) as usize).max(1)

@@ -83,6 +83,13 @@ pub enum Error {
         /// The missing instruction sets.
         missing: String,
     },
+    /// The process is the child of a fork, and its parent has used the engine.
+    ///
+    /// Threads do not survive a fork.
+    #[error(
+        "process: forked after the engine was used, expected the engine to be used first in the child, or after an exec"
+    )]
+    Forked,
     /// The caller's progress callback or another thread asked to stop.
     #[error("{what}: cancelled")]
     Cancelled {
@@ -135,7 +142,10 @@ impl Error {
     /// Whether the input was wrong, rather than the work failing on good input.
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Io { .. } | Self::Llama { .. } | Self::Processor { .. } | Self::Cancelled { .. })
+        !matches!(
+            self,
+            Self::Io { .. } | Self::Llama { .. } | Self::Processor { .. } | Self::Forked | Self::Cancelled { .. }
+        )
     }
 
     /// Wraps a system error with the path it happened at.

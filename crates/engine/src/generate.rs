@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::context::{BATCH, Entry};
-use super::grammar::{Grammar, vocabulary};
+use super::grammar::Grammar;
 use super::numeric::exp;
 use super::{CancelToken, Context, ContextOptions, Model, Token};
 use crate::{Error, Result};
@@ -105,7 +105,7 @@ impl Generator {
         // The written tokens and the prompt's last, partial batch leave the cache. A cache that cannot do so is
         // cleared.
         let whole = self.held.len();
-        if written.is_err() || !self.context.truncate(0, whole) {
+        if written.is_err() || !self.context.truncate(0, whole)? {
             self.context.clear();
             self.held.clear();
         }
@@ -118,7 +118,7 @@ impl Generator {
         // The last token's logits are needed, so its batch is always decoded.
         let most = (prompt.len() - 1) / BATCH;
         let kept = batches.take(most).take_while(|(held, asked)| held == asked).count() * BATCH;
-        if !self.context.truncate(0, kept) {
+        if !self.context.truncate(0, kept)? {
             self.context.clear();
             self.held.clear();
             return self.read(prompt);
@@ -141,17 +141,18 @@ impl Generator {
     }
 
     fn sample(&mut self, start: usize, mut row: usize, grammar: &mut Grammar, sampling: Sampling) -> Result<String> {
+        let model = self.context.model().clone();
         let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
         let mut bytes = Vec::new();
         let mut tokens: Vec<Token> = Vec::new();
         for written in 0..sampling.most {
             let hurry = written >= sampling.most / 4 * 3;
-            let drawing = Drawing { model: self.context.model(), grammar, sampling, hurry, written: &tokens };
+            let drawing = Drawing { model: &model, grammar, sampling, hurry, written: &tokens };
             let token = drawing.choose(self.context.logits(row)?, &mut rng)?;
-            grammar.accept(token);
+            grammar.accept(token)?;
             tokens.push(token);
-            bytes.extend(spelling(self.context.model(), token));
-            if grammar.may_end() {
+            bytes.extend(model.spelling(token)?);
+            if grammar.may_end()? {
                 return String::from_utf8(bytes).map_err(|_| {
                     let reason = "it wrote what is no UTF-8; its vocabulary is damaged".into();
                     Error::Llama { action: "write", reason }
@@ -189,12 +190,14 @@ impl Drawing<'_> {
         if !self.hurry {
             let first = pick(&candidates, self.sampling, rng);
             let first = first.ok_or_else(|| damaged("no logit is a number; the model is damaged"))?;
-            if self.grammar.allows(first) && !self.repeats(first) {
+            if self.grammar.allows(first)? && !self.repeats(first) {
                 return Ok(first);
             }
         }
-        self.grammar.retain(&mut candidates);
-        let closes = |c: &sys::llama_token_data| matches!(spelling(self.model, c.id).first(), Some(b'"' | b']' | b'}'));
+        self.grammar.retain(&mut candidates)?;
+        let closes = |c: &sys::llama_token_data| {
+            self.model.spelling(c.id).is_ok_and(|text| matches!(text.first(), Some(b'"' | b']' | b'}')))
+        };
         prefer(&mut candidates, |c| !self.repeats(c.id));
         if self.hurry {
             prefer(&mut candidates, closes);
@@ -238,25 +241,5 @@ fn pick(candidates: &[sys::llama_token_data], sampling: Sampling, rng: &mut ChaC
 
 fn is_control(model: &Model, token: Token) -> bool {
     // SAFETY: the model is alive, and the token is one of its vocabulary's.
-    unsafe { sys::llama_vocab_is_control(vocabulary(model), token) }
-}
-
-/// The bytes that a token stands for in a text; none for control tokens.
-fn spelling(model: &Model, token: Token) -> Vec<u8> {
-    let mut bytes = vec![0_u8; 64];
-    loop {
-        // SAFETY: the length is the buffer's; nothing is written beyond it.
-        let length = unsafe {
-            let (text, room) = (bytes.as_mut_ptr().cast(), bytes.len() as i32);
-            sys::llama_token_to_piece(vocabulary(model), token, text, room, 0, false)
-        };
-        match usize::try_from(length) {
-            Ok(length) => {
-                bytes.truncate(length);
-                return bytes;
-            }
-            // The buffer is too short; the result is the needed length.
-            Err(_) => bytes.resize(length.unsigned_abs() as usize, 0),
-        }
-    }
+    unsafe { sys::llama_vocab_is_control(model.vocabulary(), token) }
 }

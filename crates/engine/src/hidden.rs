@@ -3,6 +3,7 @@
 //! They are the mean of its last hidden states, or the last state if the GGUF's pooling type says so.
 
 use super::context::{Entry, OUTPUTS};
+use super::model::MAX_TEXT;
 use super::{CancelToken, Context, ContextOptions, Model, Token};
 use crate::{Error, Result};
 
@@ -63,7 +64,7 @@ impl HiddenStates {
     pub fn of(&mut self, text: &str) -> Result<Vec<f32>> {
         let model = self.context.model();
         let mut tokens: Vec<Token> = model.start_of_text().into_iter().collect();
-        tokens.extend(model.tokenize(text, false));
+        tokens.extend(model.tokenize(&text[..text.floor_char_boundary(MAX_TEXT)], false)?);
         if self.pooling == Pooling::Last || tokens.is_empty() {
             // Models with last-state pooling were trained to end a text with this token; an empty text is the token
             // alone.

@@ -23,10 +23,14 @@ pub mod numeric;
 #[doc(hidden)]
 pub mod preflight;
 pub mod score;
+mod shim;
+mod stack;
 #[doc(hidden)]
 pub mod trie;
 
 pub use adapter::Adapter;
+#[doc(hidden)]
+pub use backend::check_process;
 pub use backend::{LogLevel, check_processor, set_log};
 pub use context::{CancelToken, Context, ContextOptions};
 pub use error::{Error, Result};
@@ -36,6 +40,8 @@ pub use hidden::HiddenStates;
 pub use model::read_header;
 pub use model::{Model, ModelOptions};
 pub use preflight::{Architecture, ModelShape};
+#[doc(hidden)]
+pub use shim::StandardFloats;
 
 /// A token of some model's vocabulary.
 pub type Token = i32;

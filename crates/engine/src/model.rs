@@ -1,6 +1,6 @@
 //! A loaded model: the checked header, the weights in llama.cpp, the vocabulary.
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
@@ -10,17 +10,26 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
-use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 use parking_lot::RwLock;
 
-use super::backend::{backend, with_reason};
+use super::backend::start;
 use super::gguf::{Gguf, Tensor};
 use super::preflight::{ModelShape, check_model};
-use super::{Token, chat};
+use super::stack::on_a_stack;
+use super::{Token, chat, shim};
 use crate::{Error, Result};
+
+/// The longest text that is tokenised at once, bytes.
+pub(super) const MAX_TEXT: usize = 1 << 20;
+/// A text that any stack has room for, bytes.
+const SHORT_TEXT: usize = 128;
+/// Stack for tokenising, bytes.
+const STACK: usize = 512 << 10;
+/// Stack that a byte of text takes, bytes.
+///
+/// At most 512 were measured, over llama.cpp's regular expressions.
+const STACK_A_BYTE: usize = 2048;
 
 /// How to load a model.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,7 +66,7 @@ pub struct Model {
 }
 
 struct Inner {
-    llama: LlamaModel,
+    weights: Weights,
     gguf: Gguf,
     shape: ModelShape,
     file: File,
@@ -91,23 +100,21 @@ impl Model {
     /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Cancelled`], or [`Error::Llama`] with
     /// llama.cpp's own reason.
     pub fn open(path: &Path, options: ModelOptions, mut progress: impl FnMut(f32) -> bool) -> Result<Self> {
-        let backend = backend()?;
+        start()?;
         let file = File::open(path).map_err(Error::io(path))?;
         let gguf = read_header(&file, path)?;
         let shape = check_model(&gguf)?;
         let fingerprint = fingerprint(&file, path, &gguf)?;
 
         let mut cancelled = false;
-        let loaded = with_reason("load the model", || {
-            load(backend, &same_file(&file, path), options, |share| {
-                // A panic must not cross into C++: it counts as a request to stop.
-                let go = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| progress(share))).unwrap_or(false);
-                cancelled |= !go;
-                go
-            })
+        let loaded = Weights::load(&same_file(&file, path), options, |share| {
+            // A panic must not cross into C++: it counts as a request to stop.
+            let go = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| progress(share))).unwrap_or(false);
+            cancelled |= !go;
+            go
         });
-        let llama = match loaded {
-            Ok(llama) => llama,
+        let weights = match loaded {
+            Ok(weights) => weights,
             Err(_) if cancelled => return Err(Error::Cancelled { what: "model load" }),
             Err(e) => return Err(e),
         };
@@ -115,7 +122,7 @@ impl Model {
         let adapters = RwLock::new(());
         let path = path.to_owned();
         let content = OnceLock::new();
-        let inner = Inner { llama, gguf, shape, file, path, fingerprint, content, template, options, adapters };
+        let inner = Inner { weights, gguf, shape, file, path, fingerprint, content, template, options, adapters };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -197,36 +204,104 @@ impl Model {
     ///
     /// `control` turns the names of control tokens into those tokens. It is for template parts only, never for texts of
     /// users or other agents.
-    #[must_use]
-    pub fn tokenize(&self, text: &str, control: bool) -> Vec<Token> {
-        let tokens = self.inner.llama.vocab().tokenize(text.as_bytes(), false, control);
-        tokens.into_iter().map(|t| t.0).collect()
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a text of more than a mebibyte; [`Error::Llama`] with llama.cpp's own reason, also if the
+    /// memory ends.
+    pub fn tokenize(&self, text: &str, control: bool) -> Result<Vec<Token>> {
+        if text.len() > MAX_TEXT {
+            let expected = format!("at most {MAX_TEXT}");
+            return Err(Error::Option { name: "text", given: format!("{} bytes", text.len()), expected });
+        }
+        // llama.cpp splits a text by regular expressions, which recurse for every letter of a long word.
+        match text.len() <= SHORT_TEXT {
+            true => self.tokenize_here(text, control),
+            false => on_a_stack(STACK + STACK_A_BYTE * text.len(), || self.tokenize_here(text, control))?,
+        }
+    }
+
+    fn tokenize_here(&self, text: &str, control: bool) -> Result<Vec<Token>> {
+        let length = text.len() as i32;
+        // Most tokens stand for several bytes; a vocabulary may add a token in front.
+        let mut tokens: Vec<Token> = vec![0; text.len() + 2];
+        loop {
+            let mut found = 0;
+            let room = i32::try_from(tokens.len()).unwrap_or(i32::MAX);
+            // SAFETY: the text and the tokens are as long as it says.
+            shim::call("tokenise a text", || unsafe {
+                let (text, tokens) = (text.as_ptr().cast(), tokens.as_mut_ptr());
+                shim::probity_engine_tokenize(self.vocabulary(), text, length, tokens, room, control, &raw mut found)
+            })?;
+            match usize::try_from(found) {
+                Ok(found) => {
+                    tokens.truncate(found);
+                    return Ok(tokens);
+                }
+                // Too short; the result is the needed length.
+                Err(_) => tokens.resize(found.unsigned_abs() as usize, 0),
+            }
+        }
     }
 
     /// The token that ends a turn or, where the model has none, the text.
     #[must_use]
     pub fn end_of_turn(&self) -> Option<Token> {
-        let vocab = self.inner.llama.vocab();
-        [vocab.eot(), vocab.eos()].into_iter().map(|t| t.0).find(|&t| t >= 0)
+        // Without the key llama.cpp guesses by the names of tokens.
+        let turn = self.gguf().uint("tokenizer.ggml.eot_token_id").and_then(|token| Token::try_from(token).ok());
+        turn.or_else(|| self.end_of_text())
     }
 
     /// The token that ends a text, where the model has one.
     #[must_use]
     pub fn end_of_text(&self) -> Option<Token> {
-        Some(self.inner.llama.vocab().eos().0).filter(|&token| token >= 0)
+        // SAFETY: the vocabulary lives as long as the model.
+        Some(unsafe { sys::llama_vocab_eos(self.vocabulary()) }).filter(|&token| token >= 0)
     }
 
     /// The token that starts every text, where the model wants one.
     #[must_use]
     pub fn start_of_text(&self) -> Option<Token> {
-        let vocab = self.inner.llama.vocab();
-        Some(vocab.bos().0).filter(|&t| t >= 0 && vocab.should_add_bos())
+        // SAFETY: the vocabulary lives as long as the model.
+        let (token, wanted) =
+            unsafe { (sys::llama_vocab_bos(self.vocabulary()), sys::llama_vocab_get_add_bos(self.vocabulary())) };
+        Some(token).filter(|&token| token >= 0 && wanted)
     }
 
     /// The text of a token, control tokens by name; for messages and `inspect`.
+    ///
+    /// It is empty for a token out of range.
     #[must_use]
     pub fn piece(&self, token: Token) -> String {
-        self.inner.llama.vocab().text(LlamaToken(token)).map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+        if !(0..self.shape().n_vocab as Token).contains(&token) {
+            return String::new();
+        }
+        // SAFETY: the token is one of the vocabulary's; the text ends in NUL and lives as long as the vocabulary.
+        let text = unsafe { CStr::from_ptr(sys::llama_vocab_get_text(self.vocabulary(), token)) };
+        text.to_string_lossy().into_owned()
+    }
+
+    /// The bytes that a token stands for in a text; none for control tokens.
+    ///
+    /// # Errors
+    /// [`Error::Llama`] if the memory ends.
+    pub(super) fn spelling(&self, token: Token) -> Result<Vec<u8>> {
+        let mut bytes = vec![0_u8; 64];
+        loop {
+            let mut length = 0;
+            // SAFETY: the length is the buffer's; nothing is written beyond it.
+            shim::call("spell a token", || unsafe {
+                let (text, room) = (bytes.as_mut_ptr().cast(), bytes.len() as i32);
+                shim::probity_engine_spell(self.vocabulary(), token, text, room, &raw mut length)
+            })?;
+            match usize::try_from(length) {
+                Ok(length) => {
+                    bytes.truncate(length);
+                    return Ok(bytes);
+                }
+                // The buffer is too short; the result is the needed length.
+                Err(_) => bytes.resize(length.unsigned_abs() as usize, 0),
+            }
+        }
     }
 
     pub(super) fn adapter_lock(&self) -> &RwLock<()> {
@@ -235,41 +310,61 @@ impl Model {
 
     /// The raw model, valid as long as `self` or a clone of it lives.
     pub(super) fn raw(&self) -> *mut sys::llama_model {
-        // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` non-null pointer, so a reference to it
-        // is a reference to that pointer. llama-cpp-2 keeps the field to itself; its version is pinned exactly.
-        unsafe { std::ptr::from_ref(&self.inner.llama).cast::<*mut sys::llama_model>().read() }
+        self.inner.weights.0.as_ptr()
+    }
+
+    /// The raw vocabulary, valid as long as `self` or a clone of it lives.
+    pub(super) fn vocabulary(&self) -> *const sys::llama_vocab {
+        // SAFETY: the model is alive.
+        unsafe { sys::llama_model_get_vocab(self.raw()) }
     }
 }
 
-const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
+/// The model in llama.cpp.
+struct Weights(NonNull<sys::llama_model>);
 
-/// Loads the file; `None` if llama.cpp fails or `progress` stops it.
-fn load<P: FnMut(f32) -> bool>(
-    _: &LlamaBackend,
-    path: &Path,
-    options: ModelOptions,
-    mut progress: P,
-) -> Option<LlamaModel> {
-    unsafe extern "C" fn on_progress<P: FnMut(f32) -> bool>(share: f32, progress: *mut c_void) -> bool {
-        // SAFETY: llama.cpp passes on the pointer set below, from the thread that loads, while it loads.
-        unsafe { (*progress.cast::<P>())(share) }
+// SAFETY: a loaded model has no thread affinity. Decodes read it; what changes its list of adapters happens under
+// `Inner::adapters`.
+unsafe impl Send for Weights {}
+// SAFETY: as above.
+unsafe impl Sync for Weights {}
+
+impl Weights {
+    /// Loads a file that passed the preflight.
+    ///
+    /// `progress` stops it by returning `false`.
+    fn load<P: FnMut(f32) -> bool>(path: &Path, options: ModelOptions, mut progress: P) -> Result<Self> {
+        unsafe extern "C" fn on_progress<P: FnMut(f32) -> bool>(share: f32, progress: *mut c_void) -> bool {
+            // SAFETY: llama.cpp passes on the pointer set below, from the thread that loads, while it loads.
+            unsafe { (*progress.cast::<P>())(share) }
+        }
+        let path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|e| Error::io(path)(std::io::Error::new(std::io::ErrorKind::InvalidInput, e)))?;
+        // SAFETY: fills a plain structure.
+        let mut params = unsafe { sys::llama_model_default_params() };
+        params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
+        params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
+        params.vocab_only = options.vocab_only;
+        params.progress_callback = Some(on_progress::<P>);
+        params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
+        // Of the extra buffers one is for Intel's AMX. GCC 12 compiles its kernels wrong: it removes the stores into
+        // the tile configuration as dead (llama.cpp's pull request 26954, open), and the process dies of an illegal
+        // instruction. SAFETY: asks for a constant.
+        params.use_extra_bufts &= unsafe { sys::ggml_cpu_has_amx_int8() } == 0;
+        // SAFETY: the engine is started, the path ends in NUL, and everything behind `params` outlives the call.
+        let model = shim::call_for("load the model", |out| unsafe {
+            shim::probity_engine_model_load(path.as_ptr(), params, out)
+        })?;
+        Ok(Self(model))
     }
-    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
-    // SAFETY: fills a plain structure.
-    let mut params = unsafe { sys::llama_model_default_params() };
-    params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
-    params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
-    params.vocab_only = options.vocab_only;
-    params.progress_callback = Some(on_progress::<P>);
-    params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
-    // Of the extra buffers one is for Intel's AMX. GCC 12 compiles its kernels wrong: it removes the stores into the
-    // tile configuration as dead (llama.cpp's pull request 26954, open), and the process dies of an illegal
-    // instruction. llama-cpp-2 has no way to turn AMX off. SAFETY: asks for a constant.
-    params.use_extra_bufts &= unsafe { sys::ggml_cpu_has_amx_int8() } == 0;
-    // SAFETY: the backend is initialised, the path ends in NUL, and everything behind `params` outlives the call.
-    let model = NonNull::new(unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) })?;
-    // SAFETY: the layout that `Model::raw` relies on, the other way round; nobody else owns the model.
-    Some(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
+}
+
+impl Drop for Weights {
+    fn drop(&mut self) {
+        // SAFETY: freed once; contexts and adapters hold the model and are freed before. A drop has nobody to tell of a
+        // failure, which leaks the model.
+        unsafe { shim::probity_engine_model_free(self.0.as_ptr()) };
+    }
 }
 
 /// Reads and checks the GGUF header of an open file.

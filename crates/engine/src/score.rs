@@ -154,7 +154,7 @@ impl Scorer {
         for (i, group) in order.chunks(SEQUENCES - 1).enumerate() {
             let trie = Trie::new(&group.iter().map(|&o| options[o].clone()).collect::<Vec<_>>());
             let sequences = if trie.nodes.is_empty() { 1 } else { group.len() + 1 };
-            (1..sequences).for_each(|s| self.context.share(s));
+            (1..sequences).try_for_each(|s| self.context.share(s))?;
             let mut entries: Vec<(Entry, Readers)> = Vec::new();
             // The first group decodes the moving part; the other groups find it in sequence 0.
             if i == 0 {
@@ -181,9 +181,11 @@ impl Scorer {
                 }
             }
             self.decode(&entries, &mut scores)?;
-            (1..sequences).for_each(|s| _ = self.context.truncate(s, 0));
+            for sequence in 1..sequences {
+                self.context.truncate(sequence, 0)?;
+            }
         }
-        if !self.context.truncate(0, start) {
+        if !self.context.truncate(0, start)? {
             self.forget();
         }
         Ok(scores)

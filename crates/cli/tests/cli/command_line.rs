@@ -115,7 +115,7 @@ fn wrong_usage_and_bad_input_are_two() {
         (&["decide"], "game"),
         (&["decide", "--game", "chess"], "ipd"),
         (&["decide", "--game", "ipd", "--labels", "same,same"], "same"),
-        (&["decide", "--game", "ipd", "--labels", "act,action"], "act"),
+        (&["decide", "--game", "ipd", "--labels", "act,\u{200B}act"], "invisible"),
         (&["decide", "--game", "ipd", "--labels", "a,b", "--own-last", "c", "--other-last", "a"], "c"),
         (&["decide", "--game", "ipd", "--adapter", "saintly"], "deontological"),
         (&["decide", "--game", "ipd", "--belief", "0.5,0.9"], "belief"),

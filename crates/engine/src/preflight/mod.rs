@@ -5,8 +5,10 @@
 
 mod adapter;
 mod architecture;
+mod keys;
 mod model;
 
 pub use adapter::{AdapterShape, check_adapter, check_fit};
 pub use architecture::{ARCHITECTURES, Architecture, ArchitectureEntry};
+pub use keys::{KEYS, MetadataKey, Rule, Scope};
 pub use model::{ModelShape, Rotation, Window, check_model};

@@ -3,4 +3,6 @@
 mod chat_templates;
 mod damage;
 mod hostile_files;
+mod keys;
+mod public_reports;
 mod scoring;

@@ -29,8 +29,7 @@ impl Batch {
     /// The batch of some tasks.
     ///
     /// # Errors
-    /// [`EngineError::PromptTooLong`], [`probity::Error::LabelPrefix`], [`EngineError::Option`],
-    /// [`EngineError::Template`].
+    /// [`EngineError::PromptTooLong`], [`EngineError::Option`], [`EngineError::Template`].
     pub fn new(model: &Model, tasks: Vec<Task>) -> Result<Self> {
         let mut asked = Vec::new();
         let mut names = Vec::new();

@@ -127,8 +127,7 @@ impl Finetuning {
     ///
     /// # Errors
     /// The errors of [`TrainConfig::check`]; [`Error::Untrainable`] for a model that the trainer does not support;
-    /// [`probity::Error::LabelPrefix`] and [`probity_engine::Error::Option`] for fixed labels that an answer cannot
-    /// tell apart.
+    /// [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
         // Labels that no answer can tell apart fail now, not after the training.

@@ -85,7 +85,7 @@ impl Finetuning {
             let styles = |rng: &mut ChaCha8Rng| c.styles.draw(rng);
             let answer = |asked: &Asked<'_>, rng: &mut ChaCha8Rng| {
                 let theta = &state.theta[asked.seat * width..][..n];
-                Ok(sample(model, decoder, theta, shards, asked, rng, &mut tokens))
+                sample(model, decoder, theta, shards, asked, rng, &mut tokens)
             };
             let episode = play(model, &task.game, rounds, (reward, opponent), &mut rng, styles, answer)?;
             samples.iter_mut().zip(episode).for_each(|(all, new)| all.extend(new));
@@ -188,9 +188,9 @@ fn sample(
     asked: &Asked<'_>,
     rng: &mut ChaCha8Rng,
     tokens: &mut u64,
-) -> Vec<Token> {
+) -> Result<Vec<Token>> {
     let longest = asked.options.iter().map(Vec::len).max().unwrap_or(1);
-    let end = model.template().terminator(model);
+    let end = model.template().terminator(model)?;
     // One pass computes the logits after every prefix of a legal answer. An answer that leaves these prefixes needs a
     // pass a token.
     let mut known = after(decoder, theta, shards, asked.prompt, asked.options, tokens);
@@ -202,7 +202,7 @@ fn sample(
         }
         answer.push(draw_token(&known[&answer], rng));
         if answer.len() >= longest || asked.options.contains(&answer) || answer.ends_with(&end) {
-            return answer;
+            return Ok(answer);
         }
     }
 }

@@ -43,12 +43,13 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
     // The template is the same for every question; the rules are tokenised once, as at a decision.
     let turn = |speaker| Turn { speaker, text: String::new() };
     let frame = vocabulary.template().encode(vocabulary, &[turn(Speaker::User), turn(Speaker::Assistant)], false)?;
-    let rules = vocabulary.tokenize(&lesson.rules, false);
+    let places = [0, 1].map(|turn| frame.tokens_before(turn, 0));
+    let rules = vocabulary.tokenize(&lesson.rules, false)?;
     let mut out = Vec::new();
     for (i, chain) in lesson.chains.iter().enumerate() {
         let mut before: Vec<Token> = Vec::new();
         for (k, question) in chain.iter().enumerate() {
-            let mut asked = vocabulary.tokenize(&question.asked, false);
+            let mut asked = vocabulary.tokenize(&question.asked, false)?;
             if k == 0 {
                 asked.splice(0..0, rules.iter().copied());
             }
@@ -56,16 +57,12 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
             for text in &question.answers {
                 let mut t =
                     Tokenised { sequence: before.clone(), answer: 0, chain: i, answers: question.answers.len() };
-                for piece in &frame {
-                    match piece.turn {
-                        None => t.sequence.extend(&piece.tokens),
-                        Some(0) => t.sequence.extend(&asked),
-                        Some(_) => {
-                            t.answer = t.sequence.len();
-                            t.sequence.extend(vocabulary.tokenize(text, false));
-                        }
-                    }
-                }
+                t.sequence.extend(&frame.tokens[..places[0]]);
+                t.sequence.extend(&asked);
+                t.sequence.extend(&frame.tokens[places[0]..places[1]]);
+                t.answer = t.sequence.len();
+                t.sequence.extend(vocabulary.tokenize(text, false)?);
+                t.sequence.extend(&frame.tokens[places[1]..]);
                 out.push(t);
             }
             // After several right answers the conversation continues from any of them.

@@ -1,0 +1,276 @@
+// The only way into llama.cpp for calls that may throw.
+//
+// A C++ exception must not reach Rust: that is undefined behaviour, and in practice an abort of the host. Each function
+// here makes one call, catches everything, and returns how the call ended. A failed GGML_ASSERT ends the process; while
+// a call of this file is on the stack, it becomes an exception instead and ends the call. crates/engine/src/shim.rs
+// declares these functions.
+
+#include <atomic>
+#include <cerrno>
+#include <cfenv>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include <ggml-cpu.h>
+#include <ggml.h>
+#include <llama.h>
+
+namespace {
+
+// How a call ended; shim.rs has the same numbers.
+enum Ending : int32_t {
+    RETURNED = 0,
+    // llama.cpp returned an error, and its objects are as before.
+    REFUSED = 1,
+    // An exception that llama.cpp throws on purpose. Its object is unfit for use, and may be freed.
+    THREW = 2,
+    // An allocation or an assertion failed in the middle. To free the object may free memory twice.
+    DAMAGED = 3,
+};
+
+// Guarded calls on this thread's stack.
+thread_local int depth = 0;
+// Why the last call of this thread did not return.
+thread_local char reason[512] = "";
+
+void note(const char * text) {
+    snprintf(reason, sizeof reason, "%s", text);
+}
+
+// A GGML_ASSERT that failed; its text is the reason. llama.cpp's own handlers catch it and clean up.
+struct Assertion : std::exception {
+    const char * what() const noexcept override {
+        return reason;
+    }
+};
+
+// ggml calls this function, and aborts the process once it returns.
+void on_abort(const char * message) {
+    // A second exception during the unwinding would end the process, too, with less of a message.
+    if (depth > 0 && std::uncaught_exceptions() == 0) {
+        note(message);
+        throw Assertion();
+    }
+    fprintf(stderr, "%s\n", message);
+}
+
+// Memory for the day when there is no more. ggml's C code forgets about small allocations that fail, and about what it has
+// just freed when they throw; so these do not fail: they get what this block leaves when it is freed.
+constexpr size_t RESERVE = 4 << 20;
+std::atomic<void *> reserve{nullptr};
+
+// Whether the reserve is full; fills it where it is not.
+bool filled() {
+    if (reserve.load() != nullptr) {
+        return true;
+    }
+    void * block = malloc(RESERVE);
+    void * none = nullptr;
+    if (block != nullptr && !reserve.compare_exchange_strong(none, block)) {
+        // Another thread has filled it.
+        free(block);
+    }
+    return block != nullptr;
+}
+
+// Makes an allocation that has to succeed; without the reserve it throws.
+template <typename Allocate> void * must(Allocate allocate) {
+    void * memory = allocate();
+    if (memory == nullptr) {
+        free(reserve.exchange(nullptr));
+        memory = allocate();
+    }
+    if (memory == nullptr) {
+        throw std::bad_alloc();
+    }
+    return memory;
+}
+
+struct Guard {
+    Guard() {
+        depth++;
+        reason[0] = '\0';
+    }
+    ~Guard() {
+        depth--;
+    }
+};
+
+template <typename Call> int32_t guarded(Call call) noexcept {
+    const Guard guard;
+    if (!filled()) {
+        note("out of memory");
+        return REFUSED;
+    }
+    try {
+        return call() ? RETURNED : REFUSED;
+    } catch (const Assertion &) {
+        return DAMAGED;
+    } catch (const std::bad_alloc &) {
+        note("out of memory");
+        return DAMAGED;
+    } catch (const std::exception & e) {
+        note(e.what());
+        return THREW;
+    } catch (...) {
+        note("an exception without a text");
+        return DAMAGED;
+    }
+}
+
+// A larger block is checked by ggml, which then returns an error.
+constexpr size_t UNCHECKED = 1 << 20;
+
+} // namespace
+
+extern "C" {
+
+const char * probity_engine_reason() {
+    return reason;
+}
+
+int32_t probity_engine_start(ggml_log_callback log) {
+    return guarded([&] {
+        llama_log_set(log, nullptr);
+        ggml_log_set(log, nullptr);
+        ggml_set_abort_callback(on_abort);
+        llama_backend_init();
+        return true;
+    });
+}
+
+int32_t probity_engine_model_load(const char * path, llama_model_params params, llama_model ** out) {
+    return guarded([&] { return (*out = llama_model_load_from_file(path, params)) != nullptr; });
+}
+
+int32_t probity_engine_model_free(llama_model * model) {
+    return guarded([&] { return llama_model_free(model), true; });
+}
+
+int32_t probity_engine_tokenize(
+    const llama_vocab * vocab, const char * text, int32_t length, llama_token * tokens, int32_t room, bool control,
+    int32_t * out
+) {
+    return guarded([&] { return *out = llama_tokenize(vocab, text, length, tokens, room, false, control), true; });
+}
+
+int32_t probity_engine_spell(const llama_vocab * vocab, llama_token token, char * text, int32_t room, int32_t * out) {
+    return guarded([&] { return *out = llama_token_to_piece(vocab, token, text, room, 0, false), true; });
+}
+
+int32_t probity_engine_context_new(llama_model * model, llama_context_params params, llama_context ** out) {
+    return guarded([&] { return (*out = llama_init_from_model(model, params)) != nullptr; });
+}
+
+int32_t probity_engine_context_free(llama_context * context) {
+    return guarded([&] { return llama_free(context), true; });
+}
+
+int32_t probity_engine_pool_new(ggml_threadpool_params params, ggml_threadpool ** out) {
+    return guarded([&] { return (*out = ggml_threadpool_new(&params)) != nullptr; });
+}
+
+int32_t probity_engine_pool_attach(llama_context * context, ggml_threadpool * pool) {
+    return guarded([&] { return llama_attach_threadpool(context, pool, pool), true; });
+}
+
+int32_t probity_engine_decode(llama_context * context, llama_batch batch, int32_t * code) {
+    return guarded([&] { return (*code = llama_decode(context, batch)) == 0; });
+}
+
+int32_t probity_engine_logits(llama_context * context, int32_t row, float ** out) {
+    return guarded([&] { return (*out = llama_get_logits_ith(context, row)) != nullptr; });
+}
+
+int32_t probity_engine_state(llama_context * context, int32_t row, float ** out) {
+    return guarded([&] { return (*out = llama_get_embeddings_ith(context, row)) != nullptr; });
+}
+
+int32_t probity_engine_cache_clear(llama_context * context) {
+    return guarded([&] { return llama_memory_clear(llama_get_memory(context), false), true; });
+}
+
+int32_t probity_engine_cache_truncate(llama_context * context, int32_t sequence, int32_t from) {
+    return guarded([&] { return llama_memory_seq_rm(llama_get_memory(context), sequence, from, -1); });
+}
+
+int32_t probity_engine_cache_share(llama_context * context, int32_t to) {
+    return guarded([&] { return llama_memory_seq_cp(llama_get_memory(context), 0, to, -1, -1), true; });
+}
+
+int32_t probity_engine_adapter_load(llama_model * model, const char * path, llama_adapter_lora ** out) {
+    return guarded([&] { return (*out = llama_adapter_lora_init(model, path)) != nullptr; });
+}
+
+int32_t probity_engine_adapter_free(llama_adapter_lora * adapter) {
+    return guarded([&] { return llama_adapter_lora_free(adapter), true; });
+}
+
+int32_t probity_engine_adapters_set(llama_context * context, llama_adapter_lora ** adapters, size_t n, float * scales) {
+    return guarded([&] { return llama_set_adapters_lora(context, adapters, n, scales) == 0; });
+}
+
+int32_t probity_engine_grammar_new(const llama_vocab * vocab, const char * text, llama_sampler ** out) {
+    return guarded([&] { return (*out = llama_sampler_init_grammar(vocab, text, "root")) != nullptr; });
+}
+
+int32_t probity_engine_grammar_apply(llama_sampler * grammar, llama_token_data_array * candidates) {
+    return guarded([&] { return llama_sampler_apply(grammar, candidates), true; });
+}
+
+int32_t probity_engine_grammar_accept(llama_sampler * grammar, llama_token token) {
+    return guarded([&] { return llama_sampler_accept(grammar, token), true; });
+}
+
+int32_t probity_engine_grammar_free(llama_sampler * grammar) {
+    return guarded([&] { return llama_sampler_free(grammar), true; });
+}
+
+// The allocator of ggml's C files (scripts/checked.h).
+
+void * probity_engine_malloc(size_t size) {
+    return size == 0 ? nullptr : must([&] { return malloc(size); });
+}
+
+void * probity_engine_calloc(size_t n, size_t size) {
+    return n == 0 || size == 0 ? nullptr : must([&] { return calloc(n, size); });
+}
+
+void * probity_engine_realloc(void * memory, size_t size) {
+    return size == 0 ? realloc(memory, size) : must([&] { return realloc(memory, size); });
+}
+
+#ifndef _WIN32
+int probity_engine_posix_memalign(void ** out, size_t alignment, size_t size) {
+    int code = posix_memalign(out, alignment, size);
+    if (code == ENOMEM && size < UNCHECKED) {
+        free(reserve.exchange(nullptr));
+        code = posix_memalign(out, alignment, size);
+    }
+    if (code == ENOMEM && size < UNCHECKED) {
+        throw std::bad_alloc();
+    }
+    return code;
+}
+#endif
+
+// The floating-point environment of the caller, put aside during a call.
+
+struct Floats {
+    alignas(fenv_t) char bytes[64];
+};
+static_assert(sizeof(fenv_t) <= sizeof(Floats::bytes), "shim.rs reserves 64 bytes");
+
+void probity_engine_floats_standard(Floats * caller) {
+    fegetenv(reinterpret_cast<fenv_t *>(caller->bytes));
+    fesetenv(FE_DFL_ENV);
+}
+
+void probity_engine_floats_restore(const Floats * caller) {
+    fesetenv(reinterpret_cast<const fenv_t *>(caller->bytes));
+}
+
+} // extern "C"

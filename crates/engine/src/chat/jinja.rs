@@ -1,0 +1,497 @@
+//! A model's chat template, rendered within a budget of instructions and bytes.
+//!
+//! The template language can double a string a line. minijinja counts instructions, but not the bytes they make. So the
+//! source is rewritten before it is compiled: literal texts and the operands of `~` and `+` are charged to the budget,
+//! and `*`, which no known chat template uses, is refused. Filters and methods are charged for their results.
+
+use std::sync::LazyLock;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Rest, ValueKind};
+use minijinja::{Environment, ErrorKind, State, Value};
+
+/// The longest template source accepted, bytes.
+const MAX_SOURCE: usize = 1 << 18;
+/// Instructions one rendering may take.
+const FUEL: u64 = 200_000;
+/// Bytes one rendering may make, intermediate results included.
+const BUDGET: usize = 1 << 20;
+/// The longest run of blanks in a source, bytes: blanks are not charged.
+const MAX_BLANKS: usize = 1024;
+/// Nested calls and inclusions of a template.
+const DEPTH: usize = 64;
+const NAME: &str = "chat";
+
+type Result<T> = std::result::Result<T, minijinja::Error>;
+
+/// A compiled chat template.
+#[derive(Debug)]
+pub(super) struct Jinja(Environment<'static>);
+
+impl Jinja {
+    /// Compiles a template; the error is one line.
+    pub(super) fn compile(source: &str) -> std::result::Result<Self, String> {
+        if source.len() > MAX_SOURCE {
+            return Err(format!("{} bytes, expected at most {MAX_SOURCE}", source.len()));
+        }
+        let source = metered(source)?;
+        let mut env = environment();
+        env.add_template_owned(NAME, source).map_err(|e| one_line(&e))?;
+        Ok(Self(env))
+    }
+
+    /// Renders the template; the error is one line.
+    pub(super) fn render(&self, values: Value) -> std::result::Result<String, String> {
+        self.0.get_template(NAME).and_then(|template| template.render(values)).map_err(|e| one_line(&e))
+    }
+}
+
+fn one_line(e: &minijinja::Error) -> String {
+    e.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn refuse(problem: impl Into<String>) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, problem.into())
+}
+
+/// The builtin filters that templates may use, each charged for its result.
+const FILTERS: &[&str] = &[
+    "abs",
+    "attr",
+    "bool",
+    "capitalize",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+];
+/// The builtin filters that no chat template needs: some pad to any width.
+const OTHER_FILTERS: &[&str] = &["batch", "chain", "format", "groupby", "lines", "pprint", "slice", "zip"];
+
+fn environment() -> Environment<'static> {
+    /// Where the charged filters find the builtin filter of their name.
+    static BUILTIN: LazyLock<Environment<'static>> = LazyLock::new(Environment::new);
+    static SYNTAX: LazyLock<SyntaxConfig> = LazyLock::new(|| {
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("the usual delimiters")
+    });
+    let mut env = Environment::new();
+    env.set_fuel(Some(FUEL));
+    env.set_recursion_limit(DEPTH);
+    // Hugging Face renders templates with these two set, and authors rely on it.
+    env.set_syntax(SYNTAX.clone());
+    OTHER_FILTERS.iter().for_each(|name| env.remove_filter(name));
+    for &name in FILTERS {
+        env.add_filter(name, move |state: &mut State, args: Rest<Value>| -> Result<Value> {
+            charge_arguments(state, name, &args)?;
+            let result = BUILTIN.empty_state().apply_filter(name, &args)?;
+            charge(state, &result)?;
+            Ok(result)
+        });
+    }
+    env.add_filter("tojson", to_json);
+    env.add_filter(OPERAND, |state: &mut State, value: Value| -> Result<Value> {
+        charge(state, &value)?;
+        Ok(value)
+    });
+    env.add_function(LITERAL, |state: &mut State, bytes: usize| charge_bytes(state, bytes).map(|()| ""));
+    env.set_formatter(|out, state, value| {
+        charge(state, value)?;
+        minijinja::escape_formatter(out, state, value)
+    });
+    env.set_unknown_method_callback(|state, value, method, args| {
+        if method == "format" {
+            return Err(refuse("the method format is not available to chat templates"));
+        }
+        if matches!(value.kind(), ValueKind::String) {
+            let all: Vec<Value> = std::iter::once(value).chain(args).cloned().collect();
+            // `separator.join(texts)` and `texts|join(separator)` have their arguments the other way round.
+            let all = if method == "join" { all.into_iter().rev().collect() } else { all };
+            charge_arguments(state, method, &all)?;
+        }
+        let result = minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?;
+        charge(state, &result)?;
+        Ok(result)
+    });
+    env.add_function("raise_exception", |message: String| -> Result<Value> { Err(refuse(message)) });
+    env.add_function("strftime_now", |format: &str| date(format));
+    env
+}
+
+/// The filter that charges an operand.
+const OPERAND: &str = "__operand";
+/// The function that charges a literal text.
+const LITERAL: &str = "__literal";
+
+/// Bytes made by a rendering so far.
+#[derive(Default)]
+struct Spent(usize);
+
+fn charge_bytes(state: &mut State, bytes: usize) -> Result<()> {
+    let spent = state.get_or_insert_extension(Spent::default());
+    spent.0 = spent.0.saturating_add(bytes);
+    match spent.0 > BUDGET {
+        true => Err(refuse(format!("makes more than {BUDGET} bytes"))),
+        false => Ok(()),
+    }
+}
+
+/// Charges a value's own size.
+///
+/// The values in it were charged when they were made.
+fn charge(state: &mut State, value: &Value) -> Result<()> {
+    let bytes = match value.as_str() {
+        Some(text) => text.len(),
+        None => value.len().unwrap_or(0).saturating_mul(size_of::<Value>()),
+    };
+    charge_bytes(state, bytes)
+}
+
+/// Charges calls that make much out of little before they make it.
+fn charge_arguments(state: &mut State, name: &str, args: &[Value]) -> Result<()> {
+    let length = |i: usize| args.get(i).and_then(|v| v.as_str().map(str::len)).unwrap_or(0);
+    let bytes = match (name, args) {
+        ("replace", [text, old, ..]) => {
+            let (text, old) = (text.as_str().unwrap_or_default(), old.as_str().unwrap_or_default());
+            let found = if old.is_empty() { text.len() + 1 } else { text.matches(old).count() };
+            found.saturating_mul(length(2))
+        }
+        ("join", [items, ..]) => {
+            let texts = items.try_iter()?.map(|item| item.as_str().map_or(16, str::len)).sum::<usize>();
+            texts.saturating_add(items.len().unwrap_or(0).saturating_mul(length(1)))
+        }
+        ("indent", [text, width, ..]) => {
+            let lines = text.as_str().unwrap_or_default().lines().count();
+            // A keyword argument is no number; no template indents further.
+            let width = width.as_usize().unwrap_or(64);
+            lines.saturating_mul(width)
+        }
+        _ => 0,
+    };
+    charge_bytes(state, bytes)
+}
+
+/// A value as JSON.
+///
+/// The layout is that of Python's `json.dumps(ensure_ascii=False)`, which templates are written for.
+fn to_json(state: &mut State, value: &Value, args: minijinja::value::Kwargs) -> Result<Value> {
+    let indent: Option<usize> = args.get("indent")?;
+    let indent = indent.map(|width| " ".repeat(width.min(8)));
+    let mut out = String::new();
+    write_json(state, value, indent.as_deref(), 0, &mut out)?;
+    Ok(Value::from_safe_string(out))
+}
+
+fn write_json(state: &mut State, value: &Value, indent: Option<&str>, depth: usize, out: &mut String) -> Result<()> {
+    if depth > DEPTH {
+        return Err(refuse("tojson: a value that is nested too deep"));
+    }
+    let line = |out: &mut String, depth: usize| {
+        if let Some(indent) = indent {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(indent, depth));
+        }
+    };
+    let comma = if indent.is_some() { "," } else { ", " };
+    let before = out.len();
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => out.push_str("null"),
+        ValueKind::Bool | ValueKind::Number => out.push_str(&value.to_string().to_lowercase()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            out.push('[');
+            for (i, item) in value.try_iter()?.enumerate() {
+                out.push_str(if i > 0 { comma } else { "" });
+                line(out, depth + 1);
+                write_json(state, &item, indent, depth + 1, out)?;
+            }
+            if value.len() != Some(0) {
+                line(out, depth);
+            }
+            out.push(']');
+        }
+        ValueKind::Map => {
+            out.push('{');
+            for (i, key) in value.try_iter()?.enumerate() {
+                out.push_str(if i > 0 { comma } else { "" });
+                line(out, depth + 1);
+                write_text(&key.to_string(), out);
+                out.push_str(": ");
+                write_json(state, &value.get_item(&key)?, indent, depth + 1, out)?;
+            }
+            if value.len() != Some(0) {
+                line(out, depth);
+            }
+            out.push('}');
+        }
+        _ => write_text(&value.to_string(), out),
+    }
+    charge_bytes(state, out.len() - before)
+}
+
+fn write_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// The date that a template is told.
+///
+/// A template that prints today's date would make two runs of a decision differ.
+pub(super) const DATE: &str = "2026-01-01";
+
+/// [`DATE`], midnight, in the manner of C's `strftime`.
+fn date(format: &str) -> Result<String> {
+    let mut out = String::new();
+    let mut chars = format.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let mut code = chars.next().unwrap_or('%');
+        let bare = code == '-';
+        if bare {
+            code = chars.next().unwrap_or('%');
+        }
+        let text = match code {
+            'Y' => "2026",
+            'y' => "26",
+            'm' | 'd' => "01",
+            'e' => " 1",
+            'B' => "January",
+            'b' | 'h' => "Jan",
+            'A' => "Thursday",
+            'a' => "Thu",
+            'j' => "001",
+            'u' | 'w' => "4",
+            'H' | 'M' | 'S' => "00",
+            'I' => "12",
+            'p' => "AM",
+            'F' => DATE,
+            'D' | 'x' => "01/01/26",
+            'T' | 'X' => "00:00:00",
+            'R' => "00:00",
+            'c' => "Thu Jan  1 00:00:00 2026",
+            'Z' => "UTC",
+            'z' => "+0000",
+            'n' => "\n",
+            't' => "\t",
+            '%' => "%",
+            other => return Err(refuse(format!("strftime_now: %{other}, expected a format of C's strftime"))),
+        };
+        let short = text.trim_start_matches(['0', ' ']);
+        out.push_str(match (bare, short) {
+            (true, "") => "0",
+            (true, short) => short,
+            (false, _) => text,
+        });
+    }
+    Ok(out)
+}
+
+/// The source with its literal texts and operands charged.
+///
+/// Hugging Face's `generation` blocks become plain blocks.
+fn metered(source: &str) -> std::result::Result<String, String> {
+    let mut out = String::with_capacity(source.len() * 2);
+    let mut rest = source;
+    loop {
+        let open = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min();
+        let (text, after) = rest.split_at(open.unwrap_or(rest.len()));
+        write_literal(text, &mut out)?;
+        let Some(kind) = after.get(..2) else { return Ok(out) };
+        if kind == "{#" {
+            let end = after.find("#}").ok_or("a comment without its end")?;
+            out.push_str(&after[..end + 2]);
+            rest = &after[end + 2..];
+            continue;
+        }
+        rest = write_block(after, &mut out)?;
+    }
+}
+
+/// A text outside of blocks, with its charge.
+///
+/// The charge stands before the first letter, where no neighbour trims blanks.
+fn write_literal(text: &str, out: &mut String) -> std::result::Result<(), String> {
+    if text.split(|c: char| !c.is_whitespace()).any(|blanks| blanks.len() > MAX_BLANKS) {
+        return Err(format!("more than {MAX_BLANKS} blanks in a row"));
+    }
+    match text.find(|c: char| !c.is_whitespace()) {
+        None => out.push_str(text),
+        Some(first) => {
+            out.push_str(&text[..first]);
+            out.push_str(&format!("{{{{ {LITERAL}({}) }}}}", text.len()));
+            out.push_str(&text[first..]);
+        }
+    }
+    Ok(())
+}
+
+/// A statement or expression at the start of `source`; returns the rest.
+fn write_block<'a>(source: &'a str, out: &mut String) -> std::result::Result<&'a str, String> {
+    let statement = source.starts_with("{%");
+    let close = if statement { "%}" } else { "}}" };
+    let mut at = 2;
+    if source[at..].starts_with(['-', '+']) {
+        at += 1;
+    }
+    out.push_str(&source[..at]);
+    if statement {
+        let blanks = source[at..].len() - source[at..].trim_start().len();
+        let word: String = source[at + blanks..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        // Training marks the model's own words with these; a rendering is the same without.
+        let plain = match word.as_str() {
+            "generation" => "if true",
+            "endgeneration" => "endif",
+            "raw" => return Err("a raw block, expected a chat template without".into()),
+            _ => word.as_str(),
+        };
+        out.push_str(&source[at..at + blanks]);
+        out.push_str(plain);
+        at += blanks + word.len();
+    }
+    let mut braces = 0_usize;
+    while let Some(c) = source[at..].chars().next() {
+        let rest = &source[at..];
+        if braces == 0
+            && let Some(end) =
+                [close, &format!("-{close}"), &format!("+{close}")].into_iter().find(|e| rest.starts_with(*e))
+        {
+            out.push_str(end);
+            return Ok(&rest[end.len()..]);
+        }
+        let mut length = c.len_utf8();
+        match c {
+            '"' | '\'' => length = text_length(rest, c),
+            '{' => braces += 1,
+            '}' => braces = braces.saturating_sub(1),
+            '~' | '+' => out.push_str(&format!("|{OPERAND} ")),
+            '*' => return Err("a multiplication, expected a chat template without".into()),
+            _ => {}
+        }
+        out.push_str(&rest[..length]);
+        at += length;
+    }
+    Ok("")
+}
+
+/// The length of a text in quotes, the quotes included, bytes.
+fn text_length(source: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in source.char_indices().skip(1) {
+        if !escaped && c == quote {
+            return at + 1;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    source.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+
+    use super::*;
+
+    fn rendered(source: &str) -> std::result::Result<String, String> {
+        Jinja::compile(source)?.render(context! { name => "Ann", items => vec!["a", "b"], one => 1 })
+    }
+
+    #[test]
+    fn charges_change_nothing() {
+        for (source, expected) in [
+            ("Hello {{ name + '!' }}", "Hello Ann!"),
+            ("{{ 'a' ~ name ~ 'b' }}", "aAnnb"),
+            ("{{ one + 1 }} {{ (one + 1) ~ items[0] }}", "2 2a"),
+            ("{%- for i in items -%}\n  {{ i }} \n{%- endfor %} end", "ab end"),
+            ("{% if name == 'A~n+n*' %}x{% else %}y{% endif %}", "y"),
+            ("{# a ~ b * c {{ #}z", "z"),
+            ("{% if one %}\n{# a #}\n  {% endif %}\nz", "z"),
+            ("{{ {'a': {'b': 'c'}}['a']['b'] }}", "c"),
+            ("{% generation %}said{% endgeneration %}", "said"),
+            ("{%- generation -%}  said  {%- endgeneration -%}", "said"),
+            ("{% for i in items %}{% if i == 'a' %}{% continue %}{% endif %}{{ i }}{% break %}{% endfor %}", "b"),
+            ("{{ name.replace('n', 'm') }}{{ ', '.join(items) }}{{ items|join('-') }}", "Amma, ba-b"),
+            ("{{ items|tojson }}{{ {'k': 'ä\"\\n'}|tojson }}", "[\"a\", \"b\"]{\"k\": \"ä\\\"\\n\"}"),
+            ("{{ {'k': [1, true, none]}|tojson(indent=2) }}", "{\n  \"k\": [\n    1,\n    true,\n    null\n  ]\n}"),
+            ("{{ strftime_now('%d %b %Y, %-d.%-m. %H:%M') }}", "01 Jan 2026, 1.1. 00:00"),
+        ] {
+            assert_eq!(rendered(source).as_deref(), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_small_source_cannot_make_much() {
+        let long = "x".repeat(4000);
+        for source in [
+            "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+            "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
+            "{% set ns = namespace(x=['a']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
+            "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x.replace('a', 'aa') %}{% endfor %}",
+            "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x|replace('a', 'aa') %}{% endfor %}",
+            "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x.join([ns.x, ns.x]) %}{% endfor %}",
+            "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='aa') %}{% for i in range(60) %}\
+             {% set ns.x = m(ns.x) %}{% endfor %}",
+            "{% set ns = namespace(x='\"') %}{% for i in range(60) %}{% set ns.x = ns.x|tojson %}{% endfor %}",
+            &format!("{{% set x %}}{{% for i in range(90000) %}}{long}{{% endfor %}}{{% endset %}}"),
+        ] {
+            let refused = rendered(source).expect_err(source);
+            assert!(refused.contains("bytes"), "{source}: {refused}");
+        }
+        for (source, why) in [
+            ("{{ 'a' * 100000000 }}", "multiplication"),
+            ("{{ '%100000000d'|format(1) }}", "format"),
+            ("{{ '{:>100000000}'.format(1) }}", "format"),
+            (&" ".repeat(5000), "blanks"),
+            ("{% raw %}{% endraw %}", "raw"),
+            ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", "fuel"),
+            ("{{ strftime_now('%Q') }}", "%Q"),
+        ] {
+            let refused = rendered(source).expect_err(source);
+            assert!(refused.contains(why), "{source}: {refused}");
+        }
+    }
+}
