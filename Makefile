@@ -4,10 +4,12 @@
 SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
+# Every command keeps the bitcode: the C library can then be optimised as a whole, and llama.cpp is still compiled once.
+BITCODE := -C embed-bitcode=yes
 # Whoever names a processor in RUSTFLAGS keeps it.
 # Not with Intel's AMX, whose kernels GCC 12 compiles wrong (see crates/engine/src/model.rs).
 AMX := $(shell $(or $(CXX),c++) -mno-amx-tile -mno-amx-int8 -mno-amx-bf16 -E -x c++ /dev/null >/dev/null 2>&1 && echo -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
-NATIVE := CXXFLAGS="$(strip $(CXXFLAGS) $(AMX))" RUSTFLAGS="$(if $(findstring target-cpu,$(RUSTFLAGS)),$(RUSTFLAGS),$(strip -C target-cpu=native $(RUSTFLAGS)))"
+NATIVE := CXXFLAGS="$(strip $(CXXFLAGS) $(AMX))" RUSTFLAGS="$(strip $(if $(findstring target-cpu,$(RUSTFLAGS)),,-C target-cpu=native) $(RUSTFLAGS) $(BITCODE))"
 PREFIX ?= /usr/local
 MDBOOK := 0.5.4
 FEATURES ?= capi,graphs
@@ -15,9 +17,10 @@ FEATURES ?= capi,graphs
 # compiled once.
 ALL := --release --workspace --all-features
 PROBITY := target/release/probity
-# The C library is compiled for size as a whole; Cargo.toml says what is not.
+# The C library is compiled for size, crate by crate (Cargo.toml says what is not), and then optimised as a whole for speed: the
+# kernels keep their vector instructions, and the rest its size.
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
-SMALL := -- -C codegen-units=1
+SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=3
 
 .PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed lib lib-native install header models setup clean
 
@@ -74,7 +77,7 @@ lib-native: setup  ## The C library for the machine at hand, in target/release; 
 	$(NATIVE) $(LIBRARY) --features capi,graphs $(SMALL)
 
 lib: setup  ## The portable, installable C library, in target/portable: for any processor of the baseline. FEATURES=capi leaves moral graphs and SQLite out.
-	RUSTFLAGS= CARGO_TARGET_DIR=target/portable $(LIBRARY) --features $(FEATURES) $(SMALL)
+	RUSTFLAGS="$(BITCODE)" CARGO_TARGET_DIR=target/portable $(LIBRARY) --features $(FEATURES) $(SMALL)
 
 install: lib  ## The C library, headers and pkg-config file, under PREFIX.
 	PREFIX="$(PREFIX)" scripts/install.sh target/portable/release
