@@ -39,9 +39,12 @@ def main():
             if "a question" in rendered:
                 case["rendered"] = rendered
                 break
-        cases.append(case)
+        if "rendered" in case:
+            cases.append(case)
+        else:
+            print(path.name, "is left out:", case.get("error"))
     pathlib.Path(out).write_text(json.dumps(cases, indent=1))
-    print(len(cases), "templates,", sum("rendered" in c for c in cases), "rendered by Jinja2")
+    print(len(cases), "templates rendered by Jinja2")
 
 
 main()

@@ -74,6 +74,7 @@ impl<T: Send + Sync + 'static> Objects<T> {
     fn number(&self) -> u32 {
         *self.number.get_or_init(|| {
             let mut kinds = KINDS.write();
+            assert!(kinds.len() < 16, "a handle has four bits for the kind");
             kinds.push(self.kind);
             kinds.len() as u32 - 1
         })

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "probity.h"
 
@@ -46,6 +49,23 @@ static void rounding(probity_model_t model) {
         }
     }
 }
+
+#ifdef __SSE__
+/* Nor does flushing subnormal numbers to zero. */
+static void flushing(probity_model_t model) {
+    double usual[2], p[2];
+    decide(model, usual);
+    unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    decide(model, p);
+    unsigned after = _mm_getcsr();
+    _mm_setcsr(before);
+    if ((after & 0x8040) != 0x8040 || memcmp(p, usual, sizeof p) != 0) {
+        fprintf(stderr, "flush-to-zero: %.17g and %.17g, register %x afterwards\n", p[0], usual[0], after);
+        exit(1);
+    }
+}
+#endif
 
 /* A child that cannot go on with its parent's threads says so, at every call, and does not wait for them. */
 static void forks(probity_model_t model) {
@@ -95,6 +115,9 @@ int main(int argc, char **argv) {
     probity_model_t model;
     EXPECT(PROBITY_STATUS_OK, probity_model_open(argv[1], NULL, &model, &error));
     rounding(model);
+#ifdef __SSE__
+    flushing(model);
+#endif
     forks(model);
     EXPECT(PROBITY_STATUS_OK, probity_model_free(model, &error));
     pthread_attr_t small;

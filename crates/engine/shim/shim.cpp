@@ -77,8 +77,8 @@ bool filled() {
 }
 
 // Makes an allocation that has to succeed; without the reserve it throws.
-template <typename Allocate> void * must(Allocate allocate) {
-    void * memory = allocate();
+template <typename Allocate> auto must(Allocate allocate) {
+    auto memory = allocate();
     if (memory == nullptr) {
         free(reserve.exchange(nullptr));
         memory = allocate();
@@ -99,12 +99,9 @@ struct Guard {
     }
 };
 
-template <typename Call> int32_t guarded(Call call) noexcept {
+// Makes a call that needs no memory, such as one that frees some.
+template <typename Call> int32_t freeing(Call call) noexcept {
     const Guard guard;
-    if (!filled()) {
-        note("out of memory");
-        return REFUSED;
-    }
     try {
         return call() ? RETURNED : REFUSED;
     } catch (const Assertion &) {
@@ -119,6 +116,15 @@ template <typename Call> int32_t guarded(Call call) noexcept {
         note("an exception without a text");
         return DAMAGED;
     }
+}
+
+// Makes a call that may allocate, behind a full reserve.
+template <typename Call> int32_t guarded(Call call) noexcept {
+    if (!filled()) {
+        note("out of memory");
+        return REFUSED;
+    }
+    return freeing(call);
 }
 
 // A larger block is checked by ggml, which then returns an error.
@@ -147,7 +153,7 @@ int32_t probity_engine_model_load(const char * path, llama_model_params params, 
 }
 
 int32_t probity_engine_model_free(llama_model * model) {
-    return guarded([&] { return llama_model_free(model), true; });
+    return freeing([&] { return llama_model_free(model), true; });
 }
 
 int32_t probity_engine_tokenize(
@@ -166,7 +172,7 @@ int32_t probity_engine_context_new(llama_model * model, llama_context_params par
 }
 
 int32_t probity_engine_context_free(llama_context * context) {
-    return guarded([&] { return llama_free(context), true; });
+    return freeing([&] { return llama_free(context), true; });
 }
 
 int32_t probity_engine_pool_new(ggml_threadpool_params params, ggml_threadpool ** out) {
@@ -206,7 +212,7 @@ int32_t probity_engine_adapter_load(llama_model * model, const char * path, llam
 }
 
 int32_t probity_engine_adapter_free(llama_adapter_lora * adapter) {
-    return guarded([&] { return llama_adapter_lora_free(adapter), true; });
+    return freeing([&] { return llama_adapter_lora_free(adapter), true; });
 }
 
 int32_t probity_engine_adapters_set(llama_context * context, llama_adapter_lora ** adapters, size_t n, float * scales) {
@@ -226,7 +232,7 @@ int32_t probity_engine_grammar_accept(llama_sampler * grammar, llama_token token
 }
 
 int32_t probity_engine_grammar_free(llama_sampler * grammar) {
-    return guarded([&] { return llama_sampler_free(grammar), true; });
+    return freeing([&] { return llama_sampler_free(grammar), true; });
 }
 
 // The allocator of ggml's C files (scripts/checked.h).
@@ -245,14 +251,14 @@ void * probity_engine_realloc(void * memory, size_t size) {
 
 #ifndef _WIN32
 int probity_engine_posix_memalign(void ** out, size_t alignment, size_t size) {
-    int code = posix_memalign(out, alignment, size);
-    if (code == ENOMEM && size < UNCHECKED) {
-        free(reserve.exchange(nullptr));
+    if (size >= UNCHECKED) {
+        return posix_memalign(out, alignment, size);
+    }
+    int code = 0;
+    must([&] {
         code = posix_memalign(out, alignment, size);
-    }
-    if (code == ENOMEM && size < UNCHECKED) {
-        throw std::bad_alloc();
-    }
+        return code == ENOMEM ? nullptr : out;
+    });
     return code;
 }
 #endif

@@ -60,8 +60,8 @@ pub fn check_process() -> Result<()> {
 
 /// Starts the engine for the rest of the process; later calls find it started.
 pub(super) fn start() -> Result<()> {
-    check_process()?;
     static STARTED: Mutex<bool> = Mutex::new(false);
+    check_process()?;
     check_processor()?;
     let mut started = STARTED.lock();
     if !*started {

@@ -1,14 +1,19 @@
 //! A model's chat template, rendered within a budget of instructions and bytes.
 //!
-//! The template language can double a string a line. minijinja counts instructions, but not the bytes they make. So the
-//! source is rewritten before it is compiled: literal texts and the operands of `~` and `+` are charged to the budget,
-//! and `*`, which no known chat template uses, is refused. Filters and methods are charged for their results.
+//! The template language can double a text or a list a line. minijinja counts instructions, but not the bytes they
+//! make. So the source is rewritten before it is compiled: literal texts, literal lists and the operands of `~` and `+`
+//! are charged to the budget. `*` is refused: no known chat template uses it. Filters, methods and functions are
+//! charged for their arguments and results.
 
+use std::io::Write;
 use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Rest, ValueKind};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, ErrorKind, State, Value};
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{Formatter, PrettyFormatter};
 
 /// The longest template source accepted, bytes.
 const MAX_SOURCE: usize = 1 << 18;
@@ -98,6 +103,8 @@ const FILTERS: &[&str] = &[
 ];
 /// The builtin filters that no chat template needs: some pad to any width.
 const OTHER_FILTERS: &[&str] = &["batch", "chain", "format", "groupby", "lines", "pprint", "slice", "zip"];
+/// The builtin functions that make values; `range` makes its numbers one by one.
+const FUNCTIONS: &[&str] = &["dict", "namespace"];
 
 fn environment() -> Environment<'static> {
     /// Where the charged filters find the builtin filter of their name.
@@ -112,17 +119,36 @@ fn environment() -> Environment<'static> {
     env.set_syntax(SYNTAX.clone());
     OTHER_FILTERS.iter().for_each(|name| env.remove_filter(name));
     for &name in FILTERS {
-        env.add_filter(name, move |state: &mut State, args: Rest<Value>| -> Result<Value> {
+        env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value> {
+            let args = args.into_values();
             charge_arguments(state, name, &args)?;
             let result = BUILTIN.empty_state().apply_filter(name, &args)?;
             charge(state, &result)?;
             Ok(result)
         });
     }
+    env.remove_global("debug");
+    for (name, function) in BUILTIN.globals().filter(|(name, _)| FUNCTIONS.contains(name)) {
+        env.add_function(name.to_owned(), move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value> {
+            let result = function.call(state, &args.into_values())?;
+            charge(state, &result)?;
+            Ok(result)
+        });
+    }
     env.add_filter("tojson", to_json);
-    env.add_filter(OPERAND, |state: &mut State, value: Value| -> Result<Value> {
+    let charged = |state: &mut State, value: Value| -> Result<Value> {
         charge(state, &value)?;
         Ok(value)
+    };
+    env.add_filter(OPERAND, charged);
+    env.add_function(LIST, charged);
+    env.add_function(MEMBER, |value: Value| -> Result<Value> {
+        let is_namespace = |v: &Value| v.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace"));
+        // A namespace that holds itself would be written without an end.
+        match visit(&value, &mut |part| !is_namespace(part))? {
+            true => Ok(value),
+            false => Err(refuse("a namespace is put into a namespace")),
+        }
     });
     env.add_function(LITERAL, |state: &mut State, bytes: usize| charge_bytes(state, bytes).map(|()| ""));
     env.set_formatter(|out, state, value| {
@@ -152,6 +178,10 @@ fn environment() -> Environment<'static> {
 const OPERAND: &str = "__operand";
 /// The function that charges a literal text.
 const LITERAL: &str = "__literal";
+/// The function that charges a literal list, tuple or dictionary.
+const LIST: &str = "__list";
+/// The function that checks what is put into a namespace.
+const MEMBER: &str = "__member";
 
 /// Bytes made by a rendering so far.
 #[derive(Default)]
@@ -166,19 +196,43 @@ fn charge_bytes(state: &mut State, bytes: usize) -> Result<()> {
     }
 }
 
-/// Charges a value's own size.
+/// Charges a value's size, with all that is in it.
 ///
-/// The values in it were charged when they were made.
+/// A list that stands twice in another list is charged twice, since it is written twice.
 fn charge(state: &mut State, value: &Value) -> Result<()> {
-    let bytes = match value.as_str() {
-        Some(text) => text.len(),
-        None => value.len().unwrap_or(0).saturating_mul(size_of::<Value>()),
-    };
+    let mut bytes = 0;
+    visit(value, &mut |part| {
+        bytes += size_of::<Value>() + part.as_str().map_or(0, str::len);
+        bytes <= BUDGET
+    })?;
     charge_bytes(state, bytes)
 }
 
-/// Charges calls that make much out of little before they make it.
+/// Visits a value and all its members, while `go` says so; whether it visited all.
+fn visit(value: &Value, go: &mut dyn FnMut(&Value) -> bool) -> Result<bool> {
+    const MOST: usize = BUDGET / size_of::<Value>() + 1;
+    let mut left = vec![value.clone()];
+    while let Some(value) = left.pop() {
+        if !go(&value) {
+            return Ok(false);
+        }
+        match value.kind() {
+            ValueKind::Seq | ValueKind::Iterable => left.extend(value.try_iter()?.take(MOST)),
+            ValueKind::Map => {
+                for key in value.try_iter()?.take(MOST) {
+                    left.push(value.get_item(&key)?);
+                    left.push(key);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(true)
+}
+
+/// Charges arguments, and what much a call makes out of little before it makes it.
 fn charge_arguments(state: &mut State, name: &str, args: &[Value]) -> Result<()> {
+    args.iter().try_for_each(|value| charge(state, value))?;
     let length = |i: usize| args.get(i).and_then(|v| v.as_str().map(str::len)).unwrap_or(0);
     let bytes = match (name, args) {
         ("replace", [text, old, ..]) => {
@@ -192,88 +246,47 @@ fn charge_arguments(state: &mut State, name: &str, args: &[Value]) -> Result<()>
         }
         ("indent", [text, width, ..]) => {
             let lines = text.as_str().unwrap_or_default().lines().count();
-            // A keyword argument is no number; no template indents further.
-            let width = width.as_usize().unwrap_or(64);
-            lines.saturating_mul(width)
+            let named = || width.get_attr("width").ok()?.as_usize();
+            lines.saturating_mul(width.as_usize().or_else(named).unwrap_or(0))
         }
         _ => 0,
     };
     charge_bytes(state, bytes)
 }
 
-/// A value as JSON.
-///
-/// The layout is that of Python's `json.dumps(ensure_ascii=False)`, which templates are written for.
-fn to_json(state: &mut State, value: &Value, args: minijinja::value::Kwargs) -> Result<Value> {
+/// A value as JSON, in the layout of Python's `json.dumps(ensure_ascii=False)`.
+fn to_json(state: &mut State, value: &Value, args: Kwargs) -> Result<Value> {
+    charge(state, value)?;
     let indent: Option<usize> = args.get("indent")?;
-    let indent = indent.map(|width| " ".repeat(width.min(8)));
-    let mut out = String::new();
-    write_json(state, value, indent.as_deref(), 0, &mut out)?;
-    Ok(Value::from_safe_string(out))
-}
-
-fn write_json(state: &mut State, value: &Value, indent: Option<&str>, depth: usize, out: &mut String) -> Result<()> {
-    if depth > DEPTH {
-        return Err(refuse("tojson: a value that is nested too deep"));
-    }
-    let line = |out: &mut String, depth: usize| {
-        if let Some(indent) = indent {
-            out.push('\n');
-            out.extend(std::iter::repeat_n(indent, depth));
+    let mut out = Vec::new();
+    let written = match indent.map(|width| " ".repeat(width.min(8))) {
+        None => value.serialize(&mut Serializer::with_formatter(&mut out, PythonLayout)),
+        Some(indent) => {
+            let pretty = PrettyFormatter::with_indent(indent.as_bytes());
+            value.serialize(&mut Serializer::with_formatter(&mut out, pretty))
         }
     };
-    let comma = if indent.is_some() { "," } else { ", " };
-    let before = out.len();
-    match value.kind() {
-        ValueKind::Undefined | ValueKind::None => out.push_str("null"),
-        ValueKind::Bool | ValueKind::Number => out.push_str(&value.to_string().to_lowercase()),
-        ValueKind::Seq | ValueKind::Iterable => {
-            out.push('[');
-            for (i, item) in value.try_iter()?.enumerate() {
-                out.push_str(if i > 0 { comma } else { "" });
-                line(out, depth + 1);
-                write_json(state, &item, indent, depth + 1, out)?;
-            }
-            if value.len() != Some(0) {
-                line(out, depth);
-            }
-            out.push(']');
-        }
-        ValueKind::Map => {
-            out.push('{');
-            for (i, key) in value.try_iter()?.enumerate() {
-                out.push_str(if i > 0 { comma } else { "" });
-                line(out, depth + 1);
-                write_text(&key.to_string(), out);
-                out.push_str(": ");
-                write_json(state, &value.get_item(&key)?, indent, depth + 1, out)?;
-            }
-            if value.len() != Some(0) {
-                line(out, depth);
-            }
-            out.push('}');
-        }
-        _ => write_text(&value.to_string(), out),
-    }
-    charge_bytes(state, out.len() - before)
+    written.map_err(|e| refuse(format!("tojson: {e}")))?;
+    let text = String::from_utf8(out).map_err(|e| refuse(format!("tojson: {e}")))?;
+    charge_bytes(state, text.len())?;
+    Ok(Value::from_safe_string(text))
 }
 
-fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
+/// A blank after every comma and colon.
+struct PythonLayout;
+
+impl Formatter for PythonLayout {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
     }
-    out.push('"');
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        out.write_all(b": ")
+    }
 }
 
 /// The date that a template is told.
@@ -379,9 +392,10 @@ fn write_block<'a>(source: &'a str, out: &mut String) -> std::result::Result<&'a
         at += 1;
     }
     out.push_str(&source[..at]);
+    let mut word = String::new();
     if statement {
         let blanks = source[at..].len() - source[at..].trim_start().len();
-        let word: String = source[at + blanks..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        word = source[at + blanks..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         // Training marks the model's own words with these; a rendering is the same without.
         let plain = match word.as_str() {
             "generation" => "if true",
@@ -393,29 +407,58 @@ fn write_block<'a>(source: &'a str, out: &mut String) -> std::result::Result<&'a
         out.push_str(plain);
         at += blanks + word.len();
     }
-    let mut braces = 0_usize;
+    // What is added behind the bracket that closes each open one, and behind the statement.
+    let mut open: Vec<&str> = Vec::new();
+    let mut behind = "";
+    let mut sets = word == "set";
     while let Some(c) = source[at..].chars().next() {
         let rest = &source[at..];
-        if braces == 0
+        if open.is_empty()
             && let Some(end) =
                 [close, &format!("-{close}"), &format!("+{close}")].into_iter().find(|e| rest.starts_with(*e))
         {
+            out.push_str(behind);
             out.push_str(end);
             return Ok(&rest[end.len()..]);
         }
-        let mut length = c.len_utf8();
+        let length = if matches!(c, '"' | '\'') { text_length(rest, c) } else { c.len_utf8() };
         match c {
-            '"' | '\'' => length = text_length(rest, c),
-            '{' => braces += 1,
-            '}' => braces = braces.saturating_sub(1),
+            '(' | '[' | '{' if is_operand_end(&source[2..at]) => open.push(""),
+            '(' | '[' | '{' => {
+                // The word before may touch the bracket: `not(x)`.
+                out.push_str(&format!(" {LIST}("));
+                open.push(")");
+            }
             '~' | '+' => out.push_str(&format!("|{OPERAND} ")),
             '*' => return Err("a multiplication, expected a chat template without".into()),
             _ => {}
         }
         out.push_str(&rest[..length]);
+        match c {
+            ')' | ']' | '}' => out.push_str(open.pop().unwrap_or_default()),
+            '=' if sets && open.is_empty() => {
+                sets = false;
+                if source[2..at].contains('.') {
+                    out.push_str(&format!("{MEMBER}(("));
+                    behind = "))";
+                }
+            }
+            _ => {}
+        }
         at += length;
     }
     Ok("")
+}
+
+/// Whether a bracket behind this source calls or indexes a value.
+fn is_operand_end(before: &str) -> bool {
+    let before = before.trim_end();
+    let start = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+    match &before[start..] {
+        "" => before.ends_with([')', ']', '}', '"', '\'']),
+        "and" | "elif" | "else" | "if" | "in" | "is" | "not" | "or" => false,
+        _ => true,
+    }
 }
 
 /// The length of a text in quotes, the quotes included, bytes.
@@ -454,6 +497,14 @@ mod tests {
             ("{% generation %}said{% endgeneration %}", "said"),
             ("{%- generation -%}  said  {%- endgeneration -%}", "said"),
             ("{% for i in items %}{% if i == 'a' %}{% continue %}{% endif %}{{ i }}{% break %}{% endfor %}", "b"),
+            ("{% for (i, j) in [(1, 2), (3, 4)] %}{{ i + j }}{% endfor %}{{ items[0] }}{{ [1, [2]][1][0] }}", "37a2"),
+            ("{% if(one) %}{{ 'x' if not(one == 2)and name in['Ann'] }}{% endif %}", "x"),
+            ("{% set ns = namespace(x=[1]) %}{% set ns.x = ns.x + [2], 3 %}{{ ns.x }}", "([1, 2], 3)"),
+            ("{{ 'x' if not (one == 2) and name in ['Ann'] }}{{ absent is defined }}{{ (absent or 'd') }}", "xFalsed"),
+            (
+                "{{ [{'a': 'b'}]|map(attribute='a')|join }}{{ 'c\nd'|indent(width=1) }}{{ absent|default('e', true) }}",
+                "bc\n de",
+            ),
             ("{{ name.replace('n', 'm') }}{{ ', '.join(items) }}{{ items|join('-') }}", "Amma, ba-b"),
             ("{{ items|tojson }}{{ {'k': 'ä\"\\n'}|tojson }}", "[\"a\", \"b\"]{\"k\": \"ä\\\"\\n\"}"),
             ("{{ {'k': [1, true, none]}|tojson(indent=2) }}", "{\n  \"k\": [\n    1,\n    true,\n    null\n  ]\n}"),
@@ -475,6 +526,11 @@ mod tests {
             "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x.join([ns.x, ns.x]) %}{% endfor %}",
             "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='aa') %}{% for i in range(60) %}\
              {% set ns.x = m(ns.x) %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ '' ~ ns.x }}",
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = {'a': ns.x, 'b': ns.x} %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = dict(a=ns.x, b=ns.x) %}{% endfor %}",
+            "{% set ns = namespace(x=[]) %}{% for i in range(40000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
             "{% set ns = namespace(x='\"') %}{% for i in range(60) %}{% set ns.x = ns.x|tojson %}{% endfor %}",
             &format!("{{% set x %}}{{% for i in range(90000) %}}{long}{{% endfor %}}{{% endset %}}"),
         ] {
@@ -487,6 +543,10 @@ mod tests {
             ("{{ '{:>100000000}'.format(1) }}", "format"),
             (&" ".repeat(5000), "blanks"),
             ("{% raw %}{% endraw %}", "raw"),
+            ("{{ 'a\nb'|indent(width=100000000) }}", "bytes"),
+            ("{{ 'a\nb'|indent(100000000) }}", "bytes"),
+            ("{% set ns = namespace() %}{% set ns.me = ns %}{{ '' ~ ns }}", "namespace"),
+            ("{% set ns = namespace() %}{% set ns.me = [ns] %}{{ '' ~ ns }}", "namespace"),
             ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", "fuel"),
             ("{{ strftime_now('%Q') }}", "%Q"),
         ] {

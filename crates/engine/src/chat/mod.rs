@@ -194,8 +194,9 @@ impl Template {
     /// As [`Template::encode`].
     pub fn answers<T: AsRef<str>>(&self, model: &Model, answers: &[T]) -> Result<Vec<Vec<Token>>> {
         let open = self.frame(&[Speaker::User], true)?;
-        let lead = self.lead(&open)?;
-        let tail: String = open.iter().rev().map_while(glue).collect::<Vec<_>>().into_iter().rev().collect();
+        let lead = self.lead(&open);
+        let tail = open.iter().rposition(|part| glue(part).is_none()).map_or(0, |control| control + 1);
+        let tail: String = open[tail..].iter().filter_map(glue).collect();
         let (before, _) = self.0.words.tokens(model, &tail, &[])?;
         answers
             .iter()
@@ -215,18 +216,16 @@ impl Template {
     /// What the template writes between an opened prompt and the answer.
     ///
     /// Often it is nothing, or a blank.
-    fn lead(&self, open: &[Part]) -> Result<String> {
-        if !self.is_own() {
-            return Ok(String::new());
-        }
-        let Ok(whole) = self.frame(&[Speaker::User, Speaker::Assistant], false) else { return Ok(String::new()) };
-        let before = whole.iter().take_while(|part| **part != Part::Text(1)).cloned().collect::<Vec<_>>();
-        let same = open.iter().zip(&before).take_while(|(a, b)| a == b).count();
-        Ok(match (&open[same..], &before[same..]) {
+    fn lead(&self, open: &[Part]) -> String {
+        // Some templates take no answers.
+        let whole = self.frame(&[Speaker::User, Speaker::Assistant], false).unwrap_or_default();
+        let before: Vec<&Part> = whole.iter().take_while(|part| **part != Part::Text(1)).collect();
+        let same = open.iter().zip(&before).take_while(|(a, b)| a == *b).count();
+        match (&open[same..], &before[same..]) {
             ([], [Part::Glue(lead)]) => lead.clone(),
             ([Part::Glue(shorter)], [Part::Glue(longer)]) => longer.strip_prefix(&**shorter).unwrap_or("").to_owned(),
             _ => String::new(),
-        })
+        }
     }
 
     /// The end of an answer: the first control token that the template puts after it.

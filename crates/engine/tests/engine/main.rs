@@ -3,6 +3,6 @@
 mod chat_templates;
 mod damage;
 mod hostile_files;
-mod keys;
+mod linked_sources;
 mod public_reports;
 mod scoring;

@@ -1,11 +1,14 @@
-//! The table of metadata keys against the sources of the llama.cpp that is linked.
+//! What follows from the sources of the llama.cpp that is linked: the table of metadata keys, and the ways of splitting
+//! a text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use probity_engine::Architecture;
+use probity_engine::gguf::Value as GgufValue;
 use probity_engine::preflight::{KEYS, Scope};
+use probity_engine::{Architecture, Model, ModelOptions};
+use probity_testing::parts::GgufParts;
 use serde_json::Value;
 
 /// The sources of llama.cpp in the package that Cargo has resolved.
@@ -18,6 +21,32 @@ fn sources() -> PathBuf {
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let package = metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == "llama-cpp-sys-2").unwrap();
     Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("llama.cpp/src")
+}
+
+/// Long words by every way of splitting a text that llama.cpp has, on the stack of a background thread
+/// [llama.cpp#27783, #26965, #14655].
+#[test]
+fn no_long_word_overflows_the_stack() {
+    let text = std::fs::read_to_string(sources().join("llama-vocab.cpp")).unwrap();
+    let known: BTreeSet<&str> =
+        text.split("tokenizer_pre == \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(known.len() > 50, "llama.cpp names its ways in another form than this test knows: {known:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("case.gguf");
+    let words =
+        ["A", "a", "7", " ", "\n", "'", "é", "漢", "🙂", "A7 ", "aA"].map(|word| word.repeat(8192 / word.len()));
+    for pre in known {
+        let parts = GgufParts::of(&probity_testing::shipped("default"));
+        parts.set("tokenizer.ggml.pre", GgufValue::Str(pre.into())).write(&path);
+        // A few ways have parts that this vocabulary lacks.
+        let Ok(model) = Model::open(&path, ModelOptions::default(), |_| true) else { continue };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(512 << 10);
+            // A way made for another kind of vocabulary may refuse a word; an overflow would end the process.
+            let work = || words.iter().for_each(|word| _ = model.tokenize(word, false));
+            thread.spawn_scoped(scope, work).unwrap().join().unwrap();
+        });
+    }
 }
 
 /// Every key that llama.cpp names, by the constant that stands for it in its sources.
