@@ -176,6 +176,9 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 // The child cannot go on with it.
 #define PROBITY_STATUS_FORKED 31
 
+// The model and a session on it take more memory than they may.
+#define PROBITY_STATUS_MEMORY 32
+
 // A payoff table that is not rectangular.
 #define PROBITY_STATUS_GAME_SHAPE 40
 

@@ -43,8 +43,8 @@ pub use probity_game::moral;
 /// Models, adapters and contexts: an application's part of `probity-engine`.
 pub mod engine {
     pub use probity_engine::{
-        Adapter, CancelToken, ContextOptions, Error, LogLevel, Model, ModelOptions, Result, Token, check_processor,
-        set_log,
+        Adapter, CancelToken, ContextOptions, Error, LogLevel, Model, ModelOptions, Plan, Result, Token,
+        check_processor, set_log,
     };
 }
 

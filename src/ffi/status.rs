@@ -82,6 +82,8 @@ pub const PROBITY_STATUS_DISK_FULL: probity_status_t = 30;
 ///
 /// The child cannot go on with it.
 pub const PROBITY_STATUS_FORKED: probity_status_t = 31;
+/// The model and a session on it take more memory than they may.
+pub const PROBITY_STATUS_MEMORY: probity_status_t = 32;
 /// A payoff table that is not rectangular.
 pub const PROBITY_STATUS_GAME_SHAPE: probity_status_t = 40;
 /// A payoff that is NaN, infinite or beyond 1e12.
@@ -172,6 +174,7 @@ fn code_of_engine(error: &EngineError) -> probity_status_t {
         EngineError::Processor { .. } => PROBITY_STATUS_PROCESSOR,
         EngineError::Cancelled { .. } => PROBITY_STATUS_CANCELLED,
         EngineError::Forked => PROBITY_STATUS_FORKED,
+        EngineError::Memory { .. } => PROBITY_STATUS_MEMORY,
         EngineError::PromptTooLong { .. } => PROBITY_STATUS_PROMPT_TOO_LONG,
         EngineError::TooManyOptions { .. } => PROBITY_STATUS_TOO_MANY_OPTIONS,
         EngineError::Template { .. } => PROBITY_STATUS_TEMPLATE,

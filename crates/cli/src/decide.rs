@@ -14,6 +14,7 @@ use serde::de::IntoDeserializer;
 use crate::errors::Usage;
 use crate::output;
 use crate::output::say;
+use crate::plan::Limit;
 use crate::{builtin, input, names};
 
 /// Take one decision, with the account of every legal action.
@@ -76,6 +77,8 @@ pub struct Args {
     /// Threads; 0 for as many as the processor has and the model keeps busy.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    #[command(flatten)]
+    limit: Limit,
     /// Print the decision's record as JSON.
     #[arg(long)]
     json: bool,
@@ -84,7 +87,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let scenario = scenario(args)?;
     let model = builtin::open_model(&args.model)?;
-    let mut agent = Agent::new(&model, scenario, ContextOptions::default().with(|o| o.threads = args.threads))?;
+    let context = ContextOptions::default().with(|o| (o.threads, o.memory) = (args.threads, args.limit.bytes()));
+    let mut agent = Agent::new(&model, scenario, context)?;
     let adapters = args.adapter.iter().map(|a| adapter(&model, a)).collect::<anyhow::Result<Vec<_>>>()?;
     agent.set_adapters(&adapters)?;
     agent.decide()?;

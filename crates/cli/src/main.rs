@@ -12,6 +12,7 @@ mod inspect;
 mod merge;
 mod names;
 mod output;
+mod plan;
 mod pretrain;
 mod train;
 mod values;
@@ -48,6 +49,7 @@ enum Command {
     Demo(demo::Args),
     Decide(decide::Args),
     Inspect(inspect::Args),
+    Plan(plan::Args),
     Verify(verify::Args),
     Train(train::Args),
     Pretrain(pretrain::Args),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Decide(args) => decide::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),

@@ -12,11 +12,22 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <map>
+#include <memory>
 #include <new>
 
 #include <ggml-cpu.h>
 #include <ggml.h>
 #include <llama.h>
+
+// Of llama.cpp's src/llama-ext.h, which is not installed; tests/engine/linked_sources.rs compares the two.
+struct llama_memory_breakdown_data {
+    size_t model   = 0;
+    size_t context = 0;
+    size_t compute = 0;
+};
+using llama_memory_breakdown = std::map<ggml_backend_buffer_type_t, llama_memory_breakdown_data>;
+llama_memory_breakdown llama_get_memory_breakdown(const struct llama_context * ctx);
 
 namespace {
 
@@ -150,6 +161,42 @@ int32_t probity_engine_start(ggml_log_callback log) {
 
 int32_t probity_engine_model_load(const char * path, llama_model_params params, llama_model ** out) {
     return guarded([&] { return (*out = llama_model_load_from_file(path, params)) != nullptr; });
+}
+
+// The bytes of weights, cache and buffers. The vocabulary's texts are left out: `size` is their number.
+int32_t probity_engine_plan(
+    const char * path, llama_model_params model_params, llama_context_params context_params, const char * size_key,
+    int64_t size, uint64_t * out
+) {
+    return guarded([&] {
+        llama_model_kv_override overrides[3] = {};
+        overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_STR;
+        snprintf(overrides[0].key, sizeof overrides[0].key, "tokenizer.ggml.model");
+        snprintf(overrides[0].val_str, sizeof overrides[0].val_str, "no_vocab");
+        overrides[1].tag = LLAMA_KV_OVERRIDE_TYPE_INT;
+        snprintf(overrides[1].key, sizeof overrides[1].key, "%s", size_key);
+        overrides[1].val_i64 = size;
+        model_params.kv_overrides = overrides;
+        const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(
+            llama_model_load_from_file(path, model_params), llama_model_free
+        );
+        if (!model) {
+            return false;
+        }
+        const std::unique_ptr<llama_context, decltype(&llama_free)> context(
+            llama_init_from_model(model.get(), context_params), llama_free
+        );
+        if (!context) {
+            return false;
+        }
+        out[0] = out[1] = out[2] = 0;
+        for (const auto & [type, bytes] : llama_get_memory_breakdown(context.get())) {
+            out[0] += bytes.model;
+            out[1] += bytes.context;
+            out[2] += bytes.compute;
+        }
+        return true;
+    });
 }
 
 int32_t probity_engine_model_free(llama_model * model) {

@@ -96,6 +96,16 @@ pub enum Error {
         /// What was stopped.
         what: &'static str,
     },
+    /// The model and a context on it take more memory than they may.
+    #[error("{file}: takes {plan}, expected at most {limit}: shorten the context, or raise the limit of memory")]
+    Memory {
+        /// The model's file.
+        file: String,
+        /// What they take.
+        plan: crate::Plan,
+        /// Bytes they may take.
+        limit: u64,
+    },
     /// The prompt and the options do not fit the context.
     #[error("prompt: {tokens} tokens with the options, expected at most {context}")]
     PromptTooLong {

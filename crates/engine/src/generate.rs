@@ -5,9 +5,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::context::{BATCH, Entry};
+use super::context::Entry;
 use super::grammar::Grammar;
 use super::numeric::exp;
+use super::params::BATCH;
 use super::{CancelToken, Context, ContextOptions, Model, Token};
 use crate::{Error, Result};
 

@@ -2,8 +2,9 @@
 //!
 //! They are the mean of its last hidden states, or the last state if the GGUF's pooling type says so.
 
-use super::context::{Entry, OUTPUTS};
+use super::context::Entry;
 use super::model::MAX_TEXT;
+use super::params::OUTPUTS;
 use super::{CancelToken, Context, ContextOptions, Model, Token};
 use crate::{Error, Result};
 

@@ -20,6 +20,8 @@ mod hidden;
 mod model;
 #[doc(hidden)]
 pub mod numeric;
+mod params;
+mod plan;
 #[doc(hidden)]
 pub mod preflight;
 pub mod score;
@@ -32,13 +34,15 @@ pub use adapter::Adapter;
 #[doc(hidden)]
 pub use backend::check_process;
 pub use backend::{LogLevel, check_processor, set_log};
-pub use context::{CancelToken, Context, ContextOptions};
+pub use context::{CancelToken, Context};
 pub use error::{Error, Result};
 pub use generate::{Generator, Sampling};
 pub use hidden::HiddenStates;
 #[doc(hidden)]
 pub use model::read_header;
 pub use model::{Model, ModelOptions};
+pub use params::ContextOptions;
+pub use plan::Plan;
 pub use preflight::{Architecture, ModelShape};
 #[doc(hidden)]
 pub use shim::StandardFloats;

@@ -11,13 +11,13 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use llama_cpp_sys_2 as sys;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::backend::start;
 use super::gguf::{Gguf, Tensor};
 use super::preflight::{ModelShape, check_model};
 use super::stack::on_a_stack;
-use super::{Token, chat, shim};
+use super::{ContextOptions, Plan, Token, chat, shim};
 use crate::{Error, Result};
 
 /// The longest text that is tokenised at once, bytes.
@@ -75,6 +75,8 @@ struct Inner {
     content: OnceLock<String>,
     template: chat::Template,
     options: ModelOptions,
+    /// Plans of contexts by their options, made once.
+    plans: Mutex<Vec<(ContextOptions, bool, Plan)>>,
     /// Guards the model's list of adapters.
     ///
     /// llama.cpp walks the list when a context is made or reserved; loading or freeing an adapter meanwhile is a data
@@ -119,10 +121,19 @@ impl Model {
             Err(e) => return Err(e),
         };
         let template = chat::Template::of(&gguf)?;
-        let adapters = RwLock::new(());
-        let path = path.to_owned();
-        let content = OnceLock::new();
-        let inner = Inner { weights, gguf, shape, file, path, fingerprint, content, template, options, adapters };
+        let inner = Inner {
+            weights,
+            gguf,
+            shape,
+            file,
+            path: path.to_owned(),
+            fingerprint,
+            content: OnceLock::new(),
+            template,
+            options,
+            plans: Mutex::default(),
+            adapters: RwLock::new(()),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -283,6 +294,22 @@ impl Model {
         })
     }
 
+    /// The memory of the model with a context on it.
+    ///
+    /// # Errors
+    /// As [`Plan::of`].
+    pub(super) fn plan(&self, options: ContextOptions, states: bool) -> Result<Plan> {
+        let Inner { file, path, gguf, shape, .. } = &*self.inner;
+        let options = options.with(|o| o.memory = 0);
+        let mut plans = self.inner.plans.lock();
+        if let Some((.., plan)) = plans.iter().find(|(known, of, _)| (*known, *of) == (options, states)) {
+            return Ok(*plan);
+        }
+        let plan = Plan::make(file, path, (gguf, shape), self.inner.options, (options, states))?;
+        plans.push((options, states, plan));
+        Ok(plan)
+    }
+
     pub(super) fn adapter_lock(&self) -> &RwLock<()> {
         &self.inner.adapters
     }
@@ -337,17 +364,9 @@ impl Weights {
         }
         let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|e| Error::io(path)(std::io::Error::new(std::io::ErrorKind::InvalidInput, e)))?;
-        // SAFETY: fills a plain structure.
-        let mut params = unsafe { sys::llama_model_default_params() };
-        params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
-        params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
-        params.vocab_only = options.vocab_only;
+        let mut params = llama_params(options);
         params.progress_callback = Some(on_progress::<P>);
         params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
-        // Of the extra buffers one is for Intel's AMX. GCC 12 compiles its kernels wrong: it removes the stores into
-        // the tile configuration as dead (llama.cpp's pull request 26954, open), and the process dies of an illegal
-        // instruction. SAFETY: asks for a constant.
-        params.use_extra_bufts &= unsafe { sys::ggml_cpu_has_amx_int8() } == 0;
         // SAFETY: the engine is started, the path ends in NUL, and everything behind `params` outlives the call.
         let model = shim::call_for("load the model", |out| unsafe {
             shim::probity_engine_model_load(path.as_ptr(), params, out)
@@ -362,6 +381,20 @@ impl Drop for Weights {
         // failure, which leaks the model.
         unsafe { shim::probity_engine_model_free(self.0.as_ptr()) };
     }
+}
+
+/// llama.cpp's parameters of a model.
+pub(super) fn llama_params(options: ModelOptions) -> sys::llama_model_params {
+    // SAFETY: fills a plain structure.
+    let mut params = unsafe { sys::llama_model_default_params() };
+    params.n_gpu_layers = i32::try_from(options.gpu_layers).unwrap_or(i32::MAX);
+    params.load_mode = if options.mmap { sys::LLAMA_LOAD_MODE_MMAP } else { sys::LLAMA_LOAD_MODE_NONE };
+    params.vocab_only = options.vocab_only;
+    // Of the extra buffers one is for Intel's AMX. GCC 12 compiles its kernels wrong: it removes the stores into the
+    // tile configuration as dead (llama.cpp's pull request 26954, open), and the process dies of an illegal
+    // instruction. SAFETY: asks for a constant.
+    params.use_extra_bufts &= unsafe { sys::ggml_cpu_has_amx_int8() } == 0;
+    params
 }
 
 /// Reads and checks the GGUF header of an open file.

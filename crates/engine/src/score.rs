@@ -6,8 +6,9 @@
 //! decoded on top, in one batch where the limits allow: the weights are read once. The batches depend on the prompt and
 //! the options alone, so a warm cache gives the same bits as a cold cache.
 
-use super::context::{BATCH, Entry, OUTPUTS, SEQUENCES};
+use super::context::Entry;
 use super::numeric::exp;
+use super::params::{BATCH, OUTPUTS, SEQUENCES};
 use super::trie::Trie;
 use super::{Adapter, CancelToken, Context, MAX_OPTIONS, Token};
 use crate::{Error, Result};

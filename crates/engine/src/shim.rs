@@ -20,6 +20,14 @@ unsafe extern "C" {
         params: sys::llama_model_params,
         out: *mut *mut sys::llama_model,
     ) -> i32;
+    pub(super) fn probity_engine_plan(
+        path: *const c_char,
+        model: sys::llama_model_params,
+        context: sys::llama_context_params,
+        size_key: *const c_char,
+        size: i64,
+        out: *mut u64,
+    ) -> i32;
     pub(super) fn probity_engine_model_free(model: *mut sys::llama_model) -> i32;
     pub(super) fn probity_engine_tokenize(
         vocab: *const sys::llama_vocab,

@@ -104,7 +104,7 @@ fn wrong_usage_and_bad_input_are_two() {
     GgufParts::of(&probity_testing::shipped("game"))
         .set("adapter.lora.alpha", GgufValue::F32(f32::NAN))
         .write(&adapter);
-    let cases: [(&[&str], &str); 23] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["decide", "--game", "ipd", "--reward", "saintly"], "saintly"),
         (&["decide", "--game", "ipd", "--tilt", "saintly:1"], "saintly"),
         (&["decide", "--game", "ipd", "--tilt", "game:1e-320"], "tilt"),
@@ -120,6 +120,7 @@ fn wrong_usage_and_bad_input_are_two() {
         (&["decide", "--game", "ipd", "--adapter", "saintly"], "deontological"),
         (&["decide", "--game", "ipd", "--belief", "0.5,0.9"], "belief"),
         (&["decide", "--game", "ipd", "--temperature", "0"], "temperature"),
+        (&["decide", "--game", "ipd", "--memory", "1"], "of cache"),
         (&["decide", record.to_str().unwrap()], "record.json: scenario"),
         (&["inspect", text], "GGUF"),
         (&["train", "--recipe", "saintly", "--out", "x.gguf"], "deontological"),
@@ -139,7 +140,8 @@ fn wrong_usage_and_bad_input_are_two() {
 
 #[test]
 fn every_help_has_an_example() {
-    for command in ["demo", "decide", "inspect", "verify", "train", "pretrain", "compare", "import", "export", "merge"]
+    for command in
+        ["demo", "decide", "inspect", "plan", "verify", "train", "pretrain", "compare", "import", "export", "merge"]
     {
         let help = probity(&[command, "--help"]);
         assert!(help.status.success() && out(&help).contains("Example: probity"), "{command}: {}", out(&help));
@@ -165,6 +167,24 @@ fn the_built_in_files_inspect_and_verify() {
         assert_eq!(found["vectors"], 25, "{found}");
         assert!(found["effect"].as_f64().unwrap() > 0.3, "{found}");
     }
+}
+
+#[test]
+fn a_plan_tells_the_memory_and_holds_it_to_a_limit() {
+    let plan = json(&["plan", "--json"]);
+    let parts: u64 = ["weights", "cache", "buffers"].iter().map(|part| plan[part].as_u64().unwrap()).sum();
+    assert_eq!(plan["total"].as_u64().unwrap(), parts);
+    let longer = json(&["plan", "--context", "1024", "--exact-cache", "--json"]);
+    let shorter = json(&["plan", "--context", "512", "--json"]);
+    assert_eq!(longer["cache"].as_u64().unwrap(), 4 * shorter["cache"].as_u64().unwrap());
+    let refused = probity(&["plan", "--memory", "1"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        out(&refused).contains("buffers") && err(&refused).contains("expected at most 1048576"),
+        "{}",
+        err(&refused)
+    );
+    assert!(probity(&["decide", "--game", "ipd", "--memory", "100"]).status.success());
 }
 
 #[test]

@@ -49,6 +49,27 @@ fn no_long_word_overflows_the_stack() {
     }
 }
 
+/// The shim declares what stands in a header that llama.cpp does not install.
+#[test]
+fn the_shim_declares_the_breakdown_of_memory_as_llama_cpp_does() {
+    let header = std::fs::read_to_string(sources().join("llama-ext.h")).unwrap();
+    let start = "struct llama_memory_breakdown_data {";
+    let fields = |text: &str| -> Vec<String> {
+        let body = text.split(start).nth(1).unwrap().split("};").next().unwrap();
+        let declared = body.lines().filter(|line| line.trim().starts_with("size_t ") && line.contains('='));
+        declared.map(|line| line.split(';').next().unwrap().split_whitespace().collect()).collect()
+    };
+    let shim = include_str!("../../shim/shim.cpp");
+    assert_eq!(fields(shim), fields(&header));
+    assert_eq!(fields(shim), ["size_tmodel=0", "size_tcontext=0", "size_tcompute=0"]);
+    for declared in [
+        "using llama_memory_breakdown = std::map<ggml_backend_buffer_type_t, llama_memory_breakdown_data>;",
+        "llama_memory_breakdown llama_get_memory_breakdown(const struct llama_context * ctx);",
+    ] {
+        assert!(header.contains(declared) && shim.contains(declared), "{declared}");
+    }
+}
+
 /// Every key that llama.cpp names, by the constant that stands for it in its sources.
 fn names(sources: &Path) -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(sources.join("llama-arch.cpp")).unwrap();

@@ -4,5 +4,6 @@ mod chat_templates;
 mod damage;
 mod hostile_files;
 mod linked_sources;
+mod plans;
 mod public_reports;
 mod scoring;
