@@ -17,10 +17,10 @@ FEATURES ?= capi,graphs
 # compiled once.
 ALL := --release --workspace --all-features
 PROBITY := target/release/probity
-# The C library is compiled for size, crate by crate (Cargo.toml says what is not), and then optimised as a whole for speed: the
-# kernels keep their vector instructions, and the rest its size.
+# The C library is compiled and optimised as a whole for size. Its one loop over a vocabulary has vector instructions written by hand
+# (crates/engine/src/log_sum_exp.rs), which no option takes away.
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
-SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=3
+SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
 .PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed lib lib-native install header models setup clean
 

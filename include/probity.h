@@ -25,6 +25,17 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+// Every agent draws from the stream of its scenario's seed.
+#define PROBITY_SEEDS_SCENARIO 0
+
+// Every agent draws from the stream of its number in the session.
+//
+// The streams are those of its scenario's seed.
+#define PROBITY_SEEDS_NUMBERED 1
+
+// A `legality_floor` under which every decision counts as reliable.
+#define PROBITY_FLOOR_OFF -1.0
+
 // Longest message in a [`probity_error_t`], its NUL included, bytes.
 #define PROBITY_ERROR_MESSAGE_SIZE 504
 
@@ -58,6 +69,11 @@ typedef struct probity_error_t {
   char message[PROBITY_ERROR_MESSAGE_SIZE];
 } probity_error_t;
 
+// Progress of a call: the finished share, 0 to 1.
+//
+// It runs on the thread of the call. Returning `false` stops the work.
+typedef bool (*probity_progress_t)(void *user_data, float share);
+
 // An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`.
 //
 // `probity_agent_cancel` alone may be called from any thread at any time.
@@ -65,6 +81,22 @@ typedef struct probity_agent_t {
   // Opaque.
   uint64_t id;
 } probity_agent_t;
+
+// A session: the context of a model, with its threads and memory.
+//
+// It is shared by any number of agents and threads.
+//
+// It takes one decision at a time: an agent of another thread waits its turn.
+typedef struct probity_session_t {
+  // Opaque.
+  uint64_t id;
+} probity_session_t;
+
+// A game. May be used by many threads at once.
+typedef struct probity_game_t {
+  // Opaque.
+  uint64_t id;
+} probity_game_t;
 
 // A round: what the agent did and what the other player did, by action id.
 typedef struct probity_round_t {
@@ -74,30 +106,80 @@ typedef struct probity_round_t {
   uint32_t other;
 } probity_round_t;
 
-// A game. May be used by many threads at once.
-typedef struct probity_game_t {
-  // Opaque.
-  uint64_t id;
-} probity_game_t;
-
 // A moral graph. May be used by many threads at once.
 typedef struct probity_graph_t {
   // Opaque.
   uint64_t id;
 } probity_graph_t;
 
-// Progress of a call: the finished share, 0 to 1.
-//
-// It runs on the thread of the call. Returning `false` stops the work.
-typedef bool (*probity_progress_t)(void *user_data, float share);
-
-// Importance of a log line: 0 debug, 1 information, 2 warning, 3 error.
+// Importance of a log line: one of the `PROBITY_LOG_*` numbers.
 typedef uint32_t probity_log_level_t;
 
 // Receives log lines, on any thread; `line` lives for the call.
 //
 // Must not call back into the library.
 typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t level, const char *line);
+
+// Frees what `user_data` points to.
+typedef void (*probity_user_data_free_t)(void *user_data);
+
+// Options of a session: `size`, and 0 for every default.
+//
+// `probity_session_options_t options = {sizeof options};`
+typedef struct probity_session_options_t {
+  // `sizeof(probity_session_options_t)`.
+  //
+  // Later versions of the library add fields at the end.
+  size_t size;
+  // Tokens of prompt and labels together; 0 for 2048 or the model's training length.
+  uint32_t context;
+  // Threads; 0 for as many as the processor has and the model keeps busy.
+  //
+  // Never more than the process may use.
+  uint32_t threads;
+  // Most bytes of weights, cache and buffers together.
+  //
+  // 0 for three times the weights and a gibibyte.
+  uint64_t memory;
+  // `PROBITY_SEEDS_SCENARIO` or `PROBITY_SEEDS_NUMBERED`.
+  uint32_t seeds;
+  // 1 to keep the cache in 32 bits in place of 16.
+  uint32_t exact_cache;
+  // The least legality mass of a reliable decision.
+  //
+  // It counts where the scenario names none; 0 for the default, 0.25.
+  double legality_floor;
+  // Told the share of a decision, on the thread that decides; NULL for none.
+  probity_progress_t progress;
+  // Passed to `progress` as it is.
+  void *user_data;
+  // Called with `user_data` once; NULL for none.
+  //
+  // The call comes when the session and its last agent are gone.
+  probity_user_data_free_t user_data_free;
+} probity_session_options_t;
+
+// The memory of a model and a session, bytes.
+typedef struct probity_plan_t {
+  // The weights, once for all sessions of the model.
+  uint64_t weights;
+  // The cache of keys and values.
+  uint64_t cache;
+  // The buffers of a decode and its outputs.
+  uint64_t buffers;
+} probity_plan_t;
+
+// Detail for debugging the engine.
+#define PROBITY_LOG_DEBUG 0
+
+// Ordinary progress.
+#define PROBITY_LOG_INFO 1
+
+// Something looks wrong.
+#define PROBITY_LOG_WARN 2
+
+// An operation failed; the same text is in the error of the call.
+#define PROBITY_LOG_ERROR 3
 
 // Done.
 #define PROBITY_STATUS_OK 0
@@ -178,6 +260,11 @@ typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t leve
 
 // The model and a session on it take more memory than they may.
 #define PROBITY_STATUS_MEMORY 32
+
+// A decision that is not to be relied on.
+//
+// It was taken, and its outputs are written.
+#define PROBITY_STATUS_UNRELIABLE 33
 
 // A payoff table that is not rectangular.
 #define PROBITY_STATUS_GAME_SHAPE 40
@@ -295,6 +382,19 @@ probity_status_t probity_adapter_info(struct probity_adapter_t adapter,
 probity_status_t probity_adapter_verify(struct probity_adapter_t adapter,
                                         struct probity_error_t *error);
 
+// As `probity_adapter_verify`, with progress.
+//
+// A verification that is stopped fails with `PROBITY_STATUS_CANCELLED`.
+//
+// - `adapter`: a live adapter; from any thread.
+// - `progress`: called on this thread during the call; NULL for none.
+// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_adapter_verify_with_progress(struct probity_adapter_t adapter,
+                                                      probity_progress_t progress,
+                                                      void *user_data,
+                                                      struct probity_error_t *error);
+
 // Lets an adapter go.
 //
 // Agents that have it set keep it until they are freed or given another set.
@@ -315,6 +415,34 @@ probity_status_t probity_agent_new(struct probity_model_t model,
                                    struct probity_agent_t *agent,
                                    struct probity_error_t *error);
 
+// Makes an agent in a session, which it shares with the session's other agents.
+//
+// The call never waits for a decision.
+//
+// - `session`: a live session, which other threads may be using.
+// - `scenario`: JSON, as in `probity_agent_new`; read during the call; not NULL.
+// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_agent_join(struct probity_session_t session,
+                                    const char *scenario,
+                                    struct probity_agent_t *agent,
+                                    struct probity_error_t *error);
+
+// Makes an agent in a session, for a game.
+//
+// Its scenario has the game, the seed, and defaults for the rest.
+//
+// - `session`: a live session, which other threads may be using.
+// - `game`: a live game, whose row player the agent is.
+// - `seed`: the seed of the agent's random stream.
+// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_agent_play(struct probity_session_t session,
+                                    struct probity_game_t game,
+                                    uint64_t seed,
+                                    struct probity_agent_t *agent,
+                                    struct probity_error_t *error);
+
 // Replaces the agent's whole set of adapters.
 //
 // What was computed under the old set is forgotten. On failure the old set stays.
@@ -330,9 +458,22 @@ probity_status_t probity_agent_set_adapters(struct probity_agent_t agent,
                                             size_t count,
                                             struct probity_error_t *error);
 
+// How many actions the agent has.
+//
+// - `agent`: a live agent that no other thread is using.
+// - `count`: receives the number; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_agent_action_count(struct probity_agent_t agent,
+                                            size_t *count,
+                                            struct probity_error_t *error);
+
 // Takes a decision.
 //
 // The history is unchanged until `probity_agent_observe` says what was really played.
+//
+// Where the legality mass is below the scenario's floor, the decision is taken and recorded, `action` and
+// `probabilities` are written, and the call returns `PROBITY_STATUS_UNRELIABLE`: the model would have answered with
+// something else, and the message has the likely cause.
 //
 // - `agent`: a live agent that no other thread is using.
 // - `action`: receives the id of the action taken; not NULL.
@@ -344,6 +485,18 @@ probity_status_t probity_agent_decide(struct probity_agent_t agent,
                                       double *probabilities,
                                       size_t count,
                                       struct probity_error_t *error);
+
+// The legality mass of the last decision.
+//
+// It is the probability that the model answers with any legal action.
+//
+// - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
+//   `PROBITY_STATUS_NO_DECISION`.
+// - `legality_mass`: receives it, 0 to 1; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_agent_legality(struct probity_agent_t agent,
+                                        double *legality_mass,
+                                        struct probity_error_t *error);
 
 // Computes the probability of each action in a state, without a decision.
 //
@@ -371,6 +524,26 @@ probity_status_t probity_agent_observe(struct probity_agent_t agent,
                                        uint32_t own,
                                        uint32_t other,
                                        struct probity_error_t *error);
+
+// What was played so far.
+//
+// - `agent`: a live agent that no other thread is using.
+// - `rounds`: receives the last rounds, the oldest first, as many as there is room for; NULL, with a room of 0, to ask
+//   for the number alone.
+// - `room`: how many rounds there is room for.
+// - `count`: receives how many rounds were played; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_agent_history(struct probity_agent_t agent,
+                                       struct probity_round_t *rounds,
+                                       size_t room,
+                                       size_t *count,
+                                       struct probity_error_t *error);
+
+// Forgets what was played; the random stream goes on.
+//
+// - `agent`: a live agent that no other thread is using.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_agent_forget(struct probity_agent_t agent, struct probity_error_t *error);
 
 // The last decision in words.
 //
@@ -424,15 +597,29 @@ probity_status_t probity_agent_restore(struct probity_model_t model,
                                        struct probity_agent_t *agent,
                                        struct probity_error_t *error);
 
-// Cancels the agent's running decision.
+// Makes an agent from a snapshot, in a session; it continues byte for byte.
 //
-// The running call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged. Without a running decision
-// the call does nothing.
+// - `session`: a live session on the model that the snapshot was taken on.
+// - `adapters`, `count`, `bytes`, `length`: as in `probity_agent_restore`.
+// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_agent_rejoin(struct probity_session_t session,
+                                      const struct probity_adapter_t *adapters,
+                                      size_t count,
+                                      const uint8_t *bytes,
+                                      size_t length,
+                                      struct probity_agent_t *agent,
+                                      struct probity_error_t *error);
+
+// Cancels the running decision of the agent.
+//
+// Where none runs, the next decision is cancelled.
+//
+// The decision fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged.
 //
 // - `agent`: a live agent; from any thread.
 // - `error`: filled on failure; NULL to do without.
-probity_status_t probity_agent_cancel(struct probity_agent_t agent,
-                                      struct probity_error_t *error);
+probity_status_t probity_agent_cancel(struct probity_agent_t agent, struct probity_error_t *error);
 
 // Lets an agent go.
 //
@@ -575,6 +762,22 @@ probity_status_t probity_graph_vote(struct probity_graph_t graph,
                                     const char *vote,
                                     struct probity_error_t *error);
 
+// Measures a model's threshold for the graph now, with progress.
+//
+// Later calls with this model then need not.
+//
+// - `graph`: a live graph; from any thread.
+// - `model`: a live model, which other threads may be using.
+// - `progress`: called on this thread during the call; NULL for none. Stopped, the call fails with
+//   `PROBITY_STATUS_CANCELLED`.
+// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_graph_prepare(struct probity_graph_t graph,
+                                       struct probity_model_t model,
+                                       probity_progress_t progress,
+                                       void *user_data,
+                                       struct probity_error_t *error);
+
 // Finds the contexts of a situation and their wisest values, as JSON.
 //
 // `{"contexts": [{"text", "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters",
@@ -638,6 +841,20 @@ probity_status_t probity_log_set(probity_log_callback_t callback,
                                  probity_log_level_t minimum,
                                  struct probity_error_t *error);
 
+// As `probity_log_set`, with data that the library frees.
+//
+// - `callback`: as in `probity_log_set`.
+// - `user_data`: passed to `callback` as it is; the library's, unless the call fails; may be NULL.
+// - `user_data_free`: called with `user_data` once, when `callback` was replaced and its last call has returned; NULL
+//   for none.
+// - `minimum`: the least importance that is passed on.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_log_set_owned(probity_log_callback_t callback,
+                                       void *user_data,
+                                       probity_user_data_free_t user_data_free,
+                                       probity_log_level_t minimum,
+                                       struct probity_error_t *error);
+
 // Opens a GGUF model.
 //
 // - `path`: the file; read during the call; not NULL.
@@ -667,6 +884,19 @@ probity_status_t probity_model_open_with_progress(const char *path,
                                                   struct probity_model_t *model,
                                                   struct probity_error_t *error);
 
+// Tells the memory of a model and a session on it, before anything takes it.
+//
+// - `path`: the file; read during the call; not NULL.
+// - `model_options`: as in `probity_model_open`.
+// - `session_options`: as for `probity_session_new`; the limit of memory is not applied.
+// - `plan`: receives the bytes; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_model_plan(const char *path,
+                                    const char *model_options,
+                                    const struct probity_session_options_t *session_options,
+                                    struct probity_plan_t *plan,
+                                    struct probity_error_t *error);
+
 // Describes the model as JSON.
 //
 // The fields are path, fingerprint, shape, and the presence of a chat template.
@@ -683,6 +913,68 @@ probity_status_t probity_model_info(struct probity_model_t model, char **json, s
 // - `model`: a live model; freed once, from any thread.
 // - `error`: filled on failure; NULL to do without.
 probity_status_t probity_model_free(struct probity_model_t model, struct probity_error_t *error);
+
+// Makes a session.
+//
+// - `model`: a live model, which other threads may be using.
+// - `options`: read during the call; NULL for the defaults. If the call fails, `user_data_free` is not called.
+// - `session`: receives the session, yours to free with `probity_session_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_session_new(struct probity_model_t model,
+                                     const struct probity_session_options_t *options,
+                                     struct probity_session_t *session,
+                                     struct probity_error_t *error);
+
+// Tells the memory of a session before it is made.
+//
+// - `model`: a live model; from any thread.
+// - `options`: as for `probity_session_new`; the limit of memory is not applied.
+// - `plan`: receives the bytes; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_session_plan(struct probity_model_t model,
+                                      const struct probity_session_options_t *options,
+                                      struct probity_plan_t *plan,
+                                      struct probity_error_t *error);
+
+// Takes a recorded decision again.
+//
+// The same build on the same kind of processor takes the same decision, to the bit.
+//
+// - `session`: a live session on the model that the record names; from any thread.
+// - `adapters`: `count` live adapters, among which the record's are found; read during the call; NULL, with a count of
+//   0, for none.
+// - `record`: JSON, as from `probity_agent_record`; read during the call; not NULL.
+// - `same`: receives whether the new record equals the given one; not NULL.
+// - `json`: receives the new record, yours to free with `probity_string_free`; NULL to do without.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_session_retake(struct probity_session_t session,
+                                        const struct probity_adapter_t *adapters,
+                                        size_t count,
+                                        const char *record,
+                                        bool *same,
+                                        char **json,
+                                        struct probity_error_t *error);
+
+// Cancels the running decision of any of the session's agents.
+//
+// Where none runs, the next decision is cancelled.
+//
+// - `session`: a live session; from any thread.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_session_cancel(struct probity_session_t session, struct probity_error_t *error);
+
+// Lets a session go.
+//
+// Agents that were made in it keep what they need until they are freed themselves.
+//
+// - `session`: a live session; freed once, from any thread.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_session_free(struct probity_session_t session, struct probity_error_t *error);
+
+// What a status means, in a few words. Static; not to be freed.
+//
+// A number that this version of the library does not have gives "an unknown status".
+const char *probity_status_text(probity_status_t status);
 
 // Frees a string that this library returned.
 //
@@ -702,6 +994,16 @@ uint32_t probity_abi_version(void);
 
 // The library's version, such as "0.1.0". Static; not to be freed.
 const char *probity_version(void);
+
+// Describes this build of the library as JSON.
+//
+// The fields are version, abi, llama_cpp (its version), instruction_sets (which this build uses without asking the
+// processor), and features.
+//
+// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_build_info(char **json,
+                                    struct probity_error_t *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -2,7 +2,7 @@
  *
  *     probity::Model model("model.gguf");
  *     probity::Agent agent(model, R"({"game": "ipd", "labels": ["share", "keep"], "seed": 7})");
- *     auto decision = agent.decide(2);
+ *     auto decision = agent.decide();
  *     agent.observe(decision.action, theirs);
  *     std::cout << agent.explain();
  */
@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -41,11 +42,10 @@ template <typename Call> void check(Call &&call) {
     }
 }
 
-/* Takes a string the library returned. */
+/* Takes a string the library returned; it is freed where the copy throws, too. */
 inline std::string take(char *text) {
-    std::string copy(text ? text : "");
-    probity_string_free(text);
-    return copy;
+    std::unique_ptr<char, decltype(&probity_string_free)> owned(text, probity_string_free);
+    return text ? text : "";
 }
 
 /* Owns one handle; moves, never copies. */
@@ -70,7 +70,46 @@ template <typename Handle, probity_status_t (*Free)(Handle, probity_error_t *)> 
     Handle handle_{};
 };
 
+/* Calls a `std::function<bool(float)>`; what it throws counts as a request to stop. */
+inline bool tell(void *user, float share) {
+    try {
+        return (*static_cast<std::function<bool(float)> *>(user))(share);
+    } catch (...) {
+        return false;
+    }
+}
+
 } // namespace detail
+
+/* The version of the library, such as "0.1.0". */
+inline std::string version() { return probity_version(); }
+
+/* This build of the library, as JSON. */
+inline std::string build_info() {
+    char *json = nullptr;
+    detail::check([&](auto *e) { return probity_build_info(&json, e); });
+    return detail::take(json);
+}
+
+/* Sends log lines of at least a level (PROBITY_LOG_*) to a function, on any thread; an empty one drops them. It must not
+ * call back into the library, and what it throws is dropped. */
+inline void set_log(std::function<void(probity_log_level_t, const char *)> sink, probity_log_level_t minimum) {
+    using Sink = std::function<void(probity_log_level_t, const char *)>;
+    if (!sink) {
+        detail::check([&](auto *e) { return probity_log_set(nullptr, nullptr, minimum, e); });
+        return;
+    }
+    auto line = [](void *user, probity_log_level_t level, const char *text) {
+        try {
+            (*static_cast<Sink *>(user))(level, text);
+        } catch (...) {
+        }
+    };
+    auto gone = [](void *user) { delete static_cast<Sink *>(user); };
+    auto owned = std::make_unique<Sink>(std::move(sink));
+    detail::check([&](auto *e) { return probity_log_set_owned(line, owned.get(), gone, minimum, e); });
+    owned.release();
+}
 
 /* A model, shareable between threads. */
 class Model : public detail::Owned<probity_model_t, probity_model_free> {
@@ -81,15 +120,8 @@ class Model : public detail::Owned<probity_model_t, probity_model_free> {
 
     /* `progress` is told the share loaded and stops the load by returning false or throwing. */
     Model(const std::string &path, std::function<bool(float)> progress, const char *options = nullptr) {
-        auto tell = [](void *user, float share) -> bool {
-            try {
-                return (*static_cast<std::function<bool(float)> *>(user))(share);
-            } catch (...) {
-                return false;
-            }
-        };
         detail::check([&](auto *e) {
-            return probity_model_open_with_progress(path.c_str(), options, tell, &progress, &handle_, e);
+            return probity_model_open_with_progress(path.c_str(), options, detail::tell, &progress, &handle_, e);
         });
     }
 
@@ -97,6 +129,34 @@ class Model : public detail::Owned<probity_model_t, probity_model_free> {
         char *json = nullptr;
         detail::check([&](auto *e) { return probity_model_info(handle_, &json, e); });
         return detail::take(json);
+    }
+};
+
+/* Options of a session: every field at its default. */
+inline probity_session_options_t session_options() {
+    probity_session_options_t options{};
+    options.size = sizeof options;
+    return options;
+}
+
+/* The memory of a model and a session on it, before anything takes it. */
+inline probity_plan_t plan(const std::string &path, const probity_session_options_t &options = session_options(),
+                           const char *model_options = nullptr) {
+    probity_plan_t plan{};
+    detail::check([&](auto *e) { return probity_model_plan(path.c_str(), model_options, &options, &plan, e); });
+    return plan;
+}
+
+/* A model's context, shared by any number of agents and threads. */
+class Session : public detail::Owned<probity_session_t, probity_session_free> {
+  public:
+    explicit Session(const Model &model, const probity_session_options_t &options = session_options()) {
+        detail::check([&](auto *e) { return probity_session_new(model.get(), &options, &handle_, e); });
+    }
+
+    /* Stops a running decision of any of its agents or, where none runs, the next; from any thread. */
+    void cancel() const {
+        detail::check([&](auto *e) { return probity_session_cancel(handle_, e); });
     }
 };
 
@@ -115,6 +175,13 @@ class Adapter : public detail::Owned<probity_adapter_t, probity_adapter_free> {
 
     void verify() const {
         detail::check([&](auto *e) { return probity_adapter_verify(handle_, e); });
+    }
+
+    /* `progress` is told the share done and stops the work by returning false or throwing. */
+    void verify(std::function<bool(float)> progress) const {
+        detail::check([&](auto *e) {
+            return probity_adapter_verify_with_progress(handle_, detail::tell, &progress, e);
+        });
     }
 };
 
@@ -203,7 +270,20 @@ class Game : public detail::Owned<probity_game_t, probity_game_free> {
 struct Decision {
     uint32_t action;
     std::vector<double> probabilities;
+    /* Whether the legality mass reaches the floor; where it does not, `doubt` says why. */
+    bool reliable;
+    std::string doubt;
 };
+
+/* Handles of adapters, in order. */
+inline std::vector<probity_adapter_t> handles_of(const std::vector<const Adapter *> &adapters) {
+    std::vector<probity_adapter_t> handles;
+    handles.reserve(adapters.size());
+    for (const Adapter *adapter : adapters) {
+        handles.push_back(adapter->get());
+    }
+    return handles;
+}
 
 /* A policy, and the probability that the model answers with a legal action at all. */
 struct Policy {
@@ -214,22 +294,42 @@ struct Policy {
 /* An agent: one thread at a time. */
 class Agent : public detail::Owned<probity_agent_t, probity_agent_free> {
   public:
+    /* In a session of its own. */
     Agent(const Model &model, const std::string &scenario) {
         detail::check([&](auto *e) { return probity_agent_new(model.get(), scenario.c_str(), &handle_, e); });
     }
 
-    static Agent restore(const Model &model, std::initializer_list<const Adapter *> adapters,
+    Agent(const Session &session, const std::string &scenario) {
+        detail::check([&](auto *e) { return probity_agent_join(session.get(), scenario.c_str(), &handle_, e); });
+    }
+
+    Agent(const Session &session, const Game &game, uint64_t seed) {
+        detail::check([&](auto *e) { return probity_agent_play(session.get(), game.get(), seed, &handle_, e); });
+    }
+
+    static Agent restore(const Model &model, const std::vector<const Adapter *> &adapters,
                          const std::vector<uint8_t> &snapshot) {
         Agent agent;
         auto handles = handles_of(adapters);
         detail::check([&](auto *e) {
-            return probity_agent_restore(model.get(), handles.data(), handles.size(), snapshot.data(),
-                                         snapshot.size(), &agent.handle_, e);
+            return probity_agent_restore(model.get(), handles.data(), handles.size(), snapshot.data(), snapshot.size(),
+                                         &agent.handle_, e);
         });
         return agent;
     }
 
-    void set_adapters(std::initializer_list<const Adapter *> adapters, const std::vector<float> &scales = {}) {
+    static Agent restore(const Session &session, const std::vector<const Adapter *> &adapters,
+                         const std::vector<uint8_t> &snapshot) {
+        Agent agent;
+        auto handles = handles_of(adapters);
+        detail::check([&](auto *e) {
+            return probity_agent_rejoin(session.get(), handles.data(), handles.size(), snapshot.data(), snapshot.size(),
+                                        &agent.handle_, e);
+        });
+        return agent;
+    }
+
+    void set_adapters(const std::vector<const Adapter *> &adapters, const std::vector<float> &scales = {}) {
         auto handles = handles_of(adapters);
         if (!scales.empty() && scales.size() != handles.size()) {
             throw std::invalid_argument("scales: expected one for each adapter");
@@ -240,13 +340,29 @@ class Agent : public detail::Owned<probity_agent_t, probity_agent_free> {
         });
     }
 
+    size_t actions() const {
+        size_t count = 0;
+        detail::check([&](auto *e) { return probity_agent_action_count(handle_, &count, e); });
+        return count;
+    }
+
+    Decision decide() { return decide(actions()); }
+
     Decision decide(size_t actions) {
-        Decision decision{0, std::vector<double>(actions)};
-        detail::check([&](auto *e) {
-            return probity_agent_decide(handle_, &decision.action, decision.probabilities.data(), actions, e);
-        });
+        Decision decision{0, std::vector<double>(actions), true, {}};
+        probity_error_t error{};
+        probity_status_t status =
+            probity_agent_decide(handle_, &decision.action, decision.probabilities.data(), actions, &error);
+        if (status == PROBITY_STATUS_UNRELIABLE) {
+            decision.reliable = false;
+            decision.doubt = error.message;
+        } else if (status != PROBITY_STATUS_OK) {
+            throw Error(error);
+        }
         return decision;
     }
+
+    Policy policy(std::optional<probity_round_t> last = {}) { return policy(actions(), last); }
 
     Policy policy(size_t actions, std::optional<probity_round_t> last = {}) {
         Policy policy{std::vector<double>(actions), 0.0};
@@ -259,6 +375,19 @@ class Agent : public detail::Owned<probity_agent_t, probity_agent_free> {
 
     void observe(uint32_t own, uint32_t other) {
         detail::check([&](auto *e) { return probity_agent_observe(handle_, own, other, e); });
+    }
+
+    /* What was played, the oldest round first. */
+    std::vector<probity_round_t> history() const {
+        size_t count = 0;
+        detail::check([&](auto *e) { return probity_agent_history(handle_, nullptr, 0, &count, e); });
+        std::vector<probity_round_t> rounds(count);
+        detail::check([&](auto *e) { return probity_agent_history(handle_, rounds.data(), count, &count, e); });
+        return rounds;
+    }
+
+    void forget() {
+        detail::check([&](auto *e) { return probity_agent_forget(handle_, e); });
     }
 
     std::string explain() const {
@@ -277,26 +406,31 @@ class Agent : public detail::Owned<probity_agent_t, probity_agent_free> {
         uint8_t *bytes = nullptr;
         size_t length = 0;
         detail::check([&](auto *e) { return probity_agent_snapshot(handle_, &bytes, &length, e); });
-        std::vector<uint8_t> copy(bytes, bytes + length);
-        probity_bytes_free(bytes, length);
-        return copy;
+        auto free = [length](uint8_t *bytes) { probity_bytes_free(bytes, length); };
+        std::unique_ptr<uint8_t, decltype(free)> owned(bytes, free);
+        return std::vector<uint8_t>(bytes, bytes + length);
     }
 
-    /* Stops a running decision; may be called from any thread. */
+    /* Stops a running decision or, where none runs, the next; from any thread. */
     void cancel() const {
         detail::check([&](auto *e) { return probity_agent_cancel(handle_, e); });
     }
 
   private:
     Agent() = default;
-    static std::vector<probity_adapter_t> handles_of(std::initializer_list<const Adapter *> adapters) {
-        std::vector<probity_adapter_t> handles;
-        for (const Adapter *adapter : adapters) {
-            handles.push_back(adapter->get());
-        }
-        return handles;
-    }
 };
+
+/* Takes a recorded decision again: the new record, and whether it equals the given one. */
+inline std::pair<std::string, bool> retake(const Session &session, const std::vector<const Adapter *> &adapters,
+                                           const std::string &record) {
+    auto handles = handles_of(adapters);
+    bool same = false;
+    char *json = nullptr;
+    detail::check([&](auto *e) {
+        return probity_session_retake(session.get(), handles.data(), handles.size(), record.c_str(), &same, &json, e);
+    });
+    return {detail::take(json), same};
+}
 
 } // namespace probity
 

@@ -11,7 +11,7 @@ static void show(const char *name, probity::Agent &agent) {
     std::printf("%-8s", name);
     for (uint32_t own = 0; own < 2; own++) {
         for (uint32_t other = 0; other < 2; other++) {
-            probity::Policy policy = agent.policy(2, probity_round_t{own, other});
+            probity::Policy policy = agent.policy(probity_round_t{own, other});
             std::printf("  P(C|%c%c) %.3f", "CD"[own], "CD"[other], policy.probabilities[0]);
         }
     }
@@ -26,16 +26,18 @@ int main(int argc, char **argv) {
     try {
         probity::Model model(argv[1]);
         probity::Adapter kind(model, argv[2]);
-        probity::Agent agent(model, R"({"game": "ipd", "labels": ["share", "keep"], "seed": 7})");
+        probity::Session session(model);
+        probity::Agent agent(session, R"({"game": "ipd", "labels": ["share", "keep"], "seed": 7})");
         show("bare", agent);
         agent.set_adapters({&kind});
         show("adapter", agent);
 
-        probity::Decision first = agent.decide(2);
+        probity::Decision first = agent.decide();
         agent.observe(first.action, 1);
         std::vector<uint8_t> snapshot = agent.snapshot();
-        probity::Agent twin = probity::Agent::restore(model, {&kind}, snapshot);
-        bool same = agent.decide(2).probabilities == twin.decide(2).probabilities && agent.record() == twin.record();
+        probity::Agent twin = probity::Agent::restore(session, {&kind}, snapshot);
+        bool same = agent.decide().probabilities == twin.decide().probabilities && agent.record() == twin.record();
+        same = same && probity::retake(session, {&kind}, agent.record()).second;
         std::cout << agent.explain() << "a restored twin decides " << (same ? "the same" : "differently") << "\n";
         return same ? 0 : 1;
     } catch (const probity::Error &error) {

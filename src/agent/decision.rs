@@ -1,8 +1,12 @@
 //! A decision: the action taken, and the account of every legal action.
 
+use std::sync::Arc;
+
 use probity_game::moral::Account;
 use probity_game::{ActionId, State};
 use serde::{Deserialize, Serialize};
+
+use super::legality::Unreliable;
 
 /// One legal action of a decision.
 ///
@@ -49,7 +53,7 @@ pub struct Choice {
 /// # fn main() -> probity::Result<()> {
 /// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
 /// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
-/// let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+/// let agent = Agent::new(&model, scenario, ContextOptions::default())?;
 /// let considered = agent.consider(None)?;
 /// assert!((considered.policy().iter().sum::<f64>() - 1.0).abs() < 1e-12);
 /// assert!(considered.legality_mass <= 1.0);
@@ -66,6 +70,11 @@ pub struct Consideration {
     ///
     /// The rest, up to 1, is the probability that the model answers with anything else.
     pub legality_mass: f64,
+    /// Why the probabilities are not to be relied on.
+    ///
+    /// `None` where the legality mass reaches the scenario's floor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreliable: Option<Unreliable>,
     /// The state it was taken in.
     pub state: State,
     /// Believed distribution over the other player's action.
@@ -95,7 +104,7 @@ pub struct Decision {
     pub action: ActionId,
     /// Every action that could have been taken.
     #[serde(flatten)]
-    pub considered: Consideration,
+    pub considered: Arc<Consideration>,
 }
 
 impl Decision {

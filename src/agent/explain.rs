@@ -40,6 +40,9 @@ impl Consideration {
         }
         let _ =
             writeln!(text, "Probability that the model answers with a legal action at all: {:.4}.", self.legality_mass);
+        if let Some(unreliable) = &self.unreliable {
+            let _ = writeln!(text, "Not reliable: {unreliable}.");
+        }
         text
     }
 }

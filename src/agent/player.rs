@@ -1,23 +1,24 @@
 //! The agent: takes decisions, watches rounds, explains itself.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use probity_engine::score::{PromptTokens, Scorer};
-use probity_engine::{Adapter, CancelToken, Context, ContextOptions, Model, Token};
-use probity_game::moral::account;
-use probity_game::{History, Player, Profile, State, sample};
+use probity_engine::{Adapter, AdapterSet, CancelToken, ContextOptions, Model};
+use probity_game::{History, MatrixGame, Profile, State, sample};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::decision::{Choice, Consideration, Decision};
-use super::prompt::{PROMPT_VERSION, encode, options, prompt};
+use super::decision::{Consideration, Decision};
+use super::prompt::PROMPT_VERSION;
 use super::record::{AdapterInForce, RECORD_VERSION, Record, prompt_hash};
+use super::role::{Answer, Role};
 use super::scenario::Scenario;
+use super::session::{Seeds, Session};
 use crate::Result;
 
-/// One player of one game, on one model.
+/// One player of one game, in a session.
+///
+/// It is state alone: what it was told, what was played, its random stream, and its adapters.
 ///
 /// ```
 /// # use std::path::Path;
@@ -39,59 +40,93 @@ use crate::Result;
 /// ```
 #[derive(Debug)]
 pub struct Agent {
-    pub(super) scorer: Scorer,
-    pub(super) scenario: Scenario,
+    session: Session,
+    role: Arc<Role>,
+    seed: u64,
     pub(super) history: History,
     pub(super) rng: ChaCha8Rng,
     pub(super) draws: u64,
-    options: Vec<Vec<Token>>,
-    /// Encoded prompts by state, never more than [`PROMPTS`].
-    prompts: HashMap<State, Arc<PromptTokens>>,
+    cancel: CancelToken,
     last: Option<Taken>,
 }
-
-/// Encoded prompts an agent keeps: more than the states of a 7 x 7 game.
-const PROMPTS: usize = 64;
 
 /// A decision and the data of its record, which is written on request.
 #[derive(Debug)]
 struct Taken {
-    decision: Decision,
-    prompt: Arc<PromptTokens>,
+    action: usize,
+    answer: Arc<Answer>,
     /// Rounds played before it.
     rounds: usize,
-    adapters: Vec<(Adapter, f32)>,
+    adapters: AdapterSet,
     draw: u64,
     u: f64,
 }
 
+impl Taken {
+    fn decision(&self) -> Decision {
+        Decision { action: self.action, considered: Arc::clone(&self.answer.considered) }
+    }
+}
+
 impl Agent {
-    /// A new agent with a context of its own.
+    /// A new agent in a session of its own.
     ///
     /// # Errors
-    /// The errors of [`Scenario::check`]; [`probity_engine::Error::Llama`] if llama.cpp cannot make a context.
+    /// As [`Session::new`] and [`Session::agent`].
     pub fn new(model: &Model, scenario: Scenario, context: ContextOptions) -> Result<Self> {
         scenario.check()?;
-        let options = options(model, &scenario.game)?;
+        Session::new(model, context)?.agent(scenario)
+    }
+
+    pub(super) fn of(session: &Session, mut scenario: Scenario) -> Result<Self> {
+        scenario.check()?;
         let mut history = History::default();
-        for &round in &scenario.history {
+        for round in std::mem::take(&mut scenario.history) {
             history.push(&scenario.game, round)?;
         }
-        let scorer = Scorer::new(Context::new(model, context)?);
-        let rng = ChaCha8Rng::seed_from_u64(scenario.seed);
-        Ok(Self { scorer, scenario, history, rng, draws: 0, options, prompts: HashMap::new(), last: None })
+        let seed = std::mem::take(&mut scenario.seed);
+        scenario.legality_floor.get_or_insert(session.options().legality_floor);
+        let role = session.role(scenario)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let number = session.number();
+        if session.options().seeds == Seeds::Numbered {
+            rng.set_stream(number);
+        }
+        let (session, cancel) = (session.clone(), session.child_token());
+        Ok(Self { session, role, seed, history, rng, draws: 0, cancel, last: None })
+    }
+
+    /// The session it belongs to.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// The model it runs on.
     #[must_use]
     pub fn model(&self) -> &Model {
-        self.scorer.context().model()
+        self.session.model()
     }
 
-    /// What it was told.
+    /// The game it plays, as its row player.
     #[must_use]
-    pub fn scenario(&self) -> &Scenario {
-        &self.scenario
+    pub fn game(&self) -> &MatrixGame {
+        &self.role.task.scenario.game
+    }
+
+    /// What it was told, with the rounds played so far.
+    #[must_use]
+    pub fn scenario(&self) -> Scenario {
+        let mut scenario = self.told();
+        scenario.history = self.history.rounds().to_vec();
+        scenario
+    }
+
+    /// What it was told, without the rounds.
+    pub(super) fn told(&self) -> Scenario {
+        let mut scenario = self.role.task.scenario.clone();
+        scenario.seed = self.seed;
+        scenario
     }
 
     /// What was played so far.
@@ -100,10 +135,18 @@ impl Agent {
         &self.history
     }
 
-    /// The flag that stops a running decision, from any thread.
+    /// The adapters in force, with their scales.
+    #[must_use]
+    pub fn adapters(&self) -> &[(Adapter, f32)] {
+        self.role.adapters.adapters()
+    }
+
+    /// Stops its decision, from any thread.
+    ///
+    /// Where no decision runs, it stops the next.
     #[must_use]
     pub fn cancel_token(&self) -> CancelToken {
-        self.scorer.cancel_token()
+        self.cancel.clone()
     }
 
     /// Replaces the whole set of adapters.
@@ -112,67 +155,30 @@ impl Agent {
     /// [`probity_engine::Error::AdapterMismatch`] for an adapter of another model, [`probity_engine::Error::Option`]
     /// for a scale that is NaN or infinite; the old set then stays.
     pub fn set_adapters(&mut self, adapters: &[(Adapter, f32)]) -> Result<()> {
-        Ok(self.scorer.set_adapters(adapters)?)
+        self.role = self.session.role_under(&self.role, adapters)?;
+        Ok(())
     }
 
     /// Considers `state` without a decision: nothing is drawn or remembered.
     ///
     /// # Errors
     /// As [`Agent::decide`], and [`crate::Error::Game`] for a state outside the game.
-    pub fn consider(&mut self, state: State) -> Result<Consideration> {
+    pub fn consider(&self, state: State) -> Result<Arc<Consideration>> {
         if let Some(round) = state {
-            self.scenario.game.check_profile(round)?;
+            self.game().check_profile(round)?;
         }
-        let prompt = self.encoded(state)?;
-        self.answer(state, &prompt)
+        Ok(Arc::clone(&self.session.answer(&self.role, state, &self.cancel)?.considered))
     }
 
-    /// Tokens of a state's prompt; the agent keeps the encoded prompt.
+    /// Tokens of a state's prompt.
     ///
     /// # Errors
     /// As [`Agent::consider`], without the model's own.
-    pub fn prompt_tokens(&mut self, state: State) -> Result<usize> {
+    pub fn prompt_tokens(&self, state: State) -> Result<usize> {
         if let Some(round) = state {
-            self.scenario.game.check_profile(round)?;
+            self.game().check_profile(round)?;
         }
-        Ok(self.encoded(state)?.tokens.len())
-    }
-
-    fn encoded(&mut self, state: State) -> Result<Arc<PromptTokens>> {
-        if let Some(prompt) = self.prompts.get(&state) {
-            return Ok(Arc::clone(prompt));
-        }
-        let text = prompt(&self.scenario.game, state, self.scenario.style).after(&self.scenario.preamble);
-        let prompt = Arc::new(encode(self.model(), &text)?);
-        if self.prompts.len() == PROMPTS {
-            self.prompts.clear();
-        }
-        self.prompts.insert(state, Arc::clone(&prompt));
-        Ok(prompt)
-    }
-
-    fn answer(&mut self, state: State, prompt: &PromptTokens) -> Result<Consideration> {
-        // A cancellation from before this decision does not concern it.
-        self.scorer.cancel_token().clear();
-        let game = &self.scenario.game;
-        let scores = self.scorer.score(prompt, &self.options)?;
-        let policy = &self.scenario.policy;
-        let probabilities = policy.probabilities(game, state, &scores)?;
-        let belief = policy.belief.distribution(game, state)?;
-        let accounts = account(game, state, &belief, &policy.rewards)?;
-        let labels = game.labels(Player::Row);
-        let actions = accounts
-            .into_iter()
-            .zip(labels.iter().zip(probabilities.iter().zip(&scores)))
-            .map(|(account, (label, (&probability, &log_prob)))| Choice {
-                label: label.clone(),
-                probability,
-                log_prob,
-                account,
-            })
-            .collect();
-        let legality_mass = scores.iter().map(|s| s.exp()).sum();
-        Ok(Consideration { actions, legality_mass, state, belief })
+        Ok(self.role.task.prompt(self.model(), state)?.tokens.len())
     }
 
     /// Takes a decision in the current state and keeps its record.
@@ -183,46 +189,38 @@ impl Agent {
     /// [`probity_engine::Error::PromptTooLong`], [`probity_engine::Error::Cancelled`],
     /// [`probity_engine::Error::Llama`]; the agent, its random stream included, is then unchanged.
     pub fn decide(&mut self) -> Result<Decision> {
-        let (prompt, considered) = self.consider_now()?;
+        let answer = self.session.answer(&self.role, self.history.state(), &self.cancel)?;
         let u = self.rng.random();
-        let decision = self.take(prompt, considered, self.draws, u);
+        let decision = self.take(answer, self.draws, u);
         self.draws += 1;
         Ok(decision)
     }
 
-    fn consider_now(&mut self) -> Result<(Arc<PromptTokens>, Consideration)> {
-        let state = self.history.state();
-        let prompt = self.encoded(state)?;
-        let considered = self.answer(state, &prompt)?;
-        Ok((prompt, considered))
-    }
-
     /// Takes a decision again with its recorded draw, for [`Record::retake`].
     pub(super) fn retake(&mut self, draw: u64, u: f64) -> Result<Option<Record>> {
-        let (prompt, considered) = self.consider_now()?;
-        self.take(prompt, considered, draw, u);
+        let answer = self.session.answer(&self.role, self.history.state(), &self.cancel)?;
+        self.take(answer, draw, u);
         Ok(self.record())
     }
 
-    fn take(&mut self, prompt: Arc<PromptTokens>, considered: Consideration, number: u64, u: f64) -> Decision {
-        let decision = Decision { action: sample(&considered.policy(), u), considered };
-        self.last = Some(Taken {
-            prompt,
-            rounds: self.history.rounds().len(),
-            adapters: self.scorer.context().adapters().to_vec(),
-            draw: number,
-            u,
-            decision: decision.clone(),
-        });
-        decision
+    fn take(&mut self, answer: Arc<Answer>, draw: u64, u: f64) -> Decision {
+        let action = sample(&answer.policy, u);
+        let (rounds, adapters) = (self.history.rounds().len(), self.role.adapters.clone());
+        self.last.insert(Taken { action, answer, rounds, adapters, draw, u }).decision()
+    }
+
+    /// The last decision, if there was one.
+    #[must_use]
+    pub fn last_decision(&self) -> Option<Decision> {
+        self.last.as_ref().map(Taken::decision)
     }
 
     /// The record of the last decision, if there was one.
     #[must_use]
     pub fn record(&self) -> Option<Record> {
         let taken = self.last.as_ref()?;
-        let mut scenario = self.scenario.clone();
-        scenario.history = self.history.rounds()[..taken.rounds].to_vec();
+        let mut scenario = self.scenario();
+        scenario.history.truncate(taken.rounds);
         let in_force =
             |(a, scale): &(Adapter, f32)| AdapterInForce { fingerprint: a.fingerprint().into(), scale: *scale };
         Some(Record {
@@ -230,19 +228,19 @@ impl Agent {
             library: env!("CARGO_PKG_VERSION").into(),
             prompt_version: PROMPT_VERSION,
             model: self.model().fingerprint().into(),
-            adapters: taken.adapters.iter().map(in_force).collect(),
+            adapters: taken.adapters.adapters().iter().map(in_force).collect(),
             scenario: scenario.to_document(),
-            prompt: prompt_hash(&taken.prompt),
+            prompt: prompt_hash(&taken.answer.prompt),
             draw: taken.draw,
             u: taken.u,
-            decision: taken.decision.clone(),
+            decision: taken.decision(),
         })
     }
 
     /// The last decision in words, a line an action.
     #[must_use]
     pub fn explain(&self) -> Option<String> {
-        self.last.as_ref().map(|taken| taken.decision.explain(&self.scenario.game))
+        self.last.as_ref().map(|taken| taken.decision().explain(self.game()))
     }
 
     /// Tells the agent what was played: its own action and the other's.
@@ -250,6 +248,11 @@ impl Agent {
     /// # Errors
     /// [`crate::Error::Game`] for an unknown action id; the history is then unchanged.
     pub fn observe(&mut self, round: Profile) -> Result<()> {
-        Ok(self.history.push(&self.scenario.game, round)?)
+        Ok(self.history.push(&self.role.task.scenario.game, round)?)
+    }
+
+    /// Forgets what was played; the random stream goes on.
+    pub fn forget_history(&mut self) {
+        self.history = History::default();
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
 use super::prompt::PROMPT_VERSION;
-use super::{Agent, Scenario};
+use super::{Scenario, Session};
 use crate::{Error, Result};
 
 /// Version of the record format.
@@ -91,9 +91,48 @@ impl Record {
     ///
     /// # Errors
     /// [`EngineError::Document`] for a record of another version, prompt version or model, and for a recorded adapter
-    /// that is missing from `adapters`; the errors of [`Agent::decide`].
+    /// that is missing from `adapters`; the errors of [`Agent::decide`](super::Agent::decide).
     pub fn retake(&self, model: &Model, adapters: &[Adapter], context: ContextOptions) -> Result<Self> {
-        let bad = |problem: String| Error::from(EngineError::Document { what: "record", problem });
+        self.inputs().check(model)?;
+        self.retake_in(&Session::new(model, context)?, adapters)
+    }
+
+    /// As [`Record::retake`], in a session.
+    ///
+    /// # Errors
+    /// As [`Record::retake`].
+    pub fn retake_in(&self, session: &Session, adapters: &[Adapter]) -> Result<Self> {
+        self.inputs().retake(session, adapters)
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            version: self.version,
+            prompt_version: self.prompt_version,
+            model: self.model.clone(),
+            adapters: self.adapters.clone(),
+            scenario: self.scenario.clone(),
+            draw: self.draw,
+            u: self.u,
+        }
+    }
+}
+
+/// Of a record, what its decision followed from.
+#[derive(Deserialize)]
+struct Inputs {
+    version: u32,
+    prompt_version: u32,
+    model: String,
+    adapters: Vec<AdapterInForce>,
+    scenario: serde_json::Value,
+    draw: u64,
+    u: f64,
+}
+
+impl Inputs {
+    /// Checks that this build can take the decision again on a model.
+    fn check(&self, model: &Model) -> Result<()> {
         let versions = [(self.version, RECORD_VERSION, ""), (self.prompt_version, PROMPT_VERSION, " of the prompt")];
         for (found, expected, what) in versions {
             if found != expected {
@@ -103,12 +142,36 @@ impl Record {
         if self.model != model.fingerprint() {
             return Err(bad("taken on another model".into()));
         }
+        Ok(())
+    }
+
+    fn retake(self, session: &Session, adapters: &[Adapter]) -> Result<Record> {
+        self.check(session.model())?;
         let named = |a: &AdapterInForce| Ok((find(adapters, &a.fingerprint).map_err(bad)?.clone(), a.scale));
         let set = self.adapters.iter().map(named).collect::<Result<Vec<_>>>()?;
-        let mut agent = Agent::new(model, Scenario::from_document(self.scenario.clone())?, context)?;
+        let mut agent = session.agent(Scenario::from_document(self.scenario)?)?;
         agent.set_adapters(&set)?;
         Ok(agent.retake(self.draw, self.u)?.expect("a decision leaves a record"))
     }
+}
+
+/// Takes a decision again whose record is JSON.
+///
+/// Returns the new record, and whether all of it equals the given one.
+///
+/// # Errors
+/// As [`Record::retake`], and for JSON that is no record.
+pub fn retake_json(session: &Session, adapters: &[Adapter], record: &str) -> Result<(String, bool)> {
+    let parsed = |json: &str| serde_json::from_str::<serde_json::Value>(json).map_err(|e| bad(e.to_string()));
+    let given = parsed(record)?;
+    let inputs: Inputs = serde_json::from_value(given.clone()).map_err(|e| bad(e.to_string()))?;
+    let again = serde_json::to_string(&inputs.retake(session, adapters)?).expect("a record is plain data");
+    let same = parsed(&again)? == given;
+    Ok((again, same))
+}
+
+fn bad(problem: String) -> Error {
+    EngineError::Document { what: "record", problem }.into()
 }
 
 /// The adapter of a fingerprint among loaded ones, or what is missing.

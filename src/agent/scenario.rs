@@ -6,6 +6,7 @@ use probity_engine::Error as EngineError;
 use probity_game::{ActionId, CatalogGame, MatrixGame, Player, Profile};
 use serde::{Deserialize, Serialize};
 
+use super::legality::Floor;
 use super::policy::PolicyOptions;
 use super::prompt::Style;
 use crate::{Error, Result};
@@ -39,6 +40,8 @@ pub struct Scenario {
     pub preamble: String,
     /// From scores to probabilities.
     pub policy: PolicyOptions,
+    /// The least legality mass of a reliable decision; `None` for the session's.
+    pub legality_floor: Option<Floor>,
     /// Seed of the agent's own random stream.
     pub seed: u64,
     /// Rounds already played.
@@ -66,6 +69,8 @@ struct ScenarioDocument {
     preamble: String,
     #[serde(default)]
     policy: PolicyOptions,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    legality_floor: Option<Floor>,
     #[serde(default)]
     seed: u64,
     /// Rounds already played, by label: `[own, other]`.
@@ -90,6 +95,7 @@ impl Scenario {
             style: Style::default(),
             preamble: String::new(),
             policy: PolicyOptions::default(),
+            legality_floor: None,
             seed: 0,
             history: Vec::new(),
         }
@@ -128,8 +134,8 @@ impl Scenario {
                 Ok(Profile { own: game.action(Player::Row, own)?, other: game.action(Player::Column, other)? })
             })
             .collect::<Result<_>>()?;
-        let ScenarioDocument { style, preamble, policy, seed, .. } = d;
-        let scenario = Self { game, style, preamble, policy, seed, history };
+        let ScenarioDocument { style, preamble, policy, legality_floor, seed, .. } = d;
+        let scenario = Self { game, style, preamble, policy, legality_floor, seed, history };
         scenario.check()?;
         Ok(scenario)
     }
@@ -158,6 +164,7 @@ impl Scenario {
             style: self.style,
             preamble: self.preamble.clone(),
             policy: self.policy.clone(),
+            legality_floor: self.legality_floor,
             seed: self.seed,
             history,
         }
@@ -174,6 +181,7 @@ impl Scenario {
             return Err(EngineError::Option { name: "preamble", given, expected }.into());
         }
         self.policy.check(&self.game)?;
+        self.legality_floor.map_or(Ok(()), Floor::check)?;
         self.history.iter().try_for_each(|&round| Ok(self.game.check_profile(round)?))
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::prompt::PROMPT_VERSION;
 use super::record::find;
-use super::{Agent, Scenario};
+use super::{Agent, Scenario, Session};
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"PROBSNAP";
@@ -39,11 +39,11 @@ impl Agent {
     /// # Errors
     /// [`Error::Snapshot`] for a history that is too long.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
-        let adapters = self.scorer.context().adapters().iter().map(|(a, s)| (a.fingerprint().to_owned(), *s));
+        let adapters = self.adapters().iter().map(|(a, s)| (a.fingerprint().to_owned(), *s));
         let payload = Payload {
             model: self.model().fingerprint().into(),
             adapters: adapters.collect(),
-            scenario: self.scenario.to_json(),
+            scenario: self.told().to_json(),
             rounds: self.history.rounds().iter().map(|p| (p.own as u32, p.other as u32)).collect(),
             seed: self.rng.get_seed(),
             stream: self.rng.get_stream(),
@@ -70,6 +70,18 @@ impl Agent {
     /// # Errors
     /// [`Error::Snapshot`] for damaged bytes, another model, or an adapter that is not among `adapters`.
     pub fn restore(model: &Model, adapters: &[Adapter], bytes: &[u8], context: ContextOptions) -> Result<Self> {
+        let payload = Payload::of(model, bytes)?;
+        payload.agent(&Session::new(model, context)?, adapters)
+    }
+
+    pub(super) fn restore_in(session: &Session, adapters: &[Adapter], bytes: &[u8]) -> Result<Self> {
+        Payload::of(session.model(), bytes)?.agent(session, adapters)
+    }
+}
+
+impl Payload {
+    /// The checked content of a snapshot that was taken on a model.
+    fn of(model: &Model, bytes: &[u8]) -> Result<Self> {
         let bad = |problem: String| Error::Snapshot { problem };
         let (header, body) = bytes
             .split_at_checked(HEADER)
@@ -95,7 +107,7 @@ impl Agent {
         if blake3::hash(body).as_bytes() != checksum {
             return Err(bad("its checksum does not match: the bytes were changed".into()));
         }
-        let (payload, read): (Payload, usize) =
+        let (payload, read): (Self, usize) =
             bincode::serde::decode_from_slice(body, config()).map_err(|e| bad(e.to_string()))?;
         if read != body.len() {
             return Err(bad(format!("{} bytes after its end", body.len() - read)));
@@ -103,23 +115,28 @@ impl Agent {
         if payload.model != model.fingerprint() {
             return Err(bad("taken on another model".into()));
         }
-        let set = payload
+        Ok(payload)
+    }
+
+    /// The agent, with those of `adapters` that it had.
+    fn agent(self, session: &Session, adapters: &[Adapter]) -> Result<Agent> {
+        let bad = |problem: String| Error::Snapshot { problem };
+        let set = self
             .adapters
             .iter()
             .map(|(fingerprint, scale)| Ok((find(adapters, fingerprint).map_err(bad)?.clone(), *scale)))
             .collect::<Result<Vec<_>>>()?;
-        let mut agent = Self::new(model, Scenario::from_json(&payload.scenario)?, context)?;
-        agent.history = probity_game::History::default();
-        for (own, other) in payload.rounds {
+        let mut agent = session.agent(Scenario::from_json(&self.scenario)?)?;
+        for (own, other) in self.rounds {
             agent.observe(Profile { own: own as usize, other: other as usize })?;
         }
         if !set.is_empty() {
             agent.set_adapters(&set)?;
         }
-        agent.rng = ChaCha8Rng::from_seed(payload.seed);
-        agent.rng.set_stream(payload.stream);
-        agent.rng.set_word_pos(payload.word);
-        agent.draws = payload.draws;
+        agent.rng = ChaCha8Rng::from_seed(self.seed);
+        agent.rng.set_stream(self.stream);
+        agent.rng.set_word_pos(self.word);
+        agent.draws = self.draws;
         Ok(agent)
     }
 }

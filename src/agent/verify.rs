@@ -51,9 +51,20 @@ pub struct Verification {
 /// Takes every recorded decision again, with the adapter and without.
 ///
 /// # Errors
+/// As [`verify_with`].
+pub fn verify(adapter: &Adapter) -> Result<Verification> {
+    verify_with(adapter, |_| true)
+}
+
+/// As [`verify`], with progress.
+///
+/// `progress` is told the finished share, 0 to 1, and stops the work by returning `false`.
+///
+/// # Errors
+/// [`EngineError::Cancelled`] if `progress` stops it;
 /// [`Error::Unverified`] without a manifest or recorded decisions, for another prompt version, and for differing
 /// figures; [`EngineError::AdapterMismatch`] if the manifest names another base; the engine's errors.
-pub fn verify(adapter: &Adapter) -> Result<Verification> {
+pub fn verify_with(adapter: &Adapter, mut progress: impl FnMut(f32) -> bool) -> Result<Verification> {
     let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
     let manifest = Manifest::of(adapter.gguf())?
         .ok_or_else(|| bad("has no manifest, expected an adapter written by `probity train`".into()))?;
@@ -73,11 +84,22 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
         }
     }
     let mut scorer = Scorer::new(Context::new(adapter.model(), ContextOptions::default())?);
-    let bare = manifest.self_test.iter().map(|t| policy(&mut scorer, t)).collect::<Result<Vec<_>>>()?;
+    let mut done = 0.0;
+    let mut step = || {
+        done += 0.5 / manifest.self_test.len() as f32;
+        if progress(done) { Ok(()) } else { Err(EngineError::Cancelled { what: "verification" }) }
+    };
+    let bare = manifest.self_test.iter().map(|t| {
+        let policy = policy(&mut scorer, t)?;
+        step()?;
+        Ok(policy)
+    });
+    let bare = bare.collect::<Result<Vec<_>>>()?;
     scorer.set_adapters(&[(adapter.clone(), 1.0)])?;
     let mut found = Verification { vectors: manifest.self_test.len(), deviation: 0.0, effect: 0.0 };
     for (test, bare) in manifest.self_test.iter().zip(bare) {
         let now = policy(&mut scorer, test)?;
+        step()?;
         if test.probabilities.len() != now.len() {
             return Err(bad(format!("a recorded decision has {} probabilities", test.probabilities.len())));
         }

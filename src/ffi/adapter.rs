@@ -1,17 +1,17 @@
 //! Adapters: loaded for one model, shared by its agents.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::path::Path;
 
 use probity_engine::Adapter;
 
-use super::boundary::{call, call_for};
+use super::boundary::{Outcome, call, call_for, slice};
 use super::handle::object;
-use super::model::probity_model_t;
+use super::model::{probity_model_t, probity_progress_t};
 use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, text};
 use crate::agent::Manifest;
-use crate::agent::verify::{load, verify};
+use crate::agent::verify::{load, verify_with};
 
 /// An adapter. May be used by many threads at once.
 #[repr(C)]
@@ -22,6 +22,16 @@ pub struct probity_adapter_t {
 }
 
 object!(Adapter, probity_adapter_t, "adapter");
+
+/// The adapters of an array of handles.
+///
+/// # Safety
+/// `adapters` is NULL or points to `count` handles.
+pub(super) unsafe fn adapters_of(adapters: *const probity_adapter_t, count: usize) -> Outcome<Vec<Adapter>> {
+    // SAFETY: the caller's promise.
+    let handles = unsafe { slice(adapters, count, "adapters")? };
+    handles.iter().map(|handle| Ok((*handle.get()?).clone())).collect()
+}
 
 /// Loads a LoRA adapter for a model.
 ///
@@ -85,8 +95,29 @@ pub unsafe extern "C" fn probity_adapter_verify(
     adapter: probity_adapter_t,
     error: *mut probity_error_t,
 ) -> probity_status_t {
+    // SAFETY: the contract.
+    unsafe { probity_adapter_verify_with_progress(adapter, None, std::ptr::null_mut(), error) }
+}
+
+/// As `probity_adapter_verify`, with progress.
+///
+/// A verification that is stopped fails with `PROBITY_STATUS_CANCELLED`.
+///
+/// - `adapter`: a live adapter; from any thread.
+/// - `progress`: called on this thread during the call; NULL for none.
+/// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_adapter_verify_with_progress(
+    adapter: probity_adapter_t,
+    progress: probity_progress_t,
+    user_data: *mut c_void,
+    error: *mut probity_error_t,
+) -> probity_status_t {
     let body = || {
-        verify(&*adapter.get()?)?;
+        // SAFETY: the contract.
+        let tell = |share: f32| progress.is_none_or(|progress| unsafe { progress(user_data, share) });
+        verify_with(&*adapter.get()?, tell)?;
         Ok(())
     };
     // SAFETY: the contract.

@@ -5,17 +5,17 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use probity_engine::{Adapter, CancelToken, ContextOptions};
+use probity_engine::{CancelToken, ContextOptions};
 use probity_game::{Player, Profile};
 
-use super::adapter::probity_adapter_t;
-use super::boundary::{Failure, Give, Outcome, call, call_for, require, slice, slice_mut};
-use super::game::probity_round_t;
+use super::adapter::{adapters_of, probity_adapter_t};
+use super::boundary::{Array, Failure, Give, Outcome, call, call_for, require, slice};
+use super::game::{probity_game_t, probity_round_t};
 use super::handle::object;
 use super::model::probity_model_t;
+use super::session::probity_session_t;
 use super::status::{
-    PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_NO_DECISION, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_PANIC,
-    probity_error_t, probity_status_t,
+    PROBITY_STATUS_NO_DECISION, PROBITY_STATUS_PANIC, PROBITY_STATUS_UNRELIABLE, probity_error_t, probity_status_t,
 };
 use super::strings::{json, text};
 use crate::Error;
@@ -107,6 +107,56 @@ pub unsafe extern "C" fn probity_agent_new(
     unsafe { call_for(agent, "agent", error, body) }
 }
 
+/// Makes an agent in a session, which it shares with the session's other agents.
+///
+/// The call never waits for a decision.
+///
+/// - `session`: a live session, which other threads may be using.
+/// - `scenario`: JSON, as in `probity_agent_new`; read during the call; not NULL.
+/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_agent_join(
+    session: probity_session_t,
+    scenario: *const c_char,
+    agent: *mut probity_agent_t,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        // SAFETY: the contract.
+        let scenario = Scenario::from_json(unsafe { text(scenario, "scenario")? })?;
+        Ok(Shared::new(session.get()?.agent(scenario)?))
+    };
+    // SAFETY: the contract.
+    unsafe { call_for(agent, "agent", error, body) }
+}
+
+/// Makes an agent in a session, for a game.
+///
+/// Its scenario has the game, the seed, and defaults for the rest.
+///
+/// - `session`: a live session, which other threads may be using.
+/// - `game`: a live game, whose row player the agent is.
+/// - `seed`: the seed of the agent's random stream.
+/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_agent_play(
+    session: probity_session_t,
+    game: probity_game_t,
+    seed: u64,
+    agent: *mut probity_agent_t,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        let mut scenario = Scenario::new((*game.get()?).clone());
+        scenario.seed = seed;
+        Ok(Shared::new(session.get()?.agent(scenario)?))
+    };
+    // SAFETY: the contract.
+    unsafe { call_for(agent, "agent", error, body) }
+}
+
 /// Replaces the agent's whole set of adapters.
 ///
 /// What was computed under the old set is forgotten. On failure the old set stays.
@@ -140,17 +190,28 @@ pub unsafe extern "C" fn probity_agent_set_adapters(
     unsafe { call(error, body) }
 }
 
-/// # Safety
-/// `adapters` is NULL or points to `count` handles.
-unsafe fn adapters_of(adapters: *const probity_adapter_t, count: usize) -> Outcome<Vec<Adapter>> {
-    // SAFETY: the caller's promise.
-    let handles = unsafe { slice(adapters, count, "adapters")? };
-    handles.iter().map(|handle| Ok((*handle.get()?).clone())).collect()
+/// How many actions the agent has.
+///
+/// - `agent`: a live agent that no other thread is using.
+/// - `count`: receives the number; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_agent_action_count(
+    agent: probity_agent_t,
+    count: *mut usize,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    // SAFETY: the contract.
+    unsafe { call_for(count, "count", error, || Ok(Number(agent.get()?.lock()?.game().count(Player::Row)))) }
 }
 
 /// Takes a decision.
 ///
 /// The history is unchanged until `probity_agent_observe` says what was really played.
+///
+/// Where the legality mass is below the scenario's floor, the decision is taken and recorded, `action` and
+/// `probabilities` are written, and the call returns `PROBITY_STATUS_UNRELIABLE`: the model would have answered with
+/// something else, and the message has the likely cause.
 ///
 /// - `agent`: a live agent that no other thread is using.
 /// - `action`: receives the id of the action taken; not NULL.
@@ -166,35 +227,62 @@ pub unsafe extern "C" fn probity_agent_decide(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
+        require(action, "action")?;
         let shared = agent.get()?;
         let mut agent = shared.lock()?;
-        let needed = agent.scenario().game.count(Player::Row);
-        if probabilities.is_null() && count != 0 {
-            let message = format!("probabilities: NULL with room for {count}");
-            return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, message));
-        }
-        if !probabilities.is_null() && count != needed {
-            let message = format!("probabilities: room for {count}, expected {needed}");
-            return Err(Failure::new(PROBITY_STATUS_BUFFER_SIZE, message));
-        }
+        let needed = agent.game().count(Player::Row);
+        let out = if probabilities.is_null() && count == 0 {
+            None
+        } else {
+            Some(Array::new(probabilities, count, needed, "probabilities")?)
+        };
         let decision = agent.decide()?;
-        if !probabilities.is_null() {
-            // SAFETY: the contract.
-            unsafe { slice_mut(probabilities, count, needed, "probabilities")? }.copy_from_slice(&decision.policy());
+        // SAFETY: neither is NULL, checked above; the contract.
+        unsafe {
+            if let Some(out) = out {
+                out.write(decision.considered.actions.iter().map(|a| a.probability));
+            }
+            action.write(decision.action as u32);
         }
-        Ok(Action(decision.action as u32))
+        match &decision.considered.unreliable {
+            None => Ok(()),
+            Some(unreliable) => {
+                let mass = decision.considered.legality_mass;
+                let message = format!("decision: legality mass {mass:.4}, {unreliable}");
+                Err(Failure::new(PROBITY_STATUS_UNRELIABLE, message))
+            }
+        }
     };
     // SAFETY: the contract.
-    unsafe { call_for(action, "action", error, body) }
+    unsafe { call(error, body) }
 }
 
-/// The id of an action that is handed out.
-struct Action(u32);
+/// The legality mass of the last decision.
+///
+/// It is the probability that the model answers with any legal action.
+///
+/// - `agent`: a live agent that no other thread is using. Before its first decision the call fails with
+///   `PROBITY_STATUS_NO_DECISION`.
+/// - `legality_mass`: receives it, 0 to 1; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_agent_legality(
+    agent: probity_agent_t,
+    legality_mass: *mut f64,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let legality = |agent: &Agent| agent.last_decision().map(|decision| Number(decision.considered.legality_mass));
+    // SAFETY: the contract.
+    unsafe { call_for(legality_mass, "legality_mass", error, || of_last_decision(agent, legality)) }
+}
 
-impl Give for Action {
-    type Given = u32;
+/// A number that is handed out.
+struct Number<T>(T);
 
-    fn give(self) -> Outcome<u32> {
+impl<T> Give for Number<T> {
+    type Given = T;
+
+    fn give(self) -> Outcome<T> {
         Ok(self.0)
     }
 }
@@ -220,14 +308,13 @@ pub unsafe extern "C" fn probity_agent_policy(
 ) -> probity_status_t {
     let body = || {
         let shared = agent.get()?;
-        let mut agent = shared.lock()?;
-        let needed = agent.scenario().game.count(Player::Row);
-        // SAFETY: the contract.
-        let out = unsafe { slice_mut(probabilities, count, needed, "probabilities")? };
+        let agent = shared.lock()?;
+        let out = Array::new(probabilities, count, agent.game().count(Player::Row), "probabilities")?;
         // SAFETY: the contract.
         let state = unsafe { last.as_ref() }.map(|round| Profile::from(*round));
         let choice = agent.consider(state)?;
-        out.copy_from_slice(&choice.policy());
+        // SAFETY: the contract.
+        unsafe { out.write(choice.policy().into_iter()) };
         if !legality_mass.is_null() {
             // SAFETY: not NULL; the contract.
             unsafe { legality_mass.write(choice.legality_mass) };
@@ -253,6 +340,55 @@ pub unsafe extern "C" fn probity_agent_observe(
     let round = Profile { own: own as usize, other: other as usize };
     // SAFETY: the contract.
     unsafe { call(error, || Ok(agent.get()?.lock()?.observe(round)?)) }
+}
+
+/// What was played so far.
+///
+/// - `agent`: a live agent that no other thread is using.
+/// - `rounds`: receives the last rounds, the oldest first, as many as there is room for; NULL, with a room of 0, to ask
+///   for the number alone.
+/// - `room`: how many rounds there is room for.
+/// - `count`: receives how many rounds were played; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_agent_history(
+    agent: probity_agent_t,
+    rounds: *mut probity_round_t,
+    room: usize,
+    count: *mut usize,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        require(count, "count")?;
+        let shared = agent.get()?;
+        let agent = shared.lock()?;
+        let played = agent.history().rounds();
+        let last = &played[played.len().saturating_sub(room)..];
+        if !last.is_empty() {
+            let out = Array::new(rounds, last.len(), last.len(), "rounds")?;
+            // SAFETY: the contract.
+            unsafe { out.write(last.iter().map(|&round| round.into())) };
+        }
+        // SAFETY: not NULL, checked above; the contract.
+        unsafe { count.write(played.len()) };
+        Ok(())
+    };
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
+}
+
+/// Forgets what was played; the random stream goes on.
+///
+/// - `agent`: a live agent that no other thread is using.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_agent_forget(agent: probity_agent_t, error: *mut probity_error_t) -> probity_status_t {
+    let body = || {
+        agent.get()?.lock()?.forget_history();
+        Ok(())
+    };
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
 }
 
 /// The last decision in words.
@@ -290,10 +426,10 @@ pub unsafe extern "C" fn probity_agent_record(
     unsafe { call_for(json, "json", error, || of_last_decision(agent, record)) }
 }
 
-fn of_last_decision(agent: probity_agent_t, text: impl FnOnce(&Agent) -> Option<String>) -> Outcome<String> {
+fn of_last_decision<T>(agent: probity_agent_t, tell: impl FnOnce(&Agent) -> Option<T>) -> Outcome<T> {
     let shared = agent.get()?;
     let agent = shared.lock()?;
-    text(&agent).ok_or_else(|| Failure::new(PROBITY_STATUS_NO_DECISION, "agent: has not decided yet"))
+    tell(&agent).ok_or_else(|| Failure::new(PROBITY_STATUS_NO_DECISION, "agent: has not decided yet"))
 }
 
 /// Saves the agent as bytes.
@@ -355,10 +491,37 @@ pub unsafe extern "C" fn probity_agent_restore(
     unsafe { call_for(agent, "agent", error, body) }
 }
 
-/// Cancels the agent's running decision.
+/// Makes an agent from a snapshot, in a session; it continues byte for byte.
 ///
-/// The running call fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged. Without a running decision
-/// the call does nothing.
+/// - `session`: a live session on the model that the snapshot was taken on.
+/// - `adapters`, `count`, `bytes`, `length`: as in `probity_agent_restore`.
+/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_agent_rejoin(
+    session: probity_session_t,
+    adapters: *const probity_adapter_t,
+    count: usize,
+    bytes: *const u8,
+    length: usize,
+    agent: *mut probity_agent_t,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        let session = session.get()?;
+        // SAFETY: the contract.
+        let (adapters, bytes) = unsafe { (adapters_of(adapters, count)?, slice(bytes, length, "bytes")?) };
+        Ok(Shared::new(session.restore(&adapters, bytes)?))
+    };
+    // SAFETY: the contract.
+    unsafe { call_for(agent, "agent", error, body) }
+}
+
+/// Cancels the running decision of the agent.
+///
+/// Where none runs, the next decision is cancelled.
+///
+/// The decision fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged.
 ///
 /// - `agent`: a live agent; from any thread.
 /// - `error`: filled on failure; NULL to do without.

@@ -140,21 +140,33 @@ pub(super) unsafe fn slice<'a, T>(pointer: *const T, count: usize, name: &str) -
     Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// A mutable slice of exactly the needed length.
+/// A caller's array for results, of exactly the needed length.
 ///
-/// # Safety
-/// A pointer that is not NULL points to `count` values that nobody else uses during the call.
-pub(super) unsafe fn slice_mut<'a, T>(
-    pointer: *mut T,
-    count: usize,
-    needed: usize,
-    name: &str,
-) -> Outcome<&'a mut [T]> {
-    require(pointer, name)?;
-    if count != needed {
-        let message = format!("{name}: room for {count} values, expected {needed}");
-        return Err(Failure::new(PROBITY_STATUS_BUFFER_SIZE, message));
+/// C does not initialise it, so no reference to it is made.
+pub(super) struct Array<T> {
+    start: *mut T,
+    length: usize,
+}
+
+impl<T> Array<T> {
+    /// Refuses NULL, and another length than `needed`.
+    pub fn new(start: *mut T, length: usize, needed: usize, name: &str) -> Outcome<Self> {
+        require(start, name)?;
+        if length != needed {
+            let message = format!("{name}: room for {length} values, expected {needed}");
+            return Err(Failure::new(PROBITY_STATUS_BUFFER_SIZE, message));
+        }
+        Ok(Self { start, length })
     }
-    // SAFETY: not NULL, and the caller promises the rest.
-    Ok(unsafe { std::slice::from_raw_parts_mut(pointer, count) })
+
+    /// Writes the values.
+    ///
+    /// # Safety
+    /// The array may be written as far as its length says, and nobody else uses it.
+    pub unsafe fn write(self, values: impl Iterator<Item = T>) {
+        for (i, value) in values.take(self.length).enumerate() {
+            // SAFETY: within the length; the caller's promise.
+            unsafe { self.start.add(i).write(value) };
+        }
+    }
 }

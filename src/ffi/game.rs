@@ -36,6 +36,12 @@ impl From<probity_round_t> for Profile {
     }
 }
 
+impl From<Profile> for probity_round_t {
+    fn from(p: Profile) -> Self {
+        Self { own: p.own as u32, other: p.other as u32 }
+    }
+}
+
 /// Makes a game. Action 0 of each player counts as cooperation.
 ///
 /// - `name`: read during the call; not NULL.

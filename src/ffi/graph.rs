@@ -151,6 +151,35 @@ pub unsafe extern "C" fn probity_graph_vote(
     unsafe { call(error, body) }
 }
 
+/// Measures a model's threshold for the graph now, with progress.
+///
+/// Later calls with this model then need not.
+///
+/// - `graph`: a live graph; from any thread.
+/// - `model`: a live model, which other threads may be using.
+/// - `progress`: called on this thread during the call; NULL for none. Stopped, the call fails with
+///   `PROBITY_STATUS_CANCELLED`.
+/// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_graph_prepare(
+    graph: probity_graph_t,
+    model: probity_model_t,
+    progress: probity_progress_t,
+    user_data: *mut c_void,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        let mut tell = |done: usize, all: usize| {
+            // SAFETY: the contract.
+            progress.is_none_or(|progress| unsafe { progress(user_data, done as f32 / all as f32) })
+        };
+        Ok(graph.get()?.prepare(&*model.get()?, &mut tell)?)
+    };
+    // SAFETY: the contract.
+    unsafe { call(error, body) }
+}
+
 /// Finds the contexts of a situation and their wisest values, as JSON.
 ///
 /// `{"contexts": [{"text", "similarity", "weight", "wisest": [{"id", "title", "score", "error", "bound", "voters",

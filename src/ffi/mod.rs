@@ -18,6 +18,7 @@ mod graph;
 mod handle;
 mod log;
 mod model;
+mod session;
 mod status;
 mod strings;
 mod version;

@@ -3,11 +3,12 @@
 use std::ffi::{c_char, c_void};
 use std::path::Path;
 
-use probity_engine::{Error as EngineError, Model, ModelOptions};
+use probity_engine::{Error as EngineError, Model, ModelOptions, Plan};
 use serde::Deserialize;
 
 use super::boundary::{Outcome, call, call_for};
 use super::handle::object;
+use super::session::{context_of, probity_plan_t, probity_session_options_t};
 use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, optional, text};
 
@@ -97,6 +98,31 @@ pub unsafe extern "C" fn probity_model_open_with_progress(
     };
     // SAFETY: the contract.
     unsafe { call_for(model, "model", error, body) }
+}
+
+/// Tells the memory of a model and a session on it, before anything takes it.
+///
+/// - `path`: the file; read during the call; not NULL.
+/// - `model_options`: as in `probity_model_open`.
+/// - `session_options`: as for `probity_session_new`; the limit of memory is not applied.
+/// - `plan`: receives the bytes; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_model_plan(
+    path: *const c_char,
+    model_options: *const c_char,
+    session_options: *const probity_session_options_t,
+    plan: *mut probity_plan_t,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        // SAFETY: the contract.
+        let (path, options) = unsafe { (text(path, "path")?, optional(model_options, "model_options")?) };
+        // SAFETY: the contract.
+        Ok(Plan::of(Path::new(path), parse(options)?, unsafe { context_of(session_options)? })?)
+    };
+    // SAFETY: the contract.
+    unsafe { call_for(plan, "plan", error, body) }
 }
 
 /// Describes the model as JSON.

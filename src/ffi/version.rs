@@ -2,6 +2,10 @@
 
 use std::ffi::c_char;
 
+use super::boundary::call_for;
+use super::status::{probity_error_t, probity_status_t};
+use super::strings::json;
+
 /// The ABI's version. It grows with every change that needs recompiling.
 pub const PROBITY_ABI_VERSION: u32 = 1;
 
@@ -17,4 +21,30 @@ pub extern "C" fn probity_abi_version() -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn probity_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Describes this build of the library as JSON.
+///
+/// The fields are version, abi, llama_cpp (its version), instruction_sets (which this build uses without asking the
+/// processor), and features.
+///
+/// - `json`: receives a string, yours to free with `probity_string_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_build_info(json: *mut *mut c_char, error: *mut probity_error_t) -> probity_status_t {
+    let body = || {
+        let mut features = vec!["capi"];
+        if cfg!(feature = "graphs") {
+            features.push("graphs");
+        }
+        Ok(self::json(&serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "abi": PROBITY_ABI_VERSION,
+            "llama_cpp": probity_engine::llama_version(),
+            "instruction_sets": probity_engine::instruction_sets(),
+            "features": features,
+        })))
+    };
+    // SAFETY: the contract.
+    unsafe { call_for(json, "json", error, body) }
 }

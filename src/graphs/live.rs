@@ -137,6 +137,14 @@ impl LiveGraph {
         Ok(true)
     }
 
+    /// Measures a model's threshold now, so that later calls with this model need not.
+    ///
+    /// # Errors
+    /// [`probity_engine::Error::Cancelled`] if `progress` returns `false`; the errors of the model.
+    pub fn prepare(&self, model: &Model, progress: &mut Progress<'_>) -> Result<()> {
+        self.judge(model, |judging| judging.nearness(progress).map(|_| ()))
+    }
+
     /// Finds the contexts of a situation and the wisest values there.
     ///
     /// The model's hidden states measure the similarity of a context. The first call with a model measures its
@@ -146,7 +154,8 @@ impl LiveGraph {
     /// [`crate::Error::Engine`] for a blank or overlong text, and for a failure of the model.
     pub fn situate(&self, model: &Model, situation: &str) -> Result<Situated> {
         let graph = self.graph()?;
-        let found = self.judge(model, |judging| Ok(situate(&graph, situation, &mut judging.nearness()?)?))?;
+        let found =
+            self.judge(model, |judging| Ok(situate(&graph, situation, &mut judging.nearness(&mut |_, _| true)?)?))?;
         let with_values = |context: ContextWeight| SituatedContext {
             wisest: graph.wisest_cards(Some(context.context), Self::WISEST),
             context,
@@ -159,13 +168,15 @@ impl LiveGraph {
 
     /// Scores the actions of a situation by the wisest values of its contexts.
     ///
+    /// The first call with a model measures its threshold; `progress` then runs twice from none to all.
+    ///
     /// # Errors
     /// As [`probity_elicit::score`].
     pub fn score(&self, model: &Model, situation: &Situation, progress: &mut Progress<'_>) -> Result<Judgement> {
         let graph = self.graph()?;
         self.judge(model, |judging| {
             if situation.contexts.is_empty() {
-                judging.nearness()?;
+                judging.nearness(progress)?;
             }
             let Judging { judge, nearness } = judging;
             let nearness = nearness.as_mut().map(|(embedder, threshold)| Nearness { embedder, threshold: *threshold });
@@ -203,10 +214,10 @@ struct Judging {
 
 impl Judging {
     /// The embedder with its threshold, measured when it is first needed.
-    fn nearness(&mut self) -> Result<Nearness<'_>> {
+    fn nearness(&mut self, progress: &mut Progress<'_>) -> Result<Nearness<'_>> {
         if self.nearness.is_none() {
             let mut embedder = Remembered::new(LlamaEmbedder::new(self.judge.model())?);
-            let threshold = Calibration::situations_of(&mut embedder)?;
+            let threshold = Calibration::situations_of(&mut embedder, progress)?;
             self.nearness = Some((embedder, threshold));
         }
         let (embedder, threshold) = self.nearness.as_mut().expect("just measured");

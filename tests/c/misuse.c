@@ -66,6 +66,8 @@ static void threads(probity_agent_t agent) {
     while (worker.done == before && time(NULL) < end);
     worker.stop = 1;
     pthread_join(thread, NULL);
+    /* A request that found no decision waits for the next. */
+    while (probity_agent_decide(agent, &action, NULL, 0, NULL) == PROBITY_STATUS_CANCELLED);
     if (!busy || !worker.cancelled || worker.done == before || worker.wrong) {
         fprintf(stderr, "busy %d, cancelled %d, done %d after %d, wrong %d\n", busy, worker.cancelled, worker.done, before,
                 worker.wrong);
@@ -74,7 +76,7 @@ static void threads(probity_agent_t agent) {
 }
 
 static void count_lines(void *user, probity_log_level_t level, const char *line) {
-    if (level >= 2 && line[0] != '\0') ++*(int *)user;
+    if (level >= PROBITY_LOG_WARN && line[0] != '\0') ++*(int *)user;
 }
 
 static void games(void) {
@@ -322,6 +324,7 @@ int main(int argc, char **argv) {
     EXPECT(PROBITY_STATUS_OK, probity_agent_explain(agent, &text, &error));
     probity_string_free(text);
     EXPECT(PROBITY_STATUS_OK, probity_agent_cancel(agent, &error));
+    EXPECT(PROBITY_STATUS_CANCELLED, probity_agent_decide(agent, &action, p, 2, &error));
 
     uint8_t *bytes = NULL;
     size_t length = 0;

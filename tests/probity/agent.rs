@@ -104,7 +104,6 @@ fn a_decision_can_be_cancelled_from_another_thread() {
     let token = agent.cancel_token();
     let done = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
-        // Repeatedly: a cancellation before the decision has begun does not concern it.
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 token.cancel();
@@ -117,6 +116,10 @@ fn a_decision_can_be_cancelled_from_another_thread() {
     });
     assert!(matches!(result, Err(Error::Engine(EngineError::Cancelled { what: "decision" }))), "{result:?}");
     assert!(agent.record().is_none());
+    token.clear();
+    // A request before the decision is met by it, and by no later one.
+    token.cancel();
+    assert!(matches!(agent.decide(), Err(Error::Engine(EngineError::Cancelled { .. }))));
     assert_eq!(agent.decide().unwrap(), before.decide().unwrap(), "a cancelled decision leaves no trace");
 }
 

@@ -84,6 +84,16 @@ fn everything_a_c_program_can_get_wrong() {
     run(&program, &[&shipped("default"), &shipped("deontological"), &root().join("README.md"), &small, &truncated]);
 }
 
+#[test]
+fn a_village_on_one_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("sessions");
+    compile("tests/c/sessions.c", &program, "cc", &sanitized("-std=c99"));
+    let random = folder.path().join("random.gguf");
+    write_random(&random, &tiny_config(), GgmlType::F32, 7);
+    run(&program, &[&shipped("default"), &shipped("deontological"), &random]);
+}
+
 /// No sanitizer: its frames are larger than a small stack, and it does not go through a fork with threads.
 #[test]
 fn whatever_a_host_does_to_its_threads_and_processes() {

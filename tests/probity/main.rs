@@ -10,6 +10,7 @@ mod links;
 mod properties;
 mod schemas;
 mod scores;
+mod sessions;
 mod shipped_figures;
 mod style;
 mod tables;

@@ -41,8 +41,8 @@ fn a_decision_in_words() {
         Choice { label: game.labels(Player::Row)[account.action].clone(), probability, log_prob, account }
     });
     let actions = actions.collect();
-    let considered = Consideration { actions, legality_mass: 0.8125, state: Some(BETRAYED), belief };
-    let decision = Decision { action: 1, considered };
+    let considered = Consideration { actions, legality_mass: 0.8125, unreliable: None, state: Some(BETRAYED), belief };
+    let decision = Decision { action: 1, considered: considered.into() };
     insta::assert_snapshot!(decision.explain(&game));
     insta::assert_snapshot!(serde_json::to_string_pretty(&decision).unwrap());
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use anyhow::Context;
 use probity::agent::policy::{Belief, Mask, Tilt};
 use probity::agent::prompt::Layout;
-use probity::agent::{Agent, Record, Scenario};
+use probity::agent::{Agent, Floor, Record, Scenario};
 use probity_engine::ContextOptions;
 use probity_game::{Player, Profile, Strategy};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 
-use crate::errors::Usage;
+use crate::errors::{NotReliable, Usage};
 use crate::output;
 use crate::output::say;
 use crate::plan::Limit;
@@ -71,6 +71,9 @@ pub struct Args {
     /// Divide the scores by this before the softmax.
     #[arg(long)]
     temperature: Option<f64>,
+    /// Least legality mass of a reliable decision: 0 to 1, or `off` [default: 0.25].
+    #[arg(long, value_parser = parse_floor)]
+    legality_floor: Option<Floor>,
     /// Seed of the agent's random stream.
     #[arg(long)]
     seed: Option<u64>,
@@ -93,7 +96,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     agent.set_adapters(&adapters)?;
     agent.decide()?;
     let record = agent.record().context("a decision leaves a record")?;
-    if args.json { output::json(&record) } else { print(&agent, &record) }
+    if args.json {
+        output::json(&record)?
+    } else {
+        print(&agent, &record)?
+    }
+    match &record.decision.considered.unreliable {
+        None => Ok(()),
+        Some(unreliable) => {
+            let mass = record.decision.considered.legality_mass;
+            Err(NotReliable(format!("the decision is not reliable: legality mass {mass:.4}, {unreliable}")).into())
+        }
+    }
 }
 
 fn adapter(model: &probity_engine::Model, spec: &str) -> anyhow::Result<(probity_engine::Adapter, f32)> {
@@ -121,6 +135,7 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
     }
     scenario.style.layout = args.layout.unwrap_or(scenario.style.layout);
     scenario.seed = args.seed.unwrap_or(scenario.seed);
+    scenario.legality_floor = args.legality_floor.or(scenario.legality_floor);
     if let Some(preamble) = &args.preamble {
         scenario.preamble.clone_from(preamble);
     }
@@ -150,6 +165,11 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
 
 fn parse_layout(name: &str) -> Result<Layout, String> {
     Layout::deserialize(name.into_deserializer()).map_err(|e: serde::de::value::Error| e.to_string())
+}
+
+fn parse_floor(text: &str) -> Result<Floor, String> {
+    let document = text.parse::<f64>().map_or_else(|_| text.into(), serde_json::Value::from);
+    serde_json::from_value(document).map_err(|e| e.to_string())
 }
 
 fn parse_belief(text: &str) -> anyhow::Result<Belief> {

@@ -14,6 +14,11 @@ use probity_values::store::StoreError;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// Work that is done, with an outcome that is not to be relied on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReliable(pub String);
+
 /// An error with its causes, each printed once.
 pub fn told(e: &anyhow::Error) -> String {
     e.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
@@ -23,9 +28,15 @@ pub fn told(e: &anyhow::Error) -> String {
     })
 }
 
-/// 2 where usage or input was wrong, 1 where the work failed.
+/// The exit code of an error.
+///
+/// 2 where usage or input was wrong, 3 where the outcome is not reliable, 1 where the work failed.
 pub fn exit_code(e: &anyhow::Error) -> ExitCode {
-    ExitCode::from(if e.chain().any(is_bad_input) { 2 } else { 1 })
+    ExitCode::from(match e {
+        e if e.is::<NotReliable>() => 3,
+        e if e.chain().any(is_bad_input) => 2,
+        _ => 1,
+    })
 }
 
 /// Whether an error is a request to stop.

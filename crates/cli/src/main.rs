@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
     version,
     propagate_version = true,
     long_about = about(),
-    after_help = "Example: probity decide --game ipd --labels zork,blip --adapter deontological\n\nExit codes: 0 done, 1 the work failed, 2 wrong usage or bad input."
+    after_help = "Example: probity decide --game ipd --labels zork,blip --adapter deontological\n\nExit codes: 0 done, 1 the work failed, 2 wrong usage or bad input, 3 an answer that is not reliable."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -140,7 +140,7 @@ impl Calibration {
             cards: Threshold::between(&same, &different),
             // A missed synonym costs little. Two contexts merged into one cost people's words.
             contexts: f64::midpoint(most, 1.0),
-            situations: Self::situations_of(embedder)?,
+            situations: Self::situations_of(embedder, &mut |_, _| true)?,
             verdicts: None,
         })
     }
@@ -148,12 +148,20 @@ impl Calibration {
     /// Measures [`Calibration::situations`] alone.
     ///
     /// # Errors
-    /// [`crate::Error::Embedder`].
-    pub fn situations_of(embedder: &mut dyn Embedder) -> Result<Threshold> {
+    /// [`EngineError::Cancelled`] if `progress` returns `false`; [`crate::Error::Embedder`].
+    pub fn situations_of(embedder: &mut dyn Embedder, progress: &mut Progress<'_>) -> Result<Threshold> {
+        /// Texts between two reports.
+        const AT_ONCE: usize = 8;
         let contexts = labelled_texts(|labelled| &labelled.contexts);
         let situations = labelled_texts(|labelled| &labelled.situations);
         let texts: Vec<&str> = situations.iter().chain(&contexts).map(|(_, text)| *text).collect();
-        let vectors = embedder.embed(&texts)?;
+        let mut vectors = Vec::new();
+        for texts_at_once in texts.chunks(AT_ONCE) {
+            if !progress(vectors.len(), texts.len()) {
+                return Err(EngineError::Cancelled { what: "calibration" }.into());
+            }
+            vectors.extend(embedder.embed(texts_at_once)?);
+        }
         let (of_situations, of_contexts) = vectors.split_at(situations.len());
         let (mut own, mut others) = (Vec::new(), Vec::new());
         for (s, vector) in situations.iter().zip(of_situations) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use llama_cpp_sys_2 as sys;
 
 use super::Model;
-use super::gguf::Gguf;
+use super::gguf::{Gguf, Tensor};
 use super::model::{read_header, same_file};
 use super::preflight::{AdapterShape, check_adapter, check_fit};
 use super::shim;
@@ -28,6 +28,7 @@ struct Inner {
     model: Model,
     gguf: Gguf,
     shape: AdapterShape,
+    file: File,
     path: PathBuf,
     fingerprint: String,
 }
@@ -51,7 +52,11 @@ impl Adapter {
     /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedAdapter`], [`Error::AdapterMismatch`], or
     /// [`Error::Llama`] with llama.cpp's own reason.
     pub fn load(model: &Model, path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
+        Self::of_file(model, File::open(path).map_err(Error::io(path))?, path)
+    }
+
+    /// As [`Adapter::load`], of an open file; `path` is its name in messages.
+    pub(super) fn of_file(model: &Model, file: File, path: &Path) -> Result<Self> {
         let gguf = read_header(&file, path)?;
         let shape = check_adapter(&gguf, |t| t.read_from(&file).map_err(Error::io(path)))?;
         check_fit(&gguf, model.gguf(), model.shape())?;
@@ -67,7 +72,7 @@ impl Adapter {
             shim::probity_engine_adapter_load(model.raw(), name.as_ptr(), out)
         });
         drop(lock);
-        let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, path: path.to_owned(), fingerprint };
+        let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, file, path: path.to_owned(), fingerprint };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -99,6 +104,17 @@ impl Adapter {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.inner.fingerprint
+    }
+
+    /// Tells loaded adapters apart; clones are the same.
+    #[must_use]
+    pub fn id(&self) -> *const () {
+        self.raw().cast_const().cast()
+    }
+
+    /// A tensor's bytes, as stored.
+    pub(super) fn read_tensor(&self, tensor: &Tensor) -> Result<Vec<u8>> {
+        tensor.read_from(&self.inner.file).map_err(Error::io(&self.inner.path))
     }
 
     pub(super) fn raw(&self) -> *mut sys::llama_adapter_lora {

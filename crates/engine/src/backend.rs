@@ -95,6 +95,39 @@ pub fn check_processor() -> Result<()> {
     refuse_missing(&needed)
 }
 
+/// The version of llama.cpp.
+#[must_use]
+pub fn llama_version() -> &'static str {
+    // SAFETY: a constant text that ends in NUL.
+    unsafe { CStr::from_ptr(sys::llama_version()) }.to_str().unwrap_or_default()
+}
+
+/// The instruction sets that llama.cpp was compiled for.
+#[must_use]
+pub fn instruction_sets() -> Vec<&'static str> {
+    // SAFETY: each asks for a constant.
+    let has = unsafe {
+        [
+            ("AVX", sys::ggml_cpu_has_avx()),
+            ("AVX2", sys::ggml_cpu_has_avx2()),
+            ("AVX_VNNI", sys::ggml_cpu_has_avx_vnni()),
+            ("AVX512", sys::ggml_cpu_has_avx512()),
+            ("AVX512_VBMI", sys::ggml_cpu_has_avx512_vbmi()),
+            ("AVX512_VNNI", sys::ggml_cpu_has_avx512_vnni()),
+            ("AVX512_BF16", sys::ggml_cpu_has_avx512_bf16()),
+            ("AMX_INT8", sys::ggml_cpu_has_amx_int8()),
+            ("BMI2", sys::ggml_cpu_has_bmi2()),
+            ("F16C", sys::ggml_cpu_has_f16c()),
+            ("FMA", sys::ggml_cpu_has_fma()),
+            ("NEON", sys::ggml_cpu_has_neon()),
+            ("DOTPROD", sys::ggml_cpu_has_dotprod()),
+            ("MATMUL_INT8", sys::ggml_cpu_has_matmul_int8()),
+            ("SVE", sys::ggml_cpu_has_sve()),
+        ]
+    };
+    has.into_iter().filter(|(_, has)| *has != 0).map(|(name, _)| name).collect()
+}
+
 /// Of instruction sets by name, refuses those that are not there.
 fn refuse_missing(needed: &[(&str, bool)]) -> Result<()> {
     let missing: Vec<&str> = needed.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();

@@ -4,32 +4,14 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_sys_2 as sys;
 
 use super::backend::check_process;
 use super::params::{BATCH, ContextOptions, OUTPUTS, Params, SEQUENCES};
 use super::shim::{self, Ending, Failed};
-use super::{Adapter, Model, Token};
+use super::{Adapter, AdapterSet, CancelToken, Model, Token};
 use crate::{Error, Result};
-
-/// Stops the decode a context is in, from any thread.
-#[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
-
-impl CancelToken {
-    /// Asks the running decode to stop; it then fails with [`Error::Cancelled`].
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Takes the request back; an agent does so when a decision begins.
-    pub fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
 
 /// One token to decode.
 #[derive(Debug, Clone)]
@@ -47,14 +29,15 @@ pub struct Context {
     /// `None` after a call that threw: the next decode makes it anew.
     running: Option<Running>,
     params: sys::llama_context_params,
-    cancel: CancelToken,
+    /// The token that llama.cpp asks during a decode; its place does not move.
+    cancel: Box<CancelToken>,
     capacity: usize,
-    adapters: Vec<(Adapter, f32)>,
+    adapters: AdapterSet,
     model: Model,
 }
 
 // SAFETY: a context has no thread affinity; `&mut self` on everything that runs keeps it to one thread at a time. The
-// pointer in `params` is to the flag that `cancel` shares.
+// pointer in `params` is to the token in `cancel`.
 unsafe impl Send for Context {}
 
 impl std::fmt::Debug for Context {
@@ -92,11 +75,12 @@ impl Context {
             });
         }
         let Params { mut params, capacity } = Params::of(model.gguf(), model.shape(), options, states)?;
-        model.plan(options, states)?.check(model.path(), options.memory)?;
-        let cancel = CancelToken::default();
+        model.plan_for(options, states)?.check(model.path(), options.memory)?;
+        let cancel = Box::<CancelToken>::default();
         params.abort_callback = Some(stop_requested);
-        params.abort_callback_data = Arc::as_ptr(&cancel.0).cast_mut().cast();
-        let mut context = Self { running: None, params, cancel, capacity, adapters: Vec::new(), model: model.clone() };
+        params.abort_callback_data = std::ptr::from_ref::<CancelToken>(&cancel).cast_mut().cast();
+        let mut context =
+            Self { running: None, params, cancel, capacity, adapters: AdapterSet::default(), model: model.clone() };
         context.start()?;
         Ok(context)
     }
@@ -106,7 +90,7 @@ impl Context {
         check_process()?;
         let running = match self.running.take() {
             Some(running) => running,
-            None => Running::new(&self.model, self.params, &self.adapters)?,
+            None => Running::new(&self.model, self.params, self.adapters.applied())?,
         };
         Ok(self.running.insert(running))
     }
@@ -137,42 +121,29 @@ impl Context {
     /// The flag that stops a decode.
     #[must_use]
     pub fn cancel_token(&self) -> CancelToken {
-        self.cancel.clone()
+        (*self.cancel).clone()
     }
 
-    /// The adapters in force with their scales.
+    /// Lets another token stop the next decodes.
+    pub(super) fn obey(&mut self, token: &CancelToken) {
+        *self.cancel = token.clone();
+    }
+
+    /// The adapters in force.
     #[must_use]
-    pub fn adapters(&self) -> &[(Adapter, f32)] {
+    pub fn adapters(&self) -> &AdapterSet {
         &self.adapters
     }
 
-    /// Replaces the whole set of adapters.
+    /// Replaces the whole set of adapters by one of the context's own model.
     ///
     /// The caller must clear or discard the cache of the old set.
     ///
     /// # Errors
-    /// [`Error::Option`] for a scale that is not finite or an adapter given twice, [`Error::AdapterMismatch`] for an
-    /// adapter that was loaded for another model; the old set then stays.
-    pub(super) fn set_adapters(&mut self, adapters: &[(Adapter, f32)]) -> Result<()> {
-        for (adapter, scale) in adapters {
-            if !scale.is_finite() {
-                let expected = "a finite number".into();
-                return Err(Error::Option { name: "adapter scale", given: scale.to_string(), expected });
-            }
-            if adapter.model().raw() != self.model.raw() {
-                return Err(Error::AdapterMismatch {
-                    file: adapter.path().display().to_string(),
-                    problem: "it was loaded for another model object, expected the agent's own".into(),
-                });
-            }
-        }
-        if (1..adapters.len()).any(|i| adapters[..i].iter().any(|(a, _)| a.raw() == adapters[i].0.raw())) {
-            // llama.cpp would keep the first scale and drop the second.
-            let expected = "each once, with the scales added up".into();
-            return Err(Error::Option { name: "adapters", given: "one of them twice".into(), expected });
-        }
-        self.start()?.set_adapters(adapters).map_err(|failed| self.survive(failed))?;
-        self.adapters = adapters.to_vec();
+    /// [`Error::Llama`]; the old set then stays.
+    pub(super) fn set_adapters(&mut self, adapters: &AdapterSet) -> Result<()> {
+        self.start()?.set_adapters(adapters.applied()).map_err(|failed| self.survive(failed))?;
+        self.adapters = adapters.clone();
         Ok(())
     }
 
@@ -357,7 +328,7 @@ impl Drop for Running {
     }
 }
 
-unsafe extern "C" fn stop_requested(flag: *mut c_void) -> bool {
-    // SAFETY: the pointer is to the flag that the context keeps alive.
-    unsafe { &*flag.cast::<AtomicBool>() }.load(Ordering::Relaxed)
+unsafe extern "C" fn stop_requested(token: *mut c_void) -> bool {
+    // SAFETY: the pointer is to the token that the context keeps in its place.
+    unsafe { &*token.cast::<CancelToken>() }.is_cancelled()
 }

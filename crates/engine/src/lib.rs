@@ -7,7 +7,9 @@
 //! log-probabilities; [`chat`] turns a conversation into tokens. Called by the agent, the trainer and the C ABI.
 
 mod adapter;
+mod adapter_set;
 mod backend;
+mod cancel;
 pub mod chat;
 mod context;
 mod error;
@@ -17,6 +19,7 @@ mod generate;
 pub mod gguf;
 mod grammar;
 mod hidden;
+mod log_sum_exp;
 mod model;
 #[doc(hidden)]
 pub mod numeric;
@@ -31,10 +34,12 @@ mod stack;
 pub mod trie;
 
 pub use adapter::Adapter;
+pub use adapter_set::AdapterSet;
 #[doc(hidden)]
 pub use backend::check_process;
-pub use backend::{LogLevel, check_processor, set_log};
-pub use context::{CancelToken, Context};
+pub use backend::{LogLevel, check_processor, instruction_sets, llama_version, set_log};
+pub use cancel::CancelToken;
+pub use context::Context;
 pub use error::{Error, Result};
 pub use generate::{Generator, Sampling};
 pub use hidden::HiddenStates;

@@ -296,9 +296,16 @@ impl Model {
 
     /// The memory of the model with a context on it.
     ///
+    /// The options' limit is not applied.
+    ///
     /// # Errors
-    /// As [`Plan::of`].
-    pub(super) fn plan(&self, options: ContextOptions, states: bool) -> Result<Plan> {
+    /// [`Error::Option`] for a context longer than the model's training length, [`Error::Llama`].
+    pub fn plan(&self, options: ContextOptions) -> Result<Plan> {
+        self.plan_for(options, false)
+    }
+
+    /// As [`Model::plan`], for a context of logits or of hidden states.
+    pub(super) fn plan_for(&self, options: ContextOptions, states: bool) -> Result<Plan> {
         let Inner { file, path, gguf, shape, .. } = &*self.inner;
         let options = options.with(|o| o.memory = 0);
         let mut plans = self.inner.plans.lock();

@@ -62,7 +62,9 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// The parameters on a model; `states` asks for hidden states of one sequence in place of logits.
+    /// The parameters of a context on a model.
+    ///
+    /// `states` asks for hidden states of one sequence in place of logits.
     ///
     /// # Errors
     /// [`Error::Option`] for a context longer than the model's training length.

@@ -1,4 +1,4 @@
-//! A byte plan: the memory that a model and a context on it take, before they take it.
+//! A byte plan: the memory of a model and a context, before they take it.
 //!
 //! llama.cpp makes the plan: it goes through the loading of the model and the making of the context without an
 //! allocation for weights, cache or buffers.
@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
+use llama_cpp_sys_2 as sys;
 use serde::Serialize;
 
 use super::backend::start;
@@ -49,7 +50,9 @@ impl Plan {
         Self::make(&file, path, (&gguf, &shape), model, (context, false))
     }
 
-    /// Plans a checked model, and a context on it: of hidden states or, as `false` says, of logits.
+    /// Plans a checked model, and a context on it.
+    ///
+    /// The context is one of hidden states or, as `false` says, of logits.
     pub(super) fn make(
         file: &File,
         path: &Path,
@@ -63,6 +66,8 @@ impl Plan {
         let mut model = llama_params(model);
         model.vocab_only = false;
         model.no_alloc = true;
+        // A mapped file counts as a whole, and llama.cpp asserts that it plans no mapping.
+        model.load_mode = sys::LLAMA_LOAD_MODE_NONE;
         let size_key = format!("{}.vocab_size\0", shape.architecture.name);
         let mut bytes = [0_u64; 3];
         // SAFETY: path and key end in NUL, and the result has room for three numbers.
@@ -82,7 +87,9 @@ impl Plan {
         self.weights.saturating_add(self.cache).saturating_add(self.buffers)
     }
 
-    /// Refuses a plan beyond a limit; 0 is the limit that [`ContextOptions::memory`] states.
+    /// Refuses a plan beyond a limit.
+    ///
+    /// 0 is the limit that [`ContextOptions::memory`] states.
     ///
     /// # Errors
     /// [`Error::Memory`].

@@ -7,10 +7,10 @@
 //! the options alone, so a warm cache gives the same bits as a cold cache.
 
 use super::context::Entry;
-use super::numeric::exp;
+pub use super::log_sum_exp::log_sum_exp;
 use super::params::{BATCH, OUTPUTS, SEQUENCES};
 use super::trie::Trie;
-use super::{Adapter, CancelToken, Context, MAX_OPTIONS, Token};
+use super::{Adapter, AdapterSet, CancelToken, Context, MAX_OPTIONS, Token};
 use crate::{Error, Result};
 
 /// A prompt as tokens.
@@ -22,27 +22,6 @@ pub struct PromptTokens {
     pub fixed: usize,
 }
 
-/// Natural logarithm of the sum of exponentials of a row of logits.
-#[must_use]
-pub fn log_sum_exp(row: &[f32]) -> f64 {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut lanes = [0.0_f32; 16];
-    let chunks = row.chunks_exact(16);
-    let rest: f64 = chunks.remainder().iter().map(|x| f64::from(exp(x - max))).sum();
-    let mut total = rest;
-    for (i, chunk) in chunks.enumerate() {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += exp(x - max);
-        }
-        // Short partial sums keep the error of a 256k-word vocabulary near one rounding.
-        if i % 64 == 63 {
-            total += std::mem::take(&mut lanes).iter().map(|l| f64::from(*l)).sum::<f64>();
-        }
-    }
-    total += lanes.iter().map(|l| f64::from(*l)).sum::<f64>();
-    f64::from(max) + total.ln()
-}
-
 /// Softmax over scores: the policy over legal actions.
 #[must_use]
 pub fn softmax(scores: &[f64]) -> Vec<f64> {
@@ -52,14 +31,25 @@ pub fn softmax(scores: &[f64]) -> Vec<f64> {
     weights.iter().map(|w| w / total).collect()
 }
 
+/// The progress of a score: the decoded share, 0 to 1. Returning `false` stops it.
+pub type Progress = Box<dyn FnMut(f32) -> bool + Send>;
+
 /// Scores options on one context and keeps what can be reused.
-#[derive(Debug)]
 pub struct Scorer {
     context: Context,
+    progress: Option<Progress>,
+    /// Tokens decoded of the running score, and tokens to decode.
+    decoded: (usize, usize),
     /// What sequence 0 holds between two calls: the fixed part of the last prompt.
     fixed: Vec<Token>,
     /// The last question and its answer.
     memo: Option<(PromptTokens, Vec<Vec<Token>>, Vec<f64>)>,
+}
+
+impl std::fmt::Debug for Scorer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scorer").field("context", &self.context).finish_non_exhaustive()
+    }
 }
 
 /// The readers of an entry's logits: options, and each option's next token.
@@ -69,7 +59,7 @@ impl Scorer {
     /// A scorer with an empty cache.
     #[must_use]
     pub fn new(context: Context) -> Self {
-        Self { context, fixed: Vec::new(), memo: None }
+        Self { context, progress: None, decoded: (0, 0), fixed: Vec::new(), memo: None }
     }
 
     /// The context it runs on.
@@ -84,13 +74,33 @@ impl Scorer {
         self.context.cancel_token()
     }
 
+    /// Reports the progress of the next scores, after every batch.
+    pub fn set_progress(&mut self, progress: Option<Progress>) {
+        self.progress = progress;
+    }
+
+    /// Lets a token stop the next scores, in place of the scorer's own.
+    pub fn obey(&mut self, token: &CancelToken) {
+        self.context.obey(token);
+    }
+
     /// Replaces the adapters and clears everything computed under the old set.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::AdapterMismatch`] or [`Error::Llama`]; the old set then stays.
+    /// As [`AdapterSet::new`], and [`Error::Llama`]; the old set then stays.
     pub fn set_adapters(&mut self, adapters: &[(Adapter, f32)]) -> Result<()> {
-        self.context.set_adapters(adapters)?;
-        self.forget();
+        self.use_adapters(&AdapterSet::new(self.context.model(), adapters)?)
+    }
+
+    /// As [`Scorer::set_adapters`], for a set of the scorer's own model.
+    ///
+    /// # Errors
+    /// [`Error::Llama`]; the old set then stays.
+    pub fn use_adapters(&mut self, adapters: &AdapterSet) -> Result<()> {
+        if !self.context.adapters().is(adapters) {
+            self.context.set_adapters(adapters)?;
+            self.forget();
+        }
         Ok(())
     }
 
@@ -127,12 +137,38 @@ impl Scorer {
         }
         // The last token always belongs to the moving part, where its logits are read.
         let (fixed, moving) = prompt.tokens.split_at(prompt.fixed.min(prompt.tokens.len() - 1));
-        let scored = self.decode_fixed(fixed).and_then(|()| self.decode_moving(moving, options, &order));
+        let trie = |group: &[usize]| Trie::new(&group.iter().map(|&o| options[o].clone()).collect::<Vec<_>>());
+        let groups: Vec<(&[usize], Trie)> = order.chunks(SEQUENCES - 1).map(|group| (group, trie(group))).collect();
+        let kept = if self.fixed == fixed { fixed.len() } else { 0 };
+        let all = prompt.tokens.len() - kept + groups.iter().map(|(_, trie)| trie.nodes.len()).sum::<usize>();
+        self.decoded = (0, all);
+        let scored = self.decode_fixed(fixed).and_then(|()| self.decode_moving(moving, options, &groups));
         match &scored {
             Ok(scores) => self.memo = Some((prompt.clone(), options.to_vec(), scores.clone())),
             Err(_) => self.forget(),
         }
         scored
+    }
+
+    /// The likeliest token after a prompt; of equals the one with the smaller id.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn likeliest(&mut self, prompt: &PromptTokens) -> Result<Token> {
+        if prompt.tokens.is_empty() || prompt.tokens.len() > self.context.capacity() {
+            return Err(Error::PromptTooLong { tokens: prompt.tokens.len(), context: self.context.capacity() });
+        }
+        self.forget();
+        let last = prompt.tokens.len() - 1;
+        let entry = |(position, &token)| Entry { token, position, sequences: 0..1, output: position == last };
+        let entries: Vec<Entry> = prompt.tokens.iter().enumerate().map(entry).collect();
+        let found = entries.chunks(BATCH).try_for_each(|batch| self.context.decode(batch)).and_then(|()| {
+            let row = self.context.logits(last % BATCH)?;
+            let best = |best: usize, next: usize| if row[next] > row[best] { next } else { best };
+            Ok((0..row.len()).fold(0, best) as Token)
+        });
+        self.forget();
+        found
     }
 
     /// Brings the fixed part of a prompt into sequence 0.
@@ -143,17 +179,31 @@ impl Scorer {
         self.forget();
         let entry = |(position, &token)| Entry { token, position, sequences: 0..1, output: false };
         let entries: Vec<Entry> = fixed.iter().enumerate().map(entry).collect();
-        entries.chunks(BATCH).try_for_each(|batch| self.context.decode(batch))?;
+        entries.chunks(BATCH).try_for_each(|batch| self.decode_batch(batch))?;
         self.fixed = fixed.to_vec();
         Ok(())
     }
 
+    /// Decodes a batch of a score, and tells the progress.
+    fn decode_batch(&mut self, batch: &[Entry]) -> Result<()> {
+        self.context.decode(batch)?;
+        let (done, all) = &mut self.decoded;
+        *done += batch.len();
+        let share = *done as f32 / *all as f32;
+        let go = self.progress.as_mut().is_none_or(|progress| progress(share));
+        if go { Ok(()) } else { Err(Error::Cancelled { what: "decision" }) }
+    }
+
     /// Decodes the moving part with the options, and caches the fixed part alone.
-    fn decode_moving(&mut self, moving: &[Token], options: &[Vec<Token>], order: &[usize]) -> Result<Vec<f64>> {
+    fn decode_moving(
+        &mut self,
+        moving: &[Token],
+        options: &[Vec<Token>],
+        groups: &[(&[usize], Trie)],
+    ) -> Result<Vec<f64>> {
         let start = self.fixed.len();
         let mut scores = vec![0.0; options.len()];
-        for (i, group) in order.chunks(SEQUENCES - 1).enumerate() {
-            let trie = Trie::new(&group.iter().map(|&o| options[o].clone()).collect::<Vec<_>>());
+        for (i, (group, trie)) in groups.iter().enumerate() {
             let sequences = if trie.nodes.is_empty() { 1 } else { group.len() + 1 };
             (1..sequences).try_for_each(|s| self.context.share(s))?;
             let mut entries: Vec<(Entry, Readers)> = Vec::new();
@@ -174,7 +224,7 @@ impl Scorer {
                 let position = start + moving.len() + n.depth - 1;
                 (Entry { token: n.token, position, sequences, output: true }, Vec::new())
             }));
-            for (sources, &o) in trie.sources.iter().zip(group) {
+            for (sources, &o) in trie.sources.iter().zip(*group) {
                 for (source, &token) in sources.iter().zip(&options[o]) {
                     if let Some(node) = source {
                         entries[first + node].1.push((o, token));
@@ -201,7 +251,7 @@ impl Scorer {
                 outputs <= OUTPUTS
             };
             let (batch, rest) = entries.split_at(entries.iter().take(BATCH).take_while(fits).count());
-            self.context.decode(&batch.iter().map(|(entry, _)| entry.clone()).collect::<Vec<_>>())?;
+            self.decode_batch(&batch.iter().map(|(entry, _)| entry.clone()).collect::<Vec<_>>())?;
             for (i, (_, readers)) in batch.iter().enumerate().filter(|(_, (entry, _))| entry.output) {
                 read(self.context.logits(i)?, readers, scores);
             }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use probity::agent::Agent;
 use probity::agent::manifest::{Manifest, SelfTest};
 use probity::agent::prompt::{PROMPT_VERSION, Style};
 use probity::agent::scenario::Scenario;
 use probity::agent::verify::{Verification, verify};
+use probity::agent::{Floor, Session};
 use probity_engine::Error as EngineError;
 use probity_engine::files::replace;
 use probity_engine::gguf::GgmlType;
@@ -119,7 +119,8 @@ pub fn write_proven(
     let draft = path.with_added_extension("draft");
     let mut write = || {
         weights.write(&draft, precision, &manifest)?;
-        record(model, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
+        let session = Session::new(model, ContextOptions::default())?;
+        record(&session, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
         weights.write(&draft, precision, &manifest)?;
         let verified = verify(&Adapter::load(model, &draft)?)?;
         replace(&draft, path)?;
@@ -134,18 +135,20 @@ pub fn write_proven(
     })
 }
 
-fn record(model: &Model, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {
+fn record(session: &Session, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {
     for test in tests {
-        test.probabilities = decide(model, &[(adapter.clone(), 1.0)], test)?;
+        test.probabilities = decide(session, &[(adapter.clone(), 1.0)], test)?;
     }
     Ok(())
 }
 
 /// What a model decides under some adapters.
-fn decide(model: &Model, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result<Vec<f64>> {
+fn decide(session: &Session, adapters: &[(Adapter, f32)], test: &SelfTest) -> Result<Vec<f64>> {
     let mut scenario = Scenario::new(test.game.clone());
     scenario.style = test.style;
-    let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
+    // What the model does is recorded, whatever its legality mass.
+    scenario.legality_floor = Some(Floor::Off);
+    let mut agent = session.agent(scenario)?;
     agent.set_adapters(adapters)?;
     Ok(agent.consider(test.state)?.policy())
 }
@@ -169,9 +172,11 @@ pub fn write_merged_proven(
     let compare = || {
         write_merged(model, mixed, ty, &draft)?;
         let merged = Model::open(&draft, ModelOptions::default(), |_| true)?;
+        let session = |model| Session::new(model, ContextOptions::default());
+        let (after, before) = (session(&merged)?, session(model)?);
         let mut most: f64 = 0.0;
         for test in self_tests(&Labels::Pool, 0)? {
-            let (a, b) = (decide(&merged, &[], &test)?, decide(model, adapters, &test)?);
+            let (a, b) = (decide(&after, &[], &test)?, decide(&before, adapters, &test)?);
             most = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(most, f64::max);
         }
         replace(&draft, path)?;

@@ -319,9 +319,24 @@ fn from_nothing_to_a_decision() {
         &at("mine.gguf"),
     ]);
     assert!(adapter.status.success(), "{}", err(&adapter));
-    let record =
-        json(&["decide", "--game", "ipd", "--model", &at("base.gguf"), "--adapter", &at("mine.gguf"), "--json"]);
+    let record = json(&[
+        "decide",
+        "--game",
+        "ipd",
+        "--model",
+        &at("base.gguf"),
+        "--adapter",
+        &at("mine.gguf"),
+        "--json",
+        "--legality-floor",
+        "off",
+    ]);
     assert_eq!(record["actions"].as_array().map(Vec::len), Some(2));
+    // Three steps teach no answers, and the program says so.
+    let doubtful = probity(&["decide", "--game", "ipd", "--model", &at("base.gguf")]);
+    assert_eq!(doubtful.status.code(), Some(3));
+    assert!(out(&doubtful).contains("takes"), "{}", out(&doubtful));
+    assert!(err(&doubtful).contains("not reliable: legality mass 0.0"), "{}", err(&doubtful));
     let elsewhere = probity(&["decide", "--game", "ipd", "--adapter", &at("mine.gguf")]);
     assert_eq!(elsewhere.status.code(), Some(2), "an adapter of another base: {}", err(&elsewhere));
 }

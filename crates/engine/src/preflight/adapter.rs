@@ -9,7 +9,7 @@ use crate::gguf::{GgmlType, Gguf, Tensor, Value};
 use crate::{Error, Result};
 
 /// The largest rank accepted.
-const MAX_RANK: u64 = 512;
+const MAX_RANK: u64 = 4096;
 
 /// What an adapter holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -67,6 +67,8 @@ fn a_plan_beyond_its_limit_is_refused_with_the_numbers() {
     for number in [plan.total(), plan.weights, plan.cache, plan.buffers, plan.total() - 1] {
         assert!(told.contains(&number.to_string()), "{told}");
     }
+    let mapped = ModelOptions::default().with(|o| o.mmap = true);
+    assert_eq!(Plan::of(model.path(), mapped, options(512)).unwrap(), plan);
     // The cache holds keys and values of every block in 16 bits.
     let shape = model.shape();
     assert_eq!(plan.cache, (2 * 2 * 512 * shape.n_layer * shape.n_head_kv * shape.head_dim) as u64);

@@ -38,7 +38,7 @@ fn open(parts: &GgufParts) -> Result<Model, Error> {
 }
 
 /// What a model thinks in the first round, after a preamble.
-fn considers(model: &Model, preamble: &str) -> probity::Result<Consideration> {
+fn considers(model: &Model, preamble: &str) -> probity::Result<std::sync::Arc<Consideration>> {
     let mut scenario = Scenario::from_json(r#"{"game": "ipd", "labels": ["share", "keep"]}"#).unwrap();
     scenario.preamble = preamble.into();
     Agent::new(model, scenario, ContextOptions::default().with(|o| o.threads = 1))?.consider(None)

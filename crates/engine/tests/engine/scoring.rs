@@ -79,9 +79,9 @@ fn a_warm_cache_gives_the_bits_of_a_cold_one() {
         for style in Style::all().step_by(5) {
             let mut scenario = Scenario::new(ipd());
             scenario.style = style;
-            let mut warm = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
+            let warm = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
             for state in std::iter::once(None).chain(History::states(&ipd()).map(Some)) {
-                let mut cold = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
+                let cold = Agent::new(&model, scenario.clone(), ContextOptions::default()).unwrap();
                 let expected = cold.consider(state).unwrap();
                 assert_eq!(warm.consider(state).unwrap(), expected, "{style:?}");
                 assert_eq!(warm.consider(state).unwrap(), expected, "from the memo");

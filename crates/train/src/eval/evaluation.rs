@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use probity::agent::policy::Tilt;
 use probity::agent::prompt::Style;
-use probity::agent::{Agent, Scenario};
+use probity::agent::{Agent, Floor, Scenario, Session};
 use probity_engine::{Adapter, ContextOptions, Model};
 use probity_game::moral::{EVALUATION_XI, ILLEGAL, Regrets, Reward, WeightedState, expected_regrets};
 use probity_game::{History, MatrixGame, argmax_set, fair_coin};
@@ -63,11 +63,14 @@ impl Candidate<'_> {
     }
 
     /// The agent of a scenario under this policy.
-    pub(super) fn agent(&self, model: &Model, scenario: Scenario) -> Result<Agent> {
+    ///
+    /// Its answers are measured, whatever their legality mass.
+    pub(super) fn agent(&self, session: &Session, scenario: Scenario) -> Result<Agent> {
         let mut scenario = scenario;
         scenario.preamble = self.preamble.into();
         scenario.policy.tilt.clone_from(&self.tilt);
-        let mut agent = Agent::new(model, scenario, ContextOptions::default())?;
+        scenario.legality_floor = Some(Floor::Off);
+        let mut agent = session.agent(scenario)?;
         agent.set_adapters(&self.adapters)?;
         Ok(agent)
     }
@@ -100,13 +103,14 @@ impl Evaluation {
     /// # Errors
     /// The errors of [`Agent::consider`].
     pub fn measure(&self, model: &Model, player: &Candidate<'_>, mut progress: impl FnMut()) -> Result<Figures> {
+        let session = Session::new(model, ContextOptions::default())?;
         let mut sum = Figures::default();
         let mut n = 0.0;
         for game in &self.games {
             for &style in &self.styles {
                 let mut scenario = Scenario::new(game.clone());
                 scenario.style = style;
-                let mut figures = self.of_game(&mut player.agent(model, scenario)?)?;
+                let mut figures = self.of_game(&player.agent(&session, scenario)?)?;
                 for (sum, figure) in sum.all().into_iter().zip(figures.all()) {
                     *sum += *figure;
                 }
@@ -132,8 +136,8 @@ impl Evaluation {
         Ok(best.expect("a reward has wordings"))
     }
 
-    fn of_game(&self, agent: &mut Agent) -> Result<Figures> {
-        let game = agent.scenario().game.clone();
+    fn of_game(&self, agent: &Agent) -> Result<Figures> {
+        let game = agent.game().clone();
         let StateSweep { states, regrets, legality_mass, seconds } = StateSweep::of(agent)?;
         let mut figures = Figures { legality_mass, seconds, ..Figures::default() };
         for WeightedState { state, weight, policy, belief } in &states {
@@ -162,8 +166,8 @@ pub(super) struct StateSweep {
 }
 
 impl StateSweep {
-    pub fn of(agent: &mut Agent) -> Result<Self> {
-        let game = agent.scenario().game.clone();
+    pub fn of(agent: &Agent) -> Result<Self> {
+        let game = agent.game().clone();
         let profiles: Vec<_> = History::states(&game).collect();
         let weight = 1.0 / profiles.len() as f64;
         let (mut states, mut legality_mass, mut seconds) = (Vec::new(), 0.0, 0.0);

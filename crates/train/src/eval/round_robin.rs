@@ -1,7 +1,7 @@
 //! A policy in one game: by state, and against every scripted player.
 
-use probity::agent::Scenario;
-use probity_engine::Model;
+use probity::agent::{Scenario, Session};
+use probity_engine::{ContextOptions, Model};
 use probity_game::moral::Regrets;
 use probity_game::{Player, Profile, Strategy};
 use rand_chacha::ChaCha8Rng;
@@ -44,12 +44,14 @@ impl RoundRobin {
         mut progress: impl FnMut(),
     ) -> Result<Self> {
         let game = &scenario.game;
-        let StateSweep { states, regrets, legality_mass, .. } =
-            StateSweep::of(&mut candidate.agent(model, scenario.clone())?)?;
+        let session = Session::new(model, ContextOptions::default())?;
+        // It keeps its answers for the agents that follow.
+        let considerate = candidate.agent(&session, scenario.clone())?;
+        let StateSweep { states, regrets, legality_mass, .. } = StateSweep::of(&considerate)?;
         let cooperation = states.iter().map(|state| state.policy[game.cooperative(Player::Row)]).collect();
         let mut scores = Vec::new();
         for (stream, strategy) in Strategy::all().enumerate() {
-            let mut agent = candidate.agent(model, scenario.clone())?;
+            let mut agent = candidate.agent(&session, scenario.clone())?;
             let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed);
             rng.set_stream(1 + stream as u64);
             let mut points = 0.0;

@@ -1,0 +1,161 @@
+//! The guard on an answer's meaning.
+//!
+//! Where the legal actions have little probability, the model would have answered something else.
+
+use std::fmt;
+
+use probity_engine::Error as EngineError;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// The least legality mass of a decision that can be relied on.
+///
+/// Below it the model would have answered with something else, and the probabilities of the legal actions tell little.
+/// The default lies between two groups of real models, SmolLM2-135M-Instruct and Gemma-3-270M: models that have not
+/// learned the answer's form, or have learned a few labels by heart, have a legality mass of 0 to 0.12; models that
+/// answer have at least 0.4.
+///
+/// ```
+/// use probity::agent::Floor;
+///
+/// let floor: Floor = serde_json::from_str("0.5").unwrap();
+/// assert_eq!(floor, Floor::At(0.5));
+/// assert_eq!(serde_json::from_str::<Floor>("\"off\"").unwrap(), Floor::Off);
+/// assert!(serde_json::from_str::<Floor>("\"none\"").is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Document", into = "Document")]
+pub enum Floor {
+    /// This legality mass, 0 to 1.
+    At(f64),
+    /// Every decision counts as reliable.
+    Off,
+}
+
+/// [`Floor::default`].
+pub const DEFAULT_FLOOR: f64 = 0.25;
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self::At(DEFAULT_FLOOR)
+    }
+}
+
+impl Floor {
+    /// Checks its range.
+    ///
+    /// # Errors
+    /// [`EngineError::Option`] for a number that is not in 0 to 1.
+    pub(super) fn check(self) -> Result<()> {
+        match self {
+            Self::At(floor) if !(0.0..=1.0).contains(&floor) => {
+                let expected = "a number from 0 to 1, or \"off\"".into();
+                Err(EngineError::Option { name: "legality floor", given: floor.to_string(), expected }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A floor in JSON: a number, or the word `off`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Document {
+    At(f64),
+    Word(String),
+}
+
+impl TryFrom<Document> for Floor {
+    type Error = String;
+
+    fn try_from(document: Document) -> std::result::Result<Self, String> {
+        match document {
+            Document::At(floor) => Ok(Self::At(floor)),
+            Document::Word(word) if word == "off" => Ok(Self::Off),
+            Document::Word(word) => Err(format!("legality_floor {word:?}, expected a number or \"off\"")),
+        }
+    }
+}
+
+impl From<Floor> for Document {
+    fn from(floor: Floor) -> Self {
+        match floor {
+            Floor::At(floor) => Self::At(floor),
+            Floor::Off => Self::Word("off".into()),
+        }
+    }
+}
+
+/// Why a decision's probabilities are not to be relied on.
+///
+/// ```
+/// use probity::agent::legality::{Cause, Unreliable};
+///
+/// let doubt = Unreliable { floor: 0.25, cause: Cause::Thought { begins: "<think>".into() } };
+/// assert!(doubt.to_string().starts_with("expected at least 0.25: the model begins with a thought"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unreliable {
+    /// The legality mass that was expected at least.
+    pub floor: f64,
+    /// The likely cause.
+    pub cause: Cause,
+}
+
+/// The likely cause of a small legality mass.
+///
+/// ```
+/// use probity::agent::legality::Cause;
+///
+/// let cause: Cause = serde_json::from_str(r#"{ "kind": "labels", "begins": "Sure" }"#).unwrap();
+/// assert!(cause.to_string().ends_with("begins with \"Sure\""));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Cause {
+    /// The model file has no chat template.
+    NoTemplate,
+    /// The model writes the labels, and does not end its turn after them.
+    Terminator {
+        /// The end that the chat template puts after an answer.
+        expected: String,
+    },
+    /// The model begins with a thought.
+    Thought {
+        /// Its first token.
+        begins: String,
+    },
+    /// The model begins its answer in another way.
+    Labels {
+        /// Its likeliest first token.
+        begins: String,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTemplate => {
+                write!(f, "the model file has no chat template, and the model does not take the prompt for a question")
+            }
+            Self::Terminator { expected } => {
+                write!(
+                    f,
+                    "the model writes the labels, and does not end its turn with {expected:?} as its chat template does"
+                )
+            }
+            Self::Thought { begins } => write!(f, "the model begins with a thought, {begins:?}, before it answers"),
+            Self::Labels { begins } => {
+                write!(f, "the model does not write these labels; its likeliest answer begins with {begins:?}")
+            }
+        }
+    }
+}
+
+/// In words, after the legality mass.
+impl fmt::Display for Unreliable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected at least {}: {}", self.floor, self.cause)
+    }
+}
