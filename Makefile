@@ -47,12 +47,13 @@ docs: setup  ## The documentation site, in target/book, by mdBook (from crates.i
 tables: setup  ## Writes docs/reference/tables.md, the page of the C ABI and the schemas' names from the code.
 	PROBITY_UPDATE_TABLES=1 $(NATIVE) cargo test --quiet $(ALL) --test probity documents_follow_from_the_tables
 
-bench: setup  ## Decisions and training steps on the default model and on random large ones, beside llama-cpp-python.
+bench: setup lib  ## Decisions and training steps on the default model and on random large ones, beside llama-cpp-python.
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench decisions
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench trainer
 	@test -x target/bench/venv/bin/python || { echo "building llama-cpp-python, once" && python3 -m venv target/bench/venv; }
 	@$(NATIVE) target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --workspace --all-features --bench rival
+	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --workspace --all-features --bench sessions
 
 bench-training: setup  ## Training steps by how much prompts share, beside PyTorch with PEFT (3 GB from PyPI), beside sampling: most of an hour.
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench sharing
@@ -79,7 +80,7 @@ lib-native: setup  ## The C library for the machine at hand, in target/release; 
 lib: setup  ## The portable, installable C library, in target/portable: for any processor of the baseline. FEATURES=capi leaves moral graphs and SQLite out.
 	RUSTFLAGS="$(BITCODE)" CARGO_TARGET_DIR=target/portable $(LIBRARY) --features $(FEATURES) $(SMALL)
 
-install: lib  ## The C library, headers and pkg-config file, under PREFIX.
+install: lib  ## The C library, headers, and files for pkg-config and CMake, under PREFIX.
 	PREFIX="$(PREFIX)" scripts/install.sh target/portable/release
 
 header:  ## Refreshes include/probity.h from src/ffi, and the page of the C ABI from the header.

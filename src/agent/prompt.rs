@@ -148,8 +148,10 @@ pub const QUESTION: &str = "Your pick?";
 #[must_use]
 pub fn rules(game: &MatrixGame, style: Style) -> String {
     let [own, other] = [Player::Row, Player::Column].map(|p| choices(game, p, style.mention_reversed));
+    let name = game.other_name();
     let mut text = format!(
-        "You and A play a game in rounds. You pick {own}, A picks {other}. Points, and the picks that bring them:\n"
+        "You and {name} play a game in rounds. You pick {own}, {name} picks {other}. Points, and the picks that bring \
+         them:\n"
     );
     let order = |player| {
         let n = game.count(player);
@@ -202,7 +204,8 @@ fn quoted(game: &MatrixGame, player: Player, action: usize) -> String {
 #[doc(hidden)]
 #[must_use]
 pub fn pair(game: &MatrixGame, row: usize, column: usize) -> String {
-    format!("you {}, A {}", quoted(game, Player::Row, row), quoted(game, Player::Column, column))
+    let [own, other] = [quoted(game, Player::Row, row), quoted(game, Player::Column, column)];
+    format!("you {own}, {} {other}", game.other_name())
 }
 
 /// What a cell pays.
@@ -210,7 +213,7 @@ pub fn pair(game: &MatrixGame, row: usize, column: usize) -> String {
 #[must_use]
 pub fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     let [own, other] = game.payoff(row, column);
-    format!("you {own}, A {other}")
+    format!("you {own}, {} {other}", game.other_name())
 }
 
 /// Tokens of a decision's prompt, in the model's own chat template.

@@ -77,7 +77,7 @@ impl Telling {
             situation: format!("{}{}", scenario.preamble, rules(&scenario.game, scenario.style)),
             actions: scenario.game.labels(Player::Row).iter().map(|l| format!("They pick \"{l}\".")).collect(),
             own_last: picked(Player::Row, "They"),
-            other_last: picked(Player::Column, "A"),
+            other_last: picked(Player::Column, scenario.game.other_name()),
         }
     }
 

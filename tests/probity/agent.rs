@@ -255,3 +255,20 @@ fn labels_never_become_control_tokens() {
     let options = options(&model, &game).unwrap();
     assert!(options.iter().all(|o| o.iter().filter(|t| **t <= 2).count() == 1), "the terminator alone: {options:?}");
 }
+
+/// The other player is no action: "A picks \"A\"" would be a riddle.
+#[test]
+fn the_other_player_s_name_is_a_parameter_and_no_label() {
+    let rules = |game: &MatrixGame| prompt(game, None, Style::default()).text();
+    assert!(rules(&ipd()).starts_with("You and A play"));
+    let lettered = CatalogGame::find("ipd").unwrap().labelled(["a", "B"]).unwrap();
+    assert!(rules(&lettered).starts_with("You and C play") && !rules(&lettered).contains(", A "));
+    let named = ipd().with_other_name("Kim").unwrap();
+    let text = rules(&named);
+    assert!(text.contains("You pick \"zork\" or \"blip\", Kim picks") && text.contains(", Kim \"blip\""), "{text}");
+    assert_eq!(MatrixGame::from_json(&named.to_json()).unwrap(), named);
+    assert_eq!(named.transposed().other_name(), "Kim");
+    assert!(ipd().with_other_name("Blip").is_err() && ipd().with_other_name("\"").is_err());
+    let taken = ["kim".to_owned(), "eat".to_owned()];
+    assert!(named.with_labels(&taken, &taken).is_err());
+}

@@ -57,10 +57,40 @@ fn a_program_links_what_was_installed_and_sees_nothing_else() {
     let foreign: Vec<&&str> = names.iter().filter(|n| !n.starts_with("probity_")).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
 
+    // The shared library has a name that a program records, and a version for every symbol.
+    let file = prefix.join("lib/libprobity.so.1");
+    let dynamic = text_of(Command::new("readelf").args(["-d", "-W"]).arg(&file));
+    assert!(dynamic.contains("Library soname: [libprobity.so.1]"), "{dynamic}");
+    let names = text_of(Command::new("nm").args(["-D", "--defined-only", "--with-symbol-versions"]).arg(&file));
+    let names: Vec<&str> = names.lines().filter_map(|l| l.split_whitespace().nth(2)).collect();
+    let odd: Vec<&&str> = names
+        .iter()
+        .filter(|n| **n != "PROBITY_1" && !(n.starts_with("probity_") && n.ends_with("@@PROBITY_1")))
+        .collect();
+    assert!(names.len() > 20 && odd.is_empty(), "{odd:?}");
+
     let arguments = [&*shipped("default"), &*shipped("deontological")];
     let [shared, own] = ["shared", "static"].map(|name| folder.path().join(name));
     build(&prefix, &shared, false);
     let output = run(&shared, &arguments);
+    assert!(text_of(Command::new("readelf").args(["-d", "-W"]).arg(&shared)).contains("[libprobity.so.1]"));
+
+    // CMake finds both.
+    let project = folder.path().join("project");
+    let decide = root().join("examples/c/decide.c");
+    let configure = |command: &mut Command| {
+        text_of(
+            command
+                .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
+                .arg(format!("-DDECIDE={}", decide.display())),
+        )
+    };
+    configure(Command::new("cmake").arg("-S").arg(root().join("tests/cmake")).arg("-B").arg(&project));
+    text_of(Command::new("cmake").arg("--build").arg(&project));
+    for kind in ["decide-probity", "decide-static"] {
+        assert_eq!(run(&project.join(kind), &arguments).stdout, output.stdout, "{kind}");
+    }
+
     // With the shared library gone, the same flags find the static one.
     fs::remove_file(prefix.join("lib/libprobity.so")).unwrap();
     build(&prefix, &own, true);

@@ -95,6 +95,23 @@ fn c_abi() -> String {
     format!("## Types\n\n{types}## Functions\n\n{functions}## Status codes\n\n{codes}")
 }
 
+/// The functions of the C ABI, as the version script of the shared library.
+fn symbols() -> String {
+    let functions =
+        header().into_iter().filter(|item| !item.code.starts_with('#') && !item.code.starts_with("typedef"));
+    let mut names: Vec<String> = functions
+        .filter_map(|item| {
+            Some(item.code.split('(').next()?.split_whitespace().last()?.trim_start_matches('*').to_owned())
+        })
+        .collect();
+    names.retain(|name| name.starts_with("probity_"));
+    names.sort();
+    let names: String = names.iter().map(|name| format!("    {name};\n")).collect();
+    format!(
+        "/* The symbols of libprobity.so.1: DO NOT EDIT, `make header` writes them. */\nPROBITY_1 {{\n  global:\n{names}  local:\n    *;\n}};\n"
+    )
+}
+
 /// Replaces the text between the markers of a section.
 fn replaced(document: &str, section: &str, text: &str) -> String {
     let [open, close] = [format!("<!-- {section} -->\n"), format!("<!-- end of {section} -->")];
@@ -162,6 +179,7 @@ fn documents_follow_from_the_tables() {
         replaced(&text, "architectures", &architectures())
     });
     check("docs/reference/c-abi.md", |text| replaced(text, "header", &c_abi()));
+    check("include/probity.map", |_| symbols());
     check("docs/schema/scenario.json", |text| {
         let games: Vec<&str> = CATALOG.iter().map(|game| game.name).collect();
         let text = enumerated(text, "\"game\": {", &games);

@@ -189,7 +189,7 @@ fn parse_belief(text: &str) -> anyhow::Result<Belief> {
 pub fn account_table(record: &Record) -> comfy_table::Table {
     let actions = &record.decision.considered.actions;
     let frameworks: Vec<&str> = actions[0].account.rewards.iter().map(|v| v.reward.framework.name()).collect();
-    let header: Vec<&str> = ["action", "probability", "you get", "A gets"].into_iter().chain(frameworks).collect();
+    let header: Vec<&str> = ["action", "probability", "you get", "other gets"].into_iter().chain(frameworks).collect();
     let mut table = output::table(&header);
     for a in actions {
         let mut row = vec![

@@ -171,7 +171,14 @@ pub struct MatrixGame {
     actions: [Vec<String>; 2],
     payoffs: Vec<Vec<[f64; 2]>>,
     cooperative: [ActionId; 2],
+    /// `None` for the first of [`NAMES`] that is no label.
+    other_name: Option<String>,
 }
+
+/// Names of the other player in a prompt.
+///
+/// The first one serves, unless it is a label.
+const NAMES: [&str; 6] = ["A", "B", "C", "X", "Y", "Z"];
 
 /// The versioned JSON form of a game.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -186,11 +193,15 @@ struct GameDocument {
     /// The cooperative action of each player; every other action is a defection.
     #[serde(default)]
     cooperative: [ActionId; 2],
+    /// The other player's name in a prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    other_name: Option<String>,
 }
 
 impl From<MatrixGame> for GameDocument {
     fn from(g: MatrixGame) -> Self {
-        Self { version: 1, name: g.name, actions: g.actions, payoffs: g.payoffs, cooperative: g.cooperative }
+        let MatrixGame { name, actions, payoffs, cooperative, other_name } = g;
+        Self { version: 1, name, actions, payoffs, cooperative, other_name }
     }
 }
 
@@ -200,7 +211,11 @@ impl TryFrom<GameDocument> for MatrixGame {
         if d.version != 1 {
             return Err(GameError::Version { found: d.version });
         }
-        Self::new(d.name, d.actions, d.payoffs, d.cooperative)
+        let game = Self::new(d.name, d.actions, d.payoffs, d.cooperative)?;
+        match d.other_name {
+            Some(name) => game.with_other_name(&name),
+            None => Ok(game),
+        }
     }
 }
 
@@ -242,7 +257,7 @@ impl MatrixGame {
                 }
             }
         }
-        let game = Self { name: name.into(), actions, payoffs, cooperative };
+        let game = Self { name: name.into(), actions, payoffs, cooperative, other_name: None };
         for player in [Player::Row, Player::Column] {
             game.check_action(player, game.cooperative(player))?;
         }
@@ -309,7 +324,42 @@ impl MatrixGame {
             check_labels(labels)?;
             *slot = labels.to_vec();
         }
+        self.check_other_name()?;
         Ok(self)
+    }
+
+    /// The same game with another name for the other player in a prompt.
+    ///
+    /// # Errors
+    /// [`GameError`] for a name that would be no label, and for the label of an action.
+    pub fn with_other_name(mut self, name: &str) -> Result<Self, GameError> {
+        check_labels(&[name.to_owned()])?;
+        self.other_name = Some(name.to_owned());
+        self.check_other_name()?;
+        Ok(self)
+    }
+
+    /// The other player's name in a prompt.
+    ///
+    /// It is never a label: without a name of its own the game takes the first letter of a list that is none.
+    #[must_use]
+    pub fn other_name(&self) -> &str {
+        let free = || NAMES.into_iter().find(|name| !self.is_label(name)).unwrap_or("the other player");
+        self.other_name.as_deref().unwrap_or_else(free)
+    }
+
+    fn check_other_name(&self) -> Result<(), GameError> {
+        match &self.other_name {
+            Some(name) if self.is_label(name) => Err(GameError::Label {
+                label: name.clone(),
+                problem: "is the other player's name, too, expected a name that is no label",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_label(&self, name: &str) -> bool {
+        self.actions.iter().flatten().any(|label| label.eq_ignore_ascii_case(name))
     }
 
     /// The game from the other seat: rows become columns, payoff pairs swap.
@@ -328,7 +378,8 @@ impl MatrixGame {
             .collect();
         let [row, column] = self.actions.clone();
         let [cr, cc] = self.cooperative;
-        Self { name: self.name.clone(), actions: [column, row], payoffs, cooperative: [cc, cr] }
+        let (name, other_name) = (self.name.clone(), self.other_name.clone());
+        Self { name, actions: [column, row], payoffs, cooperative: [cc, cr], other_name }
     }
 
     /// The game's name, free text.
@@ -443,8 +494,8 @@ fn check_labels(labels: &[String]) -> Result<(), GameError> {
 
 /// Whether a character shows nothing of its own.
 ///
-/// With it, two labels that look the same would be two actions. /// These are the format characters and the ignorable
-/// ones of Unicode 17 (`DerivedCoreProperties.txt`).
+/// With it, two labels that look the same would be two actions. These are the format characters and the ignorable ones
+/// of Unicode 17 (`DerivedCoreProperties.txt`).
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{34F}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}' | '\u{890}' | '\u{891}'

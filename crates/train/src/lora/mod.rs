@@ -1,6 +1,7 @@
-//! Adapters in memory: GGUF and PEFT files, mixing, merging.
+//! Adapters in memory: GGUF, PEFT and MLX files, mixing, merging.
 
 pub mod merge;
+mod mlx;
 pub mod peft;
 
 use std::fs::File;
@@ -12,12 +13,20 @@ use probity_engine::Error as EngineError;
 use probity_engine::files::write_whole;
 use probity_engine::gguf::{GgmlType, GgufWriter, Tensor};
 use probity_engine::numeric::{decode, encode};
-use probity_engine::preflight::{Architecture, check_adapter, check_fit};
+use probity_engine::preflight::{Architecture, ModelShape, check_adapter, check_fit};
 use probity_engine::{Model, read_header};
 
 use super::curriculum::Precision;
 use super::finetune::Trained;
 use crate::Result;
+
+/// Reads an adapter's folder, PEFT's or MLX's, for a model of this shape.
+///
+/// # Errors
+/// As [`peft::read`].
+pub fn read_folder(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
+    if mlx::is_mlx(folder) { mlx::read(folder, shape) } else { peft::read(folder, shape) }
+}
 
 /// The update `scale * B A` of one linear layer.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,6 +11,7 @@ use std::path::Path;
 use probity_engine::Error as EngineError;
 use probity_engine::files::write_whole;
 use probity_engine::preflight::ModelShape;
+use regex::Regex;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -43,9 +44,9 @@ struct Config {
     #[serde(default)]
     bias: Option<String>,
     #[serde(default)]
-    rank_pattern: HashMap<String, usize>,
+    rank_pattern: Pattern<usize>,
     #[serde(default)]
-    alpha_pattern: HashMap<String, f32>,
+    alpha_pattern: Pattern<f32>,
     #[serde(flatten)]
     rest: HashMap<String, serde_json::Value>,
 }
@@ -94,36 +95,62 @@ fn is_set(value: &serde_json::Value) -> bool {
 impl Config {
     /// The rank of a module's pair.
     fn rank(&self, module: &str) -> usize {
-        exception(&self.rank_pattern, module).unwrap_or(self.r)
+        self.rank_pattern.of(module).unwrap_or(self.r)
     }
 
     /// What the product of a module's pair is multiplied with.
     fn scale(&self, module: &str, rank: usize) -> f32 {
-        let alpha = exception(&self.alpha_pattern, module).unwrap_or(self.lora_alpha);
+        let alpha = self.alpha_pattern.of(module).unwrap_or(self.lora_alpha);
         alpha / if self.use_rslora { (rank as f32).sqrt() } else { rank as f32 }
     }
 }
 
-/// What a pattern says of a module: PEFT matches the end of its path.
-fn exception<T: Copy>(pattern: &HashMap<String, T>, module: &str) -> Option<T> {
-    pattern.iter().find(|(key, _)| ends(key, module)).map(|(_, value)| *value)
-}
-
-fn ends(key: &str, module: &str) -> bool {
-    module.strip_suffix(key).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-/// The first ambiguous pattern key.
+/// Exceptions for modules: the first key that matches a module's path counts.
 ///
-/// PEFT reads such a key as a regular expression, or several keys match a module and their order decides.
-fn unclear<'a, T>(pattern: &'a HashMap<String, T>, modules: &[&str]) -> Option<&'a String> {
-    let plain = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
-    let mut keys: Vec<&String> = pattern.keys().collect();
-    keys.sort();
-    let doubled = |key: &String| {
-        modules.iter().any(|m| ends(key, m) && pattern.keys().any(|other| other != key && ends(other, m)))
-    };
-    keys.into_iter().find(|key| !plain(key) || doubled(key))
+/// A key is a regular expression for the end of a path, as PEFT's `get_pattern_key` reads it.
+#[derive(Default)]
+struct Pattern<T>(Vec<(String, Regex, T)>);
+
+impl<T: Copy> Pattern<T> {
+    fn of(&self, module: &str) -> Option<T> {
+        self.0.iter().find(|(_, key, _)| key.is_match(module)).map(|(.., value)| *value)
+    }
+
+    /// The first key that matches no module.
+    fn idle(&self, modules: &[&str]) -> Option<&str> {
+        let idle = |key: &Regex| !modules.iter().any(|module| key.is_match(module));
+        self.0.iter().find(|(_, key, _)| idle(key)).map(|(key, ..)| key.as_str())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pattern<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        /// Takes a map's entries in their order.
+        struct Entries<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Entries<T> {
+            type Value = Pattern<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("regular expressions with their values")
+            }
+
+            fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+                Ok(Pattern(Vec::new()))
+            }
+
+            fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> std::result::Result<Self::Value, M::Error> {
+                let mut entries = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, T>()? {
+                    let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{key})$")).map_err(serde::de::Error::custom)?;
+                    entries.push((key, regex, value));
+                }
+                Ok(Pattern(entries))
+            }
+        }
+
+        deserializer.deserialize_any(Entries(std::marker::PhantomData))
+    }
 }
 
 /// Reads a PEFT folder for a model of this shape.
@@ -135,6 +162,11 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     let bad =
         |problem: String| Error::from(EngineError::UnsupportedAdapter { file: folder.display().to_string(), problem });
     let path = folder.join(CONFIG);
+    let pickle = "adapter_model.bin";
+    if !folder.join(WEIGHTS).exists() && folder.join(pickle).exists() {
+        let how = format!("expected {WEIGHTS}: save it with PEFT's safe_serialization");
+        return Err(bad(format!("{pickle} is a Python pickle, which may run any code, {how}")));
+    }
     let text = fs::read_to_string(&path).map_err(EngineError::io(&path))?;
     let config: Config = serde_json::from_str(&text).map_err(|e| bad(format!("{CONFIG}: {e}")))?;
     let start = config.rest.get("init_lora_weights").filter(|start| {
@@ -180,17 +212,15 @@ pub fn read(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
         return Err(bad(format!("tensors outside of the model's LoRA pairs: {}", unknown.join(", "))));
     }
     let modules: Vec<&str> = halves.values().flatten().flatten().map(|(_, module)| module.as_str()).collect();
-    let patterns = [
-        ("rank_pattern", unclear(&config.rank_pattern, &modules)),
-        ("alpha_pattern", unclear(&config.alpha_pattern, &modules)),
-    ];
-    if let Some((pattern, key)) = patterns.into_iter().find_map(|(pattern, key)| Some((pattern, key?))) {
-        let expected = "expected the end of a module's path, one for a module";
-        return Err(bad(format!("{CONFIG}: {pattern} has {key:?}, {expected}")));
+    let idle =
+        [("rank_pattern", config.rank_pattern.idle(&modules)), ("alpha_pattern", config.alpha_pattern.idle(&modules))];
+    if let Some((pattern, key)) = idle.into_iter().find_map(|(pattern, key)| Some((pattern, key?))) {
+        let expected = "expected a regular expression for the end of a module's path";
+        return Err(bad(format!("{CONFIG}: {pattern} has {key:?}, which matches no module, {expected}")));
     }
     let mut pairs = Vec::new();
     for ((block, layer), pair) in halves {
-        let target = format!("blk.{block}.{}.weight", LAYERS[layer].0);
+        let target = tensor_name(block, layer);
         let [Some((a, module)), Some((b, _))] = pair else {
             return Err(bad(format!("{target} has only one half, expected lora_A and lora_B")));
         };
@@ -281,17 +311,30 @@ pub fn write(adapter: &AdapterWeights, shape: &ModelShape, base: &str, folder: &
 
 /// Block, layer, side and module path of a PEFT tensor.
 fn place(name: &str) -> Option<(usize, usize, usize, String)> {
-    let path = name.strip_prefix("base_model.model.")?;
-    let (module, side) = if let Some(module) = path.strip_suffix(".lora_A.weight") {
-        (module, 0)
-    } else {
-        (path.strip_suffix(".lora_B.weight")?, 1)
+    let path = name.strip_prefix("base_model.model.")?.strip_suffix(".weight")?;
+    // The name of the adapter stands in the path where the state of the whole model was saved.
+    let (module, half) = match path.rsplit_once('.')? {
+        (module, half @ ("lora_A" | "lora_B")) => (module, half),
+        (path, _) => path.rsplit_once('.')?,
     };
-    // Multimodal models have one more level in the path.
-    let rest = module.strip_prefix("model.language_model.").or_else(|| module.strip_prefix("model."))?;
+    let side = ["lora_A", "lora_B"].iter().position(|name| *name == half)?;
+    let (block, layer) = module_place(module)?;
+    Some((block, layer, side, module.to_owned()))
+}
+
+/// Block and layer of a module's path in transformers.
+///
+/// Multimodal models have one more level in the path; before transformers 4.52 it stood in front.
+pub(super) fn module_place(module: &str) -> Option<(usize, usize)> {
+    let levels = ["model.language_model.", "language_model.model.", "model."];
+    let rest = levels.iter().find_map(|level| module.strip_prefix(level))?;
     let (block, layer) = rest.strip_prefix("layers.")?.split_once('.')?;
-    let layer = LAYERS.iter().position(|(_, name)| *name == layer)?;
-    Some((block.parse().ok()?, layer, side, module.to_owned()))
+    Some((block.parse().ok()?, LAYERS.iter().position(|(_, name)| *name == layer)?))
+}
+
+/// The name of a layer's tensor in a GGUF file.
+pub(super) fn tensor_name(block: usize, layer: usize) -> String {
+    format!("blk.{block}.{}.weight", LAYERS[layer].0)
 }
 
 /// Block and layer of a GGUF tensor.
@@ -301,7 +344,7 @@ fn target(name: &str) -> Option<(usize, usize)> {
 }
 
 /// Input and output width of a layer.
-fn widths(s: &ModelShape, layer: usize) -> (usize, usize) {
+pub(super) fn widths(s: &ModelShape, layer: usize) -> (usize, usize) {
     let (heads, kv) = (s.n_head * s.head_dim, s.n_head_kv * s.head_dim);
     match LAYERS[layer].0 {
         "attn_q" => (s.n_embd, heads),
@@ -314,7 +357,7 @@ fn widths(s: &ModelShape, layer: usize) -> (usize, usize) {
 
 /// How the elements of a head that are rotated together lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+pub(super) enum Order {
     /// Beside each other: a llama GGUF.
     Interleaved,
     /// In two halves: transformers.
@@ -322,7 +365,7 @@ enum Order {
 }
 
 /// Permutes B's rows for llama's query and key projections; else a copy.
-fn reorder(shape: &ModelShape, layer: usize, b: &[f32], rank: usize, to: Order) -> Vec<f32> {
+pub(super) fn reorder(shape: &ModelShape, layer: usize, b: &[f32], rank: usize, to: Order) -> Vec<f32> {
     if !shape.architecture.pairs_neighbours || !["attn_q", "attn_k"].contains(&LAYERS[layer].0) {
         return b.to_vec();
     }
@@ -338,7 +381,8 @@ fn reorder(shape: &ModelShape, layer: usize, b: &[f32], rank: usize, to: Order) 
     (0..b.len() / rank).flat_map(|row| b[from(row) * rank..][..rank].iter().copied()).collect()
 }
 
-fn floats(t: &TensorView<'_>) -> Option<Vec<f32>> {
+/// The floats of a tensor of F32, F16 or BF16; `None` for another type.
+pub(super) fn floats(t: &TensorView<'_>) -> Option<Vec<f32>> {
     let data = t.data();
     Some(match t.dtype() {
         Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),

@@ -14,7 +14,7 @@ use probity_engine::{Adapter, Context, ContextOptions, Error as EngineError, Mod
 use probity_train::curriculum::Precision;
 use probity_train::finish::foreign_manifest;
 use probity_train::lora::merge::{mix, write_merged};
-use probity_train::lora::{AdapterWeights, peft};
+use probity_train::lora::{AdapterWeights, peft, read_folder};
 use probity_train::model_file::set_shape;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -233,8 +233,9 @@ fn what_is_no_plain_lora_is_refused_by_name() {
         ("what_comes_next", 1.into(), "what_comes_next is set"),
         ("init_lora_weights", "pissa".into(), "\"pissa\", which changes the base"),
         ("task_type", "SEQ_CLS".into(), "expected \"CAUSAL_LM\""),
-        ("alpha_pattern", serde_json::json!({ "layers\\.\\d+\\.self_attn\\.q_proj": 3200 }), "alpha_pattern"),
-        ("alpha_pattern", serde_json::json!({ "q_proj": 8, "self_attn.q_proj": 16 }), "one for a module"),
+        ("alpha_pattern", serde_json::json!({ "layers\\.9\\.self_attn\\.q_proj": 3200 }), "which matches no module"),
+        ("alpha_pattern", serde_json::json!({ "proj": 8 }), "which matches no module"),
+        ("rank_pattern", serde_json::json!({ "q_(proj": 8 }), "unclosed group"),
         ("r", 8.into(), "expected [8,"),
         ("r", "four".into(), config),
     ] {
@@ -271,4 +272,107 @@ fn what_is_no_plain_lora_is_refused_by_name() {
         peft::read(folder.path(), &shape(architecture("qwen3"))),
         Err(probity_train::Error::Probity(probity::Error::Engine(EngineError::Io { .. })))
     ));
+}
+
+/// Copies a fixture's folder, with its config and its tensors changed.
+fn changed(
+    name: &str,
+    folder: &Path,
+    config: impl FnOnce(&mut serde_json::Value),
+    rename: impl Fn(&str) -> String,
+) -> ModelShape {
+    let saved = data(architecture(name)).join("adapter");
+    let mut document = serde_json::from_str(&fs::read_to_string(saved.join("adapter_config.json")).unwrap()).unwrap();
+    config(&mut document);
+    fs::write(folder.join("adapter_config.json"), document.to_string()).unwrap();
+    let bytes = fs::read(saved.join("adapter_model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let all: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().map(|(n, t)| (rename(&n), t)).collect();
+    fs::write(folder.join("adapter_model.safetensors"), safetensors::serialize(all, None).unwrap()).unwrap();
+    shape(architecture(name))
+}
+
+/// Keys that other versions of PEFT and transformers wrote.
+#[test]
+fn keys_of_other_versions_are_the_same_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, rename) in [
+        ("qwen3", (|n: &str| n.replace(".weight", ".default.weight")) as fn(&str) -> String),
+        ("gemma3", |n| n.replace("base_model.model.model.language_model.", "base_model.model.language_model.model.")),
+        ("gemma3", |n| n.replace("base_model.model.model.layers", "base_model.model.language_model.model.layers")),
+    ] {
+        let shape = changed(name, folder.path(), |_| {}, rename);
+        let expected = peft::read(&data(architecture(name)).join("adapter"), &shape).unwrap();
+        assert_eq!(read_folder(folder.path(), &shape).unwrap(), expected, "{name}");
+    }
+}
+
+/// A pattern's keys are regular expressions for the end of a path, and the first that matches counts.
+#[test]
+fn patterns_are_regular_expressions() {
+    let folder = tempfile::tempdir().unwrap();
+    let pattern = r#"{ "layers\\.1\\.self_attn\\.[qk]_proj": 20, "(q|k)_proj": 12, ".*down_proj": 4 }"#;
+    // The order of the keys is the file's.
+    let set = |config: &mut serde_json::Value| {
+        config["lora_alpha"] = 8.into();
+        config["rank_pattern"] = serde_json::json!({});
+        config["alpha_pattern"] = "PATTERN".into();
+    };
+    let shape = changed("qwen3", folder.path(), set, str::to_owned);
+    let file = folder.path().join("adapter_config.json");
+    let text = fs::read_to_string(&file).unwrap().replace("\"PATTERN\"", pattern);
+    fs::write(&file, text).unwrap();
+    let read = read_folder(folder.path(), &shape).unwrap();
+    for pair in &read.pairs {
+        let alpha = match pair.target.as_str() {
+            "blk.1.attn_q.weight" | "blk.1.attn_k.weight" => 20.0,
+            target if target.contains("attn_q") || target.contains("attn_k") => 12.0,
+            target if target.contains("ffn_down") => 4.0,
+            _ => 8.0,
+        };
+        assert_eq!(pair.scale, alpha / pair.rank as f32, "{}", pair.target);
+    }
+    assert!(read.pairs.len() > 4);
+}
+
+/// The same adapter, as MLX would have saved it.
+#[test]
+fn an_mlx_folder_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    for architecture in Architecture::all() {
+        let shape = shape(architecture);
+        let saved = data(architecture).join("adapter");
+        let mut expected = peft::read(&saved, &shape).unwrap();
+        expected.pairs.iter_mut().for_each(|pair| pair.scale = 2.5);
+        let bytes = fs::read(saved.join("adapter_model.safetensors")).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let mut all = BTreeMap::new();
+        for (name, tensor) in tensors.tensors() {
+            let [rows, columns] = *tensor.shape() else { panic!("{name}") };
+            let at = |row: usize, column: usize| &tensor.data()[(row * columns + column) * 4..][..4];
+            let data: Vec<u8> = (0..columns).flat_map(|c| (0..rows).flat_map(move |r| at(r, c))).copied().collect();
+            let name = name.replace("base_model.model.", "").replace(".lora_A.weight", ".lora_a");
+            assert_eq!(tensor.dtype(), Dtype::F32);
+            all.insert(name.replace(".lora_B.weight", ".lora_b"), (vec![columns, rows], data));
+        }
+        let views = all.iter().map(|(n, (shape, data))| (n, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+        fs::write(folder.path().join("adapters.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+        let config = |kind: &str| {
+            let parameters = serde_json::json!({ "rank": 4, "scale": 2.5, "dropout": 0.0 });
+            let config = serde_json::json!({ "fine_tune_type": kind, "num_layers": 2, "lora_parameters": parameters });
+            fs::write(folder.path().join("adapter_config.json"), config.to_string()).unwrap();
+        };
+        config("lora");
+        assert_eq!(read_folder(folder.path(), &shape).unwrap(), expected, "{}", architecture.name);
+        config("dora");
+        assert!(read_folder(folder.path(), &shape).unwrap_err().to_string().contains("fine_tune_type is \"dora\""));
+    }
+}
+
+#[test]
+fn a_pickle_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = changed("qwen3", folder.path(), |_| {}, str::to_owned);
+    fs::rename(folder.path().join("adapter_model.safetensors"), folder.path().join("adapter_model.bin")).unwrap();
+    assert!(read_folder(folder.path(), &shape).unwrap_err().to_string().contains("Python pickle"));
 }
