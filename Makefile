@@ -49,6 +49,7 @@ tables: setup  ## Writes docs/reference/tables.md, the page of the C ABI and the
 
 bench: setup lib  ## Decisions and training steps on the default model and on random large ones, beside llama-cpp-python.
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench decisions
+	$(NATIVE) cargo bench --quiet --workspace --all-features --bench busy
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench trainer
 	@test -x target/bench/venv/bin/python || { echo "building llama-cpp-python, once" && python3 -m venv target/bench/venv; }
 	@$(NATIVE) target/bench/venv/bin/pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36

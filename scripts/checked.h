@@ -1,5 +1,7 @@
-/* Included before every C file of ggml, and before ggml-backend.cpp: nobody checks their small allocations, and a failed one is a
- * write to address 0. crates/engine/shim/shim.cpp lets them succeed out of a reserve. */
+/* Included before every C file of ggml, and before ggml-backend.cpp.
+ *
+ * Nobody checks their small allocations, and a failed one is a write to address 0: crates/engine/shim/shim.cpp lets them succeed out
+ * of a reserve. Their threads wait for each other in loops: on a busy machine a loop lets the others run. */
 #ifndef PROBITY_CHECKED_H
 #define PROBITY_CHECKED_H
 
@@ -29,6 +31,21 @@ int probity_engine_posix_memalign(void ** out, size_t alignment, size_t size);
 
 #ifdef __cplusplus
 }
+#endif
+
+/* ggml waits by this instruction. A thread that waits for long may wait for a thread that has no processor. */
+#if defined(__x86_64__) && !defined(__cplusplus) && !defined(_WIN32)
+#include <immintrin.h>
+#include <sched.h>
+static inline void probity_engine_pause(void) {
+    static _Thread_local unsigned pauses;
+    if (++pauses % 4096 == 0) {
+        sched_yield();
+    } else {
+        _mm_pause();
+    }
+}
+#define _mm_pause probity_engine_pause
 #endif
 
 #endif

@@ -24,8 +24,8 @@ function(probity_small_all)
     probity_small(ggml-base ggml/src ggml-quants.c)
 endfunction()
 
-# checked.h replaces the allocator of ggml's C files. -fexceptions makes their frames ready to be unwound by a failed assertion,
-# which crates/engine/shim/shim.cpp catches.
+# checked.h replaces the allocator of ggml's C files, and how their threads wait. -fexceptions makes their frames ready to be unwound
+# by a failed assertion, which crates/engine/shim/shim.cpp catches.
 function(probity_checked target)
     if(NOT MSVC)
         target_compile_options(${target} PRIVATE
