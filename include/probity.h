@@ -86,7 +86,7 @@ typedef struct probity_agent_t {
 //
 // It is shared by any number of agents and threads.
 //
-// It takes one decision at a time: an agent of another thread waits its turn.
+// It takes one decision at a time: agents of other threads wait, in no order.
 typedef struct probity_session_t {
   // Opaque.
   uint64_t id;
@@ -150,6 +150,9 @@ typedef struct probity_session_options_t {
   // It counts where the scenario names none; 0 for the default, 0.25.
   double legality_floor;
   // Told the share of a decision, on the thread that decides; NULL for none.
+  //
+  // It must use no agent of this session (`PROBITY_STATUS_BUSY`). Where a decision turns out not to be reliable, the
+  // search for the cause runs from 0 to 1 again.
   probity_progress_t progress;
   // Passed to `progress` as it is.
   void *user_data;

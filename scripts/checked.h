@@ -1,7 +1,7 @@
 /* Included before every C file of ggml, and before ggml-backend.cpp.
  *
  * Nobody checks their small allocations, and a failed one is a write to address 0: crates/engine/shim/shim.cpp lets them succeed out
- * of a reserve. Their threads wait for each other in loops: on a busy machine a loop lets the others run. */
+ * of a reserve. Their threads wait for each other in loops: on x86-64 a loop that takes long lets the others run. */
 #ifndef PROBITY_CHECKED_H
 #define PROBITY_CHECKED_H
 

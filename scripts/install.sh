@@ -32,9 +32,12 @@ case $(uname) in
         rm -f "$root/lib/libprobity.a"
         ar rcs "$root/lib/libprobity.a" "$work/probity.o"
         # The shared library is linked from the same object, because rustc gives it neither a SONAME nor versions.
+        # Of the list of symbols, those that this library has: without moral graphs there are fewer.
+        awk 'NR == FNR { if ($1 != "-u") has[$1 ";"]; next } !/^ +probity_/ || $1 in has' "$work/roots" include/probity.map \
+            > "$work/probity.map"
         # shellcheck disable=SC2086 -- flags
-        "${CXX:-c++}" -shared -o "$root/lib/$file" "$work/probity.o" -Wl,-soname,"$soname" \
-            -Wl,--version-script=include/probity.map -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro,-z,now $private
+        ${CXX:-c++} -shared -o "$root/lib/$file" "$work/probity.o" -Wl,-soname,"$soname" \
+            -Wl,--version-script="$work/probity.map" -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro,-z,now $private
         ;;
 esac
 ln -sf "$file" "$root/lib/$link"

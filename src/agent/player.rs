@@ -13,7 +13,7 @@ use super::prompt::PROMPT_VERSION;
 use super::record::{AdapterInForce, RECORD_VERSION, Record, prompt_hash};
 use super::role::{Answer, Role};
 use super::scenario::Scenario;
-use super::session::{Seeds, Session};
+use super::session::Session;
 use crate::Result;
 
 /// One player of one game, in a session.
@@ -78,6 +78,7 @@ impl Agent {
         Session::new(model, context)?.agent(scenario)
     }
 
+    /// A new agent that does not count among the session's.
     pub(super) fn of(session: &Session, mut scenario: Scenario) -> Result<Self> {
         scenario.check()?;
         let mut history = History::default();
@@ -87,11 +88,7 @@ impl Agent {
         let seed = std::mem::take(&mut scenario.seed);
         scenario.legality_floor.get_or_insert(session.options().legality_floor);
         let role = session.role(scenario)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let number = session.number();
-        if session.options().seeds == Seeds::Numbered {
-            rng.set_stream(number);
-        }
+        let rng = ChaCha8Rng::seed_from_u64(seed);
         let (session, cancel) = (session.clone(), session.child_token());
         Ok(Self { session, role, seed, history, rng, draws: 0, cancel, last: None })
     }
@@ -197,8 +194,10 @@ impl Agent {
     }
 
     /// Takes a decision again with its recorded draw, for [`Record::retake`].
+    ///
+    /// The model is asked again, even where another agent knows its answer.
     pub(super) fn retake(&mut self, draw: u64, u: f64) -> Result<Option<Record>> {
-        let answer = self.session.answer(&self.role, self.history.state(), &self.cancel)?;
+        let answer = self.session.answer_afresh(&self.role, self.history.state(), &self.cancel)?;
         self.take(answer, draw, u);
         Ok(self.record())
     }

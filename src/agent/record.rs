@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
 use super::prompt::PROMPT_VERSION;
-use super::{Scenario, Session};
+use super::{Agent, Scenario, Session};
 use crate::{Error, Result};
 
 /// Version of the record format.
@@ -149,7 +149,7 @@ impl Inputs {
         self.check(session.model())?;
         let named = |a: &AdapterInForce| Ok((find(adapters, &a.fingerprint).map_err(bad)?.clone(), a.scale));
         let set = self.adapters.iter().map(named).collect::<Result<Vec<_>>>()?;
-        let mut agent = session.agent(Scenario::from_document(self.scenario)?)?;
+        let mut agent = Agent::of(session, Scenario::from_document(self.scenario)?)?;
         agent.set_adapters(&set)?;
         Ok(agent.retake(self.draw, self.u)?.expect("a decision leaves a record"))
     }

@@ -135,6 +135,13 @@ impl Role {
         keep(&mut self.answers.lock(), state, &answer);
         Ok(answer)
     }
+
+    /// Asks the model with nothing in its cache, and keeps nothing.
+    pub fn ask_afresh(&self, scorer: &mut Scorer, state: State) -> Result<Arc<Answer>> {
+        scorer.use_adapters(&self.adapters)?;
+        scorer.forget();
+        Ok(Arc::new(self.task.answer(scorer, state)?))
+    }
 }
 
 /// Keeps a value, and no more than [`KEPT`].

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ const WAIT: Duration = Duration::from_millis(5);
 
 /// A model with a context: cache, buffers, threads and a limit of memory.
 ///
-/// A session takes one decision at a time; an agent of another thread waits its turn. Agents are state alone: a
+/// A session takes one decision at a time; agents of other threads wait, in no order. Agents are state alone: a
 /// thousand of them share one session. Clones are handles to the same session.
 ///
 /// ```
@@ -46,6 +47,8 @@ struct Inner {
     model: Model,
     options: SessionOptions,
     scorer: Mutex<Scorer>,
+    /// The thread whose decision runs.
+    decides: Mutex<Option<ThreadId>>,
     cancel: CancelToken,
     /// Agents made so far.
     agents: AtomicU64,
@@ -120,12 +123,14 @@ impl Session {
     /// the limit of memory, [`EngineError::Llama`] with llama.cpp's own reason.
     pub fn new(model: &Model, options: impl Into<SessionOptions>) -> Result<Self> {
         let options = options.into();
+        options.legality_floor.check()?;
         let scorer = Scorer::new(Context::new(model, options.context)?);
         let cancel = scorer.cancel_token();
         let inner = Inner {
             model: model.clone(),
             options,
             scorer: Mutex::new(scorer),
+            decides: Mutex::new(None),
             cancel,
             agents: AtomicU64::new(0),
             roles: Mutex::default(),
@@ -140,7 +145,12 @@ impl Session {
     /// # Errors
     /// The errors of [`Scenario::check`]; [`EngineError::Option`] for labels that the model has no tokens for.
     pub fn agent(&self, scenario: Scenario) -> Result<Agent> {
-        Agent::of(self, scenario)
+        let mut agent = Agent::of(self, scenario)?;
+        let number = self.inner.agents.fetch_add(1, Ordering::Relaxed);
+        if self.options().seeds == Seeds::Numbered {
+            agent.rng.set_stream(number);
+        }
+        Ok(agent)
     }
 
     /// Restores an agent on the same model, with the same loaded adapters.
@@ -173,9 +183,14 @@ impl Session {
 
     /// Reports the share of a running decision, 0 to 1, on the thread that decides.
     ///
-    /// A decision is stopped where `progress` returns `false`. The call waits for a running decision.
-    pub fn set_progress(&self, progress: Option<Progress>) {
-        self.inner.scorer.lock().set_progress(progress);
+    /// A decision is stopped where `progress` returns `false`. It may use other sessions, and no agent of this one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Busy`] while a decision runs.
+    pub fn set_progress(&self, progress: Option<Progress>) -> Result<()> {
+        let mut scorer = self.inner.scorer.try_lock().ok_or(crate::Error::Busy { what: "session" })?;
+        scorer.set_progress(progress);
+        Ok(())
     }
 
     /// The memory of its model and of its context.
@@ -184,11 +199,6 @@ impl Session {
     /// [`EngineError::Llama`] with llama.cpp's own reason.
     pub fn plan(&self) -> Result<Plan> {
         Ok(self.inner.model.plan(self.inner.options.context)?)
-    }
-
-    /// The number of a new agent.
-    pub(super) fn number(&self) -> u64 {
-        self.inner.agents.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The role of a scenario without adapters.
@@ -231,35 +241,70 @@ impl Session {
 
     /// The answer to a state in a role: known, or the model's.
     pub(super) fn answer(&self, role: &Role, state: State, cancel: &CancelToken) -> Result<Arc<Answer>> {
-        let cancelled = || EngineError::Cancelled { what: "decision" };
-        if cancel.take() {
-            return Err(cancelled().into());
+        if cancel.take_own() {
+            return Err(cancelled());
         }
         if let Some(answer) = role.known(state) {
-            return Ok(answer);
+            // A request to the session is for the decision that runs; where none runs, it is for this one.
+            let idle = || self.inner.scorer.try_lock().is_some();
+            return if cancel.is_cancelled() && idle() && cancel.take() { Err(cancelled()) } else { Ok(answer) };
+        }
+        self.decide(cancel, |scorer| role.ask(scorer, state))
+    }
+
+    /// The model's answer, whether it is known or not.
+    pub(super) fn answer_afresh(&self, role: &Role, state: State, cancel: &CancelToken) -> Result<Arc<Answer>> {
+        self.decide(cancel, |scorer| role.ask_afresh(scorer, state))
+    }
+
+    /// Runs a decision once no other runs.
+    fn decide<T>(&self, cancel: &CancelToken, work: impl FnOnce(&mut Scorer) -> Result<T>) -> Result<T> {
+        let this = std::thread::current().id();
+        if *self.inner.decides.lock() == Some(this) {
+            // Its progress callback asks for another decision.
+            return Err(crate::Error::Busy { what: "session" });
         }
         let mut scorer = loop {
-            // A request to stop reaches an agent that waits for its turn, too.
+            // A request to stop reaches an agent that waits, too. One to the session is for the decision that runs.
             let scorer = self.inner.scorer.try_lock_for(WAIT);
-            if cancel.take() {
-                return Err(cancelled().into());
+            if cancel.take_own() {
+                return Err(cancelled());
             }
             if let Some(scorer) = scorer {
                 break scorer;
             }
         };
+        if cancel.take() {
+            return Err(cancelled());
+        }
+        *self.inner.decides.lock() = Some(this);
+        // Also where a panic ends the work.
+        let _deciding = Deciding(&self.inner.decides);
         scorer.obey(cancel);
-        let answer = role.ask(&mut scorer, state);
-        if let Err(crate::Error::Engine(EngineError::Cancelled { .. })) = &answer {
+        let done = work(&mut scorer);
+        if let Err(crate::Error::Engine(EngineError::Cancelled { .. })) = &done {
             cancel.take();
         }
-        answer
+        done
     }
 
     /// A token that stops one agent's decisions.
     pub(super) fn child_token(&self) -> CancelToken {
         self.inner.cancel.child()
     }
+}
+
+/// Marks the end of a decision.
+struct Deciding<'a>(&'a Mutex<Option<ThreadId>>);
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
+    }
+}
+
+fn cancelled() -> crate::Error {
+    EngineError::Cancelled { what: "decision" }.into()
 }
 
 /// The roles in use, by scenario.

@@ -126,7 +126,7 @@ impl Payload {
             .iter()
             .map(|(fingerprint, scale)| Ok((find(adapters, fingerprint).map_err(bad)?.clone(), *scale)))
             .collect::<Result<Vec<_>>>()?;
-        let mut agent = session.agent(Scenario::from_json(&self.scenario)?)?;
+        let mut agent = Agent::of(session, Scenario::from_json(&self.scenario)?)?;
         for (own, other) in self.rounds {
             agent.observe(Profile { own: own as usize, other: other as usize })?;
         }

@@ -1,6 +1,7 @@
 //! Logs go to a callback, never to standard error.
 
 use std::ffi::{CString, c_char, c_void};
+use std::sync::atomic::Ordering;
 
 use probity_engine::{LogLevel, set_log};
 
@@ -61,7 +62,7 @@ pub unsafe extern "C" fn probity_log_set_owned(
     error: *mut probity_error_t,
 ) -> probity_status_t {
     let body = || {
-        let user_data = UserData::new(user_data, user_data_free);
+        let (user_data, owned) = UserData::new(user_data, user_data_free);
         set_log(callback.map(|callback| {
             let sink = move |level: LogLevel, line: &str| {
                 let level = number(level);
@@ -74,6 +75,7 @@ pub unsafe extern "C" fn probity_log_set_owned(
             };
             Box::new(sink) as Box<dyn Fn(LogLevel, &str) + Send + Sync>
         }));
+        owned.store(true, Ordering::Release);
         Ok(())
     };
     // SAFETY: the contract.

@@ -2,6 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::{MaybeUninit, offset_of};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use probity_engine::{ContextOptions, Error as EngineError, Plan};
 
@@ -18,7 +20,7 @@ use crate::agent::{Floor, Seeds, Session, SessionOptions};
 ///
 /// It is shared by any number of agents and threads.
 ///
-/// It takes one decision at a time: an agent of another thread waits its turn.
+/// It takes one decision at a time: agents of other threads wait, in no order.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct probity_session_t {
@@ -70,6 +72,9 @@ pub struct probity_session_options_t {
     /// It counts where the scenario names none; 0 for the default, 0.25.
     pub legality_floor: f64,
     /// Told the share of a decision, on the thread that decides; NULL for none.
+    ///
+    /// It must use no agent of this session (`PROBITY_STATUS_BUSY`). Where a decision turns out not to be reliable, the
+    /// search for the cause runs from 0 to 1 again.
     pub progress: probity_progress_t,
     /// Passed to `progress` as it is.
     pub user_data: *mut c_void,
@@ -160,6 +165,8 @@ impl probity_session_options_t {
 pub(super) struct UserData {
     data: *mut c_void,
     free: probity_user_data_free_t,
+    /// Whether the library owns the data: a call that fails leaves it to the caller.
+    owned: Arc<AtomicBool>,
 }
 
 // SAFETY: the contract: callbacks may be called with this pointer on any thread.
@@ -168,8 +175,10 @@ unsafe impl Send for UserData {}
 unsafe impl Sync for UserData {}
 
 impl UserData {
-    pub fn new(data: *mut c_void, free: probity_user_data_free_t) -> Self {
-        Self { data, free }
+    /// The data, which the library owns once the flag is set.
+    pub fn new(data: *mut c_void, free: probity_user_data_free_t) -> (Self, Arc<AtomicBool>) {
+        let owned = Arc::new(AtomicBool::new(false));
+        (Self { data, free, owned: Arc::clone(&owned) }, owned)
     }
 
     pub fn get(&self) -> *mut c_void {
@@ -179,7 +188,7 @@ impl UserData {
 
 impl Drop for UserData {
     fn drop(&mut self) {
-        if let Some(free) = self.free {
+        if let Some(free) = self.free.filter(|_| self.owned.load(Ordering::Acquire)) {
             // SAFETY: the contract; nobody else has the data any more.
             unsafe { free(self.data) }
         }
@@ -222,19 +231,24 @@ pub unsafe extern "C" fn probity_session_new(
     let body = || {
         // SAFETY: the contract.
         let options = unsafe { probity_session_options_t::read(options)? };
-        let session = Session::new(&*model.get()?, options.session()?)?;
-        let user_data = UserData::new(options.user_data, options.user_data_free);
+        require(session, "session")?;
+        let made = Session::new(&*model.get()?, options.session()?)?;
+        let (user_data, owned) = UserData::new(options.user_data, options.user_data_free);
         if options.progress.is_some() || options.user_data_free.is_some() {
             let tell = move |share: f32| {
                 // SAFETY: the contract.
                 options.progress.is_none_or(|progress| unsafe { progress(user_data.get(), share) })
             };
-            session.set_progress(Some(Box::new(tell)));
+            made.set_progress(Some(Box::new(tell)))?;
         }
-        Ok(session)
+        let handle = made.give()?;
+        owned.store(true, Ordering::Release);
+        // SAFETY: not NULL, checked above; the contract.
+        unsafe { session.write(handle) };
+        Ok(())
     };
     // SAFETY: the contract.
-    unsafe { call_for(session, "session", error, body) }
+    unsafe { call(error, body) }
 }
 
 /// Tells the memory of a session before it is made.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use probity::agent::legality::{Cause, DEFAULT_FLOOR, Unreliable};
 use probity::agent::{Agent, Floor, Record, Scenario, Seeds, Session, SessionOptions};
@@ -111,6 +112,65 @@ fn a_session_cancels_for_all_its_agents_and_an_agent_for_itself() -> Result<()> 
     session.cancel_token().cancel();
     assert!(is_cancelled(&mut second) && !is_cancelled(&mut first));
     Ok(())
+}
+
+#[test]
+fn a_record_taken_again_asks_the_model_and_disturbs_nobody() -> Result<()> {
+    let model = probity_testing::default_model();
+    let session = || Session::new(&model, SessionOptions::default().with(|o| o.seeds = Seeds::Numbered));
+    let (quiet, audited) = (session()?, session()?);
+    let draw = |session: &Session| -> Result<Record> {
+        let mut agent = session.agent(scenario("ipd", 7))?;
+        agent.decide()?;
+        Ok(agent.record().unwrap())
+    };
+    let first = draw(&quiet)?;
+    assert_eq!(draw(&audited)?, first);
+    // Another agent of the same role is alive and knows the answer.
+    let _witness = audited.agent(scenario("ipd", 7))?;
+    let _other = quiet.agent(scenario("ipd", 7))?;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let count = move |_| counter.fetch_add(1, Ordering::Relaxed) < usize::MAX;
+    audited.set_progress(Some(Box::new(count)))?;
+    assert_eq!(first.retake_in(&audited, &[])?, first);
+    assert!(asked.load(Ordering::Relaxed) > 0, "the model was not asked");
+    assert_eq!(draw(&audited)?.u, draw(&quiet)?.u);
+    Ok(())
+}
+
+#[test]
+fn a_progress_callback_cannot_wait_for_its_own_session() -> Result<()> {
+    let model = probity_testing::default_model();
+    let session = Session::new(&model, ContextOptions::default())?;
+    let inner = session.agent(scenario("ish", 1))?;
+    let busy = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&busy);
+    session.set_progress(Some(Box::new(move |_| {
+        let refused = matches!(inner.consider(None), Err(Error::Busy { what: "session" }))
+            && matches!(inner.session().set_progress(None), Err(Error::Busy { .. }));
+        counter.fetch_add(usize::from(refused), Ordering::Relaxed);
+        true
+    })))?;
+    session.agent(scenario("ipd", 1))?.decide()?;
+    assert!(busy.load(Ordering::Relaxed) > 0);
+    // A panic stops the decision, and leaves the session as it was.
+    session.set_progress(Some(Box::new(|_| panic!("on purpose"))))?;
+    let mut stopped = session.agent(scenario("bos", 1))?;
+    assert!(matches!(stopped.decide(), Err(Error::Engine(EngineError::Cancelled { .. }))));
+    session.set_progress(None)?;
+    let mut alone = Agent::new(&model, scenario("bos", 1), ContextOptions::default())?;
+    assert_eq!(stopped.decide()?, alone.decide()?);
+    Ok(())
+}
+
+#[test]
+fn a_session_refuses_a_floor_that_no_scenario_may_have() {
+    let model = probity_testing::default_model();
+    for floor in [1.5, -0.5, f64::NAN] {
+        let options = SessionOptions::default().with(|o| o.legality_floor = Floor::At(floor));
+        assert!(matches!(Session::new(&model, options), Err(Error::Engine(EngineError::Option { .. }))), "{floor}");
+    }
 }
 
 /// llama.cpp adds several adapters in the order of an unordered map of pointers.

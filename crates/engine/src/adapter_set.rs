@@ -33,7 +33,8 @@ impl AdapterSet {
     ///
     /// # Errors
     /// [`Error::Option`] for a scale that is not finite or an adapter given twice, [`Error::AdapterMismatch`] for an
-    /// adapter that was loaded for another model object; the errors of a full disk or memory.
+    /// adapter that was loaded for another model object, [`Error::UnsupportedAdapter`] for ranks of more than 4096
+    /// together; the errors of a full disk or memory.
     pub fn new(model: &Model, adapters: &[(Adapter, f32)]) -> Result<Self> {
         for (adapter, scale) in adapters {
             if !scale.is_finite() {

@@ -37,7 +37,9 @@ thread_local! {
 ///
 /// The sink runs on any thread and must not call back into the library.
 pub fn set_log(sink: Option<LogSink>) {
-    *SINK.write() = sink;
+    let old = std::mem::replace(&mut *SINK.write(), sink);
+    // Dropped after the lock: a sink may own what logs when it goes.
+    drop(old);
 }
 
 /// The process that has started the engine; 0 before.

@@ -40,11 +40,13 @@ impl CancelToken {
 
     /// Whether a stop is asked for; the request is then met, and taken back.
     pub fn take(&self) -> bool {
-        let asked = self.is_cancelled();
-        if asked {
-            self.flags().for_each(|flag| flag.store(false, Ordering::Relaxed));
-        }
-        asked
+        // Most decodes are not cancelled, and a load costs less than a swap.
+        self.is_cancelled() && self.flags().filter(|flag| flag.swap(false, Ordering::Relaxed)).count() > 0
+    }
+
+    /// As [`CancelToken::take`], of a request to this token alone.
+    pub fn take_own(&self) -> bool {
+        self.own.load(Ordering::Relaxed) && self.own.swap(false, Ordering::Relaxed)
     }
 
     fn flags(&self) -> impl Iterator<Item = &AtomicBool> {

@@ -22,7 +22,8 @@ use crate::{Error, Result};
 /// The memory of a model and of one context on it, bytes.
 ///
 /// A model's weights are counted once, however many contexts share them. A mapped file counts as a whole. Not counted:
-/// the vocabulary, a few times its size in the file, and a mebibyte or two of small objects.
+/// the vocabulary, a few times its size in the file; adapters, which take what their files do, and several at once as
+/// much again in 32 bits; a mebibyte or two of small objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -76,8 +77,8 @@ impl Plan {
             shim::probity_engine_plan(alias.as_ptr(), model, params, key, shape.n_vocab as i64, bytes.as_mut_ptr())
         })?;
         let [weights, cache, buffers] = bytes;
-        // llama.cpp leaves the rows of logits or hidden states out.
-        let row = if states { shape.n_embd } else { shape.n_vocab };
+        // llama.cpp leaves out the rows of logits and, where there are some, of hidden states.
+        let row = shape.n_vocab + if states { shape.n_embd } else { 0 };
         Ok(Self { weights, cache, buffers: buffers + (OUTPUTS * row * size_of::<f32>()) as u64 })
     }
 

@@ -6,6 +6,8 @@
 //! decoded on top, in one batch where the limits allow: the weights are read once. The batches depend on the prompt and
 //! the options alone, so a warm cache gives the same bits as a cold cache.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::context::Entry;
 pub use super::log_sum_exp::log_sum_exp;
 use super::params::{BATCH, OUTPUTS, SEQUENCES};
@@ -162,7 +164,8 @@ impl Scorer {
         let last = prompt.tokens.len() - 1;
         let entry = |(position, &token)| Entry { token, position, sequences: 0..1, output: position == last };
         let entries: Vec<Entry> = prompt.tokens.iter().enumerate().map(entry).collect();
-        let found = entries.chunks(BATCH).try_for_each(|batch| self.context.decode(batch)).and_then(|()| {
+        self.decoded = (0, entries.len());
+        let found = entries.chunks(BATCH).try_for_each(|batch| self.decode_batch(batch)).and_then(|()| {
             let row = self.context.logits(last % BATCH)?;
             let best = |best: usize, next: usize| if row[next] > row[best] { next } else { best };
             Ok((0..row.len()).fold(0, best) as Token)
@@ -190,7 +193,9 @@ impl Scorer {
         let (done, all) = &mut self.decoded;
         *done += batch.len();
         let share = *done as f32 / *all as f32;
-        let go = self.progress.as_mut().is_none_or(|progress| progress(share));
+        // A panic counts as a request to stop: it must not leave the cache as it is here.
+        let tell = |progress: &mut Progress| catch_unwind(AssertUnwindSafe(|| progress(share))).unwrap_or(false);
+        let go = self.progress.as_mut().is_none_or(tell);
         if go { Ok(()) } else { Err(Error::Cancelled { what: "decision" }) }
     }
 

@@ -142,7 +142,8 @@ fn environment() -> Environment<'static> {
     };
     env.add_filter(OPERAND, charged);
     env.add_function(LIST, charged);
-    env.add_function(MEMBER, |value: Value| -> Result<Value> {
+    env.add_function(MEMBER, |state: &mut State, value: Value| -> Result<Value> {
+        charge(state, &value)?;
         let is_namespace = |v: &Value| v.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace"));
         // A namespace that holds itself would be written without an end.
         match visit(&value, &mut |part| !is_namespace(part))? {
@@ -438,10 +439,10 @@ fn write_block<'a>(source: &'a str, out: &mut String) -> std::result::Result<&'a
             ')' | ']' | '}' => out.push_str(open.pop().unwrap_or_default()),
             '=' if sets && open.is_empty() => {
                 sets = false;
-                if source[2..at].contains('.') {
-                    out.push_str(&format!("{MEMBER}(("));
-                    behind = "))";
-                }
+                // A tuple may stand here without brackets.
+                let checked = if source[2..at].contains('.') { MEMBER } else { LIST };
+                out.push_str(&format!(" {checked}(("));
+                behind = "))";
             }
             _ => {}
         }
@@ -500,6 +501,8 @@ mod tests {
             ("{% for (i, j) in [(1, 2), (3, 4)] %}{{ i + j }}{% endfor %}{{ items[0] }}{{ [1, [2]][1][0] }}", "37a2"),
             ("{% if(one) %}{{ 'x' if not(one == 2)and name in['Ann'] }}{% endif %}", "x"),
             ("{% set ns = namespace(x=[1]) %}{% set ns.x = ns.x + [2], 3 %}{{ ns.x }}", "([1, 2], 3)"),
+            ("{% set a, b = 1, 2 %}{% set c=a %}{% set d = 'x' if one == 1 else 'y' %}{{ b ~ c ~ d }}", "21x"),
+            ("{% set x %}a{{ one }}{% endset %}{{ x }}", "a1"),
             ("{{ 'x' if not (one == 2) and name in ['Ann'] }}{{ absent is defined }}{{ (absent or 'd') }}", "xFalsed"),
             (
                 "{{ [{'a': 'b'}]|map(attribute='a')|join }}{{ 'c\nd'|indent(width=1) }}{{ absent|default('e', true) }}",
@@ -532,6 +535,9 @@ mod tests {
             "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = dict(a=ns.x, b=ns.x) %}{% endfor %}",
             "{% set ns = namespace(x=[]) %}{% for i in range(40000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
             "{% set ns = namespace(x='\"') %}{% for i in range(60) %}{% set ns.x = ns.x|tojson %}{% endfor %}",
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x, ns.x %}{% endfor %}",
+            &format!("{{% set x = 'a' %}}{}{{% if x == x %}}{{% endif %}}", "{% set x = x, x %}".repeat(60)),
+            "{% set r = range(100000) %}{% set ns = namespace() %}{% for i in range(20000) %}{% set ns.x = r %}{% endfor %}",
             &format!("{{% set x %}}{{% for i in range(90000) %}}{long}{{% endfor %}}{{% endset %}}"),
         ] {
             let refused = rendered(source).expect_err(source);
