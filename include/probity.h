@@ -9,10 +9,10 @@
  *
  * What the library promises:
  * - A function that can fail returns a probity_status_t. Outputs come last, before the error, and are written on success
- *   alone. The error may be NULL.
+ *   alone; a decision with PROBITY_STATUS_UNRELIABLE is written, too. The error may be NULL.
  * - Handles are small structs, passed by value: one that was freed, is of another kind or was made up is an error and never
  *   undefined behaviour.
- * - Models, adapters, games and graphs may be used by many threads at once, an agent by one thread at a time.
+ * - Models, adapters, sessions, games and graphs may be used by many threads at once, an agent by one thread at a time.
  * - The library opens no network connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */
 

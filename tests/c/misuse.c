@@ -9,21 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-static int failures = 0;
-
-#define EXPECT(status, call)                                                                           \
-    do {                                                                                               \
-        probity_status_t got = (call);                                                                 \
-        if (got != (status)) {                                                                         \
-            fprintf(stderr, "%s:%d: %s\n    gave %d, expected %s (%d): %s\n", __FILE__, __LINE__, #call, \
-                    (int)got, #status, (int)(status), error.message);                                  \
-            failures++;                                                                                \
-        }                                                                                              \
-    } while (0)
-
-static probity_error_t error;
-
-static const char *SCENARIO = "{\"game\": \"ipd\", \"labels\": [\"share\", \"keep\"], \"seed\": 7}";
+#include "expect.h"
 
 static bool stop_at_once(void *user, float share) {
     (void)share;

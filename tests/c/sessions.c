@@ -7,21 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "expect.h"
+
 #define AGENTS 1000
 #define ROUNDS 3
 
-static int failures = 0;
-static probity_error_t error;
-
-#define EXPECT(status, call)                                                                           \
-    do {                                                                                               \
-        probity_status_t got = (call);                                                                 \
-        if (got != (status)) {                                                                         \
-            fprintf(stderr, "%s:%d: %s\n    gave %d, expected %s (%d): %s\n", __FILE__, __LINE__, #call, \
-                    (int)got, #status, (int)(status), error.message);                                  \
-            failures++;                                                                                \
-        }                                                                                              \
-    } while (0)
 #define OK(call) EXPECT(PROBITY_STATUS_OK, call)
 #define TRUE(condition)                                                               \
     do {                                                                              \
@@ -30,8 +20,6 @@ static probity_error_t error;
             failures++;                                                               \
         }                                                                             \
     } while (0)
-
-static const char *SCENARIO = "{\"game\": \"ipd\", \"labels\": [\"share\", \"keep\"], \"seed\": 7}";
 
 struct host {
     int told, freed, stop;

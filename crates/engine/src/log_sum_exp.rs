@@ -2,8 +2,8 @@
 //!
 //! It is the one loop over a vocabulary that a decision makes here.
 //!
-//! Its vector form gives the bits of its plain form, on any processor. So it needs neither a compiler that vectorises
-//! nor a build for one processor.
+//! Its vector form gives the bits of its plain form. It needs neither a compiler that vectorises nor a build for one
+//! processor.
 
 use super::numeric::exp;
 

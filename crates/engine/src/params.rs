@@ -106,8 +106,8 @@ impl Params {
 
 /// Weights that keep a thread busy.
 ///
-/// ggml's threads spin after every operation until all have finished. On a small model a second thread gains little,
-/// and if another program occupies a processor, spinning costs a hundred times the work.
+/// ggml's threads wait for each other after every operation. On a small model a second thread gains little, and if
+/// another program occupies a processor, the wait costs more than the work.
 const WEIGHTS_A_THREAD: u64 = 4_000_000;
 
 /// Processors that this process may use.

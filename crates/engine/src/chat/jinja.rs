@@ -1,9 +1,9 @@
 //! A model's chat template, rendered within a budget of instructions and bytes.
 //!
 //! The template language can double a text or a list a line. minijinja counts instructions, but not the bytes they
-//! make. So the source is rewritten before it is compiled: literal texts, literal lists and the operands of `~` and `+`
-//! are charged to the budget. `*` is refused: no known chat template uses it. Filters, methods and functions are
-//! charged for their arguments and results.
+//! make. So the source is rewritten before it is compiled: literal texts, literal lists, the operands of `~` and `+`,
+//! and what `set` sets are charged to the budget. `*` is refused: no known chat template uses it. Filters, methods and
+//! functions are charged for their arguments and results.
 
 use std::io::Write;
 use std::sync::LazyLock;
