@@ -6,6 +6,7 @@
 //! template alone: a text that spells `<|im_end|>` stays a text.
 
 mod jinja;
+mod meter;
 mod words;
 
 use std::collections::HashMap;
