@@ -9,7 +9,7 @@ const MAX_BLANKS: usize = 1024;
 pub(super) const OPERAND: &str = "__operand";
 /// The function that charges a literal text.
 pub(super) const LITERAL: &str = "__literal";
-/// The function that charges a literal list, tuple or dictionary, and what `set` sets.
+/// The function that charges literal lists and dictionaries, and what `set` sets.
 pub(super) const LIST: &str = "__list";
 /// The function that charges and checks what is put into a namespace.
 pub(super) const MEMBER: &str = "__member";
