@@ -36,6 +36,15 @@
 // A `legality_floor` under which every decision counts as reliable.
 #define PROBITY_FLOOR_OFF -1.0
 
+// A file, by its path.
+#define PROBITY_SOURCE_FILE 1
+
+// An open file, by its descriptor.
+#define PROBITY_SOURCE_DESCRIPTOR 2
+
+// Bytes in memory.
+#define PROBITY_SOURCE_MEMORY 3
+
 // Longest message in a [`probity_error_t`], its NUL included, bytes.
 #define PROBITY_ERROR_MESSAGE_SIZE 504
 
@@ -68,6 +77,45 @@ typedef struct probity_error_t {
   // One line, UTF-8, NUL-terminated: what was wrong, where, and what would be right.
   char message[PROBITY_ERROR_MESSAGE_SIZE];
 } probity_error_t;
+
+// Frees what `user_data` points to.
+typedef void (*probity_user_data_free_t)(void *user_data);
+
+// Where the bytes of a GGUF file are: a file, a section of one, or memory.
+//
+// Set `size`, `kind`, the fields of the kind, and all others to 0. Nobody may change the bytes while an object that
+// was made of them lives.
+//
+// `probity_source_t source = {.size = sizeof source, .kind = PROBITY_SOURCE_FILE, .path = "model.gguf"};`
+typedef struct probity_source_t {
+  // `sizeof(probity_source_t)`.
+  //
+  // Later versions of the library add fields at the end.
+  size_t size;
+  // One of `PROBITY_SOURCE_*`.
+  uint32_t kind;
+  // The open file of `PROBITY_SOURCE_DESCRIPTOR`, readable and seekable.
+  //
+  // The library duplicates the descriptor, and neither uses nor changes its position. Yours may be closed after the
+  // call.
+  int32_t descriptor;
+  // The path of `PROBITY_SOURCE_FILE`; of the others the name in messages, or NULL.
+  const char *path;
+  // The bytes of `PROBITY_SOURCE_MEMORY`, which are not copied.
+  //
+  // They stay readable until `user_data_free` is called.
+  const void *bytes;
+  // Where the section starts in the file.
+  uint64_t offset;
+  // Bytes of the section or the memory; 0 for a section to the end of its file.
+  uint64_t length;
+  // Passed to `user_data_free` as it is.
+  void *user_data;
+  // Called with `user_data` once, when nothing needs the bytes any more; NULL for none.
+  //
+  // It runs on the thread that frees the last object made of them. It is not called if the call fails.
+  probity_user_data_free_t user_data_free;
+} probity_source_t;
 
 // Progress of a call: the finished share, 0 to 1.
 //
@@ -119,9 +167,6 @@ typedef uint32_t probity_log_level_t;
 //
 // Must not call back into the library.
 typedef void (*probity_log_callback_t)(void *user_data, probity_log_level_t level, const char *line);
-
-// Frees what `user_data` points to.
-typedef void (*probity_user_data_free_t)(void *user_data);
 
 // Options of a session: `size`, and 0 for every default.
 //
@@ -364,6 +409,18 @@ probity_status_t probity_adapter_load(struct probity_model_t model,
                                       const char *path,
                                       struct probity_adapter_t *adapter,
                                       struct probity_error_t *error);
+
+// As `probity_adapter_load`, of bytes anywhere.
+//
+// - `model`: a live model, which other threads may be using.
+// - `source`: the file, the section of a file, or the memory; not NULL. The adapter reads from it as long as it, or
+//   whatever uses it, lives.
+// - `adapter`: receives the adapter, yours to free with `probity_adapter_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_adapter_load_source(struct probity_model_t model,
+                                             const struct probity_source_t *source,
+                                             struct probity_adapter_t *adapter,
+                                             struct probity_error_t *error);
 
 // Describes the adapter as JSON.
 //
@@ -887,14 +944,31 @@ probity_status_t probity_model_open_with_progress(const char *path,
                                                   struct probity_model_t *model,
                                                   struct probity_error_t *error);
 
+// As `probity_model_open_with_progress`, of bytes anywhere.
+//
+// - `source`: the file, the section of a file, or the memory; not NULL. The model reads from it as long as it, or
+//   whatever was made on it, lives.
+// - `options`: as in `probity_model_open`; only a whole file by its path can be mapped.
+// - `progress`: called on this thread during the call; NULL for none.
+// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+// - `model`: receives the model, yours to free with `probity_model_free`; not NULL.
+// - `error`: filled on failure; NULL to do without.
+probity_status_t probity_model_open_source(const struct probity_source_t *source,
+                                           const char *options,
+                                           probity_progress_t progress,
+                                           void *user_data,
+                                           struct probity_model_t *model,
+                                           struct probity_error_t *error);
+
 // Tells the memory of a model and a session on it, before anything takes it.
 //
-// - `path`: the file; read during the call; not NULL.
+// - `source`: the file, the section of a file, or the memory; read during the call; not NULL. Its `user_data_free` is
+//   not called.
 // - `model_options`: as in `probity_model_open`.
 // - `session_options`: as for `probity_session_new`; the limit of memory is not applied.
 // - `plan`: receives the bytes; not NULL.
 // - `error`: filled on failure; NULL to do without.
-probity_status_t probity_model_plan(const char *path,
+probity_status_t probity_model_plan(const struct probity_source_t *source,
                                     const char *model_options,
                                     const struct probity_session_options_t *session_options,
                                     struct probity_plan_t *plan,

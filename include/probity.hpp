@@ -111,6 +111,78 @@ inline void set_log(std::function<void(probity_log_level_t, const char *)> sink,
     owned.release();
 }
 
+/* Where the bytes of a model or an adapter are. Nobody may change them while an object that was made of them lives. */
+class Source {
+  public:
+    static Source file(std::string path) {
+        Source source(PROBITY_SOURCE_FILE);
+        source.path_ = std::move(path);
+        return source;
+    }
+
+    /* A section of a file; a length of 0 reaches to its end. */
+    static Source file(std::string path, uint64_t offset, uint64_t length) {
+        Source source = file(std::move(path));
+        source.source_.offset = offset;
+        source.source_.length = length;
+        return source;
+    }
+
+    /* An open file, or a section of one. It must stay open until the model or the adapter is made. */
+    static Source descriptor(int descriptor, uint64_t offset = 0, uint64_t length = 0) {
+        Source source(PROBITY_SOURCE_DESCRIPTOR);
+        source.source_.descriptor = descriptor;
+        source.source_.offset = offset;
+        source.source_.length = length;
+        return source;
+    }
+
+    /* Bytes in memory, which live as long as anybody needs them; the name stands for them in messages. */
+    static Source memory(std::vector<uint8_t> bytes, std::string name = "memory") {
+        Source source(PROBITY_SOURCE_MEMORY);
+        source.path_ = std::move(name);
+        source.bytes_ = std::make_shared<const std::vector<uint8_t>>(std::move(bytes));
+        return source;
+    }
+
+    /* Calls a function of probity.h with the source; its data are the library's where the call succeeds. */
+    template <typename Call> void give(Call &&call) const {
+        using Bytes = std::shared_ptr<const std::vector<uint8_t>>;
+        auto keep = bytes_ ? std::make_unique<Bytes>(bytes_) : nullptr;
+        probity_source_t source = view();
+        if (keep) {
+            source.user_data = keep.get();
+            source.user_data_free = [](void *bytes) { delete static_cast<Bytes *>(bytes); };
+        }
+        detail::check([&](auto *e) { return call(&source, e); });
+        keep.release();
+    }
+
+    /* Calls a function of probity.h that keeps nothing of the source. */
+    template <typename Call> void lend(Call &&call) const {
+        probity_source_t source = view();
+        detail::check([&](auto *e) { return call(&source, e); });
+    }
+
+  private:
+    probity_source_t view() const {
+        probity_source_t source = source_;
+        source.path = path_.empty() ? nullptr : path_.c_str();
+        source.bytes = bytes_ ? bytes_->data() : nullptr;
+        source.length = bytes_ ? bytes_->size() : source_.length;
+        return source;
+    }
+
+    explicit Source(uint32_t kind) {
+        source_.size = sizeof source_;
+        source_.kind = kind;
+    }
+
+    probity_source_t source_{};
+    std::string path_;
+    std::shared_ptr<const std::vector<uint8_t>> bytes_;
+};
+
 /* A model, shareable between threads. */
 class Model : public detail::Owned<probity_model_t, probity_model_free> {
   public:
@@ -122,6 +194,19 @@ class Model : public detail::Owned<probity_model_t, probity_model_free> {
     Model(const std::string &path, std::function<bool(float)> progress, const char *options = nullptr) {
         detail::check([&](auto *e) {
             return probity_model_open_with_progress(path.c_str(), options, detail::tell, &progress, &handle_, e);
+        });
+    }
+
+    explicit Model(const Source &source, const char *options = nullptr) {
+        source.give([&](auto *s, auto *e) {
+            return probity_model_open_source(s, options, nullptr, nullptr, &handle_, e);
+        });
+    }
+
+    /* `progress` is told the share loaded and stops the load by returning false or throwing. */
+    Model(const Source &source, std::function<bool(float)> progress, const char *options = nullptr) {
+        source.give([&](auto *s, auto *e) {
+            return probity_model_open_source(s, options, detail::tell, &progress, &handle_, e);
         });
     }
 
@@ -140,10 +225,10 @@ inline probity_session_options_t session_options() {
 }
 
 /* The memory of a model and a session on it, before anything takes it. */
-inline probity_plan_t plan(const std::string &path, const probity_session_options_t &options = session_options(),
+inline probity_plan_t plan(const Source &source, const probity_session_options_t &options = session_options(),
                            const char *model_options = nullptr) {
     probity_plan_t plan{};
-    detail::check([&](auto *e) { return probity_model_plan(path.c_str(), model_options, &options, &plan, e); });
+    source.lend([&](auto *s, auto *e) { return probity_model_plan(s, model_options, &options, &plan, e); });
     return plan;
 }
 
@@ -165,6 +250,10 @@ class Adapter : public detail::Owned<probity_adapter_t, probity_adapter_free> {
   public:
     Adapter(const Model &model, const std::string &path) {
         detail::check([&](auto *e) { return probity_adapter_load(model.get(), path.c_str(), &handle_, e); });
+    }
+
+    Adapter(const Model &model, const Source &source) {
+        source.give([&](auto *s, auto *e) { return probity_adapter_load_source(model.get(), s, &handle_, e); });
     }
 
     std::string info() const {

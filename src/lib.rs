@@ -43,7 +43,7 @@ pub use probity_game::moral;
 /// Models, adapters and contexts: an application's part of `probity-engine`.
 pub mod engine {
     pub use probity_engine::{
-        Adapter, CancelToken, ContextOptions, Error, LogLevel, Model, ModelOptions, Plan, Result, Token,
+        Adapter, CancelToken, ContextOptions, Error, LogLevel, Model, ModelOptions, Plan, Result, Source, Token,
         check_processor, set_log,
     };
 }

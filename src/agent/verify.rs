@@ -6,7 +6,7 @@ use std::path::Path;
 
 use probity_engine::Error as EngineError;
 use probity_engine::score::Scorer;
-use probity_engine::{Adapter, Context, ContextOptions, Model};
+use probity_engine::{Adapter, Context, ContextOptions, Model, Source};
 use serde::Serialize;
 
 use super::manifest::{Manifest, SelfTest};
@@ -124,10 +124,18 @@ pub fn verify_with(adapter: &Adapter, mut progress: impl FnMut(f32) -> bool) -> 
 /// An adapter without a manifest is checked by its shapes alone.
 ///
 /// # Errors
-/// As [`Adapter::load`], and [`EngineError::AdapterMismatch`], [`Error::Unverified`] for a manifest that does not
-/// parse.
+/// As [`load_source`].
 pub fn load(model: &Model, path: &Path) -> Result<Adapter> {
-    let adapter = Adapter::load(model, path)?;
+    load_source(model, Source::open(path)?)
+}
+
+/// As [`load`], of bytes anywhere.
+///
+/// # Errors
+/// As [`Adapter::from_source`], and [`EngineError::AdapterMismatch`], [`Error::Unverified`] for a manifest that does
+/// not parse.
+pub fn load_source(model: &Model, source: Source) -> Result<Adapter> {
+    let adapter = Adapter::from_source(model, source)?;
     if let Some(manifest) = Manifest::of(adapter.gguf())? {
         manifest.check_for(adapter.model(), adapter.path())?;
     }

@@ -8,10 +8,12 @@ use probity_engine::Adapter;
 use super::boundary::{Outcome, call, call_for, slice};
 use super::handle::object;
 use super::model::{probity_model_t, probity_progress_t};
+use super::source::probity_source_t;
 use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, text};
+use super::user_data::Owning;
 use crate::agent::Manifest;
-use crate::agent::verify::{load, verify_with};
+use crate::agent::verify::{load, load_source, verify_with};
 
 /// An adapter. May be used by many threads at once.
 #[repr(C)]
@@ -53,6 +55,29 @@ pub unsafe extern "C" fn probity_adapter_load(
         // SAFETY: the contract.
         let path = unsafe { text(path, "path")? };
         Ok(load(&*model.get()?, Path::new(path))?)
+    };
+    // SAFETY: the contract.
+    unsafe { call_for(adapter, "adapter", error, body) }
+}
+
+/// As `probity_adapter_load`, of bytes anywhere.
+///
+/// - `model`: a live model, which other threads may be using.
+/// - `source`: the file, the section of a file, or the memory; not NULL. The adapter reads from it as long as it, or
+///   whatever uses it, lives.
+/// - `adapter`: receives the adapter, yours to free with `probity_adapter_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_adapter_load_source(
+    model: probity_model_t,
+    source: *const probity_source_t,
+    adapter: *mut probity_adapter_t,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        // SAFETY: the contract.
+        let (source, owned) = unsafe { probity_source_t::open(source)? };
+        Ok(Owning(load_source(&*model.get()?, source)?, owned))
     };
     // SAFETY: the contract.
     unsafe { call_for(adapter, "adapter", error, body) }

@@ -2,13 +2,14 @@
 
 use std::any::Any;
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use probity_engine::StandardFloats;
 
 use super::status::{
     PROBITY_ERROR_MESSAGE_SIZE, PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_OK,
-    PROBITY_STATUS_PANIC, code_of, probity_error_t, probity_status_t,
+    PROBITY_STATUS_OPTION, PROBITY_STATUS_PANIC, code_of, probity_error_t, probity_status_t,
 };
 use crate::Error;
 
@@ -90,6 +91,53 @@ pub(super) unsafe fn call_for<T: Give>(
     };
     // SAFETY: the caller's promise.
     unsafe { call(error, body) }
+}
+
+/// A struct whose first field tells its size.
+///
+/// So later versions may add fields at its end.
+///
+/// # Safety
+/// The struct starts with a `usize`, and any bits that C may write as its fields' types are valid.
+pub(super) unsafe trait Versioned: Copy {
+    /// Its name in C.
+    const NAME: &'static str;
+    /// What stands for absent fields.
+    const DEFAULT: Self;
+    /// The size of its first version, bytes.
+    const FIRST: usize;
+
+    /// The struct that a caller gave, whichever version of it the caller has.
+    ///
+    /// # Safety
+    /// `given` is NULL or points to as many bytes as its first field says.
+    unsafe fn read(given: *const Self, name: &str) -> Outcome<Self> {
+        if given.is_null() {
+            let message = format!("{name}: NULL, expected a {}", Self::NAME);
+            return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, message));
+        }
+        let bytes = given.cast::<u8>();
+        // SAFETY: the size comes first in every version.
+        let size = unsafe { given.cast::<usize>().read_unaligned() };
+        if size < Self::FIRST {
+            let message = format!("{name}: a size of {size}, expected sizeof({}), {}", Self::NAME, Self::FIRST);
+            return Err(Failure::new(PROBITY_STATUS_OPTION, message));
+        }
+        // SAFETY: the caller's promise. The fields that a newer caller adds are unknown here, and must be at their
+        // defaults.
+        let newer =
+            unsafe { slice(bytes.wrapping_add(size_of::<Self>()), size.saturating_sub(size_of::<Self>()), name)? };
+        if newer.iter().any(|&byte| byte != 0) {
+            let message = format!("{name}: a field that this version of the library does not know, expected 0");
+            return Err(Failure::new(PROBITY_STATUS_OPTION, message));
+        }
+        let mut known = MaybeUninit::new(Self::DEFAULT);
+        // SAFETY: no more bytes than either has; every field takes any bytes that C wrote as its type.
+        Ok(unsafe {
+            bytes.copy_to_nonoverlapping(known.as_mut_ptr().cast(), size.min(size_of::<Self>()));
+            known.assume_init()
+        })
+    }
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> &str {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use probity_engine::{LogLevel, set_log};
 
 use super::boundary::call;
-use super::session::{UserData, probity_user_data_free_t};
 use super::status::{probity_error_t, probity_status_t};
+use super::user_data::{UserData, probity_user_data_free_t};
 
 /// Importance of a log line: one of the `PROBITY_LOG_*` numbers.
 pub type probity_log_level_t = u32;

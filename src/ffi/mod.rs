@@ -19,6 +19,8 @@ mod handle;
 mod log;
 mod model;
 mod session;
+mod source;
 mod status;
 mod strings;
+mod user_data;
 mod version;

@@ -9,8 +9,10 @@ use serde::Deserialize;
 use super::boundary::{Outcome, call, call_for};
 use super::handle::object;
 use super::session::{context_of, probity_plan_t, probity_session_options_t};
+use super::source::probity_source_t;
 use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, optional, text};
+use super::user_data::Owning;
 
 /// A model. May be used by many threads at once.
 #[repr(C)]
@@ -100,16 +102,47 @@ pub unsafe extern "C" fn probity_model_open_with_progress(
     unsafe { call_for(model, "model", error, body) }
 }
 
+/// As `probity_model_open_with_progress`, of bytes anywhere.
+///
+/// - `source`: the file, the section of a file, or the memory; not NULL. The model reads from it as long as it, or
+///   whatever was made on it, lives.
+/// - `options`: as in `probity_model_open`; only a whole file by its path can be mapped.
+/// - `progress`: called on this thread during the call; NULL for none.
+/// - `user_data`: passed to `progress` as it is; yours; may be NULL.
+/// - `model`: receives the model, yours to free with `probity_model_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn probity_model_open_source(
+    source: *const probity_source_t,
+    options: *const c_char,
+    progress: probity_progress_t,
+    user_data: *mut c_void,
+    model: *mut probity_model_t,
+    error: *mut probity_error_t,
+) -> probity_status_t {
+    let body = || {
+        // SAFETY: the contract.
+        let (options, (source, owned)) =
+            unsafe { (parse(optional(options, "options")?)?, probity_source_t::open(source)?) };
+        // SAFETY: the contract.
+        let tell = |share: f32| progress.is_none_or(|progress| unsafe { progress(user_data, share) });
+        Ok(Owning(Model::from_source(source, options, tell)?, owned))
+    };
+    // SAFETY: the contract.
+    unsafe { call_for(model, "model", error, body) }
+}
+
 /// Tells the memory of a model and a session on it, before anything takes it.
 ///
-/// - `path`: the file; read during the call; not NULL.
+/// - `source`: the file, the section of a file, or the memory; read during the call; not NULL. Its `user_data_free` is
+///   not called.
 /// - `model_options`: as in `probity_model_open`.
 /// - `session_options`: as for `probity_session_new`; the limit of memory is not applied.
 /// - `plan`: receives the bytes; not NULL.
 /// - `error`: filled on failure; NULL to do without.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn probity_model_plan(
-    path: *const c_char,
+    source: *const probity_source_t,
     model_options: *const c_char,
     session_options: *const probity_session_options_t,
     plan: *mut probity_plan_t,
@@ -117,9 +150,10 @@ pub unsafe extern "C" fn probity_model_plan(
 ) -> probity_status_t {
     let body = || {
         // SAFETY: the contract.
-        let (path, options) = unsafe { (text(path, "path")?, optional(model_options, "model_options")?) };
+        let (options, (source, _)) =
+            unsafe { (parse(optional(model_options, "model_options")?)?, probity_source_t::open(source)?) };
         // SAFETY: the contract.
-        Ok(Plan::of(Path::new(path), parse(options)?, unsafe { context_of(session_options)? })?)
+        Ok(Plan::of(&source, options, unsafe { context_of(session_options)? })?)
     };
     // SAFETY: the contract.
     unsafe { call_for(plan, "plan", error, body) }

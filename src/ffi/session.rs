@@ -1,18 +1,17 @@
 //! Sessions: a model's context, shared by any number of agents.
 
 use std::ffi::{c_char, c_void};
-use std::mem::{MaybeUninit, offset_of};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem::offset_of;
 
 use probity_engine::{ContextOptions, Error as EngineError, Plan};
 
 use super::adapter::{adapters_of, probity_adapter_t};
-use super::boundary::{Failure, Give, Outcome, call, call_for, require, slice};
+use super::boundary::{Failure, Give, Outcome, Versioned, call, call_for, require};
 use super::handle::object;
 use super::model::{probity_model_t, probity_progress_t};
-use super::status::{PROBITY_STATUS_OPTION, probity_error_t, probity_status_t};
+use super::status::{probity_error_t, probity_status_t};
 use super::strings::text;
+use super::user_data::{Owning, UserData, probity_user_data_free_t};
 use crate::agent::record::retake_json;
 use crate::agent::{Floor, Seeds, Session, SessionOptions};
 
@@ -29,9 +28,6 @@ pub struct probity_session_t {
 }
 
 object!(Session, probity_session_t, "session");
-
-/// Frees what `user_data` points to.
-pub type probity_user_data_free_t = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// Every agent draws from the stream of its scenario's seed.
 pub const PROBITY_SEEDS_SCENARIO: u32 = 0;
@@ -84,7 +80,9 @@ pub struct probity_session_options_t {
     pub user_data_free: probity_user_data_free_t,
 }
 
-impl probity_session_options_t {
+// SAFETY: plain numbers, pointers and nullable functions, which C may fill with any bits of their types.
+unsafe impl Versioned for probity_session_options_t {
+    const NAME: &'static str = "probity_session_options_t";
     const DEFAULT: Self = Self {
         size: size_of::<Self>(),
         context: 0,
@@ -97,36 +95,17 @@ impl probity_session_options_t {
         user_data: std::ptr::null_mut(),
         user_data_free: None,
     };
+    const FIRST: usize = offset_of!(Self, user_data_free) + size_of::<probity_user_data_free_t>();
+}
 
-    /// The options that a caller gave, whichever version of the struct it has.
+impl probity_session_options_t {
+    /// The options that a caller gave; NULL stands for the defaults.
     ///
     /// # Safety
     /// `options` is NULL or points to as many bytes as its first field says.
-    unsafe fn read(options: *const Self) -> Outcome<Self> {
-        if options.is_null() {
-            return Ok(Self::DEFAULT);
-        }
-        let bytes = options.cast::<u8>();
-        // SAFETY: the size comes first in every version.
-        let size = unsafe { (&raw const (*options).size).read_unaligned() };
-        let first = offset_of!(Self, user_data_free) + size_of::<probity_user_data_free_t>();
-        if size < first {
-            let message = format!("options: a size of {size}, expected sizeof(probity_session_options_t), {first}");
-            return Err(Failure::new(PROBITY_STATUS_OPTION, message));
-        }
-        // SAFETY: the caller's promise. What a newer caller adds is unknown here, and must be at its default.
-        let newer =
-            unsafe { slice(bytes.wrapping_add(size_of::<Self>()), size.saturating_sub(size_of::<Self>()), "options")? };
-        if newer.iter().any(|&byte| byte != 0) {
-            let message = "options: a field that this version of the library does not know, expected 0";
-            return Err(Failure::new(PROBITY_STATUS_OPTION, message));
-        }
-        let mut known = MaybeUninit::new(Self::DEFAULT);
-        // SAFETY: no more bytes than either has; every field takes any bytes that C wrote as its type.
-        Ok(unsafe {
-            bytes.copy_to_nonoverlapping(known.as_mut_ptr().cast(), size.min(size_of::<Self>()));
-            known.assume_init()
-        })
+    unsafe fn of(options: *const Self) -> Outcome<Self> {
+        // SAFETY: the caller's promise.
+        if options.is_null() { Ok(Self::DEFAULT) } else { unsafe { Self::read(options, "options") } }
     }
 
     fn context(&self) -> ContextOptions {
@@ -158,40 +137,6 @@ impl probity_session_options_t {
             o.seeds = seeds;
             o.legality_floor = legality_floor;
         }))
-    }
-}
-
-/// A host's data, which is freed with the callback that uses it.
-pub(super) struct UserData {
-    data: *mut c_void,
-    free: probity_user_data_free_t,
-    /// Whether the library owns the data: a call that fails leaves it to the caller.
-    owned: Arc<AtomicBool>,
-}
-
-// SAFETY: the contract: callbacks may be called with this pointer on any thread.
-unsafe impl Send for UserData {}
-// SAFETY: as above.
-unsafe impl Sync for UserData {}
-
-impl UserData {
-    /// The data, which the library owns once the flag is set.
-    pub fn new(data: *mut c_void, free: probity_user_data_free_t) -> (Self, Arc<AtomicBool>) {
-        let owned = Arc::new(AtomicBool::new(false));
-        (Self { data, free, owned: Arc::clone(&owned) }, owned)
-    }
-
-    pub fn get(&self) -> *mut c_void {
-        self.data
-    }
-}
-
-impl Drop for UserData {
-    fn drop(&mut self) {
-        if let Some(free) = self.free.filter(|_| self.owned.load(Ordering::Acquire)) {
-            // SAFETY: the contract; nobody else has the data any more.
-            unsafe { free(self.data) }
-        }
     }
 }
 
@@ -230,8 +175,7 @@ pub unsafe extern "C" fn probity_session_new(
 ) -> probity_status_t {
     let body = || {
         // SAFETY: the contract.
-        let options = unsafe { probity_session_options_t::read(options)? };
-        require(session, "session")?;
+        let options = unsafe { probity_session_options_t::of(options)? };
         let made = Session::new(&*model.get()?, options.session()?)?;
         let (user_data, owned) = UserData::new(options.user_data, options.user_data_free);
         if options.progress.is_some() || options.user_data_free.is_some() {
@@ -241,14 +185,10 @@ pub unsafe extern "C" fn probity_session_new(
             };
             made.set_progress(Some(Box::new(tell)))?;
         }
-        let handle = made.give()?;
-        owned.store(true, Ordering::Release);
-        // SAFETY: not NULL, checked above; the contract.
-        unsafe { session.write(handle) };
-        Ok(())
+        Ok(Owning(made, owned))
     };
     // SAFETY: the contract.
-    unsafe { call(error, body) }
+    unsafe { call_for(session, "session", error, body) }
 }
 
 /// Tells the memory of a session before it is made.
@@ -266,7 +206,7 @@ pub unsafe extern "C" fn probity_session_plan(
 ) -> probity_status_t {
     let body = || {
         // SAFETY: the contract.
-        let options = unsafe { probity_session_options_t::read(options)? };
+        let options = unsafe { probity_session_options_t::of(options)? };
         Ok(model.get()?.plan(options.context())?)
     };
     // SAFETY: the contract.
@@ -276,10 +216,10 @@ pub unsafe extern "C" fn probity_session_plan(
 /// The context that a caller's options ask for.
 ///
 /// # Safety
-/// As [`probity_session_options_t::read`].
+/// As [`probity_session_options_t::of`].
 pub(super) unsafe fn context_of(options: *const probity_session_options_t) -> Outcome<ContextOptions> {
     // SAFETY: the caller's promise.
-    Ok(unsafe { probity_session_options_t::read(options)? }.context())
+    Ok(unsafe { probity_session_options_t::of(options)? }.context())
 }
 
 /// Takes a recorded decision again.

@@ -18,6 +18,15 @@ static probity_error_t error;
         }                                                                                              \
     } while (0)
 
+#define OK(call) EXPECT(PROBITY_STATUS_OK, call)
+#define TRUE(condition)                                                               \
+    do {                                                                              \
+        if (!(condition)) {                                                           \
+            fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition);       \
+            failures++;                                                               \
+        }                                                                             \
+    } while (0)
+
 static const char *SCENARIO = "{\"game\": \"ipd\", \"labels\": [\"share\", \"keep\"], \"seed\": 7}";
 
 #endif

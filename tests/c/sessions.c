@@ -12,15 +12,6 @@
 #define AGENTS 1000
 #define ROUNDS 3
 
-#define OK(call) EXPECT(PROBITY_STATUS_OK, call)
-#define TRUE(condition)                                                               \
-    do {                                                                              \
-        if (!(condition)) {                                                           \
-            fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition);       \
-            failures++;                                                               \
-        }                                                                             \
-    } while (0)
-
 struct host {
     int told, freed, stop;
     float last;
@@ -134,7 +125,8 @@ static void options(const char *path, probity_model_t model) {
     probity_plan_t before, open;
     probity_session_options_t options = {sizeof options};
     options.context = 512;
-    OK(probity_model_plan(path, NULL, &options, &before, &error));
+    probity_source_t source = {.size = sizeof source, .kind = PROBITY_SOURCE_FILE, .path = path};
+    OK(probity_model_plan(&source, NULL, &options, &before, &error));
     OK(probity_session_plan(model, &options, &open, &error));
     TRUE(memcmp(&before, &open, sizeof open) == 0 && open.weights > 0 && open.cache > 0 && open.buffers > 0);
     options.memory = open.weights + open.cache + open.buffers - 1;

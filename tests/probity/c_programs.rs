@@ -94,6 +94,23 @@ fn a_village_on_one_session() {
     run(&program, &[&shipped("default"), &shipped("deontological"), &random]);
 }
 
+#[test]
+fn models_from_descriptors_and_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("sources");
+    // POSIX for descriptors.
+    compile("tests/c/sources.c", &program, "cc", &sanitized("-std=gnu99"));
+    run(&program, &[&shipped("default"), &shipped("deontological"), folder.path()]);
+}
+
+#[test]
+fn the_wrapper_for_cpp() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("wrapper");
+    compile("tests/c/wrapper.cpp", &program, "c++", &sanitized("-std=c++17"));
+    run(&program, &[&shipped("default"), &shipped("deontological")]);
+}
+
 /// No sanitizer: its frames are larger than a small stack, and it does not go through a fork with threads.
 #[test]
 fn whatever_a_host_does_to_its_threads_and_processes() {

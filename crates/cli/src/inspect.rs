@@ -1,14 +1,10 @@
 //! `probity inspect`: the contents of a GGUF file, or its fault.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
 
-use anyhow::Context;
 use probity::agent::Manifest;
-use probity_engine::Error as EngineError;
-use probity_engine::gguf::{Gguf, Tensor, Value};
+use probity_engine::Source;
+use probity_engine::gguf::{Tensor, Value};
 use probity_engine::preflight::{AdapterShape, ModelShape, check_adapter, check_model};
 use probity_game::moral::Mixture;
 use serde::Serialize;
@@ -59,15 +55,12 @@ struct TensorReport {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let file =
         if args.file == "default" { builtin::model_file("default")? } else { builtin::adapter_file(&args.file)? };
-    let path = PathBuf::from(file.path());
-    let source = File::open(&path).with_context(|| path.display().to_string())?;
-    let length = source.metadata()?.len();
-    let gguf = Gguf::read(&args.file, BufReader::new(&source), length)?;
+    let source = Source::open(file.path())?;
+    let length = source.length();
+    let gguf = source.header()?;
     let adapter = gguf.str("general.type") == Some("adapter");
     let shape = if adapter {
-        let read =
-            |t: &Tensor| t.read_from(&source).map_err(|e| EngineError::Io { path: args.file.clone(), source: e });
-        Shape::Adapter(check_adapter(&gguf, read)?)
+        Shape::Adapter(check_adapter(&gguf, |t| source.tensor(t))?)
     } else {
         Shape::Model(check_model(&gguf)?)
     };

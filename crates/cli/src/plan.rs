@@ -1,6 +1,6 @@
 //! `probity plan`: the memory of a model, before it is loaded.
 
-use probity_engine::{ContextOptions, ModelOptions, Plan};
+use probity_engine::{ContextOptions, ModelOptions, Plan, Source};
 use serde::Serialize;
 
 use crate::output::say;
@@ -55,7 +55,7 @@ struct Report {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let file = builtin::model_file(&args.model)?;
     let context = ContextOptions::default().with(|o| (o.context, o.exact_cache) = (args.context, args.exact_cache));
-    let plan = Plan::of(file.path(), ModelOptions::default(), context)?;
+    let plan = Plan::of(&Source::open(file.path())?, ModelOptions::default(), context)?;
     if args.json {
         output::json(&Report { plan, total: plan.total() })?;
     } else {

@@ -5,16 +5,21 @@
 // a call of this file is on the stack, it becomes an exception instead and ends the call. crates/engine/src/shim.rs
 // declares these functions.
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cfenv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <map>
 #include <memory>
 #include <new>
+
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <ggml-cpu.h>
 #include <ggml.h>
@@ -141,6 +146,70 @@ template <typename Call> int32_t guarded(Call call) noexcept {
 // A larger block is checked by ggml, which then returns an error.
 constexpr size_t UNCHECKED = 1 << 20;
 
+// Where the bytes of a file are; shim.rs has the same structure, `Stream`.
+struct Source {
+    const uint8_t * bytes;
+    int32_t file;
+    uint64_t offset;
+    uint64_t length;
+};
+
+// A C stream over a source. It has a position of its own, whoever else reads the file.
+struct Stream {
+    const Source * source;
+    uint64_t position = 0;
+    std::unique_ptr<FILE, int (*)(FILE *)> file{nullptr, fclose};
+
+    explicit Stream(const Source * source) : source(source) {
+#if defined(__linux__) && !defined(__ANDROID__)
+        cookie_io_functions_t functions = {};
+        functions.read = [](void * stream, char * to, size_t n) { return static_cast<Stream *>(stream)->read(to, n); };
+        functions.seek = [](void * stream, off64_t * offset, int whence) {
+            const int64_t position = static_cast<Stream *>(stream)->seek(*offset, whence);
+            return position < 0 ? -1 : (*offset = position, 0);
+        };
+        file.reset(fopencookie(this, "rb", functions));
+#else
+        file.reset(funopen(
+            this, [](void * stream, char * to, int n) { return int(static_cast<Stream *>(stream)->read(to, n)); },
+            nullptr,
+            [](void * stream, fpos_t offset, int whence) {
+                return fpos_t(static_cast<Stream *>(stream)->seek(offset, whence));
+            },
+            nullptr
+        ));
+#endif
+        if (!file) {
+            throw std::bad_alloc();
+        }
+    }
+    Stream(const Stream &) = delete;
+
+    ssize_t read(char * to, size_t n) {
+        n = std::min<uint64_t>(n, source->length - position);
+        ssize_t got = n;
+        if (source->bytes != nullptr) {
+            memcpy(to, source->bytes + position, n);
+        } else {
+            do {
+                got = pread(source->file, to, n, source->offset + position);
+            } while (got < 0 && errno == EINTR);
+        }
+        position += std::max<ssize_t>(got, 0);
+        return got;
+    }
+
+    int64_t seek(int64_t offset, int whence) {
+        const uint64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? position : source->length;
+        const int64_t to = int64_t(from) + offset;
+        if (to < 0 || uint64_t(to) > source->length) {
+            errno = EINVAL;
+            return -1;
+        }
+        return position = to;
+    }
+};
+
 } // namespace
 
 extern "C" {
@@ -159,13 +228,20 @@ int32_t probity_engine_start(ggml_log_callback log) {
     });
 }
 
-int32_t probity_engine_model_load(const char * path, llama_model_params params, llama_model ** out) {
+int32_t probity_engine_model_map(const char * path, llama_model_params params, llama_model ** out) {
     return guarded([&] { return (*out = llama_model_load_from_file(path, params)) != nullptr; });
+}
+
+int32_t probity_engine_model_load(const Source * source, llama_model_params params, llama_model ** out) {
+    return guarded([&] {
+        Stream stream(source);
+        return (*out = llama_model_load_from_file_ptr(stream.file.get(), params)) != nullptr;
+    });
 }
 
 // The bytes of weights, cache and buffers. The vocabulary's texts are left out: `size` is their number.
 int32_t probity_engine_plan(
-    const char * path, llama_model_params model_params, llama_context_params context_params, const char * size_key,
+    const Source * source, llama_model_params model_params, llama_context_params context_params, const char * size_key,
     int64_t size, uint64_t * out
 ) {
     return guarded([&] {
@@ -177,8 +253,9 @@ int32_t probity_engine_plan(
         snprintf(overrides[1].key, sizeof overrides[1].key, "%s", size_key);
         overrides[1].val_i64 = size;
         model_params.kv_overrides = overrides;
+        Stream stream(source);
         const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(
-            llama_model_load_from_file(path, model_params), llama_model_free
+            llama_model_load_from_file_ptr(stream.file.get(), model_params), llama_model_free
         );
         if (!model) {
             return false;
@@ -254,8 +331,11 @@ int32_t probity_engine_cache_share(llama_context * context, int32_t to) {
     return guarded([&] { return llama_memory_seq_cp(llama_get_memory(context), 0, to, -1, -1), true; });
 }
 
-int32_t probity_engine_adapter_load(llama_model * model, const char * path, llama_adapter_lora ** out) {
-    return guarded([&] { return (*out = llama_adapter_lora_init(model, path)) != nullptr; });
+int32_t probity_engine_adapter_load(llama_model * model, const Source * source, llama_adapter_lora ** out) {
+    return guarded([&] {
+        Stream stream(source);
+        return (*out = llama_adapter_lora_init_from_file_ptr(model, stream.file.get())) != nullptr;
+    });
 }
 
 int32_t probity_engine_adapter_free(llama_adapter_lora * adapter) {

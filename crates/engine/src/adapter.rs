@@ -1,19 +1,16 @@
 //! A loaded LoRA adapter, bound to the model it was checked against.
 
-use std::fs::File;
-use std::io::Seek;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
-use super::Model;
 use super::gguf::{Gguf, Tensor};
-use super::model::{read_header, same_file};
 use super::preflight::{AdapterShape, check_adapter, check_fit};
 use super::shim;
-use crate::{Error, Result};
+use super::{Model, Source};
+use crate::Result;
 
 /// An adapter, shared: clones are handles to the same weights.
 ///
@@ -28,8 +25,7 @@ struct Inner {
     model: Model,
     gguf: Gguf,
     shape: AdapterShape,
-    file: File,
-    path: PathBuf,
+    source: Source,
     fingerprint: String,
 }
 
@@ -41,7 +37,7 @@ unsafe impl Sync for Inner {}
 
 impl std::fmt::Debug for Adapter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Adapter").field("path", &self.inner.path).field("shape", &self.inner.shape).finish()
+        f.debug_struct("Adapter").field("path", &self.path()).field("shape", &self.inner.shape).finish()
     }
 }
 
@@ -49,30 +45,28 @@ impl Adapter {
     /// Loads an adapter for `model`, which may be in use by other threads meanwhile.
     ///
     /// # Errors
-    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedAdapter`], [`Error::AdapterMismatch`], or
-    /// [`Error::Llama`] with llama.cpp's own reason.
+    /// As [`Adapter::from_source`].
     pub fn load(model: &Model, path: &Path) -> Result<Self> {
-        Self::of_file(model, File::open(path).map_err(Error::io(path))?, path)
+        Self::from_source(model, Source::open(path)?)
     }
 
-    /// As [`Adapter::load`], of an open file; `path` is its name in messages.
-    pub(super) fn of_file(model: &Model, file: File, path: &Path) -> Result<Self> {
-        let gguf = read_header(&file, path)?;
-        let shape = check_adapter(&gguf, |t| t.read_from(&file).map_err(Error::io(path)))?;
+    /// As [`Adapter::load`], of bytes anywhere.
+    ///
+    /// # Errors
+    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedAdapter`], [`Error::AdapterMismatch`], or
+    /// [`Error::Llama`] with llama.cpp's own reason.
+    pub fn from_source(model: &Model, source: Source) -> Result<Self> {
+        let gguf = source.header()?;
+        let shape = check_adapter(&gguf, |t| source.tensor(t))?;
         check_fit(&gguf, model.gguf(), model.shape())?;
-        let fingerprint = fingerprint(&file).map_err(Error::io(path))?;
-        let alias = same_file(&file, path);
-        let name = std::ffi::CString::new(alias.as_os_str().as_encoded_bytes()).map_err(|_| {
-            Error::UnsupportedAdapter { file: path.display().to_string(), problem: "the path holds a NUL byte".into() }
-        })?;
+        let fingerprint = source.hash()?;
         let lock = model.adapter_lock().write();
-        // SAFETY: the model is alive, the path is NUL-terminated, the file passed the preflight, and the write lock
-        // keeps every other user of the model's adapter list out.
-        let raw = shim::call_for("load the adapter", |out| unsafe {
-            shim::probity_engine_adapter_load(model.raw(), name.as_ptr(), out)
-        });
+        // SAFETY: model and source are alive, the source passed the preflight, and the write lock keeps every other
+        // user of the model's adapter list out.
+        let load = |out| source.lend(|stream| unsafe { shim::probity_engine_adapter_load(model.raw(), stream, out) });
+        let raw = shim::call_for("load the adapter", load);
         drop(lock);
-        let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, file, path: path.to_owned(), fingerprint };
+        let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, source, fingerprint };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -94,10 +88,10 @@ impl Adapter {
         &self.inner.shape
     }
 
-    /// The file it was loaded from.
+    /// The file it was loaded from, or the name that its source was given.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.inner.path
+        self.inner.source.name()
     }
 
     /// BLAKE3 of the whole file, hex.
@@ -114,7 +108,7 @@ impl Adapter {
 
     /// A tensor's bytes, as stored.
     pub(super) fn read_tensor(&self, tensor: &Tensor) -> Result<Vec<u8>> {
-        tensor.read_from(&self.inner.file).map_err(Error::io(&self.inner.path))
+        self.inner.source.tensor(tensor)
     }
 
     pub(super) fn raw(&self) -> *mut sys::llama_adapter_lora {
@@ -129,12 +123,4 @@ impl Drop for Inner {
         // has nobody to tell of a failure, which leaks the adapter.
         unsafe { shim::probity_engine_adapter_free(self.raw.as_ptr()) };
     }
-}
-
-/// BLAKE3 of the whole file, hex.
-fn fingerprint(mut file: &File) -> std::io::Result<String> {
-    file.rewind()?;
-    let mut hash = blake3::Hasher::new();
-    hash.update_reader(file)?;
-    Ok(hash.finalize().to_hex().to_string())
 }

@@ -5,13 +5,12 @@
 //! other in the order that the caller gave.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::gguf::{GgmlType, GgufWriter};
 use super::numeric::{decode, encode};
-use super::{Adapter, Model};
+use super::{Adapter, Model, Source};
 use crate::{Error, Result};
 
 /// Adapters with their scales, ready for any context on their model.
@@ -34,7 +33,7 @@ impl AdapterSet {
     /// # Errors
     /// [`Error::Option`] for a scale that is not finite or an adapter given twice, [`Error::AdapterMismatch`] for an
     /// adapter that was loaded for another model object, [`Error::UnsupportedAdapter`] for ranks of more than 4096
-    /// together; the errors of a full disk or memory.
+    /// together; [`Error::Llama`] if the memory ends.
     pub fn new(model: &Model, adapters: &[(Adapter, f32)]) -> Result<Self> {
         for (adapter, scale) in adapters {
             if !scale.is_finite() {
@@ -130,12 +129,7 @@ fn merged(model: &Model, adapters: &[(Adapter, f32)]) -> Result<Adapter> {
     }
     let names = adapters.iter().map(|(adapter, _)| adapter.path().display().to_string());
     let path = PathBuf::from(names.collect::<Vec<_>>().join(" + "));
-    // llama.cpp reads adapters from files alone.
-    let write = || -> std::io::Result<std::fs::File> {
-        let mut out = BufWriter::new(tempfile::tempfile()?);
-        file.write(&mut out)?;
-        out.flush()?;
-        Ok(out.into_inner()?)
-    };
-    Adapter::of_file(model, write().map_err(Error::io(Path::new("temporary file")))?, &path)
+    let mut bytes = Vec::new();
+    file.write(&mut bytes).map_err(Error::io(&path))?;
+    Adapter::from_source(model, Source::memory(bytes, &path))
 }

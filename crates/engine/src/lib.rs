@@ -29,6 +29,7 @@ mod plan;
 pub mod preflight;
 pub mod score;
 mod shim;
+mod source;
 mod stack;
 #[doc(hidden)]
 pub mod trie;
@@ -43,14 +44,13 @@ pub use context::Context;
 pub use error::{Error, Result};
 pub use generate::{Generator, Sampling};
 pub use hidden::HiddenStates;
-#[doc(hidden)]
-pub use model::read_header;
 pub use model::{Model, ModelOptions};
 pub use params::ContextOptions;
 pub use plan::Plan;
 pub use preflight::{Architecture, ModelShape};
 #[doc(hidden)]
 pub use shim::StandardFloats;
+pub use source::Source;
 
 /// A token of some model's vocabulary.
 pub type Token = i32;

@@ -1,12 +1,7 @@
 //! A loaded model: the checked header, the weights in llama.cpp, the vocabulary.
 
 use std::ffi::{CStr, CString, c_void};
-use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +12,7 @@ use super::backend::start;
 use super::gguf::{Gguf, Tensor};
 use super::preflight::{ModelShape, check_model};
 use super::stack::on_a_stack;
-use super::{ContextOptions, Plan, Token, chat, shim};
+use super::{ContextOptions, Plan, Source, Token, chat, shim};
 use crate::{Error, Result};
 
 /// The longest text that is tokenised at once, bytes.
@@ -69,8 +64,7 @@ struct Inner {
     weights: Weights,
     gguf: Gguf,
     shape: ModelShape,
-    file: File,
-    path: PathBuf,
+    source: Source,
     fingerprint: String,
     content: OnceLock<String>,
     template: chat::Template,
@@ -86,12 +80,20 @@ struct Inner {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Model").field("path", &self.inner.path).field("shape", &self.inner.shape).finish()
+        f.debug_struct("Model").field("path", &self.path()).field("shape", &self.inner.shape).finish()
     }
 }
 
 impl Model {
-    /// Opens a GGUF model.
+    /// Opens a GGUF file.
+    ///
+    /// # Errors
+    /// As [`Model::from_source`].
+    pub fn open(path: &Path, options: ModelOptions, progress: impl FnMut(f32) -> bool) -> Result<Self> {
+        Self::from_source(Source::open(path)?, options, progress)
+    }
+
+    /// Loads a model.
     ///
     /// `progress` is told the share loaded, 0 to 1, and stops the load by returning `false`.
     ///
@@ -99,17 +101,16 @@ impl Model {
     /// is not loaded unchecked.
     ///
     /// # Errors
-    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Cancelled`], or [`Error::Llama`] with
-    /// llama.cpp's own reason.
-    pub fn open(path: &Path, options: ModelOptions, mut progress: impl FnMut(f32) -> bool) -> Result<Self> {
+    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Cancelled`], [`Error::Option`] for mapping
+    /// anything but a whole file, or [`Error::Llama`] with llama.cpp's own reason.
+    pub fn from_source(source: Source, options: ModelOptions, mut progress: impl FnMut(f32) -> bool) -> Result<Self> {
         start()?;
-        let file = File::open(path).map_err(Error::io(path))?;
-        let gguf = read_header(&file, path)?;
+        let gguf = source.header()?;
         let shape = check_model(&gguf)?;
-        let fingerprint = fingerprint(&file, path, &gguf)?;
+        let fingerprint = fingerprint(&source, &gguf)?;
 
         let mut cancelled = false;
-        let loaded = Weights::load(&same_file(&file, path), options, |share| {
+        let loaded = Weights::load(&source, options, |share| {
             // A panic must not cross into C++: it counts as a request to stop.
             let go = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| progress(share))).unwrap_or(false);
             cancelled |= !go;
@@ -125,8 +126,7 @@ impl Model {
             weights,
             gguf,
             shape,
-            file,
-            path: path.to_owned(),
+            source,
             fingerprint,
             content: OnceLock::new(),
             template,
@@ -149,10 +149,10 @@ impl Model {
         &self.inner.shape
     }
 
-    /// The file it was loaded from.
+    /// The file it was loaded from, or the name that its source was given.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.inner.path
+        self.inner.source.name()
     }
 
     /// BLAKE3 over the header and the ends of every tensor, hex.
@@ -171,24 +171,11 @@ impl Model {
     /// # Errors
     /// [`Error::Io`].
     pub fn content(&self) -> Result<&str> {
-        const PIECE: u64 = 1 << 20;
         if let Some(content) = self.inner.content.get() {
             return Ok(content);
         }
-        let (file, io) = (&self.inner.file, Error::io(&self.inner.path));
-        let mut hash = blake3::Hasher::new();
-        let mut read = || -> std::io::Result<()> {
-            let length = file.metadata()?.len();
-            let mut bytes = vec![0; PIECE.min(length) as usize];
-            for from in (0..length).step_by(PIECE as usize) {
-                let piece = &mut bytes[..PIECE.min(length - from) as usize];
-                file.read_exact_at(piece, from)?;
-                hash.update(piece);
-            }
-            Ok(())
-        };
-        read().map_err(io)?;
-        Ok(self.inner.content.get_or_init(|| hash.finalize().to_hex().to_string()))
+        let content = self.inner.source.hash()?;
+        Ok(self.inner.content.get_or_init(|| content))
     }
 
     /// How the model wants conversations written.
@@ -208,7 +195,7 @@ impl Model {
     /// # Errors
     /// [`Error::Io`].
     pub fn read_tensor(&self, tensor: &Tensor) -> Result<Vec<u8>> {
-        tensor.read_from(&self.inner.file).map_err(Error::io(&self.inner.path))
+        self.inner.source.tensor(tensor)
     }
 
     /// Tokens of a text.
@@ -306,13 +293,13 @@ impl Model {
 
     /// As [`Model::plan`], for a context of logits or of hidden states.
     pub(super) fn plan_for(&self, options: ContextOptions, states: bool) -> Result<Plan> {
-        let Inner { file, path, gguf, shape, .. } = &*self.inner;
+        let Inner { source, gguf, shape, .. } = &*self.inner;
         let options = options.with(|o| o.memory = 0);
         let mut plans = self.inner.plans.lock();
         if let Some((.., plan)) = plans.iter().find(|(known, of, _)| (*known, *of) == (options, states)) {
             return Ok(*plan);
         }
-        let plan = Plan::make(file, path, (gguf, shape), self.inner.options, (options, states))?;
+        let plan = Plan::make(source, (gguf, shape), self.inner.options, (options, states))?;
         plans.push((options, states, plan));
         Ok(plan)
     }
@@ -361,24 +348,27 @@ unsafe impl Send for Weights {}
 unsafe impl Sync for Weights {}
 
 impl Weights {
-    /// Loads a file that passed the preflight.
+    /// Loads a source that passed the preflight.
     ///
     /// `progress` stops it by returning `false`.
-    fn load<P: FnMut(f32) -> bool>(path: &Path, options: ModelOptions, mut progress: P) -> Result<Self> {
+    fn load<P: FnMut(f32) -> bool>(source: &Source, options: ModelOptions, mut progress: P) -> Result<Self> {
         unsafe extern "C" fn on_progress<P: FnMut(f32) -> bool>(share: f32, progress: *mut c_void) -> bool {
             // SAFETY: llama.cpp passes on the pointer set below, from the thread that loads, while it loads.
             unsafe { (*progress.cast::<P>())(share) }
         }
-        let path = CString::new(path.as_os_str().as_bytes())
-            .map_err(|e| Error::io(path)(std::io::Error::new(std::io::ErrorKind::InvalidInput, e)))?;
         let mut params = llama_params(options);
         params.progress_callback = Some(on_progress::<P>);
         params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
-        // SAFETY: the engine is started, the path ends in NUL, and everything behind `params` outlives the call.
-        let model = shim::call_for("load the model", |out| unsafe {
-            shim::probity_engine_model_load(path.as_ptr(), params, out)
-        })?;
-        Ok(Self(model))
+        if !options.mmap {
+            // SAFETY: the engine is started, and source and everything behind `params` outlive the call.
+            let load = |out| source.lend(|stream| unsafe { shim::probity_engine_model_load(stream, params, out) });
+            return Ok(Self(shim::call_for("load the model", load)?));
+        }
+        let path = CString::new(source.mappable()?.as_os_str().as_encoded_bytes())
+            .map_err(|e| Error::io(source.name())(std::io::Error::new(std::io::ErrorKind::InvalidInput, e)))?;
+        // SAFETY: as above, and the path ends in NUL.
+        let map = |out| unsafe { shim::probity_engine_model_map(path.as_ptr(), params, out) };
+        Ok(Self(shim::call_for("map the model", map)?))
     }
 }
 
@@ -404,31 +394,12 @@ pub(super) fn llama_params(options: ModelOptions) -> sys::llama_model_params {
     params
 }
 
-/// Reads and checks the GGUF header of an open file.
-pub fn read_header(file: &File, path: &Path) -> Result<Gguf> {
-    let length = file.metadata().map_err(Error::io(path))?.len();
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    reader.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
-    Gguf::read(&path.display().to_string(), reader, length)
-}
-
-/// A path to the file that is open here, on systems that have one.
-pub(super) fn same_file(mut file: &File, path: &Path) -> PathBuf {
-    // On macOS such a path shares the open file's position instead of starting at 0; a file that cannot seek fails to
-    // load with the engine's own reason.
-    let _ = file.rewind();
-    let alias = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
-    if alias.exists() { alias } else { path.to_owned() }
-}
-
 /// Header and the first and last 4 KiB of every tensor.
-fn fingerprint(file: &File, path: &Path, gguf: &Gguf) -> Result<String> {
+fn fingerprint(source: &Source, gguf: &Gguf) -> Result<String> {
     const SAMPLE: u64 = 4096;
     let mut hash = blake3::Hasher::new();
     let mut sample = |from: u64, length: u64| -> Result<()> {
-        let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, from).map_err(Error::io(path))?;
-        hash.update(&bytes);
+        hash.update(&source.piece(from, length)?);
         Ok(())
     };
     let header = gguf.tensors().first().map_or(0, |t| t.offset);

@@ -3,9 +3,7 @@
 //! llama.cpp makes the plan: it goes through the loading of the model and the making of the context without an
 //! allocation for weights, cache or buffers.
 
-use std::ffi::CString;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 
 use llama_cpp_sys_2 as sys;
@@ -13,10 +11,10 @@ use serde::Serialize;
 
 use super::backend::start;
 use super::gguf::Gguf;
-use super::model::{llama_params, read_header, same_file};
+use super::model::llama_params;
 use super::params::{ContextOptions, OUTPUTS, Params};
 use super::preflight::{ModelShape, check_model};
-use super::{ModelOptions, shim};
+use super::{ModelOptions, Source, shim};
 use crate::{Error, Result};
 
 /// The memory of a model and of one context on it, bytes.
@@ -43,27 +41,23 @@ impl Plan {
     /// # Errors
     /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Option`] for a context longer than the
     /// model's training length, [`Error::Llama`] with llama.cpp's own reason.
-    pub fn of(path: &Path, model: ModelOptions, context: ContextOptions) -> Result<Self> {
+    pub fn of(source: &Source, model: ModelOptions, context: ContextOptions) -> Result<Self> {
         start()?;
-        let file = File::open(path).map_err(Error::io(path))?;
-        let gguf = read_header(&file, path)?;
+        let gguf = source.header()?;
         let shape = check_model(&gguf)?;
-        Self::make(&file, path, (&gguf, &shape), model, (context, false))
+        Self::make(source, (&gguf, &shape), model, (context, false))
     }
 
     /// Plans a checked model, and a context on it.
     ///
     /// The context is one of hidden states or, as `false` says, of logits.
     pub(super) fn make(
-        file: &File,
-        path: &Path,
+        source: &Source,
         (gguf, shape): (&Gguf, &ModelShape),
         model: ModelOptions,
         (context, states): (ContextOptions, bool),
     ) -> Result<Self> {
         let Params { params, .. } = Params::of(gguf, shape, context, states)?;
-        let alias = CString::new(same_file(file, path).as_os_str().as_encoded_bytes())
-            .map_err(|e| Error::io(path)(std::io::Error::new(std::io::ErrorKind::InvalidInput, e)))?;
         let mut model = llama_params(model);
         model.vocab_only = false;
         model.no_alloc = true;
@@ -71,11 +65,11 @@ impl Plan {
         model.load_mode = sys::LLAMA_LOAD_MODE_NONE;
         let size_key = format!("{}.vocab_size\0", shape.architecture.name);
         let mut bytes = [0_u64; 3];
-        // SAFETY: path and key end in NUL, and the result has room for three numbers.
-        shim::call("plan the memory", || unsafe {
-            let key = size_key.as_ptr().cast();
-            shim::probity_engine_plan(alias.as_ptr(), model, params, key, shape.n_vocab as i64, bytes.as_mut_ptr())
-        })?;
+        let (key, tokens, out) = (size_key.as_ptr().cast(), shape.n_vocab as i64, bytes.as_mut_ptr());
+        // SAFETY: the source outlives the call, the key ends in NUL, and the result has room for three numbers.
+        let plan =
+            |stream: &shim::Stream| unsafe { shim::probity_engine_plan(stream, model, params, key, tokens, out) };
+        shim::call("plan the memory", || source.lend(plan))?;
         let [weights, cache, buffers] = bytes;
         // llama.cpp leaves out the rows of logits and, where there are some, of hidden states.
         let row = shape.n_vocab + if states { shape.n_embd } else { 0 };

@@ -15,13 +15,18 @@ use crate::Error;
 unsafe extern "C" {
     fn probity_engine_reason() -> *const c_char;
     pub(super) fn probity_engine_start(log: sys::ggml_log_callback) -> i32;
-    pub(super) fn probity_engine_model_load(
+    pub(super) fn probity_engine_model_map(
         path: *const c_char,
         params: sys::llama_model_params,
         out: *mut *mut sys::llama_model,
     ) -> i32;
+    pub(super) fn probity_engine_model_load(
+        source: *const Stream,
+        params: sys::llama_model_params,
+        out: *mut *mut sys::llama_model,
+    ) -> i32;
     pub(super) fn probity_engine_plan(
-        path: *const c_char,
+        source: *const Stream,
         model: sys::llama_model_params,
         context: sys::llama_context_params,
         size_key: *const c_char,
@@ -68,7 +73,7 @@ unsafe extern "C" {
     pub(super) fn probity_engine_cache_share(context: *mut sys::llama_context, to: i32) -> i32;
     pub(super) fn probity_engine_adapter_load(
         model: *mut sys::llama_model,
-        path: *const c_char,
+        source: *const Stream,
         out: *mut *mut sys::llama_adapter_lora,
     ) -> i32;
     pub(super) fn probity_engine_adapter_free(adapter: *mut sys::llama_adapter_lora) -> i32;
@@ -91,6 +96,18 @@ unsafe extern "C" {
     pub(super) fn probity_engine_grammar_free(grammar: *mut sys::llama_sampler) -> i32;
     fn probity_engine_floats_standard(caller: *mut Floats);
     fn probity_engine_floats_restore(caller: *const Floats);
+}
+
+/// Bytes that llama.cpp reads as a file.
+#[repr(C)]
+pub(super) struct Stream {
+    /// In memory, or null for a file.
+    pub bytes: *const u8,
+    /// An open file, or -1 for memory.
+    pub file: i32,
+    /// Where the bytes start in the file.
+    pub offset: u64,
+    pub length: u64,
 }
 
 /// A call that did not do its work.

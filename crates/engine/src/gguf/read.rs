@@ -2,9 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 
 use super::{ALIGNMENT, GgmlType};
 use crate::{Error, Result};
@@ -89,16 +87,6 @@ impl Tensor {
     #[must_use]
     pub fn elements(&self) -> u64 {
         self.dims.iter().product()
-    }
-
-    /// Its bytes, as stored in the file whose header named it.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn read_from(&self, file: &File) -> std::io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.bytes as usize];
-        file.read_exact_at(&mut bytes, self.offset)?;
-        Ok(bytes)
     }
 }
 

@@ -7,3 +7,4 @@ mod linked_sources;
 mod plans;
 mod public_reports;
 mod scoring;
+mod sources;

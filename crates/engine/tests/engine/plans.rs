@@ -4,7 +4,7 @@ use std::process::Command;
 
 use probity_engine::gguf::{GgmlType, Value};
 use probity_engine::score::{PromptTokens, Scorer};
-use probity_engine::{Context, ContextOptions, Error, Model, ModelOptions, Plan};
+use probity_engine::{Context, ContextOptions, Error, Model, ModelOptions, Plan, Source};
 use probity_testing::parts::GgufParts;
 
 fn options(context: usize) -> ContextOptions {
@@ -27,7 +27,7 @@ fn a_process_of_its_own() {
     wide(32).write(&path);
     for (context, exact) in [(512, false), (1024, true)] {
         let options = options(context).with(|o| o.exact_cache = exact);
-        let plan = Plan::of(&path, ModelOptions::default(), options).unwrap();
+        let plan = Plan::of(&Source::open(&path).unwrap(), ModelOptions::default(), options).unwrap();
         let before = resident();
         let model = Model::open(&path, ModelOptions::default(), |_| true).unwrap();
         let mut scorer = Scorer::new(Context::new(&model, options).unwrap());
@@ -56,7 +56,7 @@ fn a_process_takes_what_was_planned() {
 #[test]
 fn a_plan_beyond_its_limit_is_refused_with_the_numbers() {
     let model = probity_testing::default_model();
-    let plan = Plan::of(model.path(), ModelOptions::default(), options(512)).unwrap();
+    let plan = Plan::of(&Source::open(model.path()).unwrap(), ModelOptions::default(), options(512)).unwrap();
     let with = |limit| Context::new(&model, options(512).with(|o| o.memory = limit));
     with(plan.total()).unwrap();
     let error = with(plan.total() - 1).unwrap_err();
@@ -68,7 +68,7 @@ fn a_plan_beyond_its_limit_is_refused_with_the_numbers() {
         assert!(told.contains(&number.to_string()), "{told}");
     }
     let mapped = ModelOptions::default().with(|o| o.mmap = true);
-    assert_eq!(Plan::of(model.path(), mapped, options(512)).unwrap(), plan);
+    assert_eq!(Plan::of(&Source::open(model.path()).unwrap(), mapped, options(512)).unwrap(), plan);
     // The cache holds keys and values of every block in 16 bits.
     let shape = model.shape();
     assert_eq!(plan.cache, (2 * 2 * 512 * shape.n_layer * shape.n_head_kv * shape.head_dim) as u64);
@@ -123,7 +123,7 @@ fn a_file_of_megabytes_takes_no_gigabytes() {
     let path = folder.path().join("case.gguf");
     wide(256).write(&path);
     assert!(path.metadata().unwrap().len() < 8 << 20);
-    let plan = Plan::of(&path, ModelOptions::default(), ContextOptions::default()).unwrap();
+    let plan = Plan::of(&Source::open(&path).unwrap(), ModelOptions::default(), ContextOptions::default()).unwrap();
     assert!(plan.cache == 2 << 30 && plan.total() > 2 << 30, "{plan}");
     let model = Model::open(&path, ModelOptions::default(), |_| true).unwrap();
     let refused = Context::new(&model, ContextOptions::default()).unwrap_err();

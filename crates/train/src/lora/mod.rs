@@ -4,17 +4,15 @@ pub mod merge;
 mod mlx;
 pub mod peft;
 
-use std::fs::File;
 use std::path::Path;
 
 use probity::agent::Manifest;
 use probity::agent::manifest::MANIFEST_KEY;
-use probity_engine::Error as EngineError;
 use probity_engine::files::write_whole;
 use probity_engine::gguf::{GgmlType, GgufWriter, Tensor};
 use probity_engine::numeric::{decode, encode};
 use probity_engine::preflight::{Architecture, ModelShape, check_adapter, check_fit};
-use probity_engine::{Model, read_header};
+use probity_engine::{Model, Source};
 
 use super::curriculum::Precision;
 use super::finetune::Trained;
@@ -83,9 +81,9 @@ impl AdapterWeights {
     /// # Errors
     /// As [`probity::agent::verify::load`].
     pub fn load(model: &Model, path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(EngineError::io(path))?;
-        let gguf = read_header(&file, path)?;
-        let read = |t: &Tensor| t.read_from(&file).map_err(EngineError::io(path));
+        let source = Source::open(path)?;
+        let gguf = source.header()?;
+        let read = |t: &Tensor| source.tensor(t);
         let alpha = check_adapter(&gguf, read)?.alpha;
         check_fit(&gguf, model.gguf(), model.shape())?;
         if let Some(manifest) = Manifest::of(&gguf)? {

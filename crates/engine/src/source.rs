@@ -1,0 +1,201 @@
+//! Where the bytes of a GGUF file are: in a file, in a section of one, or in memory.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Seek};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::gguf::{Gguf, Tensor};
+use super::shim::Stream;
+use crate::{Error, Result};
+
+/// The bytes of a GGUF file.
+///
+/// Clones share them. Models and adapters read from their source as long as they live: nobody may change the bytes
+/// meanwhile.
+#[derive(Clone)]
+pub struct Source {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: PathBuf,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    /// A file that was opened here, from its first byte to its last.
+    Whole {
+        file: File,
+        length: u64,
+    },
+    Section {
+        file: File,
+        offset: u64,
+        length: u64,
+    },
+    Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name()).field("length", &self.length()).finish()
+    }
+}
+
+impl Source {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path))?;
+        let length = file.metadata().map_err(Error::io(path))?.len();
+        Ok(Self::new(path, Bytes::Whole { file, length }))
+    }
+
+    /// A section of an open file: `length` bytes from `offset`, or all bytes from there.
+    ///
+    /// The file's position is neither used nor changed. `name` stands for the section in messages.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Option`] for a section that ends beyond the file.
+    pub fn section(file: File, offset: u64, length: Option<u64>, name: &Path) -> Result<Self> {
+        let whole = file.metadata().map_err(Error::io(name))?.len();
+        let rest = whole.checked_sub(offset);
+        let (Some(length), true) = (length.or(rest), rest >= length) else {
+            let given = match length {
+                Some(length) => format!("{length} bytes from {offset}"),
+                None => format!("from {offset}"),
+            };
+            return Err(Error::Option { name: "section", given, expected: format!("at most {whole} bytes") });
+        };
+        Ok(Self::new(name, Bytes::Section { file, offset, length }))
+    }
+
+    /// Bytes in memory, which are not copied; `name` stands for them in messages.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use probity_engine::{Error, ModelOptions, Model, Source};
+    ///
+    /// let source = Source::memory(b"GGML", Path::new("bundled model"));
+    /// let refused = Model::from_source(source, ModelOptions::default(), |_| true);
+    /// assert!(matches!(refused, Err(Error::NotGguf { file, .. }) if file == "bundled model"));
+    /// ```
+    pub fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static, name: &Path) -> Self {
+        Self::new(name, Bytes::Memory(Box::new(bytes)))
+    }
+
+    fn new(name: &Path, bytes: Bytes) -> Self {
+        Self { inner: Arc::new(Inner { name: name.to_owned(), bytes }) }
+    }
+
+    /// The file's path, or the name of the section or the memory.
+    #[must_use]
+    pub fn name(&self) -> &Path {
+        &self.inner.name
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match &self.inner.bytes {
+            Bytes::Whole { length, .. } | Bytes::Section { length, .. } => *length,
+            Bytes::Memory(bytes) => (**bytes).as_ref().len() as u64,
+        }
+    }
+
+    /// Reads and checks the header.
+    ///
+    /// # Errors
+    /// As [`Gguf::read`].
+    pub fn header(&self) -> Result<Gguf> {
+        let reader = BufReader::with_capacity(1 << 16, Cursor { source: self, position: 0 });
+        Gguf::read(&self.name().display().to_string(), reader, self.length())
+    }
+
+    /// A tensor's bytes, as stored.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn tensor(&self, tensor: &Tensor) -> Result<Vec<u8>> {
+        self.piece(tensor.offset, tensor.bytes)
+    }
+
+    /// Some bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also for bytes beyond the end.
+    pub(super) fn piece(&self, from: u64, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
+        let mut cursor = Cursor { source: self, position: from };
+        cursor.read_exact(&mut bytes).map_err(Error::io(self.name()))?;
+        Ok(bytes)
+    }
+
+    /// BLAKE3 of all bytes, hex.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn hash(&self) -> Result<String> {
+        let mut hash = blake3::Hasher::new();
+        let all = BufReader::with_capacity(1 << 20, Cursor { source: self, position: 0 });
+        hash.update_reader(all).map_err(Error::io(self.name()))?;
+        Ok(hash.finalize().to_hex().to_string())
+    }
+
+    /// Lends the bytes to llama.cpp.
+    pub(super) fn lend<T>(&self, to: impl FnOnce(&Stream) -> T) -> T {
+        let (bytes, file, offset, length) = match &self.inner.bytes {
+            Bytes::Whole { file, length } => (&[][..], Some(file), 0, *length),
+            Bytes::Section { file, offset, length } => (&[][..], Some(file), *offset, *length),
+            Bytes::Memory(bytes) => ((**bytes).as_ref(), None, 0, self.length()),
+        };
+        let bytes = if file.is_none() { bytes.as_ptr() } else { std::ptr::null() };
+        to(&Stream { bytes, file: file.map_or(-1, AsRawFd::as_raw_fd), offset, length })
+    }
+
+    /// The path of a file that can be mapped.
+    ///
+    /// It leads to the file that is open here, on systems that have such paths.
+    pub(super) fn mappable(&self) -> Result<PathBuf> {
+        let Bytes::Whole { file, .. } = &self.inner.bytes else {
+            let expected = "false for a section of a file and for memory".into();
+            return Err(Error::Option { name: "mmap", given: "true".into(), expected });
+        };
+        // On macOS such a path shares the open file's position instead of starting at 0.
+        (&mut &*file).rewind().map_err(Error::io(self.name()))?;
+        let alias = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
+        Ok(if alias.exists() { alias } else { self.name().to_owned() })
+    }
+}
+
+/// Reads a source from a position on.
+struct Cursor<'a> {
+    source: &'a Source,
+    position: u64,
+}
+
+impl Read for Cursor<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let left = self.source.length().saturating_sub(self.position);
+        let n = usize::try_from(left).unwrap_or(usize::MAX).min(to.len());
+        let to = &mut to[..n];
+        match &self.source.inner.bytes {
+            // The section was checked: offset and position together do not overflow.
+            Bytes::Section { file, offset, .. } => file.read_exact_at(to, offset + self.position)?,
+            Bytes::Whole { file, .. } => file.read_exact_at(to, self.position)?,
+            Bytes::Memory(bytes) => {
+                let bytes = (**bytes).as_ref().get(self.position as usize..).and_then(|rest| rest.get(..n));
+                to.copy_from_slice(bytes.ok_or(ErrorKind::UnexpectedEof)?);
+            }
+        }
+        self.position += n as u64;
+        Ok(n)
+    }
+}
