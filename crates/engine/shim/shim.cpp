@@ -148,6 +148,8 @@ constexpr size_t UNCHECKED = 1 << 20;
 
 // Where the bytes of a file are; shim.rs has the same structure, `Stream`.
 struct Source {
+    const uint8_t * head;
+    uint64_t head_length;
     const uint8_t * bytes;
     int32_t file;
     uint64_t offset;
@@ -186,23 +188,29 @@ struct Stream {
     Stream(const Stream &) = delete;
 
     ssize_t read(char * to, size_t n) {
-        n = std::min<uint64_t>(n, source->length - position);
+        const bool in_head = position < source->head_length;
+        const uint64_t at = in_head ? position : source->offset + (position - source->head_length);
+        n = std::min<uint64_t>(n, (in_head ? source->head_length : length()) - position);
         ssize_t got = n;
-        if (source->bytes != nullptr) {
-            memcpy(to, source->bytes + position, n);
+        if (in_head || source->bytes != nullptr) {
+            memcpy(to, (in_head ? source->head : source->bytes) + at, n);
         } else {
             do {
-                got = pread(source->file, to, n, source->offset + position);
+                got = pread(source->file, to, n, at);
             } while (got < 0 && errno == EINTR);
         }
         position += std::max<ssize_t>(got, 0);
         return got;
     }
 
+    uint64_t length() const {
+        return source->head_length + source->length;
+    }
+
     int64_t seek(int64_t offset, int whence) {
-        const uint64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? position : source->length;
+        const uint64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? position : length();
         const int64_t to = int64_t(from) + offset;
-        if (to < 0 || uint64_t(to) > source->length) {
+        if (to < 0 || uint64_t(to) > length()) {
             errno = EINVAL;
             return -1;
         }

@@ -63,7 +63,8 @@ impl Adapter {
         let lock = model.adapter_lock().write();
         // SAFETY: model and source are alive, the source passed the preflight, and the write lock keeps every other
         // user of the model's adapter list out.
-        let load = |out| source.lend(|stream| unsafe { shim::probity_engine_adapter_load(model.raw(), stream, out) });
+        let load =
+            |out| source.lend(&[], 0, |stream| unsafe { shim::probity_engine_adapter_load(model.raw(), stream, out) });
         let raw = shim::call_for("load the adapter", load);
         drop(lock);
         let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, source, fingerprint };

@@ -33,6 +33,7 @@ mod source;
 mod stack;
 #[doc(hidden)]
 pub mod trie;
+mod twins;
 
 pub use adapter::Adapter;
 pub use adapter_set::AdapterSet;

@@ -1,5 +1,6 @@
 //! A loaded model: the checked header, the weights in llama.cpp, the vocabulary.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -12,6 +13,7 @@ use super::backend::start;
 use super::gguf::{Gguf, Tensor};
 use super::preflight::{ModelShape, check_model};
 use super::stack::on_a_stack;
+use super::twins::{twins, without_twins};
 use super::{ContextOptions, Plan, Source, Token, chat, shim};
 use crate::{Error, Result};
 
@@ -68,6 +70,8 @@ struct Inner {
     fingerprint: String,
     content: OnceLock<String>,
     template: chat::Template,
+    /// Tokens whose text becomes another token, with that token.
+    twins: HashMap<Token, Token>,
     options: ModelOptions,
     /// Plans of contexts by their options, made once.
     plans: Mutex<Vec<(ContextOptions, bool, Plan)>>,
@@ -108,9 +112,10 @@ impl Model {
         let gguf = source.header()?;
         let shape = check_model(&gguf)?;
         let fingerprint = fingerprint(&source, &gguf)?;
+        let twins = twins(&gguf);
 
         let mut cancelled = false;
-        let loaded = Weights::load(&source, options, |share| {
+        let loaded = Weights::load(&source, (&gguf, &twins), options, |share| {
             // A panic must not cross into C++: it counts as a request to stop.
             let go = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| progress(share))).unwrap_or(false);
             cancelled |= !go;
@@ -130,6 +135,7 @@ impl Model {
             fingerprint,
             content: OnceLock::new(),
             template,
+            twins,
             options,
             plans: Mutex::default(),
             adapters: RwLock::new(()),
@@ -262,9 +268,15 @@ impl Model {
         if !(0..self.shape().n_vocab as Token).contains(&token) {
             return String::new();
         }
+        let token = self.with_text(token);
         // SAFETY: the token is one of the vocabulary's; the text ends in NUL and lives as long as the vocabulary.
         let text = unsafe { CStr::from_ptr(sys::llama_vocab_get_text(self.vocabulary(), token)) };
         text.to_string_lossy().into_owned()
+    }
+
+    /// The token that a token's text becomes; llama.cpp knows no text of the others.
+    fn with_text(&self, token: Token) -> Token {
+        self.inner.twins.get(&token).copied().unwrap_or(token)
     }
 
     /// The bytes that a token stands for in a text; none for control tokens.
@@ -272,6 +284,7 @@ impl Model {
     /// # Errors
     /// [`Error::Llama`] if the memory ends.
     pub(super) fn spelling(&self, token: Token) -> Result<Vec<u8>> {
+        let token = self.with_text(token);
         filled(64, |bytes: &mut [u8], found| {
             // SAFETY: the length is the buffer's; nothing is written beyond it.
             shim::call("spell a token", || unsafe {
@@ -351,7 +364,12 @@ impl Weights {
     /// Loads a source that passed the preflight.
     ///
     /// `progress` stops it by returning `false`.
-    fn load<P: FnMut(f32) -> bool>(source: &Source, options: ModelOptions, mut progress: P) -> Result<Self> {
+    fn load<P: FnMut(f32) -> bool>(
+        source: &Source,
+        (gguf, twins): (&Gguf, &HashMap<Token, Token>),
+        options: ModelOptions,
+        mut progress: P,
+    ) -> Result<Self> {
         unsafe extern "C" fn on_progress<P: FnMut(f32) -> bool>(share: f32, progress: *mut c_void) -> bool {
             // SAFETY: llama.cpp passes on the pointer set below, from the thread that loads, while it loads.
             unsafe { (*progress.cast::<P>())(share) }
@@ -360,9 +378,18 @@ impl Weights {
         params.progress_callback = Some(on_progress::<P>);
         params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
         if !options.mmap {
-            // SAFETY: the engine is started, and source and everything behind `params` outlive the call.
-            let load = |out| source.lend(|stream| unsafe { shim::probity_engine_model_load(stream, params, out) });
+            let (head, replaced) = match twins.is_empty() {
+                true => (Vec::new(), 0),
+                false => (without_twins(gguf, twins), gguf.data_start()),
+            };
+            // SAFETY: the engine is started, and source, head and everything behind `params` outlive the call.
+            let load = |stream: &shim::Stream, out| unsafe { shim::probity_engine_model_load(stream, params, out) };
+            let load = |out| source.lend(&head, replaced, |stream| load(stream, out));
             return Ok(Self(shim::call_for("load the model", load)?));
+        }
+        if !twins.is_empty() {
+            let expected = "false for a model in which several tokens have the same text".into();
+            return Err(Error::Option { name: "mmap", given: "true".into(), expected });
         }
         let path = CString::new(source.mappable()?.as_os_str().as_encoded_bytes())
             .map_err(|e| Error::io(source.name())(std::io::Error::new(std::io::ErrorKind::InvalidInput, e)))?;
@@ -402,8 +429,7 @@ fn fingerprint(source: &Source, gguf: &Gguf) -> Result<String> {
         hash.update(&source.piece(from, length)?);
         Ok(())
     };
-    let header = gguf.tensors().first().map_or(0, |t| t.offset);
-    sample(0, header)?;
+    sample(0, gguf.data_start())?;
     for t in gguf.tensors() {
         sample(t.offset, t.bytes.min(SAMPLE))?;
         sample(t.offset + t.bytes.saturating_sub(SAMPLE), t.bytes.min(SAMPLE))?;

@@ -69,7 +69,7 @@ impl Plan {
         // SAFETY: the source outlives the call, the key ends in NUL, and the result has room for three numbers.
         let plan =
             |stream: &shim::Stream| unsafe { shim::probity_engine_plan(stream, model, params, key, tokens, out) };
-        shim::call("plan the memory", || source.lend(plan))?;
+        shim::call("plan the memory", || source.lend(&[], 0, plan))?;
         let [weights, cache, buffers] = bytes;
         // llama.cpp leaves out the rows of logits and, where there are some, of hidden states.
         let row = shape.n_vocab + if states { shape.n_embd } else { 0 };

@@ -101,12 +101,16 @@ unsafe extern "C" {
 /// Bytes that llama.cpp reads as a file.
 #[repr(C)]
 pub(super) struct Stream {
-    /// In memory, or null for a file.
+    /// Bytes that come first.
+    pub head: *const u8,
+    pub head_length: u64,
+    /// The bytes after them: in memory, or null for a file.
     pub bytes: *const u8,
     /// An open file, or -1 for memory.
     pub file: i32,
-    /// Where the bytes start in the file.
+    /// Where the bytes after the head start, in memory or in the file.
     pub offset: u64,
+    /// Bytes after the head.
     pub length: u64,
 }
 

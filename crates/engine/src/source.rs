@@ -149,15 +149,16 @@ impl Source {
         Ok(hash.finalize().to_hex().to_string())
     }
 
-    /// Lends the bytes to llama.cpp.
-    pub(super) fn lend<T>(&self, to: impl FnOnce(&Stream) -> T) -> T {
-        let (bytes, file, offset, length) = match &self.inner.bytes {
-            Bytes::Whole { file, length } => (&[][..], Some(file), 0, *length),
-            Bytes::Section { file, offset, length } => (&[][..], Some(file), *offset, *length),
-            Bytes::Memory(bytes) => ((**bytes).as_ref(), None, 0, self.length()),
+    /// Lends the bytes to llama.cpp, with others for the first `replaced` of them.
+    pub(super) fn lend<T>(&self, head: &[u8], replaced: u64, to: impl FnOnce(&Stream) -> T) -> T {
+        let (bytes, file, offset) = match &self.inner.bytes {
+            Bytes::Whole { file, .. } => (std::ptr::null(), file.as_raw_fd(), 0),
+            Bytes::Section { file, offset, .. } => (std::ptr::null(), file.as_raw_fd(), *offset),
+            Bytes::Memory(bytes) => ((**bytes).as_ref().as_ptr(), -1, 0),
         };
-        let bytes = if file.is_none() { bytes.as_ptr() } else { std::ptr::null() };
-        to(&Stream { bytes, file: file.map_or(-1, AsRawFd::as_raw_fd), offset, length })
+        let (head, head_length) = (head.as_ptr(), head.len() as u64);
+        let (offset, length) = (offset + replaced, self.length() - replaced);
+        to(&Stream { head, head_length, bytes, file, offset, length })
     }
 
     /// The path of a file that can be mapped.

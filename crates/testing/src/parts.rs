@@ -6,6 +6,7 @@ use std::path::Path;
 use probity_engine::gguf::{GgmlType, Gguf, GgufWriter, Value};
 
 /// A GGUF file taken apart, to be put together again with something wrong in it.
+#[derive(Clone)]
 pub struct GgufParts {
     /// Keys with their values, in order.
     pub metadata: Vec<(String, Value)>,

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{EDGE, Part};
 use crate::gguf::{Gguf, Value};
+use crate::twins::twins;
 use crate::{Model, Result, Token};
 
 /// Numbers of `tokenizer.ggml.token_type`.
@@ -38,7 +39,11 @@ impl Words {
             .collect();
         let mut control = Vec::new();
         let mut found_anywhere = Vec::new();
+        let twins = twins(gguf);
         for (id, word) in tokens.iter().enumerate().filter(|(_, word)| !word.trim().is_empty()) {
+            if twins.contains_key(&(id as Token)) {
+                continue;
+            }
             let kind = types.get(id).copied().unwrap_or(1);
             let (angled, squared) = (is_between(word, '<', '>'), is_between(word, '[', ']'));
             let of_users = kind == USER_DEFINED && (angled || squared);

@@ -173,6 +173,14 @@ impl Gguf {
         Ok(Self { file: file.into(), alignment, keys, values, tensors, index })
     }
 
+    /// Where the first tensor's data start, bytes.
+    ///
+    /// A file without tensors has none, and 0.
+    #[must_use]
+    pub fn data_start(&self) -> u64 {
+        self.tensors.first().map_or(0, |tensor| tensor.offset)
+    }
+
     /// Metadata keys in file order.
     #[must_use]
     pub fn keys(&self) -> &[String] {

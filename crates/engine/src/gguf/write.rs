@@ -1,4 +1,6 @@
-//! The writer: GGUF version 3, 32-byte alignment, tensors in order of addition.
+//! The writer: GGUF version 3, tensors in order of addition.
+//!
+//! They are aligned to `general.alignment` bytes, or 32 without that key.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -82,6 +84,20 @@ impl GgufWriter {
         sink: &mut impl Write,
         mut make: impl FnMut(usize) -> io::Result<Cow<'a, [u8]>>,
     ) -> io::Result<()> {
+        sink.write_all(&self.head())?;
+        for (i, (name, dims, ty)) in self.tensors.iter().enumerate() {
+            let (data, expected) = (make(i)?, ty.bytes(dims.iter().product()));
+            assert_eq!(data.len() as u64, expected, "{name}: bytes do not match type and shape");
+            sink.write_all(&data)?;
+            let padding = expected.next_multiple_of(self.alignment()) - expected;
+            sink.write_all(&vec![0; padding as usize])?;
+        }
+        Ok(())
+    }
+
+    /// The file up to its first tensor's data.
+    #[must_use]
+    pub fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();
         head.extend(b"GGUF");
         head.extend(3_u32.to_le_bytes());
@@ -92,7 +108,6 @@ impl GgufWriter {
             put_value(&mut head, value);
         }
         let mut offset = 0_u64;
-        let size = |dims: &[u64], ty: GgmlType| ty.bytes(dims.iter().product());
         for (name, dims, ty) in &self.tensors {
             put_str(&mut head, name);
             head.extend((dims.len() as u32).to_le_bytes());
@@ -101,23 +116,19 @@ impl GgufWriter {
             }
             head.extend(ty.id.to_le_bytes());
             head.extend(offset.to_le_bytes());
-            offset += size(dims, *ty).next_multiple_of(ALIGNMENT);
+            offset += ty.bytes(dims.iter().product()).next_multiple_of(self.alignment());
         }
-        pad(&mut head);
-        sink.write_all(&head)?;
-        for (i, (name, dims, ty)) in self.tensors.iter().enumerate() {
-            let (data, expected) = (make(i)?, size(dims, *ty));
-            assert_eq!(data.len() as u64, expected, "{name}: bytes do not match type and shape");
-            sink.write_all(&data)?;
-            let padding = expected.next_multiple_of(ALIGNMENT) - expected;
-            sink.write_all(&[0; ALIGNMENT as usize][..padding as usize])?;
-        }
-        Ok(())
+        head.resize(head.len().next_multiple_of(self.alignment() as usize), 0);
+        head
     }
-}
 
-fn pad(out: &mut Vec<u8>) {
-    out.resize(out.len().next_multiple_of(ALIGNMENT as usize), 0);
+    /// The alignment of the tensors, bytes.
+    fn alignment(&self) -> u64 {
+        match self.metadata.iter().find(|(key, _)| key == "general.alignment") {
+            Some(&(_, Value::Uint(alignment, 32))) if alignment > 0 => alignment,
+            _ => ALIGNMENT,
+        }
+    }
 }
 
 fn put_str(out: &mut Vec<u8>, s: &str) {

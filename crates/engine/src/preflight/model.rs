@@ -252,13 +252,6 @@ impl Check<'_> {
         if tokens.is_empty() {
             return Err(self.bad("tokenizer.ggml.tokens is empty"));
         }
-        let mut seen = HashSet::new();
-        for token in tokens {
-            // llama.cpp gives empty tokens names of their own.
-            if !token.is_empty() && !seen.insert(token.as_str()) {
-                return Err(self.bad(format!("token {token:?} is given twice, expected distinct tokens")));
-            }
-        }
         let lengths = [
             ("tokenizer.ggml.scores", self.array_len("tokenizer.ggml.scores", |v| matches!(v, Value::Floats(_, 32)))?),
             (
@@ -284,8 +277,11 @@ impl Check<'_> {
             if let Some(bad) = merges.iter().find(|m| m.char_indices().skip(1).all(|(_, c)| c != ' ')) {
                 return Err(self.bad(format!("merge {bad:?} is not two tokens with a space between")));
             }
-        } else if let Some(byte) = (0..=255_u8).find(|b| !seen.contains(format!("<0x{b:02X}>").as_str())) {
-            return Err(self.bad(format!("token <0x{byte:02X}> is missing, expected all 256 byte tokens")));
+        } else {
+            let known: HashSet<&str> = tokens.iter().map(String::as_str).collect();
+            if let Some(byte) = (0..=255_u8).find(|b| !known.contains(format!("<0x{b:02X}>").as_str())) {
+                return Err(self.bad(format!("token <0x{byte:02X}> is missing, expected all 256 byte tokens")));
+            }
         }
         if !matches!(self.gguf.uint("split.count"), None | Some(0 | 1)) {
             return Err(self.bad("split.count is above 1, expected the whole model in one file"));

@@ -62,6 +62,47 @@ fn decides_the_same(parts: &GgufParts) {
     assert_eq!(considers(&open(parts).unwrap(), "").unwrap(), usual);
 }
 
+/// The official Gemma 4 files have three tokens twice; llama.cpp asserts that no file has (#25739, #24885).
+#[test]
+fn tokens_of_equal_text_are_read_as_one_of_them() {
+    let text = "The other player shares. You may share or keep.";
+    let usual = probity_testing::default_model();
+    let used = usual.tokenize(text, false).unwrap();
+    let mut parts = parts();
+    let (mut tokens, mut types) = (strs(&parts, "tokenizer.ggml.tokens"), types(&parts));
+    let control = tokens.iter().position(|token| token == "<|user|>").unwrap();
+    assert_eq!(types[control], 3);
+    let spare: Vec<usize> = (300..tokens.len()).rev().filter(|&t| !used.contains(&(t as i32))).take(4).collect();
+    // Twins after their token, and one before: the last spare token becomes what the control token was.
+    tokens[spare[0]] = tokens[used[0] as usize].clone();
+    tokens[spare[1]] = tokens[used[0] as usize].clone();
+    tokens[spare[2]] = tokens[control].clone();
+    types.swap(spare[2], control);
+    for alignment in [32, 256] {
+        let parts = parts
+            .clone()
+            .set("tokenizer.ggml.tokens", Value::Strs(tokens.clone()))
+            .set("tokenizer.ggml.token_type", Value::Ints(types.clone(), 32))
+            .set("general.alignment", Value::Uint(alignment, 32));
+        let model = open(&parts).unwrap();
+        assert_eq!(model.tokenize(text, false).unwrap(), used);
+        for twin in [spare[0], spare[1]] {
+            assert_eq!(model.piece(twin as i32), usual.piece(used[0]));
+        }
+        assert_eq!(model.piece(control as i32), tokens[control]);
+        let name = model.tokenize(&tokens[control], true).unwrap();
+        assert_eq!(name, [spare[2] as i32], "the control token among its twins");
+        let read = model.template().encode(&model, &[user(text)], true).unwrap().tokens;
+        assert!(read.contains(&name[0]) && !read.contains(&(control as i32)), "{read:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("case.gguf");
+    parts = parts.set("tokenizer.ggml.tokens", Value::Strs(tokens));
+    parts.write(&path);
+    let mapped = Model::open(&path, ModelOptions::default().with(|o| o.mmap = true), |_| true).unwrap_err();
+    assert!(matches!(mapped, Error::Option { name: "mmap", .. }), "{mapped}");
+}
+
 #[test]
 fn keys_that_change_the_computation_are_refused_by_name() {
     // Read by llama.cpp for every architecture; the second aborted the process.
