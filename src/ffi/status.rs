@@ -15,7 +15,7 @@ use crate::Error;
 /// A number keeps its meaning for good.
 pub type probity_status_t = i32;
 
-/// Longest message in a [`probity_error_t`], its NUL included, bytes.
+/// Longest message in a `probity_error_t`, its NUL included, bytes.
 pub const PROBITY_ERROR_MESSAGE_SIZE: usize = 504;
 
 /// The error of a call.

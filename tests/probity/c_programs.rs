@@ -103,6 +103,20 @@ fn models_from_descriptors_and_memory() {
     run(&program, &[&shipped("default"), &shipped("deontological"), folder.path()]);
 }
 
+/// The corpus of the fuzzer's target `calls`.
+#[test]
+fn calls_in_any_order() {
+    let (folder, model) = probity_testing::tiny(GgmlType::F32);
+    let (program, adapter) = (folder.path().join("calls"), folder.path().join("adapter.gguf"));
+    probity_testing::write_adapter(&adapter, 3);
+    compile("tests/c/calls.c", &program, "cc", &[sanitized("-std=c99"), vec!["-DREPLAY"]].concat());
+    let mut files = vec![model, adapter];
+    let corpus = std::fs::read_dir(root().join("fuzz/corpus/calls")).unwrap();
+    files.extend(corpus.map(|entry| entry.unwrap().path()));
+    assert!(files.len() >= 5, "the corpus is there");
+    run(&program, &files.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_wrapper_for_cpp() {
     let folder = tempfile::tempdir().unwrap();

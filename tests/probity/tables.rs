@@ -55,10 +55,10 @@ struct Item {
 /// The items of the header, in order.
 fn header() -> Vec<Item> {
     let text = fs::read_to_string(root().join("include/probity.h")).expect("the header");
-    let body = &text[text.find("#include <stdlib.h>").expect("its includes")..];
+    let body = &text[text.find("#endif\n#endif").expect("the macro of visibility")..];
     let (mut items, mut comment, mut code) = (Vec::new(), Vec::new(), String::new());
-    for line in body.lines().skip(1) {
-        match (line.strip_prefix("//"), code.is_empty()) {
+    for line in body.lines().skip(2).filter(|line| *line != "PROBITY_API") {
+        match (line.strip_prefix("///"), code.is_empty()) {
             (Some(words), true) => comment.push(words.strip_prefix(' ').unwrap_or(words).to_owned()),
             _ if line.trim().is_empty() && code.is_empty() => comment.clear(),
             _ => {
