@@ -6,22 +6,29 @@ use std::sync::OnceLock;
 
 use probity::agent::{Agent, Scenario, Session};
 use probity_engine::chat::{Speaker, Turn};
-use probity_engine::gguf::{GgmlType, Gguf, Value};
+use probity_engine::files::write_whole;
+use probity_engine::gguf::{Gguf, Value};
 use probity_engine::{Adapter, ContextOptions, Generator, HiddenStates, Model, ModelOptions, Plan, Sampling, Source};
 use probity_testing::parts::GgufParts;
-use probity_testing::{tiny, write_adapter};
 
 /// The longest file that a header may announce, bytes.
 const LONGEST: u64 = 8 << 20;
 
-/// A small model and an adapter for it, as files that stay as long as the process.
+/// A small model and an adapter for it, the same files for every process.
 pub fn small() -> &'static [PathBuf; 2] {
     static SMALL: OnceLock<[PathBuf; 2]> = OnceLock::new();
     SMALL.get_or_init(|| {
-        let (folder, model) = tiny(GgmlType::F32);
-        let adapter = folder.keep().join("adapter.gguf");
-        write_adapter(&adapter, 3);
-        [model, adapter]
+        let folder = std::env::temp_dir().join("probity-fuzz");
+        fs::create_dir_all(&folder).expect("a folder");
+        let headers: [(&str, &[u8]); 2] = [
+            ("model.gguf", include_bytes!("../corpus/model/small")),
+            ("adapter.gguf", include_bytes!("../corpus/adapter/small")),
+        ];
+        headers.map(|(name, header)| {
+            let (path, file) = (folder.join(name), whole(header).expect("a short file"));
+            write_whole(&path, |out| out.write_all(&file)).expect("the file is written");
+            path
+        })
     })
 }
 
@@ -36,15 +43,23 @@ pub(super) fn context() -> ContextOptions {
     ContextOptions::default().with(|o| (o.context, o.threads, o.memory) = (256, 1, 64 << 20))
 }
 
-/// A file whose header the bytes are: the data that it announces are small numbers.
-fn whole(header: &[u8]) -> Option<Source> {
+/// A file that starts with these bytes. Where they are a header, small numbers follow as the data that it announces.
+fn whole(header: &[u8]) -> Option<Vec<u8>> {
     let gguf = Gguf::read("header", header, LONGEST).ok();
     let length = gguf.as_ref().and_then(|gguf| gguf.tensors().iter().map(|t| t.offset + t.bytes).max());
     let missing = (length.unwrap_or(0) as usize).saturating_sub(header.len());
-    // The file's start is kept as it is, whether or not it is a header.
-    let data = 0.01_f32.to_le_bytes().into_iter().cycle().take(missing);
-    Some(Source::memory(header.iter().copied().chain(data).collect::<Vec<u8>>(), Path::new("fuzzed")))
-        .filter(|source| source.length() <= LONGEST)
+    let mut state = 1_u32;
+    let numbers = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / 2_f32.powi(24) - 0.5) * 0.5
+    });
+    let data = numbers.flat_map(f32::to_le_bytes).take(missing);
+    Some(header.iter().copied().chain(data).collect::<Vec<u8>>()).filter(|file| file.len() as u64 <= LONGEST)
+}
+
+/// As [`whole`], as a source.
+fn source(header: &[u8]) -> Option<Source> {
+    whole(header).map(|file| Source::memory(file, Path::new("fuzzed")))
 }
 
 fn scenario() -> Scenario {
@@ -53,7 +68,7 @@ fn scenario() -> Scenario {
 
 /// A model file: plan, load, tokenise, render, decide, embed, write.
 pub fn model(header: &[u8]) {
-    let Some(source) = whole(header) else { return };
+    let Some(source) = source(header) else { return };
     let planned = Plan::of(&source, ModelOptions::default(), context());
     let Ok(model) = Model::from_source(source, ModelOptions::default(), |_| true) else { return };
     let text = "You share, <|assistant|> they keep \u{e9}\u{1f600} aaaaaaaaaaaaaaaa 12345";
@@ -84,7 +99,7 @@ pub fn model(header: &[u8]) {
 
 /// An adapter file, on the small model.
 pub fn adapter(header: &[u8]) {
-    let Some(source) = whole(header) else { return };
+    let Some(source) = source(header) else { return };
     let model = small_model();
     let Ok(adapter) = Adapter::from_source(model, source) else { return };
     _ = probity::agent::verify::verify(&adapter);

@@ -29,7 +29,8 @@ fn every_corpus_is_survived() {
     }
 }
 
-/// Writes the first files of the corpora: `PROBITY_CASES` is a folder that `gguf_cases.py` has filled from the small
+/// Writes the first files of the corpora, from `model/small` and `adapter/small`, which are headers of the tests' random
+/// model and adapter: `PROBITY_CASES` is a folder that `gguf_cases.py` has filled from the small
 /// model, whose place this test tells.
 #[test]
 #[ignore = "writes fuzz/corpus"]
@@ -40,8 +41,6 @@ fn seeds() {
     };
     let [model, adapter] = small();
     println!("{}", model.display());
-    seed("model", "small", &header(model));
-    seed("adapter", "small", &header(adapter));
     for (name, key, value) in [
         ("alpha-zero", "adapter.lora.alpha", Value::F32(0.0)),
         ("alpha-nan", "adapter.lora.alpha", Value::F32(f32::NAN)),
@@ -91,19 +90,6 @@ fn seeds() {
         change(GgufParts::of(model)).write(&path);
         seed("model", name, &header(&path));
     }
-    let Some(cases) = std::env::var_os("PROBITY_CASES").map(PathBuf::from) else { return };
-    let mut templates = std::collections::BTreeSet::new();
-    for case in probity_testing::files(&cases, "gguf") {
-        let name = case.file_stem().unwrap().to_str().unwrap();
-        seed("model", name, &header(&case));
-        if let Some((_, Value::Str(template))) =
-            GgufParts::of(&case).metadata.into_iter().find(|(key, _)| key == "tokenizer.chat_template")
-            && templates.insert(template.clone())
-        {
-            seed("template", name, template.as_bytes());
-        }
-    }
-
     let loaded = probity_testing::open(model);
     let lora = Adapter::load(&loaded, adapter).unwrap();
     let scenarios = [
@@ -133,4 +119,17 @@ fn seeds() {
     seed("graph", "empty", b"{\"version\": 1}");
     let published = Deliberation::example().published(Default::default()).unwrap();
     seed("graph", "published", published.to_json().as_bytes());
+
+    let Some(cases) = std::env::var_os("PROBITY_CASES").map(PathBuf::from) else { return };
+    let mut templates = std::collections::BTreeSet::new();
+    for case in probity_testing::files(&cases, "gguf") {
+        let name = case.file_stem().unwrap().to_str().unwrap();
+        seed("model", name, &header(&case));
+        if let Some((_, Value::Str(template))) =
+            GgufParts::of(&case).metadata.into_iter().find(|(key, _)| key == "tokenizer.chat_template")
+            && templates.insert(template.clone())
+        {
+            seed("template", name, template.as_bytes());
+        }
+    }
 }

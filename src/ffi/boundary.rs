@@ -218,3 +218,73 @@ impl<T> Array<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The second version of a struct: the first ended after `old`.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Options {
+        size: usize,
+        old: u32,
+        new: u64,
+    }
+
+    // SAFETY: plain numbers.
+    unsafe impl Versioned for Options {
+        const NAME: &'static str = "options_t";
+        const DEFAULT: Self = Self { size: size_of::<Self>(), old: 7, new: 9 };
+        const FIRST: usize = 12;
+    }
+
+    /// Reads the first `size` bytes of a struct, at an odd address and with nothing behind.
+    fn read(size: usize, bytes: &[u8]) -> Outcome<Options> {
+        let mut given = [&[0xff], &size.to_ne_bytes()[..], bytes].concat();
+        given.truncate(1 + size.max(8));
+        given.shrink_to_fit();
+        // SAFETY: as many bytes as the size says, at least the size itself.
+        unsafe { Options::read(given.as_ptr().add(1).cast(), "options") }
+    }
+
+    #[test]
+    fn a_struct_of_any_version_is_read() {
+        let fields = [1_u32.to_ne_bytes().as_slice(), &[0; 4], &2_u64.to_ne_bytes(), &[0; 8]].concat();
+        assert_eq!(read(12, &fields[..4]).unwrap(), Options { size: 12, old: 1, new: 9 });
+        assert_eq!(read(24, &fields[..16]).unwrap(), Options { size: 24, old: 1, new: 2 });
+        assert_eq!(read(32, &fields).unwrap(), Options { size: 32, old: 1, new: 2 });
+        for (size, bytes) in [(0, &[][..]), (11, &fields[..3]), (32, &[1; 24])] {
+            assert_eq!(read(size, bytes).unwrap_err().status, PROBITY_STATUS_OPTION, "{size}");
+        }
+        // SAFETY: NULL is refused.
+        let refused = unsafe { Options::read(std::ptr::null(), "options") }.unwrap_err();
+        assert_eq!(refused.status, PROBITY_STATUS_NULL_ARGUMENT);
+    }
+
+    #[test]
+    fn a_slice_is_empty_or_there() {
+        let values = [1, 2, 3_u32];
+        // SAFETY: three values, or none.
+        unsafe {
+            assert_eq!(slice(values.as_ptr(), 3, "values").unwrap(), values);
+            assert!(slice::<u32>(std::ptr::null(), 0, "values").unwrap().is_empty());
+            assert_eq!(slice::<u32>(std::ptr::null(), 1, "values").unwrap_err().status, PROBITY_STATUS_NULL_ARGUMENT);
+        }
+    }
+
+    #[test]
+    fn a_message_is_cut_at_a_letter_and_written_to_fresh_memory() {
+        let mut error = MaybeUninit::<probity_error_t>::uninit();
+        for n in [0, 1, PROBITY_ERROR_MESSAGE_SIZE / 2, PROBITY_ERROR_MESSAGE_SIZE] {
+            let failure = Failure::new(PROBITY_STATUS_OPTION, format!("a{}", "\u{e9}".repeat(n)));
+            // SAFETY: the place may be written, and is read after it was.
+            let text = unsafe {
+                write(error.as_mut_ptr(), &failure);
+                std::ffi::CStr::from_ptr((&raw const (*error.as_ptr()).message).cast())
+            };
+            let text = text.to_str().expect("whole letters");
+            assert!(failure.message.starts_with(text) && text.len() >= failure.message.len().min(502), "{n}");
+        }
+    }
+}

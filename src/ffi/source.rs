@@ -141,3 +141,34 @@ impl AsRef<[u8]> for Lent {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lent_memory_is_read_where_it_is() {
+        let bytes = b"GGUF and more";
+        let memory = probity_source_t {
+            kind: PROBITY_SOURCE_MEMORY,
+            bytes: bytes.as_ptr().cast(),
+            length: 4,
+            ..probity_source_t::DEFAULT
+        };
+        // SAFETY: the bytes outlive the sources.
+        let open = |source: &probity_source_t| unsafe { probity_source_t::open(source) };
+        let (source, owned) = open(&memory).unwrap();
+        assert_eq!((source.length(), source.name()), (4, Path::new("memory")));
+        assert!(!owned.load(std::sync::atomic::Ordering::Acquire), "not before the call has succeeded");
+        assert!(source.header().is_err());
+        let wrong = [
+            probity_source_t { kind: 0, ..memory },
+            probity_source_t { offset: 1, ..memory },
+            probity_source_t { length: u64::MAX, ..memory },
+            probity_source_t { bytes: std::ptr::null(), ..memory },
+            probity_source_t { kind: PROBITY_SOURCE_FILE, ..memory },
+            probity_source_t { kind: PROBITY_SOURCE_DESCRIPTOR, descriptor: -1, ..memory },
+        ];
+        assert!(wrong.iter().all(|source| open(source).is_err()));
+    }
+}

@@ -69,3 +69,23 @@ pub unsafe extern "C" fn probity_bytes_free(bytes: *mut u8, length: usize) {
         drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(bytes, length)) });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_bytes_cross_and_come_back() {
+        let given = "a l\u{e9}tter".to_owned().give().unwrap();
+        // SAFETY: the string is ours until it is freed.
+        unsafe {
+            assert_eq!(text(given, "text").unwrap(), "a l\u{e9}tter");
+            probity_string_free(given);
+            probity_string_free(std::ptr::null_mut());
+            assert_eq!(optional(std::ptr::null(), "text").unwrap(), None);
+            assert_eq!(text(std::ptr::null(), "text").unwrap_err().status, PROBITY_STATUS_NULL_ARGUMENT);
+            let wrong = b"ab\xff\0";
+            assert_eq!(text(wrong.as_ptr().cast(), "text").unwrap_err().status, PROBITY_STATUS_INVALID_UTF8);
+        }
+    }
+}

@@ -55,3 +55,31 @@ impl<T: Give> Give for Owning<T> {
         Ok(given)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn free(data: *mut c_void) {
+        // SAFETY: the tests' data are boxes of counters.
+        let counter = unsafe { Box::from_raw(data.cast::<Arc<AtomicBool>>()) };
+        assert!(!counter.swap(true, Ordering::AcqRel), "freed once");
+    }
+
+    #[test]
+    fn data_are_freed_once_where_the_library_owns_them() {
+        for owns in [true, false] {
+            let freed = Arc::new(AtomicBool::new(false));
+            let data: *mut c_void = Box::into_raw(Box::new(Arc::clone(&freed))).cast();
+            let (held, owned) = UserData::new(data, Some(free));
+            assert_eq!(held.get(), data);
+            owned.store(owns, Ordering::Release);
+            std::thread::spawn(move || drop(held)).join().unwrap();
+            assert_eq!(freed.load(Ordering::Acquire), owns);
+            if !owns {
+                // SAFETY: nobody has freed them.
+                unsafe { free(data) }
+            }
+        }
+    }
+}

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn both_forms_give_the_same_bits() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        for length in (1..40).chain([1023, 1024, 1025, 4096, 20_000, 151_936]) {
+        let long = if cfg!(miri) { &[][..] } else { &[1023, 1024, 1025, 4096, 20_000, 151_936] };
+        for length in (1..40).chain(long.iter().copied()) {
             for width in [1e-3, 1.0, 30.0, 300.0] {
                 let mut row: Vec<f32> = (0..length).map(|_| (rng.random::<f32>() - 0.5) * width).collect();
                 assert_eq!(log_sum_exp(&row).to_bits(), plain(&row).to_bits(), "{length} {width}");
