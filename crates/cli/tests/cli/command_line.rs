@@ -20,7 +20,7 @@ fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn err(output: &Output) -> String {
+pub fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -31,7 +31,7 @@ fn json(args: &[&str]) -> Value {
 }
 
 /// A recipe shrunk to a few steps.
-fn short_recipe(folder: &Path, steps: u64) -> String {
+pub fn short_recipe(folder: &Path, steps: u64) -> String {
     let text = include_str!("../../../../configs/deontological.toml");
     let mut config: toml::Table = toml::from_str(text).expect("a recipe");
     config["games_per_step"] = 4.into();

@@ -8,6 +8,8 @@ mod elicit;
 #[path = "../../../elicit/tests/elicit/sample.rs"]
 mod elicited;
 mod explore;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod kills;
 #[path = "../../../values/tests/values/sample.rs"]
 mod sample;
 mod values;
