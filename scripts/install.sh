@@ -18,17 +18,18 @@ case $(uname) in
     *)
         private="-lstdc++ -lm -lpthread -ldl"
         file=libprobity.so.$abi soname=libprobity.so.$abi link=libprobity.so
-        # An application may link a llama.cpp of its own: of the static library, too, only probity_* is to be seen.
-        # One object of what those need; Rust's bitcode goes, it means nothing once merged; C++'s unique symbols are
+        # An application may link a llama.cpp of its own: of the static library, too, only the header's names are seen.
+        # One object of what those need, without groups, of which a linker keeps one wherever it comes from; Rust's bitcode goes, it means nothing once merged; C++'s unique symbols are
         # weakened first, because objcopy makes only ordinary ones local.
         work=$(mktemp -d)
         trap 'rm -rf "$work"' EXIT
         nm -D --defined-only "$from/libprobity.so" | awk '{ print "-u"; print $3 }' > "$work/roots"
-        ld -r --gc-sections @"$work/roots" -o "$work/probity.o" "$from/libprobity.a"
+        ld -r --gc-sections --force-group-allocation @"$work/roots" -o "$work/probity.o" "$from/libprobity.a"
         objcopy --remove-section=.llvmbc --remove-section=.llvmcmd "$work/probity.o"
         nm "$work/probity.o" | awk '$2 == "u" { print $3 }' > "$work/unique"
         objcopy --weaken-symbols="$work/unique" "$work/probity.o"
-        objcopy --wildcard --keep-global-symbol='probity_*' "$work/probity.o"
+        awk '$1 != "-u"' "$work/roots" > "$work/public"
+        objcopy --keep-global-symbols="$work/public" "$work/probity.o"
         rm -f "$root/lib/libprobity.a"
         ar rcs "$root/lib/libprobity.a" "$work/probity.o"
         # The shared library is linked from the same object, because rustc gives it neither a SONAME nor versions.

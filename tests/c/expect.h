@@ -27,6 +27,6 @@ static probity_error_t error;
         }                                                                             \
     } while (0)
 
-static const char *SCENARIO = "{\"game\": \"ipd\", \"labels\": [\"share\", \"keep\"], \"seed\": 7}";
+__attribute__((unused)) static const char *SCENARIO = "{\"game\": \"ipd\", \"labels\": [\"share\", \"keep\"], \"seed\": 7}";
 
 #endif

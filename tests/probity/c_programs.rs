@@ -103,6 +103,21 @@ fn models_from_descriptors_and_memory() {
     run(&program, &[&shipped("default"), &shipped("deontological"), folder.path()]);
 }
 
+/// `PROBITY_CYCLES=100000` for as many, a quarter of an hour.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_memory_does_not_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    compile("tests/c/cycles.c", &at("cycles"), "cc", &["-std=c99"]);
+    let (model, adapter) = (at("model.gguf"), at("adapter.gguf"));
+    write_random(&model, &tiny_config(), GgmlType::F32, 7);
+    probity_testing::write_adapter(&adapter, 3);
+    let cycles = std::env::var("PROBITY_CYCLES").unwrap_or_else(|_| "2000".into());
+    let output = run(&at("cycles"), &[&model, &adapter, Path::new(&cycles)]);
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// The corpus of the fuzzer's target `calls`.
 #[test]
 fn calls_in_any_order() {

@@ -1,7 +1,7 @@
 //! The files of `make install`, used as an application's build would: by pkg-config.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use probity_testing::c::{library, run};
@@ -54,7 +54,8 @@ fn a_program_links_what_was_installed_and_sees_nothing_else() {
     let names = text_of(Command::new("nm").args(["-g", "--defined-only"]).arg(&archive));
     let names: Vec<&str> = names.lines().filter_map(|l| l.split_whitespace().nth(2)).collect();
     assert!(names.len() > 20, "{names:?}");
-    let foreign: Vec<&&str> = names.iter().filter(|n| !n.starts_with("probity_")).collect();
+    let internal = |name: &str| !name.starts_with("probity_") || name.starts_with("probity_engine_");
+    let foreign: Vec<&&str> = names.iter().filter(|n| internal(n)).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
 
     // The shared library has a name that a program records, and a version for every symbol.
@@ -95,4 +96,24 @@ fn a_program_links_what_was_installed_and_sees_nothing_else() {
     fs::remove_file(prefix.join("lib/libprobity.so")).unwrap();
     build(&prefix, &own, true);
     assert_eq!(run(&own, &arguments).stdout, output.stdout, "the same decisions");
+
+    // A program with a llama.cpp of its own, whose every name ours has, too.
+    let llama = llama_cpp();
+    let beside = folder.path().join("beside");
+    let mut compiler = Command::new("cc");
+    compiler.arg("-std=c99").arg(root().join("tests/c/beside.c")).arg("-o").arg(&beside);
+    compiler.arg("-I").arg(llama.join("include")).arg("-L").arg(llama.join("lib"));
+    compiler.args(["-lllama", "-lggml", "-lggml-cpu", "-lggml-base"]);
+    text_of(compiler.args(flags(&prefix, true).split_whitespace()));
+    run(&beside, &arguments);
+}
+
+/// The newest llama.cpp that was compiled for this test program: a folder with `include` and `lib`.
+fn llama_cpp() -> PathBuf {
+    let program = std::env::current_exe().expect("a program");
+    let builds = program.ancestors().nth(2).expect("a folder").join("build");
+    let made = fs::read_dir(builds).expect("builds").map(|entry| entry.expect("a build").path().join("out"));
+    made.filter(|out| out.join("lib/libllama.a").exists())
+        .max_by_key(|out| out.metadata().and_then(|out| out.modified()).expect("a time"))
+        .expect("llama.cpp was compiled")
 }
