@@ -660,53 +660,6 @@ probity_status_t probity_agent_record(struct probity_agent_t agent,
                                       char **json,
                                       struct probity_error_t *error);
 
-/// Saves the agent as bytes.
-///
-/// The bytes hold the history, the random stream, the scenario, and the fingerprints of model and adapters. They do not
-/// hold the record of the last decision.
-///
-/// - `agent`: a live agent that no other thread is using.
-/// - `bytes`: receives the bytes, yours to free with `probity_bytes_free`; not NULL.
-/// - `length`: receives their number; not NULL.
-/// - `error`: filled on failure; NULL to do without.
-PROBITY_API
-probity_status_t probity_agent_snapshot(struct probity_agent_t agent,
-                                        uint8_t **bytes,
-                                        size_t *length,
-                                        struct probity_error_t *error);
-
-/// Makes an agent from a snapshot; it continues byte for byte.
-///
-/// - `model`: the live model that the snapshot was taken on.
-/// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count
-///   of 0, for none.
-/// - `bytes`: `length` bytes of the snapshot, read during the call; not NULL.
-/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
-/// - `error`: filled on failure; NULL to do without.
-PROBITY_API
-probity_status_t probity_agent_restore(struct probity_model_t model,
-                                       const struct probity_adapter_t *adapters,
-                                       size_t count,
-                                       const uint8_t *bytes,
-                                       size_t length,
-                                       struct probity_agent_t *agent,
-                                       struct probity_error_t *error);
-
-/// Makes an agent from a snapshot, in a session; it continues byte for byte.
-///
-/// - `session`: a live session on the model that the snapshot was taken on.
-/// - `adapters`, `count`, `bytes`, `length`: as in `probity_agent_restore`.
-/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
-/// - `error`: filled on failure; NULL to do without.
-PROBITY_API
-probity_status_t probity_agent_rejoin(struct probity_session_t session,
-                                      const struct probity_adapter_t *adapters,
-                                      size_t count,
-                                      const uint8_t *bytes,
-                                      size_t length,
-                                      struct probity_agent_t *agent,
-                                      struct probity_error_t *error);
-
 /// Cancels the running decision of the agent.
 ///
 /// Where none runs, the next decision is cancelled.
@@ -1115,6 +1068,53 @@ probity_status_t probity_session_cancel(struct probity_session_t session,
 /// - `error`: filled on failure; NULL to do without.
 PROBITY_API
 probity_status_t probity_session_free(struct probity_session_t session,
+                                      struct probity_error_t *error);
+
+/// Saves the agent as bytes.
+///
+/// The bytes hold the history, the random stream, the scenario, and the fingerprints of model and adapters. They do not
+/// hold the record of the last decision.
+///
+/// - `agent`: a live agent that no other thread is using.
+/// - `bytes`: receives the bytes, yours to free with `probity_bytes_free`; not NULL.
+/// - `length`: receives their number; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+PROBITY_API
+probity_status_t probity_agent_snapshot(struct probity_agent_t agent,
+                                        uint8_t **bytes,
+                                        size_t *length,
+                                        struct probity_error_t *error);
+
+/// Makes an agent from a snapshot; it continues byte for byte.
+///
+/// - `model`: the live model that the snapshot was taken on.
+/// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count
+///   of 0, for none.
+/// - `bytes`: `length` bytes of the snapshot, read during the call; not NULL.
+/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+PROBITY_API
+probity_status_t probity_agent_restore(struct probity_model_t model,
+                                       const struct probity_adapter_t *adapters,
+                                       size_t count,
+                                       const uint8_t *bytes,
+                                       size_t length,
+                                       struct probity_agent_t *agent,
+                                       struct probity_error_t *error);
+
+/// Makes an agent from a snapshot, in a session; it continues byte for byte.
+///
+/// - `session`: a live session on the model that the snapshot was taken on.
+/// - `adapters`, `count`, `bytes`, `length`: as in `probity_agent_restore`.
+/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
+/// - `error`: filled on failure; NULL to do without.
+PROBITY_API
+probity_status_t probity_agent_rejoin(struct probity_session_t session,
+                                      const struct probity_adapter_t *adapters,
+                                      size_t count,
+                                      const uint8_t *bytes,
+                                      size_t length,
+                                      struct probity_agent_t *agent,
                                       struct probity_error_t *error);
 
 /// What a status means, in a few words. Static; not to be freed.

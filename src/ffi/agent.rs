@@ -43,11 +43,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(agent: Agent) -> Self {
+    pub fn new(agent: Agent) -> Self {
         Self { cancel: agent.cancel_token(), agent: Mutex::new(agent), broken: AtomicBool::new(false) }
     }
 
-    fn lock(&self) -> Outcome<Held<'_>> {
+    pub fn lock(&self) -> Outcome<Held<'_>> {
         let agent = self.agent.try_lock().ok_or(Error::Busy { what: "agent" })?;
         if self.broken.load(Ordering::Relaxed) {
             let message = "agent: a defect stopped an earlier call; free it and make another";
@@ -58,7 +58,7 @@ impl Shared {
 }
 
 /// An agent that this thread holds.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     agent: MutexGuard<'a, Agent>,
     broken: &'a AtomicBool,
 }
@@ -430,91 +430,6 @@ fn of_last_decision<T>(agent: probity_agent_t, tell: impl FnOnce(&Agent) -> Opti
     let shared = agent.get()?;
     let agent = shared.lock()?;
     tell(&agent).ok_or_else(|| Failure::new(PROBITY_STATUS_NO_DECISION, "agent: has not decided yet"))
-}
-
-/// Saves the agent as bytes.
-///
-/// The bytes hold the history, the random stream, the scenario, and the fingerprints of model and adapters. They do not
-/// hold the record of the last decision.
-///
-/// - `agent`: a live agent that no other thread is using.
-/// - `bytes`: receives the bytes, yours to free with `probity_bytes_free`; not NULL.
-/// - `length`: receives their number; not NULL.
-/// - `error`: filled on failure; NULL to do without.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn probity_agent_snapshot(
-    agent: probity_agent_t,
-    bytes: *mut *mut u8,
-    length: *mut usize,
-    error: *mut probity_error_t,
-) -> probity_status_t {
-    let body = || {
-        require(bytes, "bytes")?;
-        require(length, "length")?;
-        let snapshot = agent.get()?.lock()?.snapshot()?.into_boxed_slice();
-        // SAFETY: neither is NULL, checked above; the contract.
-        unsafe {
-            length.write(snapshot.len());
-            bytes.write(Box::into_raw(snapshot).cast());
-        }
-        Ok(())
-    };
-    // SAFETY: the contract.
-    unsafe { call(error, body) }
-}
-
-/// Makes an agent from a snapshot; it continues byte for byte.
-///
-/// - `model`: the live model that the snapshot was taken on.
-/// - `adapters`: `count` live adapters, among which the snapshot's are found; read during the call; NULL, with a count
-///   of 0, for none.
-/// - `bytes`: `length` bytes of the snapshot, read during the call; not NULL.
-/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
-/// - `error`: filled on failure; NULL to do without.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn probity_agent_restore(
-    model: probity_model_t,
-    adapters: *const probity_adapter_t,
-    count: usize,
-    bytes: *const u8,
-    length: usize,
-    agent: *mut probity_agent_t,
-    error: *mut probity_error_t,
-) -> probity_status_t {
-    let body = || {
-        let model = model.get()?;
-        // SAFETY: the contract.
-        let (adapters, bytes) = unsafe { (adapters_of(adapters, count)?, slice(bytes, length, "bytes")?) };
-        Ok(Shared::new(Agent::restore(&model, &adapters, bytes, ContextOptions::default())?))
-    };
-    // SAFETY: the contract.
-    unsafe { call_for(agent, "agent", error, body) }
-}
-
-/// Makes an agent from a snapshot, in a session; it continues byte for byte.
-///
-/// - `session`: a live session on the model that the snapshot was taken on.
-/// - `adapters`, `count`, `bytes`, `length`: as in `probity_agent_restore`.
-/// - `agent`: receives the agent, yours to free with `probity_agent_free`; not NULL.
-/// - `error`: filled on failure; NULL to do without.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn probity_agent_rejoin(
-    session: probity_session_t,
-    adapters: *const probity_adapter_t,
-    count: usize,
-    bytes: *const u8,
-    length: usize,
-    agent: *mut probity_agent_t,
-    error: *mut probity_error_t,
-) -> probity_status_t {
-    let body = || {
-        let session = session.get()?;
-        // SAFETY: the contract.
-        let (adapters, bytes) = unsafe { (adapters_of(adapters, count)?, slice(bytes, length, "bytes")?) };
-        Ok(Shared::new(session.restore(&adapters, bytes)?))
-    };
-    // SAFETY: the contract.
-    unsafe { call_for(agent, "agent", error, body) }
 }
 
 /// Cancels the running decision of the agent.

@@ -19,6 +19,7 @@ mod handle;
 mod log;
 mod model;
 mod session;
+mod snapshot;
 mod source;
 mod status;
 mod strings;
