@@ -22,7 +22,7 @@ PROBITY := target/release/probity
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
 SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
-.PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed fuzz lib lib-native install header models setup clean
+.PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed fuzz miri tsan lib lib-native install header models setup clean
 
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,12 @@ bench-embed: setup  ## Texts to vectors, beside Python's sentence-transformers (
 
 fuzz: setup  ## Any bytes through every target, SECONDS=60 each, under AddressSanitizer. Needs a nightly compiler, cargo-fuzz and clang.
 	scripts/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
+
+miri: setup  ## The unit tests of unsafe Rust that calls no C, interpreted by Miri. Needs a nightly compiler with miri and rust-src.
+	scripts/sanitize.sh miri
+
+tsan: setup  ## The tests of sessions under ThreadSanitizer, llama.cpp included. Needs a nightly compiler with rust-src, and clang.
+	scripts/sanitize.sh thread
 
 lib-native: setup  ## The C library for the machine at hand, in target/release; without moral graphs in target/slim.
 	$(NATIVE) $(LIBRARY) --features capi $(SMALL)

@@ -10,7 +10,7 @@ use probity::agent::prompt::{Layout, Style};
 use probity::agent::{Scenario, verify};
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::CatalogGame;
-use probity_game::moral::{Reward, WORDINGS};
+use probity_game::moral::{OTHER, Reward, WORDINGS};
 use probity_train::Schedule;
 use probity_train::curriculum::{Algorithm, TrainConfig};
 use probity_train::eval::{Candidate, Evaluation, Figures};
@@ -224,6 +224,7 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
     }
     say!("{table}");
     if let Some(text) = rows.iter().find_map(|row| row.prompt) {
+        let text = text.replace(OTHER, "A");
         say!("asked in words, the best of {}: {text:?}", WORDINGS);
     }
     say!(

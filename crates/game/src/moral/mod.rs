@@ -12,7 +12,9 @@ mod regret;
 mod reward;
 
 pub use account::{Account, Valuation, account};
-pub use framework::{Constant, EVALUATION_XI, FRAMEWORKS, Framework, FrameworkEntry, Round, WORDINGS, XI, betrays};
+pub use framework::{
+    Constant, EVALUATION_XI, FRAMEWORKS, Framework, FrameworkEntry, OTHER, Round, WORDINGS, XI, betrays,
+};
 pub use metrics::ActionTypes;
 pub use mixture::{Mixture, Share};
 pub use regret::{Regrets, WeightedState, expected_regrets};

@@ -6,7 +6,7 @@ use probity::agent::policy::Tilt;
 use probity::agent::prompt::Style;
 use probity::agent::{Agent, Floor, Scenario, Session};
 use probity_engine::{Adapter, ContextOptions, Model};
-use probity_game::moral::{EVALUATION_XI, ILLEGAL, Regrets, Reward, WeightedState, expected_regrets};
+use probity_game::moral::{EVALUATION_XI, ILLEGAL, OTHER, Regrets, Reward, WeightedState, expected_regrets};
 use probity_game::{History, MatrixGame, argmax_set, fair_coin};
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ impl Candidate<'_> {
     /// Its answers are measured, whatever their legality mass.
     pub(super) fn agent(&self, session: &Session, scenario: Scenario) -> Result<Agent> {
         let mut scenario = scenario;
-        scenario.preamble = self.preamble.into();
+        scenario.preamble = self.preamble.replace(OTHER, scenario.game.other_name());
         scenario.policy.tilt.clone_from(&self.tilt);
         scenario.legality_floor = Some(Floor::Off);
         let mut agent = session.agent(scenario)?;
@@ -123,6 +123,8 @@ impl Evaluation {
     }
 
     /// Measures the bare model, asked by the best of the reward's wordings.
+    ///
+    /// The wording has [`OTHER`] for the other player's name.
     ///
     /// # Errors
     /// As [`Evaluation::measure`].
