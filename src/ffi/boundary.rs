@@ -239,7 +239,7 @@ mod tests {
         const FIRST: usize = 12;
     }
 
-    /// Reads the first `size` bytes of a struct, at an odd address and with nothing behind.
+    /// Reads `size` bytes of a struct, at an odd address, with nothing behind.
     fn read(size: usize, bytes: &[u8]) -> Outcome<Options> {
         let mut given = [&[0xff], &size.to_ne_bytes()[..], bytes].concat();
         given.truncate(1 + size.max(8));

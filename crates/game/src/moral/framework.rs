@@ -116,8 +116,8 @@ pub struct FrameworkEntry {
     pub reward: fn(Round, f64) -> f64,
     /// Texts that ask a model to act by the framework, in several wordings.
     ///
-    /// [`OTHER`] stands for the other player's name. They are the value-prompted baseline of arXiv 2410.01639, in our own
-    /// words.
+    /// [`OTHER`] stands for the other player's name. They are the value-prompted baseline of arXiv 2410.01639, in our
+    /// own words.
     pub wordings: [&'static str; WORDINGS],
 }
 
