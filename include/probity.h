@@ -123,7 +123,7 @@ typedef struct probity_source_t {
   uint64_t length;
   /// Passed to `user_data_free` as it is.
   void *user_data;
-  /// Called with `user_data` once, when nothing needs the bytes any more; NULL for none.
+  /// Called with `user_data` once, after the last use of the bytes; NULL for none.
   ///
   /// It runs on the thread that frees the last object made of them. It is not called if the call fails.
   probity_user_data_free_t user_data_free;

@@ -43,7 +43,9 @@ pub(super) fn context() -> ContextOptions {
     ContextOptions::default().with(|o| (o.context, o.threads, o.memory) = (256, 1, 64 << 20))
 }
 
-/// A file that starts with these bytes. Where they are a header, small numbers follow as the data that it announces.
+/// A file that starts with these bytes.
+///
+/// Where they are a header, small numbers follow as the data that it announces.
 fn whole(header: &[u8]) -> Option<Vec<u8>> {
     let gguf = Gguf::read("header", header, LONGEST).ok();
     let length = gguf.as_ref().and_then(|gguf| gguf.tensors().iter().map(|t| t.offset + t.bytes).max());

@@ -54,7 +54,7 @@ pub struct probity_source_t {
     pub length: u64,
     /// Passed to `user_data_free` as it is.
     pub user_data: *mut c_void,
-    /// Called with `user_data` once, when nothing needs the bytes any more; NULL for none.
+    /// Called with `user_data` once, after the last use of the bytes; NULL for none.
     ///
     /// It runs on the thread that frees the last object made of them. It is not called if the call fails.
     pub user_data_free: probity_user_data_free_t,

@@ -43,7 +43,9 @@ impl Drop for UserData {
     }
 }
 
-/// A result with the flag of the data that it uses: the library owns them once C has the result.
+/// A result with the flag of the data that it uses.
+///
+/// The library owns the data once C has the result.
 pub(super) struct Owning<T>(pub T, pub Arc<AtomicBool>);
 
 impl<T: Give> Give for Owning<T> {

@@ -1,4 +1,4 @@
-//! Where the bytes of a GGUF file are: in a file, in a section of one, or in memory.
+//! Where a GGUF file's bytes are: in a file, in a section of one, or in memory.
 
 use std::fmt;
 use std::fs::File;
@@ -57,7 +57,7 @@ impl Source {
         Ok(Self::new(path, Bytes::Whole { file, length }))
     }
 
-    /// A section of an open file: `length` bytes from `offset`, or all bytes from there.
+    /// A section of an open file: `length` bytes from `offset`, or all from there.
     ///
     /// The file's position is neither used nor changed. `name` stands for the section in messages.
     ///
