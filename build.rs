@@ -34,12 +34,9 @@ mod header {
  * - The library opens no network connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */";
 
-    /// Who links the library statically on Windows defines PROBITY_STATIC.
     const VISIBILITY: &str = "
 #ifndef PROBITY_API
-#if defined(_WIN32) && !defined(PROBITY_STATIC)
-#define PROBITY_API __declspec(dllimport)
-#elif defined(__GNUC__)
+#if defined(__GNUC__)
 #define PROBITY_API __attribute__((visibility(\"default\")))
 #else
 #define PROBITY_API

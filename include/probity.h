@@ -28,9 +28,7 @@
 #include <stdlib.h>
 
 #ifndef PROBITY_API
-#if defined(_WIN32) && !defined(PROBITY_STATIC)
-#define PROBITY_API __declspec(dllimport)
-#elif defined(__GNUC__)
+#if defined(__GNUC__)
 #define PROBITY_API __attribute__((visibility("default")))
 #else
 #define PROBITY_API
@@ -95,7 +93,7 @@ typedef void (*probity_user_data_free_t)(void *user_data);
 
 /// Where the bytes of a GGUF file are: a file, a section of one, or memory.
 ///
-/// Set `size`, `kind`, the fields of the kind, and all others to 0. Nobody may change the bytes while an object that
+/// Set `size`, `kind`, the fields of the kind, and all others to 0; others that are not 0 are refused. Nobody may change the bytes while an object that
 /// was made of them lives.
 ///
 /// `probity_source_t source = {.size = sizeof source, .kind = PROBITY_SOURCE_FILE, .path = "model.gguf"};`
@@ -125,7 +123,8 @@ typedef struct probity_source_t {
   void *user_data;
   /// Called with `user_data` once, after the last use of the bytes; NULL for none.
   ///
-  /// It runs on the thread that frees the last object made of them. It is not called if the call fails.
+  /// It runs on the thread of the last call that used them, which may return after the last free. It is not called if
+  /// the call fails.
   probity_user_data_free_t user_data_free;
 } probity_source_t;
 

@@ -93,6 +93,9 @@ pub(super) unsafe fn call_for<T: Give>(
     unsafe { call(error, body) }
 }
 
+/// The largest size that is believed of a [`Versioned`] struct, bytes: a forgotten size may be any number.
+const MOST_BYTES: usize = 4096;
+
 /// A struct whose first field tells its size.
 ///
 /// So later versions may add fields at its end.
@@ -119,7 +122,7 @@ pub(super) unsafe trait Versioned: Copy {
         let bytes = given.cast::<u8>();
         // SAFETY: the size comes first in every version.
         let size = unsafe { given.cast::<usize>().read_unaligned() };
-        if size < Self::FIRST {
+        if !(Self::FIRST..=MOST_BYTES).contains(&size) {
             let message = format!("{name}: a size of {size}, expected sizeof({}), {}", Self::NAME, Self::FIRST);
             return Err(Failure::new(PROBITY_STATUS_OPTION, message));
         }
@@ -242,7 +245,7 @@ mod tests {
     /// Reads `size` bytes of a struct, at an odd address, with nothing behind.
     fn read(size: usize, bytes: &[u8]) -> Outcome<Options> {
         let mut given = [&[0xff], &size.to_ne_bytes()[..], bytes].concat();
-        given.truncate(1 + size.max(8));
+        given.truncate(size.max(8).saturating_add(1));
         given.shrink_to_fit();
         // SAFETY: as many bytes as the size says, at least the size itself.
         unsafe { Options::read(given.as_ptr().add(1).cast(), "options") }
@@ -254,7 +257,7 @@ mod tests {
         assert_eq!(read(12, &fields[..4]).unwrap(), Options { size: 12, old: 1, new: 9 });
         assert_eq!(read(24, &fields[..16]).unwrap(), Options { size: 24, old: 1, new: 2 });
         assert_eq!(read(32, &fields).unwrap(), Options { size: 32, old: 1, new: 2 });
-        for (size, bytes) in [(0, &[][..]), (11, &fields[..3]), (32, &[1; 24])] {
+        for (size, bytes) in [(0, &[][..]), (11, &fields[..3]), (32, &[1; 24]), (4097, &[0; 4096]), (usize::MAX, &[])] {
             assert_eq!(read(size, bytes).unwrap_err().status, PROBITY_STATUS_OPTION, "{size}");
         }
         // SAFETY: NULL is refused.

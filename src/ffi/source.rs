@@ -24,7 +24,7 @@ pub const PROBITY_SOURCE_MEMORY: u32 = 3;
 
 /// Where the bytes of a GGUF file are: a file, a section of one, or memory.
 ///
-/// Set `size`, `kind`, the fields of the kind, and all others to 0. Nobody may change the bytes while an object that
+/// Set `size`, `kind`, the fields of the kind, and all others to 0; others that are not 0 are refused. Nobody may change the bytes while an object that
 /// was made of them lives.
 ///
 /// `probity_source_t source = {.size = sizeof source, .kind = PROBITY_SOURCE_FILE, .path = "model.gguf"};`
@@ -56,7 +56,8 @@ pub struct probity_source_t {
     pub user_data: *mut c_void,
     /// Called with `user_data` once, after the last use of the bytes; NULL for none.
     ///
-    /// It runs on the thread that frees the last object made of them. It is not called if the call fails.
+    /// It runs on the thread of the last call that used them, which may return after the last free. It is not called if
+    /// the call fails.
     pub user_data_free: probity_user_data_free_t,
 }
 
@@ -91,6 +92,7 @@ impl probity_source_t {
         let source = match given.kind {
             PROBITY_SOURCE_MEMORY => {
                 refuse("offset", given.offset != 0, "a start in memory, expected 0")?;
+                refuse("descriptor", given.descriptor != 0, "given with memory, expected 0")?;
                 let length = usize::try_from(given.length).unwrap_or(usize::MAX);
                 refuse("length", length > isize::MAX as usize, "beyond the address space")?;
                 // SAFETY: the caller's promise: the bytes stay until `user_data_free`, which the owner calls last.
@@ -98,9 +100,12 @@ impl probity_source_t {
                 Source::memory(Lent { bytes, _owner: user_data }, Path::new(path.unwrap_or("memory")))
             }
             kind @ (PROBITY_SOURCE_FILE | PROBITY_SOURCE_DESCRIPTOR) => {
-                refuse("user_data_free", given.user_data_free.is_some(), "given for a file, expected NULL")?;
+                refuse("user_data_free", given.user_data_free.is_some(), "given with a file, expected NULL")?;
+                refuse("user_data", !given.user_data.is_null(), "given with a file, expected NULL")?;
+                refuse("bytes", !given.bytes.is_null(), "given with a file, expected NULL")?;
                 let length = Some(given.length).filter(|&length| length > 0);
                 let (name, file) = if kind == PROBITY_SOURCE_FILE {
+                    refuse("descriptor", given.descriptor != 0, "given with a path, expected 0")?;
                     // SAFETY: the caller's promise.
                     let name = Path::new(unsafe { text(given.path, "path")? }).to_owned();
                     if (given.offset, length) == (0, None) {

@@ -146,8 +146,8 @@ template <typename Call> int32_t guarded(Call call) noexcept {
 // A larger block is checked by ggml, which then returns an error.
 constexpr size_t UNCHECKED = 1 << 20;
 
-// Where the bytes of a file are; shim.rs has the same structure, `Stream`.
-struct Source {
+// Where the bytes of a file are; shim.rs has the same structure.
+struct Lent {
     const uint8_t * head;
     uint64_t head_length;
     const uint8_t * bytes;
@@ -156,13 +156,13 @@ struct Source {
     uint64_t length;
 };
 
-// A C stream over a source. It has a position of its own, whoever else reads the file.
+// A C stream over lent bytes. It has a position of its own, whoever else reads the file.
 struct Stream {
-    const Source * source;
+    const Lent * lent;
     uint64_t position = 0;
     std::unique_ptr<FILE, int (*)(FILE *)> file{nullptr, fclose};
 
-    explicit Stream(const Source * source) : source(source) {
+    explicit Stream(const Lent * lent) : lent(lent) {
 #if defined(__linux__) && !defined(__ANDROID__)
         cookie_io_functions_t functions = {};
         functions.read = [](void * stream, char * to, size_t n) { return static_cast<Stream *>(stream)->read(to, n); };
@@ -188,15 +188,15 @@ struct Stream {
     Stream(const Stream &) = delete;
 
     ssize_t read(char * to, size_t n) {
-        const bool in_head = position < source->head_length;
-        const uint64_t at = in_head ? position : source->offset + (position - source->head_length);
-        n = std::min<uint64_t>(n, (in_head ? source->head_length : length()) - position);
+        const bool in_head = position < lent->head_length;
+        const uint64_t at = in_head ? position : lent->offset + (position - lent->head_length);
+        n = std::min<uint64_t>(n, (in_head ? lent->head_length : length()) - position);
         ssize_t got = n;
-        if (in_head || source->bytes != nullptr) {
-            memcpy(to, (in_head ? source->head : source->bytes) + at, n);
+        if (in_head || lent->bytes != nullptr) {
+            memcpy(to, (in_head ? lent->head : lent->bytes) + at, n);
         } else {
             do {
-                got = pread(source->file, to, n, at);
+                got = pread(lent->file, to, n, at);
             } while (got < 0 && errno == EINTR);
         }
         position += std::max<ssize_t>(got, 0);
@@ -204,7 +204,7 @@ struct Stream {
     }
 
     uint64_t length() const {
-        return source->head_length + source->length;
+        return lent->head_length + lent->length;
     }
 
     int64_t seek(int64_t offset, int whence) {
@@ -240,16 +240,16 @@ int32_t probity_engine_model_map(const char * path, llama_model_params params, l
     return guarded([&] { return (*out = llama_model_load_from_file(path, params)) != nullptr; });
 }
 
-int32_t probity_engine_model_load(const Source * source, llama_model_params params, llama_model ** out) {
+int32_t probity_engine_model_load(const Lent * lent, llama_model_params params, llama_model ** out) {
     return guarded([&] {
-        Stream stream(source);
+        Stream stream(lent);
         return (*out = llama_model_load_from_file_ptr(stream.file.get(), params)) != nullptr;
     });
 }
 
 // The bytes of weights, cache and buffers. The vocabulary's texts are left out: `size` is their number.
 int32_t probity_engine_plan(
-    const Source * source, llama_model_params model_params, llama_context_params context_params, const char * size_key,
+    const Lent * lent, llama_model_params model_params, llama_context_params context_params, const char * size_key,
     int64_t size, uint64_t * out
 ) {
     return guarded([&] {
@@ -261,7 +261,7 @@ int32_t probity_engine_plan(
         snprintf(overrides[1].key, sizeof overrides[1].key, "%s", size_key);
         overrides[1].val_i64 = size;
         model_params.kv_overrides = overrides;
-        Stream stream(source);
+        Stream stream(lent);
         const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(
             llama_model_load_from_file_ptr(stream.file.get(), model_params), llama_model_free
         );
@@ -339,9 +339,9 @@ int32_t probity_engine_cache_share(llama_context * context, int32_t to) {
     return guarded([&] { return llama_memory_seq_cp(llama_get_memory(context), 0, to, -1, -1), true; });
 }
 
-int32_t probity_engine_adapter_load(llama_model * model, const Source * source, llama_adapter_lora ** out) {
+int32_t probity_engine_adapter_load(llama_model * model, const Lent * lent, llama_adapter_lora ** out) {
     return guarded([&] {
-        Stream stream(source);
+        Stream stream(lent);
         return (*out = llama_adapter_lora_init_from_file_ptr(model, stream.file.get())) != nullptr;
     });
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
-use super::gguf::{Gguf, Tensor};
+use super::gguf::{Gguf, GgufWriter, Tensor};
 use super::preflight::{AdapterShape, check_adapter, check_fit};
 use super::shim;
 use super::{Model, Source};
@@ -63,9 +63,9 @@ impl Adapter {
         let lock = model.adapter_lock().write();
         // SAFETY: model and source are alive, the source passed the preflight, and the write lock keeps every other
         // user of the model's adapter list out.
-        let load =
-            |out| source.lend(&[], 0, |stream| unsafe { shim::probity_engine_adapter_load(model.raw(), stream, out) });
-        let raw = shim::call_for("load the adapter", load);
+        let load = |lent: &shim::Lent, out| unsafe { shim::probity_engine_adapter_load(model.raw(), lent, out) };
+        let lend = |out| source.lend(&GgufWriter::of(&gguf), gguf.data_start(), |lent| load(lent, out));
+        let raw = shim::call_for("load the adapter", lend);
         drop(lock);
         let inner = Inner { raw: raw?, model: model.clone(), gguf, shape, source, fingerprint };
         Ok(Self { inner: Arc::new(inner) })

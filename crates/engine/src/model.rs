@@ -101,8 +101,8 @@ impl Model {
     ///
     /// `progress` is told the share loaded, 0 to 1, and stops the load by returning `false`.
     ///
-    /// The preflight reads the header through the same open file that llama.cpp then reads: a file swapped in between
-    /// is not loaded unchecked.
+    /// llama.cpp reads the header that the preflight has checked, whatever becomes of the file. A mapped file alone is
+    /// read again.
     ///
     /// # Errors
     /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedModel`], [`Error::Cancelled`], [`Error::Option`] for mapping
@@ -378,13 +378,10 @@ impl Weights {
         params.progress_callback = Some(on_progress::<P>);
         params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
         if !options.mmap {
-            let (head, replaced) = match twins.is_empty() {
-                true => (Vec::new(), 0),
-                false => (without_twins(gguf, twins), gguf.data_start()),
-            };
-            // SAFETY: the engine is started, and source, head and everything behind `params` outlive the call.
-            let load = |stream: &shim::Stream, out| unsafe { shim::probity_engine_model_load(stream, params, out) };
-            let load = |out| source.lend(&head, replaced, |stream| load(stream, out));
+            let header = without_twins(gguf, twins);
+            // SAFETY: the engine is started, and what is lent and everything behind `params` outlive the call.
+            let load = |lent: &shim::Lent, out| unsafe { shim::probity_engine_model_load(lent, params, out) };
+            let load = |out| source.lend(&header, gguf.data_start(), |lent| load(lent, out));
             return Ok(Self(shim::call_for("load the model", load)?));
         }
         if !twins.is_empty() {

@@ -10,7 +10,7 @@ use llama_cpp_sys_2 as sys;
 use serde::Serialize;
 
 use super::backend::start;
-use super::gguf::Gguf;
+use super::gguf::{Gguf, GgufWriter};
 use super::model::llama_params;
 use super::params::{ContextOptions, OUTPUTS, Params};
 use super::preflight::{ModelShape, check_model};
@@ -20,8 +20,8 @@ use crate::{Error, Result};
 /// The memory of a model and of one context on it, bytes.
 ///
 /// A model's weights are counted once, however many contexts share them. A mapped file counts as a whole. Not counted:
-/// the vocabulary, a few times its size in the file; adapters, which take what their files do, and several at once as
-/// much again in 32 bits; a mebibyte or two of small objects.
+/// the vocabulary, a few times its size in the file; adapters, which take what their files do, and several at once twice
+/// as much again in 32 bits; a mebibyte or two of small objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -67,9 +67,8 @@ impl Plan {
         let mut bytes = [0_u64; 3];
         let (key, tokens, out) = (size_key.as_ptr().cast(), shape.n_vocab as i64, bytes.as_mut_ptr());
         // SAFETY: the source outlives the call, the key ends in NUL, and the result has room for three numbers.
-        let plan =
-            |stream: &shim::Stream| unsafe { shim::probity_engine_plan(stream, model, params, key, tokens, out) };
-        shim::call("plan the memory", || source.lend(&[], 0, plan))?;
+        let plan = |lent: &shim::Lent| unsafe { shim::probity_engine_plan(lent, model, params, key, tokens, out) };
+        shim::call("plan the memory", || source.lend(&GgufWriter::of(gguf), gguf.data_start(), plan))?;
         let [weights, cache, buffers] = bytes;
         // llama.cpp leaves out the rows of logits and, where there are some, of hidden states.
         let row = shape.n_vocab + if states { shape.n_embd } else { 0 };

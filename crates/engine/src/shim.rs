@@ -21,12 +21,12 @@ unsafe extern "C" {
         out: *mut *mut sys::llama_model,
     ) -> i32;
     pub(super) fn probity_engine_model_load(
-        source: *const Stream,
+        lent: *const Lent,
         params: sys::llama_model_params,
         out: *mut *mut sys::llama_model,
     ) -> i32;
     pub(super) fn probity_engine_plan(
-        source: *const Stream,
+        lent: *const Lent,
         model: sys::llama_model_params,
         context: sys::llama_context_params,
         size_key: *const c_char,
@@ -73,7 +73,7 @@ unsafe extern "C" {
     pub(super) fn probity_engine_cache_share(context: *mut sys::llama_context, to: i32) -> i32;
     pub(super) fn probity_engine_adapter_load(
         model: *mut sys::llama_model,
-        source: *const Stream,
+        lent: *const Lent,
         out: *mut *mut sys::llama_adapter_lora,
     ) -> i32;
     pub(super) fn probity_engine_adapter_free(adapter: *mut sys::llama_adapter_lora) -> i32;
@@ -100,7 +100,7 @@ unsafe extern "C" {
 
 /// Bytes that llama.cpp reads as a file.
 #[repr(C)]
-pub(super) struct Stream {
+pub(super) struct Lent {
     /// Bytes that come first.
     pub head: *const u8,
     pub head_length: u64,

@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::gguf::{Gguf, Tensor};
-use super::shim::Stream;
+use super::gguf::{Gguf, GgufWriter, Tensor};
+use super::shim::Lent;
 use crate::{Error, Result};
 
 /// The bytes of a GGUF file.
@@ -24,19 +24,14 @@ pub struct Source {
 struct Inner {
     name: PathBuf,
     bytes: Bytes,
+    length: u64,
 }
 
 enum Bytes {
     /// A file that was opened here, from its first byte to its last.
-    Whole {
-        file: File,
-        length: u64,
-    },
-    Section {
-        file: File,
-        offset: u64,
-        length: u64,
-    },
+    Whole(File),
+    /// A file from an offset on, which with the length lies within the file.
+    Section(File, u64),
     Memory(Box<dyn AsRef<[u8]> + Send + Sync>),
 }
 
@@ -53,8 +48,8 @@ impl Source {
     /// [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
-        let length = file.metadata().map_err(Error::io(path))?.len();
-        Ok(Self::new(path, Bytes::Whole { file, length }))
+        let length = length_of(&file).map_err(Error::io(path))?;
+        Ok(Self::new(path, Bytes::Whole(file), length))
     }
 
     /// A section of an open file: `length` bytes from `offset`, or all from there.
@@ -64,16 +59,17 @@ impl Source {
     /// # Errors
     /// [`Error::Io`]; [`Error::Option`] for a section that ends beyond the file.
     pub fn section(file: File, offset: u64, length: Option<u64>, name: &Path) -> Result<Self> {
-        let whole = file.metadata().map_err(Error::io(name))?.len();
+        let whole = length_of(&file).map_err(Error::io(name))?;
         let rest = whole.checked_sub(offset);
         let (Some(length), true) = (length.or(rest), rest >= length) else {
             let given = match length {
                 Some(length) => format!("{length} bytes from {offset}"),
                 None => format!("from {offset}"),
             };
-            return Err(Error::Option { name: "section", given, expected: format!("at most {whole} bytes") });
+            let expected = format!("at most the {whole} bytes of the file");
+            return Err(Error::Option { name: "offset and length", given, expected });
         };
-        Ok(Self::new(name, Bytes::Section { file, offset, length }))
+        Ok(Self::new(name, Bytes::Section(file, offset), length))
     }
 
     /// Bytes in memory, which are not copied; `name` stands for them in messages.
@@ -88,11 +84,12 @@ impl Source {
     /// assert!(matches!(refused, Err(Error::NotGguf { file, .. }) if file == "bundled model"));
     /// ```
     pub fn memory(bytes: impl AsRef<[u8]> + Send + Sync + 'static, name: &Path) -> Self {
-        Self::new(name, Bytes::Memory(Box::new(bytes)))
+        let length = bytes.as_ref().len() as u64;
+        Self::new(name, Bytes::Memory(Box::new(bytes)), length)
     }
 
-    fn new(name: &Path, bytes: Bytes) -> Self {
-        Self { inner: Arc::new(Inner { name: name.to_owned(), bytes }) }
+    fn new(name: &Path, bytes: Bytes, length: u64) -> Self {
+        Self { inner: Arc::new(Inner { name: name.to_owned(), bytes, length }) }
     }
 
     /// The file's path, or the name of the section or the memory.
@@ -104,10 +101,7 @@ impl Source {
     /// The number of bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
-        match &self.inner.bytes {
-            Bytes::Whole { length, .. } | Bytes::Section { length, .. } => *length,
-            Bytes::Memory(bytes) => (**bytes).as_ref().len() as u64,
-        }
+        self.inner.length
     }
 
     /// Reads and checks the header.
@@ -149,23 +143,28 @@ impl Source {
         Ok(hash.finalize().to_hex().to_string())
     }
 
-    /// Lends the bytes to llama.cpp, with others for the first `replaced` of them.
-    pub(super) fn lend<T>(&self, head: &[u8], replaced: u64, to: impl FnOnce(&Stream) -> T) -> T {
-        let (bytes, file, offset) = match &self.inner.bytes {
-            Bytes::Whole { file, .. } => (std::ptr::null(), file.as_raw_fd(), 0),
-            Bytes::Section { file, offset, .. } => (std::ptr::null(), file.as_raw_fd(), *offset),
-            Bytes::Memory(bytes) => ((**bytes).as_ref().as_ptr(), -1, 0),
+    /// Lends llama.cpp a header that was checked, and behind it the data of this source.
+    ///
+    /// The header is written anew from `header`, whatever the source holds by now.
+    pub(super) fn lend<T>(&self, header: &GgufWriter, data_start: u64, to: impl FnOnce(&Lent) -> T) -> T {
+        let head = header.head();
+        let length = self.length().saturating_sub(data_start);
+        let (bytes, length, file, offset) = match &self.inner.bytes {
+            Bytes::Whole(file) => (std::ptr::null(), length, file.as_raw_fd(), data_start),
+            Bytes::Section(file, offset) => (std::ptr::null(), length, file.as_raw_fd(), offset + data_start),
+            Bytes::Memory(bytes) => {
+                let data = (**bytes).as_ref().get(data_start as usize..).unwrap_or_default();
+                (data.as_ptr(), length.min(data.len() as u64), -1, 0)
+            }
         };
-        let (head, head_length) = (head.as_ptr(), head.len() as u64);
-        let (offset, length) = (offset + replaced, self.length() - replaced);
-        to(&Stream { head, head_length, bytes, file, offset, length })
+        to(&Lent { head: head.as_ptr(), head_length: head.len() as u64, bytes, file, offset, length })
     }
 
     /// The path of a file that can be mapped.
     ///
     /// It leads to the file that is open here, on systems that have such paths.
     pub(super) fn mappable(&self) -> Result<PathBuf> {
-        let Bytes::Whole { file, .. } = &self.inner.bytes else {
+        let Bytes::Whole(file) = &self.inner.bytes else {
             let expected = "false for a section of a file and for memory".into();
             return Err(Error::Option { name: "mmap", given: "true".into(), expected });
         };
@@ -189,8 +188,8 @@ impl Read for Cursor<'_> {
         let to = &mut to[..n];
         match &self.source.inner.bytes {
             // The section was checked: offset and position together do not overflow.
-            Bytes::Section { file, offset, .. } => file.read_exact_at(to, offset + self.position)?,
-            Bytes::Whole { file, .. } => file.read_exact_at(to, self.position)?,
+            Bytes::Section(file, offset) => file.read_exact_at(to, offset + self.position)?,
+            Bytes::Whole(file) => file.read_exact_at(to, self.position)?,
             Bytes::Memory(bytes) => {
                 let bytes = (**bytes).as_ref().get(self.position as usize..).and_then(|rest| rest.get(..n));
                 to.copy_from_slice(bytes.ok_or(ErrorKind::UnexpectedEof)?);
@@ -198,5 +197,14 @@ impl Read for Cursor<'_> {
         }
         self.position += n as u64;
         Ok(n)
+    }
+}
+
+/// The length of a regular file, bytes.
+fn length_of(file: &File) -> io::Result<u64> {
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok(metadata.len()),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file, expected one")),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The template language can double a text or a list a line. minijinja counts instructions, but not the bytes they
 //! make. So the source is rewritten before it is compiled: literal texts, literal lists, the operands of `~` and `+`,
-//! and what `set` sets are charged to the budget. `*` is refused: no known chat template uses it. Filters, methods and
-//! functions are charged for their arguments and results.
+//! and what `set` sets are charged to the budget. `*` is refused: of a hundred and forty public templates two have it,
+//! neither for its result. Filters, methods and functions are charged for their arguments and results.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -122,6 +122,11 @@ fn environment() -> Environment<'static> {
         env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value> {
             let args = args.into_values();
             charge_arguments(state, name, &args)?;
+            // Jinja2 counts nothing in a value that is not there.
+            let absent = args.first().is_some_and(Value::is_undefined);
+            if absent && matches!(name, "length" | "count") {
+                return Ok(Value::from(0));
+            }
             let result = BUILTIN.empty_state().apply_filter(name, &args)?;
             charge(state, &result)?;
             Ok(result)
@@ -157,8 +162,11 @@ fn environment() -> Environment<'static> {
         minijinja::escape_formatter(out, state, value)
     });
     env.set_unknown_method_callback(|state, value, method, args| {
-        if method == "format" {
-            return Err(refuse("the method format is not available to chat templates"));
+        if method == "format"
+            && let Some(text) = value.as_str()
+        {
+            args.iter().try_for_each(|value| charge(state, value))?;
+            return formatted(state, text, args);
         }
         if matches!(value.kind(), ValueKind::String) {
             let all: Vec<Value> = std::iter::once(value).chain(args).cloned().collect();
@@ -244,6 +252,42 @@ fn charge_arguments(state: &mut State, name: &str, args: &[Value]) -> Result<()>
         _ => 0,
     };
     charge_bytes(state, bytes)
+}
+
+/// Python's `str.format` with `{}`, `{0}` and `{name}`, each without a format of its own.
+fn formatted(state: &mut State, text: &str, args: &[Value]) -> Result<Value> {
+    let (positional, named): (&[Value], Kwargs) = minijinja::value::from_args(args)?;
+    let mut out = String::new();
+    let mut taken = 0;
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        out.push_str(&rest[..at]);
+        let bracket = &rest[at..=at];
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix(bracket) {
+            out.push_str(bracket);
+            rest = after;
+            continue;
+        }
+        let field = if bracket == "{" { rest.split_once('}') } else { None };
+        let (name, after) = field.ok_or_else(|| refuse(format!("format: a single {bracket} in {text:?}")))?;
+        let value = if name.is_empty() {
+            taken += 1;
+            positional.get(taken - 1).cloned()
+        } else if let Ok(index) = name.parse::<usize>() {
+            positional.get(index).cloned()
+        } else {
+            named.peek(name).ok()
+        };
+        let value = value.ok_or_else(|| refuse(format!("format: {{{name}}} has no value that is known here")))?;
+        let value = value.to_string();
+        charge_bytes(state, value.len())?;
+        out.push_str(&value);
+        rest = after;
+    }
+    out.push_str(rest);
+    charge_bytes(state, out.len())?;
+    Ok(Value::from(out))
 }
 
 /// A value as JSON, in the layout of Python's `json.dumps(ensure_ascii=False)`.

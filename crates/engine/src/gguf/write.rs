@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::{ALIGNMENT, GgmlType, Value};
+use super::{ALIGNMENT, GgmlType, Gguf, Value};
 
 /// Collects metadata and tensors, then writes the file in one pass.
 #[derive(Debug, Default)]
@@ -20,6 +20,17 @@ impl GgufWriter {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The keys and the tensors of a header, without the tensors' data.
+    #[must_use]
+    pub fn of(gguf: &Gguf) -> Self {
+        let mut writer = Self::new();
+        writer.metadata = gguf.keys().iter().map(|k| (k.clone(), gguf.get(k).expect("listed").clone())).collect();
+        for tensor in gguf.tensors() {
+            writer.declare(&tensor.name, &tensor.dims, tensor.ty);
+        }
+        writer
     }
 
     /// Sets a metadata key; a key set twice keeps its place and takes the new value.

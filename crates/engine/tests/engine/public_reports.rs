@@ -95,6 +95,23 @@ fn tokens_of_equal_text_are_read_as_one_of_them() {
         let read = model.template().encode(&model, &[user(text)], true).unwrap().tokens;
         assert!(read.contains(&name[0]) && !read.contains(&(control as i32)), "{read:?}");
     }
+    // Words of users, whose hidden names a text may spell; and a vocabulary that has such names itself.
+    let word = "<mark>";
+    (tokens[spare[0]], tokens[spare[1]]) = (word.into(), word.into());
+    (types[spare[0]], types[spare[1]]) = (4, 4);
+    for taken in [String::new(), format!("\u{10ffff}{}", spare[0]), format!("\u{10ffff}{}", spare[1])] {
+        tokens[spare[3]] = taken;
+        let parts = parts
+            .clone()
+            .set("tokenizer.ggml.tokens", Value::Strs(tokens.clone()))
+            .set("tokenizer.ggml.token_type", Value::Ints(types.clone(), 32));
+        let model = open(&parts).unwrap();
+        let first = spare[0].min(spare[1]) as i32;
+        assert_eq!(model.tokenize(word, false).unwrap(), [first]);
+        let hidden = format!("a \u{10ffff}{} b", spare[0].max(spare[1]));
+        let read = model.tokenize(&hidden, false).unwrap();
+        assert!(!read.contains(&(spare[0].max(spare[1]) as i32)), "{read:?}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("case.gguf");
     parts = parts.set("tokenizer.ggml.tokens", Value::Strs(tokens));

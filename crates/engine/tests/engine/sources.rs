@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use probity_engine::score::{PromptTokens, Scorer};
 use probity_engine::{Adapter, Context, ContextOptions, Error, Model, ModelOptions, Plan, Source};
@@ -33,6 +33,16 @@ fn scores(model: &Model, adapters: &[(Adapter, f32)]) -> Vec<f64> {
     scorer.set_adapters(adapters).unwrap();
     let prompt = PromptTokens { tokens: vec![5, 6, 7, 8], fixed: 0 };
     scorer.score(&prompt, &[vec![9, 10], vec![11]]).unwrap()
+}
+
+/// Bytes of another length at every look.
+struct Fickle(Vec<u8>, [usize; 3], AtomicUsize);
+
+impl AsRef<[u8]> for Fickle {
+    fn as_ref(&self) -> &[u8] {
+        let look = self.2.fetch_add(1, Ordering::Relaxed);
+        &self.0[..self.1[look % 3].min(self.0.len())]
+    }
 }
 
 /// A file that holds `bytes` at an odd offset, with other bytes around.
@@ -104,7 +114,7 @@ fn a_source_that_does_not_fit_is_refused() {
     for (from, bytes) in [(0, Some(all + 1)), (all + 1, None), (all, Some(1)), (1, Some(u64::MAX)), (u64::MAX, Some(1))]
     {
         let error = section(from, bytes).unwrap_err();
-        assert!(matches!(error, Error::Option { name: "section", .. }), "{error}");
+        assert!(matches!(error, Error::Option { name: "offset and length", .. }), "{error}");
     }
     let open = |source| Model::from_source(source, ModelOptions::default(), |_| true);
     for source in [section(offset, Some(length - 1)).unwrap(), Source::memory(bytes[..bytes.len() - 1].to_vec(), name)]
@@ -118,6 +128,12 @@ fn a_source_that_does_not_fit_is_refused() {
         let error = Model::from_source(source, mapped, |_| true).unwrap_err();
         assert!(matches!(error, Error::Option { name: "mmap", .. }), "{error}");
     }
+    assert!(Source::open(folder.path()).unwrap_err().to_string().contains("regular file"));
+    // Bytes that are others each time.
+    let bytes_of = |lengths: [usize; 3]| Fickle(bytes.clone(), lengths, AtomicUsize::new(0));
+    for lengths in [[usize::MAX, usize::MAX, 4], [usize::MAX, 4, 4], [4, usize::MAX, usize::MAX]] {
+        _ = open(Source::memory(bytes_of(lengths), name));
+    }
     // A file that shrinks after its header was checked.
     let source = Source::open(&path).unwrap();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
@@ -128,4 +144,20 @@ fn a_source_that_does_not_fit_is_refused() {
     let short = std::fs::read(&adapter).unwrap();
     let short = Source::memory(short[..short.len() - 1].to_vec(), name);
     assert!(matches!(Adapter::from_source(&model, short), Err(Error::Truncated { .. })));
+}
+
+/// What llama.cpp reads was checked, even where somebody changes the file meanwhile.
+#[test]
+fn a_header_that_changes_after_its_check_is_not_read_again() {
+    let (_folder, path) = probity_testing::tiny(probity_engine::gguf::GgmlType::F32);
+    let source = Source::open(&path).unwrap();
+    let length = source.header().unwrap().data_start();
+    let model = load(source);
+    let plan = model.plan(ContextOptions::default()).unwrap();
+    let expected = scores(&model, &[]);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xff; length as usize], 0).unwrap();
+    let longer = ContextOptions::default().with(|o| o.context = 100);
+    assert!(model.plan(longer).unwrap().cache < plan.cache);
+    assert_eq!(scores(&model, &[]), expected);
 }
