@@ -14,7 +14,8 @@ targets=("$@")
 for need in clang clang++ cargo-fuzz; do
     command -v "$need" >/dev/null || { echo "make fuzz needs $need: apt install clang; cargo install cargo-fuzz" >&2; exit 1; }
 done
-rustup toolchain list | grep -q ^nightly || { echo "make fuzz needs a nightly compiler: rustup toolchain install nightly" >&2; exit 1; }
+host=$(rustc +nightly -vV 2>/dev/null | sed -n 's/^host: //p')
+[ -n "$host" ] || { echo "make fuzz needs a nightly compiler: rustup toolchain install nightly" >&2; exit 1; }
 
 export CC=clang CXX=clang++ CARGO_TARGET_DIR=$PWD/target/fuzz
 # Without Intel's AMX, as everywhere (Makefile). The symbols that clang's coverage calls are in libFuzzer.
@@ -23,17 +24,19 @@ export CFLAGS="-fsanitize=address -fsanitize=fuzzer-no-link -mno-amx-tile -mno-a
 export CXXFLAGS=$CFLAGS
 # The versions of the ordinary builds.
 cp Cargo.lock fuzz/driver/Cargo.lock
+mkdir -p target/fuzz
 echo "building the fuzzer (the first time takes a quarter of an hour)"
-cargo +nightly fuzz build --fuzz-dir fuzz/driver --release 2>"target/fuzz-build.log" || { tail -40 target/fuzz-build.log >&2; exit 1; }
+cargo +nightly fuzz build --fuzz-dir fuzz/driver --release 2>target/fuzz/build.log || { tail -40 target/fuzz/build.log >&2; exit 1; }
 
 # Leaks count; a slow file is one of more than a minute. The allocator says NULL to what no machine has.
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
+export ASAN_OPTIONS=allocator_may_return_null=1
+[ "$(uname)" = Darwin ] || ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1
 failed=()
 for target in "${targets[@]}"; do
     found=target/fuzz/found/$target artifacts=target/fuzz/artifacts/$target
     mkdir -p "$found" "$artifacts"
     log=target/fuzz/$target.log
-    program=$(ls target/fuzz/*/release/"$target" | head -1)
+    program=target/fuzz/$host/release/$target
     if "$program" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 -malloc_limit_mb=2048 -max_len=65536 \
         -artifact_prefix="$artifacts/" -print_final_stats=1 "$found" "fuzz/corpus/$target" 2>"$log"; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

@@ -19,8 +19,14 @@ case $(uname) in
         private="-lstdc++ -lm -lpthread -ldl"
         file=libprobity.so.$abi soname=libprobity.so.$abi link=libprobity.so
         # An application may link a llama.cpp of its own: of the static library, too, only the header's names are seen.
-        # One object of what those need, without groups, of which a linker keeps one wherever it comes from; Rust's bitcode goes, it means nothing once merged; C++'s unique symbols are
-        # weakened first, because objcopy makes only ordinary ones local.
+        # So it is one object of what those names need. It has no groups, of which a linker keeps one wherever it comes
+        # from, and no bitcode of Rust's, which means nothing once merged. objcopy makes only ordinary symbols local, so
+        # C++'s unique ones are weakened first.
+        options=$(ld --help)
+        case $options in
+            *--force-group-allocation*) ;;
+            *) echo "make install needs GNU ld, which has --force-group-allocation" >&2; exit 1 ;;
+        esac
         work=$(mktemp -d)
         trap 'rm -rf "$work"' EXIT
         nm -D --defined-only "$from/libprobity.so" | awk '{ print "-u"; print $3 }' > "$work/roots"

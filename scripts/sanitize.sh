@@ -4,8 +4,12 @@
 # compiles for it, a quarter of an hour once). `make miri` and `make tsan` call it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-need() { command -v "$1" >/dev/null || { echo "$0 needs $1: $2" >&2; exit 1; }; }
-rustup toolchain list | grep -q ^nightly || { echo "$0 needs a nightly compiler: rustup toolchain install nightly -c miri -c rust-src" >&2; exit 1; }
+host=$(rustc +nightly -vV 2>/dev/null | sed -n 's/^host: //p')
+source=$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library
+[ -n "$host" ] && [ -d "$source" ] || {
+    echo "$0 needs a nightly compiler with its source: rustup toolchain install nightly -c miri -c rust-src" >&2
+    exit 1
+}
 
 case ${1:-} in
 miri)
@@ -17,13 +21,12 @@ miri)
     cargo +nightly miri test --package probity --features capi,graphs --lib -- ffi
     ;;
 thread)
-    need clang++ "apt install clang"
+    command -v clang >/dev/null && command -v clang++ >/dev/null || { echo "$0 needs clang: apt install clang" >&2; exit 1; }
     export CC=clang CXX=clang++ CARGO_TARGET_DIR=$PWD/target/tsan
     export CFLAGS="-fsanitize=thread"
     [ "$(uname -m)" != x86_64 ] || CFLAGS="$CFLAGS -mno-amx-tile -mno-amx-int8"
     export CXXFLAGS=$CFLAGS RUSTFLAGS="-Zsanitizer=thread" TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1"
-    target=$(rustc +nightly -vV | sed -n 's/^host: //p')
-    cargo +nightly test -Zbuild-std --target "$target" --release --package probity --features capi,graphs --test probity -- sessions
+    cargo +nightly test -Zbuild-std --target "$host" --release --package probity --features capi,graphs --test probity -- sessions
     ;;
 *)
     echo "usage: scripts/sanitize.sh miri|thread" >&2

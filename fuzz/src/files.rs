@@ -14,11 +14,12 @@ use probity_testing::parts::GgufParts;
 /// The longest file that a header may announce, bytes.
 const LONGEST: u64 = 8 << 20;
 
-/// A small model and an adapter for it, the same files for every process.
+/// A small model and an adapter for it: files beside the program, the same for every process of it.
 pub fn small() -> &'static [PathBuf; 2] {
     static SMALL: OnceLock<[PathBuf; 2]> = OnceLock::new();
     SMALL.get_or_init(|| {
-        let folder = std::env::temp_dir().join("probity-fuzz");
+        let program = std::env::current_exe().expect("a program");
+        let folder = program.with_file_name("probity-fuzz");
         fs::create_dir_all(&folder).expect("a folder");
         let headers: [(&str, &[u8]); 2] = [
             ("model.gguf", include_bytes!("../corpus/model/small")),

@@ -65,7 +65,8 @@ static void keep(enum kind kind, uint64_t id, probity_status_t status) {
 /* Whatever a call wrote is read, and freed. */
 static void text(char *string, probity_status_t status) {
     if (status != PROBITY_STATUS_OK) return;
-    if (strlen(string) > (size_t)-2) abort();
+    static volatile char seen;
+    for (const char *at = string; *at; at++) seen ^= *at;
     probity_string_free(string);
 }
 

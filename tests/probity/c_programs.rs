@@ -104,7 +104,7 @@ fn models_from_descriptors_and_memory() {
 }
 
 /// `PROBITY_CYCLES=100000` for as many, a quarter of an hour.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_memory_does_not_grow() {
     let folder = tempfile::tempdir().unwrap();

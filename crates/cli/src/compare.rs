@@ -224,7 +224,7 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
     }
     say!("{table}");
     if let Some(text) = rows.iter().find_map(|row| row.prompt) {
-        let text = text.replace(OTHER, "A");
+        let text = text.replace(OTHER, "the other player");
         say!("asked in words, the best of {}: {text:?}", WORDINGS);
     }
     say!(

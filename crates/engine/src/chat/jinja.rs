@@ -2,8 +2,8 @@
 //!
 //! The template language can double a text or a list a line. minijinja counts instructions, but not the bytes they
 //! make. So the source is rewritten before it is compiled: literal texts, literal lists, the operands of `~` and `+`,
-//! and what `set` sets are charged to the budget. `*` is refused: of a hundred and forty public templates two have it,
-//! neither for its result. Filters, methods and functions are charged for their arguments and results.
+//! and what `set` sets are charged to the budget. `*` is refused where it is computed: public templates have it
+//! for tools and pictures alone. Filters, methods and functions are charged for their arguments and results.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-use super::meter::{LIST, LITERAL, MEMBER, OPERAND, metered};
+use super::meter::{LIST, LITERAL, MEMBER, OPERAND, PRODUCT, metered};
 
 /// The longest template source accepted, bytes.
 const MAX_SOURCE: usize = 1 << 18;
@@ -157,6 +157,9 @@ fn environment() -> Environment<'static> {
         }
     });
     env.add_function(LITERAL, |state: &mut State, bytes: usize| charge_bytes(state, bytes).map(|()| ""));
+    env.add_function(PRODUCT, || -> Result<Value> {
+        Err(refuse("a multiplication, expected a chat template without"))
+    });
     env.set_formatter(|out, state, value| {
         charge(state, value)?;
         minijinja::escape_formatter(out, state, value)
@@ -417,6 +420,8 @@ mod tests {
             ("{{ name.replace('n', 'm') }}{{ ', '.join(items) }}{{ items|join('-') }}", "Amma, ba-b"),
             ("{{ items|tojson }}{{ {'k': 'ä\"\\n'}|tojson }}", "[\"a\", \"b\"]{\"k\": \"ä\\\"\\n\"}"),
             ("{{ {'k': [1, true, none]}|tojson(indent=2) }}", "{\n  \"k\": [\n    1,\n    true,\n    null\n  ]\n}"),
+            ("{% if one == 2 %}{{ 'a' * 3 }}{% endif %}z", "z"),
+            ("{{ '<{}|{0}|{k}|{{}}>'.format(name, k=one) }}{{ absent|length }}{{ items|count }}", "<Ann|Ann|1|{}>02"),
             ("{{ strftime_now('%d %b %Y, %-d.%-m. %H:%M') }}", "01 Jan 2026, 1.1. 00:00"),
         ] {
             assert_eq!(rendered(source).as_deref(), Ok(expected), "{source}");
@@ -435,6 +440,7 @@ mod tests {
             "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x.join([ns.x, ns.x]) %}{% endfor %}",
             "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='aa') %}{% for i in range(60) %}\
              {% set ns.x = m(ns.x) %}{% endfor %}",
+            "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = '{0}{0}'.format(ns.x) %}{% endfor %}",
             "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
             "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ '' ~ ns.x }}",
             "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = {'a': ns.x, 'b': ns.x} %}{% endfor %}",
@@ -451,8 +457,14 @@ mod tests {
         }
         for (source, why) in [
             ("{{ 'a' * 100000000 }}", "multiplication"),
+            ("{% set x = one * (2 + one) %}", "multiplication"),
+            ("{{ dict(**name) }}", "unexpected"),
             ("{{ '%100000000d'|format(1) }}", "format"),
-            ("{{ '{:>100000000}'.format(1) }}", "format"),
+            ("{{ '{:>100000000}'.format(1) }}", "{:>100000000}"),
+            ("{{ '{0.name}'.format(one) }}", "{0.name}"),
+            ("{{ 'a } b'.format() }}", "single }"),
+            ("{{ 'a { b'.format() }}", "single {"),
+            ("{{ '{}{}'.format(one) }}", "no value"),
             (&" ".repeat(5000), "blanks"),
             ("{% raw %}{% endraw %}", "raw"),
             ("{{ 'a\nb'|indent(width=100000000) }}", "bytes"),

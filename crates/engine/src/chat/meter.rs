@@ -14,6 +14,9 @@ pub(super) const LIST: &str = "__list";
 /// The function that charges and checks what is put into a namespace.
 pub(super) const MEMBER: &str = "__member";
 
+/// The function that stands for a multiplication, and refuses it where it is computed.
+pub(super) const PRODUCT: &str = "__product";
+
 /// The source with its literal texts and operands charged.
 ///
 /// Hugging Face's `generation` blocks become plain blocks.
@@ -100,7 +103,11 @@ fn write_block<'a>(source: &'a str, out: &mut String) -> std::result::Result<&'a
                 open.push(")");
             }
             '~' | '+' => out.push_str(&format!("|{OPERAND} ")),
-            '*' => return Err("a multiplication, expected a chat template without".into()),
+            '*' => {
+                out.push_str(&format!(" ~ {PRODUCT}() ~ "));
+                at += 1;
+                continue;
+            }
             _ => {}
         }
         out.push_str(&rest[..length]);

@@ -40,7 +40,7 @@ impl Evaluation {
 pub struct Candidate<'a> {
     /// Adapters on the model, with their scales.
     pub adapters: Vec<(Adapter, f32)>,
-    /// Text before the rules.
+    /// Text before the rules; [`OTHER`] in it becomes the other player's name.
     pub preamble: &'a str,
     /// A pull towards a reward.
     pub tilt: Option<Tilt>,
