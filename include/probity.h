@@ -93,8 +93,9 @@ typedef void (*probity_user_data_free_t)(void *user_data);
 
 /// Where the bytes of a GGUF file are: a file, a section of one, or memory.
 ///
-/// Set `size`, `kind`, the fields of the kind, and all others to 0; others that are not 0 are refused. Nobody may change the bytes while an object that
-/// was made of them lives.
+/// Set `size`, `kind`, the fields of the kind, and all others to 0; others that are not 0 are refused.
+///
+/// Nobody may change the bytes while an object that was made of them lives.
 ///
 /// `probity_source_t source = {.size = sizeof source, .kind = PROBITY_SOURCE_FILE, .path = "model.gguf"};`
 typedef struct probity_source_t {

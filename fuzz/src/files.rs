@@ -14,7 +14,9 @@ use probity_testing::parts::GgufParts;
 /// The longest file that a header may announce, bytes.
 const LONGEST: u64 = 8 << 20;
 
-/// A small model and an adapter for it: files beside the program, the same for every process of it.
+/// A small model and an adapter for it.
+///
+/// They are files beside the program, the same for every process of it.
 pub fn small() -> &'static [PathBuf; 2] {
     static SMALL: OnceLock<[PathBuf; 2]> = OnceLock::new();
     SMALL.get_or_init(|| {

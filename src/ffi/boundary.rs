@@ -93,7 +93,9 @@ pub(super) unsafe fn call_for<T: Give>(
     unsafe { call(error, body) }
 }
 
-/// The largest size that is believed of a [`Versioned`] struct, bytes: a forgotten size may be any number.
+/// The largest size that is believed of a [`Versioned`] struct, bytes.
+///
+/// A size that a caller forgot may be any number.
 const MOST_BYTES: usize = 4096;
 
 /// A struct whose first field tells its size.

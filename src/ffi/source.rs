@@ -24,8 +24,9 @@ pub const PROBITY_SOURCE_MEMORY: u32 = 3;
 
 /// Where the bytes of a GGUF file are: a file, a section of one, or memory.
 ///
-/// Set `size`, `kind`, the fields of the kind, and all others to 0; others that are not 0 are refused. Nobody may change the bytes while an object that
-/// was made of them lives.
+/// Set `size`, `kind`, the fields of the kind, and all others to 0; others that are not 0 are refused.
+///
+/// Nobody may change the bytes while an object that was made of them lives.
 ///
 /// `probity_source_t source = {.size = sizeof source, .kind = PROBITY_SOURCE_FILE, .path = "model.gguf"};`
 #[repr(C)]

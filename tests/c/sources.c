@@ -122,12 +122,26 @@ int main(int argc, char **argv) {
     bad[2].kind = 4;
     bad[3].offset = 1;
     bad[4].length = UINT64_MAX;
+    for (int i = 5; i < 9; i++) {
+        bad[i] = (probity_source_t){.size = sizeof bad[i], .kind = PROBITY_SOURCE_FILE, .path = argv[1]};
+    }
     bad[5].kind = PROBITY_SOURCE_DESCRIPTOR, bad[5].descriptor = -1;
-    bad[6].kind = PROBITY_SOURCE_FILE, bad[6].path = argv[1], bad[6].offset = length + 1;
-    bad[7].kind = PROBITY_SOURCE_FILE, bad[7].path = argv[1], bad[7].user_data_free = release;
-    bad[8].kind = PROBITY_SOURCE_FILE, bad[8].path = argv[1], bad[8].length = length + 1;
+    bad[6].offset = length + 1;
+    bad[7].user_data_free = release;
+    bad[8].length = length + 1;
     for (int i = 0; i < 9; i++) {
         EXPECT(PROBITY_STATUS_OPTION, probity_model_open_source(&bad[i], NULL, NULL, NULL, &other, &error));
+    }
+    /* Fields of other kinds, and a size that was forgotten. */
+    bad[6].offset = 0, bad[6].bytes = few;
+    bad[7].user_data_free = NULL, bad[7].descriptor = 3;
+    bad[8].length = 0, bad[8].user_data = argv;
+    bad[3].offset = 0, bad[3].descriptor = 3;
+    bad[0].size = (size_t)-1;
+    const int foreign[] = {0, 3, 6, 7, 8};
+    for (int i = 0; i < 5; i++) {
+        EXPECT(PROBITY_STATUS_OPTION,
+               probity_model_open_source(&bad[foreign[i]], NULL, NULL, NULL, &other, &error));
     }
     bad[4].length = 4;
     EXPECT(PROBITY_STATUS_TRUNCATED, probity_model_open_source(&bad[4], NULL, NULL, NULL, &other, &error));
@@ -135,13 +149,14 @@ int main(int argc, char **argv) {
     EXPECT(PROBITY_STATUS_IO, probity_model_open_source(&bad[5], NULL, NULL, NULL, &other, &error));
     int ends[2];
     if (pipe(ends) != 0) return 2;
-    bad[5].descriptor = ends[0], bad[5].length = 0;
-    EXPECT(PROBITY_STATUS_NOT_GGUF, probity_model_open_source(&bad[5], NULL, NULL, NULL, &other, &error));
+    bad[5].descriptor = ends[0];
+    EXPECT(PROBITY_STATUS_IO, probity_model_open_source(&bad[5], NULL, NULL, NULL, &other, &error));
+    TRUE(strstr(error.message, "regular file") != NULL);
     bad[1].kind = PROBITY_SOURCE_MEMORY, bad[1].bytes = NULL;
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_open_source(&bad[1], NULL, NULL, NULL, &other, &error));
     bad[1].length = 0;
     EXPECT(PROBITY_STATUS_NOT_GGUF, probity_model_open_source(&bad[1], NULL, NULL, NULL, &other, &error));
-    bad[6].path = NULL;
+    bad[6].bytes = NULL, bad[6].path = NULL;
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_open_source(&bad[6], NULL, NULL, NULL, &other, &error));
     EXPECT(PROBITY_STATUS_NULL_ARGUMENT, probity_model_open_source(NULL, NULL, NULL, NULL, &other, &error));
 

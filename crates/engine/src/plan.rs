@@ -20,8 +20,8 @@ use crate::{Error, Result};
 /// The memory of a model and of one context on it, bytes.
 ///
 /// A model's weights are counted once, however many contexts share them. A mapped file counts as a whole. Not counted:
-/// the vocabulary, a few times its size in the file; adapters, which take what their files do, and several at once twice
-/// as much again in 32 bits; a mebibyte or two of small objects.
+/// the vocabulary, a few times its size in the file; adapters, which take what their files do, and several at once
+/// twice as much again in 32 bits; a mebibyte or two of small objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {

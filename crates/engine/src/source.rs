@@ -143,9 +143,9 @@ impl Source {
         Ok(hash.finalize().to_hex().to_string())
     }
 
-    /// Lends llama.cpp a header that was checked, and behind it the data of this source.
+    /// Lends llama.cpp a header that was checked, and the data of this source.
     ///
-    /// The header is written anew from `header`, whatever the source holds by now.
+    /// The header is written anew, whatever the source holds by now; the data start at `data_start` in the source.
     pub(super) fn lend<T>(&self, header: &GgufWriter, data_start: u64, to: impl FnOnce(&Lent) -> T) -> T {
         let head = header.head();
         let length = self.length().saturating_sub(data_start);

@@ -257,7 +257,9 @@ fn charge_arguments(state: &mut State, name: &str, args: &[Value]) -> Result<()>
     charge_bytes(state, bytes)
 }
 
-/// Python's `str.format` with `{}`, `{0}` and `{name}`, each without a format of its own.
+/// Python's `str.format` with `{}`, `{0}` and `{name}`.
+///
+/// A field with a format of its own is refused.
 fn formatted(state: &mut State, text: &str, args: &[Value]) -> Result<Value> {
     let (positional, named): (&[Value], Kwargs) = minijinja::value::from_args(args)?;
     let mut out = String::new();

@@ -14,7 +14,7 @@ pub(super) const LIST: &str = "__list";
 /// The function that charges and checks what is put into a namespace.
 pub(super) const MEMBER: &str = "__member";
 
-/// The function that stands for a multiplication, and refuses it where it is computed.
+/// The function that stands for a multiplication, and refuses it.
 pub(super) const PRODUCT: &str = "__product";
 
 /// The source with its literal texts and operands charged.
