@@ -37,6 +37,7 @@ licences() {
 }
 
 part "formatting" format
+part "C ABI" scripts/abi.sh
 part "C library" library
 part "lints" lints
 part "Rust documentation" documentation

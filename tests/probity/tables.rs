@@ -58,6 +58,7 @@ fn header() -> Vec<Item> {
     let body = &text[text.find("#endif\n#endif").expect("the macro of visibility")..];
     let (mut items, mut comment, mut code) = (Vec::new(), Vec::new(), String::new());
     for line in body.lines().skip(2).filter(|line| *line != "PROBITY_API") {
+        let line = line.strip_prefix("PROBITY_API ").unwrap_or(line);
         match (line.strip_prefix("///"), code.is_empty()) {
             (Some(words), true) => comment.push(words.strip_prefix(' ').unwrap_or(words).to_owned()),
             _ if line.trim().is_empty() && code.is_empty() => comment.clear(),
