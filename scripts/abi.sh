@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 abi=$(sed -n 's/^#define PROBITY_ABI_VERSION \([0-9]*\).*/\1/p' include/probity.h)
 recorded=tests/abi/probity-$abi.h
 [ -f "$recorded" ] || { echo "$recorded is missing: record include/probity.h there" >&2; exit 1; }
+# Numbers, which debugging information does not have.
+grep '^#define PROBITY_[A-Z_]* ' "$recorded" | grep -v 'PROBITY_API' | while read -r line; do
+    grep -qxF "$line" include/probity.h || { echo "$recorded has: $line" >&2; exit 1; }
+done
 command -v abidiff >/dev/null || { echo "abidiff is not installed (Debian: abigail-tools): the C ABI is not compared"; exit 0; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -19,10 +23,6 @@ library() {
     } > "$work/$2.c"
     ${CC:-cc} -g -shared -fPIC -I. -o "$work/$2.so" "$work/$2.c"
 }
-# Numbers, which debugging information does not have.
-grep '^#define PROBITY_[A-Z_]* ' "$recorded" | grep -v 'PROBITY_API' | while read -r line; do
-    grep -qxF "$line" include/probity.h || { echo "$recorded has: $line" >&2; exit 1; }
-done
 count() { nm -D --defined-only "$work/$1.so" | grep -c ' T probity_'; }
 library "$recorded" old
 library include/probity.h new
