@@ -114,7 +114,7 @@ impl AdapterWeights {
     /// folded into B.
     ///
     /// # Errors
-    /// [`EngineError::Io`]; a file at `path` is then untouched.
+    /// [`probity_engine::Error::Io`]; a file at `path` is then untouched.
     pub fn write(&self, path: &Path, precision: Precision, manifest: &Manifest) -> Result<()> {
         let ty = match precision {
             Precision::F32 => GgmlType::F32,
