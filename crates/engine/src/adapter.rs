@@ -53,8 +53,10 @@ impl Adapter {
     /// As [`Adapter::load`], of bytes anywhere.
     ///
     /// # Errors
-    /// [`Error::Io`], the GGUF errors, [`Error::UnsupportedAdapter`], [`Error::AdapterMismatch`], or
-    /// [`Error::Llama`] with llama.cpp's own reason.
+    /// [`Error::Io`](crate::Error::Io), the GGUF errors,
+    /// [`Error::UnsupportedAdapter`](crate::Error::UnsupportedAdapter),
+    /// [`Error::AdapterMismatch`](crate::Error::AdapterMismatch), or [`Error::Llama`](crate::Error::Llama) with
+    /// llama.cpp's own reason.
     pub fn from_source(model: &Model, source: Source) -> Result<Self> {
         let gguf = source.header()?;
         let shape = check_adapter(&gguf, |t| source.tensor(t))?;
