@@ -17,7 +17,7 @@ use super::PROGRAM;
 use super::command_line::{err, short_recipe};
 
 /// Calls that a long command is killed at, spread evenly.
-const SOME: u64 = 25;
+const SOME: u64 = 12;
 
 /// A folder with the preloaded library and its control.
 struct Killer {
