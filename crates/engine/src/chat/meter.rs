@@ -13,7 +13,6 @@ pub(super) const LITERAL: &str = "__literal";
 pub(super) const LIST: &str = "__list";
 /// The function that charges and checks what is put into a namespace.
 pub(super) const MEMBER: &str = "__member";
-
 /// The function that stands for a multiplication, and refuses it.
 pub(super) const PRODUCT: &str = "__product";
 
