@@ -30,11 +30,17 @@ const WAIT: Duration = Duration::from_millis(5);
 ///
 /// # fn main() -> probity::Result<()> {
 /// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
-/// let session = Session::new(&model, SessionOptions::default().with(|o| o.seeds = Seeds::Numbered))?; let scenario =
-/// Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?; let mut village = (0..100).map(|_|
-/// session.agent(scenario.clone())).collect::<probity::Result<Vec<_>>>()?; let share = village.iter_mut().map(|agent|
-/// agent.decide().map(|d| d.action == 0)).collect::<probity::Result<Vec<_>>>()?; println!("{} of 100 share",
-/// share.iter().filter(|&&s| s).count());
+/// let session = Session::new(&model, SessionOptions::default().with(|o| o.seeds = Seeds::Numbered))?;
+/// let scenario = Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?;
+/// let mut village = Vec::new();
+/// for _ in 0..100 {
+///     village.push(session.agent(scenario.clone())?);
+/// }
+/// let mut share = 0;
+/// for agent in &mut village {
+///     share += usize::from(agent.decide()?.action == 0);
+/// }
+/// println!("{share} of 100 share");
 /// # Ok(())
 /// # }
 /// ```

@@ -17,8 +17,8 @@ const ROUNDING: f64 = 1e-9;
 /// use probity_values::MoralGraph;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let text = r#"{ "values": [{ "id": 1, "title": "Presence", "description": "", "policies": ["MOMENTS of silence"] }],
-/// "edges": [] }"#; let error = MoralGraph::from_json(text).unwrap_err();
+/// let card = r#"{ "id": 1, "title": "Presence", "description": "", "policies": ["MOMENTS of silence"] }"#;
+/// let error = MoralGraph::from_json(&format!(r#"{{ "values": [{card}], "edges": [] }}"#)).unwrap_err();
 /// assert!(error.to_string().contains("description"));
 /// # Ok(())
 /// # }
