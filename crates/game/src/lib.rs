@@ -1,4 +1,4 @@
-//! Games on paper, and the moral worth of their actions ([`moral`]).
+//! Games on paper, the moral worth of their actions ([`moral`]), and the published evaluation ([`protocol`]).
 //!
 //! Floors 0 and 1. Pure: no I/O, no threads, no model; it needs serde and a seeded random stream alone.
 //!
@@ -9,6 +9,7 @@ mod history;
 mod matrix;
 pub mod moral;
 pub mod play;
+pub mod protocol;
 mod solve;
 mod strategy;
 

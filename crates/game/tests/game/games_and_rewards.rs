@@ -172,22 +172,6 @@ fn regrets_of_the_corner_policies() {
 }
 
 #[test]
-fn regrets_on_the_protocols_fixed_sequence() {
-    // The code of arXiv 2410.01639: the 50 opponent moves of evaluation seed 100. An always-defecting model scores 1.84
-    // there (replication, [repl]), because the other cooperated last in 23 of 50 rounds.
-    let before = "CDCDDDDCDCCDCCDDDDCDCDDDDCCCDDDCDDCCCDDDDCCCDCCCDC";
-    let g = game("ipd");
-    let mean = before
-        .chars()
-        .map(|o| {
-            reward(framework("deontological").with_constant(4.0)).value(&g, Some(D), C, after(usize::from(o == 'D')))
-        })
-        .sum::<f64>()
-        / 50.0;
-    assert_eq!(Regrets::from_means(&g, mean, 0.0, ILLEGAL).deontological, 1.84);
-}
-
-#[test]
 fn action_types_of_reference_policies_against_tit_for_tat() {
     // The code of arXiv 2410.01639: five-step episodes from a random start. The first move of tit-for-tat copies our
     // random initial move, so each of the four starts counts a quarter.

@@ -3,3 +3,4 @@
 mod any_game;
 mod games_and_rewards;
 mod properties;
+mod protocol;
