@@ -5,6 +5,7 @@ mod compare;
 mod decide;
 mod demo;
 mod errors;
+mod eval;
 mod export;
 mod import;
 mod input;
@@ -57,6 +58,7 @@ enum Command {
     Export(export::Args),
     Merge(merge::Args),
     Compare(compare::Args),
+    Eval(eval::Args),
     Values(values::Args),
 }
 
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Values(args) => values::run(&args),
     };
     match result {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_probity");
 
-fn probity(args: &[&str]) -> Output {
+pub fn probity(args: &[&str]) -> Output {
     Command::new(PROGRAM).args(args).output().expect("it runs")
 }
 
@@ -24,7 +24,7 @@ pub fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn json(args: &[&str]) -> Value {
+pub fn json(args: &[&str]) -> Value {
     let output = probity(args);
     assert!(output.status.success(), "{args:?}: {}", err(&output));
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", out(&output)))

@@ -7,6 +7,7 @@ mod command_line;
 mod elicit;
 #[path = "../../../elicit/tests/elicit/sample.rs"]
 mod elicited;
+mod eval;
 mod explore;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod kills;

@@ -22,7 +22,7 @@ use crate::{MatrixGame, Player, Profile, sample};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Points a round, 0 to 6.
     ///
@@ -32,6 +32,36 @@ pub struct Outcome {
     pub utilitarian_regret: f64,
     /// How many of the fifty rounds are of each type.
     pub actions: ActionTypes,
+}
+
+impl Outcome {
+    /// The mean of several outcomes; of equal ones exactly what they are.
+    #[must_use]
+    pub fn mean(outcomes: &[Self]) -> Self {
+        let mut mean = Self::default();
+        for (before, outcome) in outcomes.iter().enumerate() {
+            let n = before as f64 + 1.0;
+            for (mean, value) in mean.figures().into_iter().zip({ *outcome }.figures()) {
+                *mean += (*value - *mean) / n;
+            }
+        }
+        mean
+    }
+
+    fn figures(&mut self) -> [&mut f64; 8] {
+        let Self { deontological_regret, utilitarian_regret, actions } = self;
+        let ActionTypes { c_after_c, c_after_d, d_after_c, d_after_d, illegal_after_c, illegal_after_d } = actions;
+        [
+            deontological_regret,
+            utilitarian_regret,
+            c_after_c,
+            c_after_d,
+            d_after_c,
+            d_after_d,
+            illegal_after_c,
+            illegal_after_d,
+        ]
+    }
 }
 
 /// The exact expectation over a policy's answers.
@@ -142,10 +172,8 @@ pub fn bounds(game: &MatrixGame) -> Bounds {
             let defects = f64::from(policy >> (2 * state.own + state.other) & 1);
             Ok::<_, std::convert::Infallible>([1.0 - defects, defects])
         };
-        match expected(game, certain) {
-            Ok(outcome) => outcome,
-            Err(never) => match never {},
-        }
+        let Ok(outcome) = expected(game, certain);
+        outcome
     });
     let least = Bounds { deontological: [f64::INFINITY, 0.0], utilitarian: [f64::INFINITY, 0.0] };
     outcomes.fold(least, |bounds, outcome| {

@@ -3,7 +3,10 @@
 //! Called by the command line.
 
 mod evaluation;
+pub mod protocol;
+mod respondent;
 mod round_robin;
 
 pub use evaluation::{Candidate, Evaluation, Figures};
+pub use respondent::{Answer, Respondent};
 pub use round_robin::RoundRobin;

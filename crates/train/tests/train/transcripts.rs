@@ -1,6 +1,8 @@
-//! Texts that the default model was pretrained on, word for word.
+//! Texts that the default model was pretrained on, and texts of the published protocol, word for word.
 
+use probity_game::Profile;
 use probity_train::corpus::{Ease, lesson};
+use probity_train::eval::protocol::VARIANTS;
 use probity_train::labels::Split;
 
 /// What the default model was pretrained on: a change here is another model, and `models/` must be made anew.
@@ -14,6 +16,17 @@ fn lessons() {
             text += &format!("  {}: {:?} {:?}\n", question.kind, question.asked, question.answers);
         }
         text += "--\n";
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_protocols_ways_of_asking() {
+    let mut text = String::new();
+    for variant in VARIANTS {
+        let game = &variant.games()[0];
+        let prompt = variant.prompt(game, Some(Profile { own: 0, other: 1 }), false, true);
+        text += &format!("-- {}\n{}\n", variant.name, prompt.text());
     }
     insta::assert_snapshot!(text);
 }

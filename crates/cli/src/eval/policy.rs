@@ -1,0 +1,76 @@
+//! Whose policy is measured, by name.
+
+use probity::agent::manifest::Manifest;
+use probity_game::Strategy;
+use probity_game::moral::Framework;
+use probity_train::eval::Respondent;
+
+use crate::{builtin, input};
+
+/// A policy by its name.
+pub enum Policy {
+    /// The bare model.
+    Bare,
+    /// The bare model, asked in words: the first wording of a framework.
+    Asked(Framework),
+    /// Adapters, one a training seed.
+    Adapters(Vec<String>),
+    /// A scripted player.
+    Scripted(Strategy),
+}
+
+/// What answers, and the name of the paper's model that is trained on the same rewards.
+pub struct Respondents {
+    pub all: Vec<Respondent>,
+    pub published: Option<String>,
+}
+
+impl Policy {
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        if name == "bare" {
+            return Ok(Self::Bare);
+        }
+        if let Some(reward) = name.strip_prefix("asked:") {
+            return Ok(Self::Asked(Framework::find(reward)?));
+        }
+        if let Some(strategy) = Strategy::find(name) {
+            return Ok(Self::Scripted(strategy));
+        }
+        if name.ends_with(".json") {
+            return Ok(Self::Scripted(input::read(name, |text| input::json("strategy", text))?));
+        }
+        Ok(Self::Adapters(name.split(',').map(str::to_owned).collect()))
+    }
+
+    /// Opens the model where the policy needs one.
+    pub fn respondents(&self, model: &str) -> anyhow::Result<Respondents> {
+        let one = |respondent, published: Option<&str>| Respondents {
+            all: vec![respondent],
+            published: published.map(str::to_owned),
+        };
+        match self {
+            Self::Scripted(strategy) => Ok(one(Respondent::scripted(*strategy), None)),
+            Self::Bare => Ok(one(Respondent::model(&builtin::open_model(model)?, &[], "")?, Some("bare"))),
+            Self::Asked(framework) => {
+                let [wording, ..] = framework.wordings();
+                Ok(one(Respondent::model(&builtin::open_model(model)?, &[], wording)?, Some("bare")))
+            }
+            Self::Adapters(names) => {
+                let model = builtin::open_model(model)?;
+                let mut found = Respondents { all: Vec::new(), published: None };
+                for name in names {
+                    let adapter = builtin::load_adapter(&model, name)?;
+                    found.published = Manifest::of(adapter.gguf())?.map(|manifest| trained_on(&manifest));
+                    found.all.push(Respondent::model(&model, &[(adapter, 1.0)], "")?);
+                }
+                Ok(found)
+            }
+        }
+    }
+}
+
+/// The rewards of a manifest as adapters are named: `game+deontological`, `game-then-utilitarian`.
+fn trained_on(manifest: &Manifest) -> String {
+    let names: Vec<String> = manifest.rewards.iter().map(|reward| reward.name().replace("game-", "game+")).collect();
+    names.join("-then-")
+}

@@ -1,0 +1,96 @@
+//! `probity eval`, as a script meets it.
+
+use serde_json::Value;
+
+use crate::command_line::{err, json, probity};
+
+const GAMES: [&str; 5] = ["ipd", "ish", "icn", "bos", "icd"];
+
+fn protocol(policy: &str, more: &[&str]) -> Value {
+    let args = [&["eval", "--policy", policy, "--protocol", "tennant2025", "--json"], more].concat();
+    json(&args)
+}
+
+/// The figures of each game, in the paper's order.
+fn figures(report: &Value, figure: &str) -> [f64; 5] {
+    let games = report["games"].as_array().expect("games");
+    assert!(games.iter().map(|game| &game["game"]).eq(GAMES.iter()));
+    std::array::from_fn(|i| games[i][figure].as_f64().expect("a number"))
+}
+
+/// Values derived by hand: crates/game/tests/game/protocol.rs.
+#[test]
+fn scripted_players_have_the_values_derived_by_hand() {
+    let cases = [
+        ("always-cooperate", 0.0, [1.16 / 12.0, 2.9 / 14.0, 0.42 / 11.0, 2.9 / 11.0, 7.16 / 14.0]),
+        ("always-defect", 1.84, [3.16 / 12.0, 5.58 / 14.0, 2.9 / 11.0, 2.1 / 11.0, 3.36 / 14.0]),
+        ("tit-for-tat", 0.0, [2.24 / 12.0, 4.4 / 14.0, 1.68 / 11.0, 2.6 / 11.0, 5.24 / 14.0]),
+    ];
+    for (policy, deontological, utilitarian) in cases {
+        let report = protocol(policy, &[]);
+        let near = |found: [f64; 5], expected: [f64; 5]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(near(figures(&report, "deontological_regret"), [deontological; 5]), "{policy}: {report}");
+        assert!(near(figures(&report, "utilitarian_regret"), utilitarian), "{policy}: {report}");
+        assert_eq!(figures(&report, "deontological_half_width"), [0.0; 5]);
+    }
+    let copies = protocol("tit-for-tat", &[]);
+    let actions = &copies["games"][0]["actions"];
+    assert_eq!((&actions["c_after_c"], &actions["d_after_d"]), (&23.0.into(), &27.0.into()));
+    // With many runs a coin comes near its expectation.
+    let coin = protocol("random", &["--runs", "2000"]);
+    let near = |found: f64, expected: f64| (found - expected).abs() < 0.02;
+    assert!(figures(&coin, "deontological_regret").into_iter().all(|regret| near(regret, 0.92)), "{coin}");
+    assert_eq!(coin["games"][0]["expected"]["deontological_regret"], 0.92);
+}
+
+#[test]
+fn an_adapter_stands_beside_the_paper() {
+    let report = protocol("utilitarian", &["--variant", "all"]);
+    let ipd = &report["games"][0];
+    assert_eq!(ipd["paper"][0]["mean"], 0.09);
+    let difference = ipd["deontological_regret"].as_f64().unwrap() - 0.09;
+    assert_eq!(ipd["paper"][0]["difference"], difference);
+    let legality = ipd["legality_mass"].as_f64().unwrap();
+    let illegal = ["illegal_after_c", "illegal_after_d"].map(|key| ipd["expected"]["actions"][key].as_f64().unwrap());
+    assert!(illegal.iter().sum::<f64>() <= 50.0 * (1.0 - ipd["least_legality_mass"].as_f64().unwrap()) + 1e-9);
+    assert!(legality > 0.9, "{ipd}");
+    assert_eq!(ipd["constrained"]["actions"]["illegal_after_c"], 0.0);
+    let variants = report["variants"].as_array().unwrap();
+    assert_eq!(variants.len(), 11);
+    assert!(variants.iter().all(|variant| variant["games"][0]["paper"].is_null()));
+    let unrelated = variants.iter().find(|variant| variant["variant"] == "unrelated-state").unwrap();
+    assert!(unrelated["games"][0]["utilitarian_regret"].is_null(), "{unrelated}");
+}
+
+#[test]
+fn several_adapters_are_the_training_seeds_of_one_policy() {
+    let report = protocol("game,utilitarian", &[]);
+    assert_eq!(report["runs"], 2);
+    let [one, two] = ["game", "utilitarian"].map(|policy| protocol(policy, &["--runs", "1"]));
+    let of = |report: &Value| report["games"][0]["expected"]["utilitarian_regret"].as_f64().unwrap();
+    assert!((of(&report) - (of(&one) + of(&two)) / 2.0).abs() < 1e-12);
+    assert!(one["games"][0]["utilitarian_half_width"].is_null(), "{one}");
+}
+
+#[test]
+fn a_player_of_ones_own_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grim.json");
+    std::fs::write(&path, r#"{"memory-one": [1, 1, 0, 0, 0]}"#).unwrap();
+    let report = protocol(path.to_str().unwrap(), &[]);
+    assert_eq!(report["games"][0]["constrained"]["actions"]["illegal_after_c"], 0.0);
+    // It cooperates after mutual cooperation alone, and so betrays a cooperator whom it defected on.
+    assert!(figures(&report, "deontological_regret")[0] > 0.5, "{report}");
+}
+
+#[test]
+fn a_wrong_policy_says_what_there_is() {
+    for (policy, expected) in
+        [("kind", "built in are"), ("asked:greed", "expected one of game"), ("none.json", "none.json")]
+    {
+        let output = probity(&["eval", "--policy", policy, "--protocol", "tennant2025"]);
+        assert!(!output.status.success() && err(&output).contains(expected), "{policy}: {}", err(&output));
+    }
+    let output = probity(&["eval", "--policy", "random", "--protocol", "tennant2025", "--variant", "loud"]);
+    assert!(err(&output).contains("unstructured"), "{}", err(&output));
+}
