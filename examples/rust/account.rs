@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let states: Vec<WeightedState> = History::states(&game)
             .map(|state| {
                 let policy = vec![cooperates(state), 1.0 - cooperates(state)];
-                WeightedState { state, weight: 0.25, policy, belief: fair_coin(&game) }
+                WeightedState { state: Some(state), weight: 0.25, policy, belief: fair_coin(&game) }
             })
             .collect();
         expected_regrets(&game, &states, EVALUATION_XI, ILLEGAL)

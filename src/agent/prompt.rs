@@ -53,6 +53,12 @@ impl Layout {
     /// All four.
     pub const ALL: [Self; 4] = [Self::Original, Self::ColumnsReversed, Self::RowsReversed, Self::Reversed];
 
+    /// Whether the own actions stand in reverse order.
+    #[must_use]
+    pub fn reverses_rows(self) -> bool {
+        self.reversed(Player::Row)
+    }
+
     fn reversed(self, player: Player) -> bool {
         match player {
             Player::Row => matches!(self, Self::RowsReversed | Self::Reversed),

@@ -92,7 +92,12 @@ fn game(name: &str) -> MatrixGame {
 fn regrets(game: &MatrixGame, p: [f64; 4]) -> [f64; 2] {
     let rounds: Vec<WeightedState> = History::states(game)
         .zip(p)
-        .map(|(state, p)| WeightedState { state, weight: 0.25, policy: vec![1.0 - p, p], belief: fair_coin(game) })
+        .map(|(state, p)| WeightedState {
+            state: Some(state),
+            weight: 0.25,
+            policy: vec![1.0 - p, p],
+            belief: fair_coin(game),
+        })
         .collect();
     let r = expected_regrets(game, &rounds, EVALUATION_XI, ILLEGAL).expect("regrets");
     [r.deontological, r.utilitarian]

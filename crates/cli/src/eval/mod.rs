@@ -1,33 +1,44 @@
 //! `probity eval`: how a policy behaves, and how far its behaviour reaches.
 
+mod exact;
 mod policy;
 mod protocol;
-
-use anyhow::Context;
 
 use crate::errors::Usage;
 use crate::names;
 
-/// Measure a policy by the published protocol.
+/// Measure a policy: exactly, or by the published protocol.
 ///
-/// A policy is a model's, bare or under adapters, or a scripted player's.
+/// A policy is a model's, bare or under adapters, or a scripted player's. The exact view has every state of each game,
+/// the first round too, from both seats, with shared and distinct labels that training never draws, in every layout. It
+/// tells how often an answer changes with the presentation alone, and shows habits that pass for a policy.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: probity eval --policy deontological --protocol tennant2025\n         probity eval --policy tit-for-tat --protocol tennant2025 --json\n         probity eval --model your.gguf --policy seed1.gguf,seed2.gguf,seed3.gguf --protocol tennant2025 --variant all"
+    after_help = "Example: probity eval --policy deontological\n         probity eval --policy yours.gguf --model your.gguf --game yours.json --reward utilitarian\n         probity eval --policy deontological --protocol tennant2025 --variant all\n         probity eval --policy seed1.gguf,seed2.gguf,seed3.gguf --protocol tennant2025 --json"
 )]
 pub struct Args {
     /// The model: a GGUF file or `default`.
     #[arg(long, default_value = "default")]
     model: String,
-    #[arg(long, default_value = "bare", help = format!("Whose policy: `bare`, adapters ({}, or GGUF files; several with commas are the training seeds of one policy), `asked:REWARD` for the bare model asked in words, a scripted player ({}), or a .json file with {{\"memory-one\": [p0, pcc, pcd, pdc, pdd]}}", names::adapters(), names::strategies()))]
+    #[arg(long, default_value = "bare", help = format!("Whose policy: `bare`, an adapter ({}, or a GGUF file), `asked:REWARD` for the bare model asked in words, a scripted player ({}), or a .json file with {{\"memory-one\": [p0, pcc, pcd, pdc, pdd]}}", names::adapters(), names::strategies()))]
     policy: String,
-    /// The published protocol: tennant2025, of arXiv 2410.01639.
+    #[arg(long, value_delimiter = ',', conflicts_with = "protocol", help = format!("Games: {}, or game files; all of the catalogue without it", names::games()))]
+    game: Vec<String>,
+    #[arg(long, conflicts_with = "protocol", help = format!("The reward to hold it against: {}, or a file of `probity values score --scenario`; an adapter's own without it", names::frameworks()))]
+    reward: Option<String>,
+    /// Pairs of label sets that each game is told with.
+    #[arg(long, default_value_t = 2, conflicts_with = "protocol", value_parser = clap::value_parser!(u16).range(1..=100))]
+    sets: u16,
+    /// The seed that label sets are drawn with.
+    #[arg(long, default_value_t = 2410, conflicts_with = "protocol")]
+    seed: u64,
+    /// The published protocol in place of the exact view: tennant2025, of arXiv 2410.01639.
     #[arg(long, value_parser = ["tennant2025"])]
-    protocol: String,
-    #[arg(long, value_delimiter = ',', help = format!("More ways of asking, beside the first: all, or some of {}", protocol::variants()))]
+    protocol: Option<String>,
+    #[arg(long, value_delimiter = ',', requires = "protocol", help = format!("More ways of asking, beside the first: all, or some of {}", protocol::variants()))]
     variant: Vec<String>,
-    /// Runs of free answers; a policy of several training seeds has one run each.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    /// Runs of free answers; a policy of several training seeds, with commas between, has one run each.
+    #[arg(long, default_value_t = 5, requires = "protocol", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     runs: u64,
     /// Print the figures as JSON.
     #[arg(long)]
@@ -35,10 +46,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let variants = protocol::chosen(&args.variant)?;
     let policy = policy::Policy::named(&args.policy)?;
-    let respondents = policy.respondents(&args.model).with_context(|| format!("--policy {}", args.policy))?;
-    protocol::run(args, respondents, &variants)
+    let Some(protocol) = &args.protocol else { return exact::run(args, &policy) };
+    let variants = protocol::chosen(&args.variant)?;
+    let respondents = policy.respondents(&args.model)?;
+    protocol::run(args, protocol, respondents, &variants)
 }
 
 /// A wrong name in a list.

@@ -19,10 +19,13 @@ pub enum Policy {
     Scripted(Strategy),
 }
 
-/// What answers, and the name of the paper's model that is trained on the same rewards.
+/// What answers.
 pub struct Respondents {
     pub all: Vec<Respondent>,
+    /// The name of the paper's model that is trained on the same rewards.
     pub published: Option<String>,
+    /// The manifest of an adapter; of several the last one's.
+    pub manifest: Option<Manifest>,
 }
 
 impl Policy {
@@ -47,6 +50,7 @@ impl Policy {
         let one = |respondent, published: Option<&str>| Respondents {
             all: vec![respondent],
             published: published.map(str::to_owned),
+            manifest: None,
         };
         match self {
             Self::Scripted(strategy) => Ok(one(Respondent::scripted(*strategy), None)),
@@ -57,10 +61,11 @@ impl Policy {
             }
             Self::Adapters(names) => {
                 let model = builtin::open_model(model)?;
-                let mut found = Respondents { all: Vec::new(), published: None };
+                let mut found = Respondents { all: Vec::new(), published: None, manifest: None };
                 for name in names {
                     let adapter = builtin::load_adapter(&model, name)?;
-                    found.published = Manifest::of(adapter.gguf())?.map(|manifest| trained_on(&manifest));
+                    found.manifest = Manifest::of(adapter.gguf())?;
+                    found.published = found.manifest.as_ref().map(trained_on);
                     found.all.push(Respondent::model(&model, &[(adapter, 1.0)], "")?);
                 }
                 Ok(found)

@@ -43,8 +43,8 @@ struct Report<'a> {
     variants: &'a [VariantReport],
 }
 
-pub fn run(args: &Args, respondents: Respondents, variants: &[&'static Variant]) -> anyhow::Result<()> {
-    let Respondents { mut all, published } = respondents;
+pub fn run(args: &Args, protocol: &str, respondents: Respondents, variants: &[&'static Variant]) -> anyhow::Result<()> {
+    let Respondents { mut all, published, .. } = respondents;
     let published = PUBLISHED.iter().find(|row| published.as_deref() == Some(row.name));
     let games = variants.iter().map(|variant| variant.games().len() as u64).sum();
     let bar = output::bar(games, "measuring");
@@ -56,7 +56,7 @@ pub fn run(args: &Args, respondents: Respondents, variants: &[&'static Variant])
     let runs = if all.len() > 1 { all.len() as u64 } else { args.runs };
     let (figure, rest) = reports.split_first().expect("the first variant is always measured");
     if args.json {
-        let (policy, model, protocol) = (&args.policy, &args.model, &args.protocol);
+        let (policy, model) = (&args.policy, &args.model);
         return output::json(&Report { policy, model, protocol, runs, games: &figure.games, variants: rest });
     }
     for (report, variant) in reports.iter().zip(variants) {

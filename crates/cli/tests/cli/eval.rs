@@ -94,3 +94,45 @@ fn a_wrong_policy_says_what_there_is() {
     let output = probity(&["eval", "--policy", "random", "--protocol", "tennant2025", "--variant", "loud"]);
     assert!(err(&output).contains("unstructured"), "{}", err(&output));
 }
+
+#[test]
+fn the_exact_view_has_both_seats_and_the_first_round() {
+    let report =
+        json(&["eval", "--policy", "tit-for-tat", "--game", "ipd,bos", "--reward", "game-deontological", "--json"]);
+    let [ipd, bos] = &report["games"].as_array().unwrap()[..] else { panic!("{report}") };
+    // Seven styles, four labellings, two sets; Bach or Stravinsky is another game from the other seat.
+    assert_eq!((&ipd["tellings"], &bos["tellings"]), (&56.into(), &112.into()));
+    assert_eq!((&ipd["cooperation_first"], &ipd["cooperation_after_d"]), (&1.0.into(), &0.0.into()));
+    assert_eq!((&ipd["betrayal"]["worst"], &ipd["habits"]["word"]), (&0.0.into(), &0.0.into()));
+    assert!(ipd["habits"]["found"].as_array().unwrap().is_empty() && ipd["flips"]["layout"] == 0.0, "{ipd}");
+    // It cooperates first and pays a point: one state of five.
+    assert!((ipd["aim"]["miss"]["mean"].as_f64().unwrap() - 0.2).abs() < 1e-12, "{ipd}");
+    let uniform = &ipd["beside"][0];
+    assert_eq!((&uniform["policy"], &uniform["betrayal"]["mean"]), (&"random".into(), &0.5.into()));
+}
+
+#[test]
+fn the_exact_view_takes_a_game_of_ones_own_and_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ferry.json");
+    let game = r#"{"version": 1, "name": "ferry", "actions": [["row", "rest", "bail"], ["steer", "sleep"]],
+                   "payoffs": [[[3, 3], [0, 4]], [[4, 0], [1, 1]], [[2, 5], [-3, 2]]], "cooperative": [0, 0]}"#;
+    std::fs::write(&path, game).unwrap();
+    let ask = ["eval", "--policy", "deontological", "--game", path.to_str().unwrap(), "--sets", "1", "--json"];
+    let report = json(&ask);
+    let ferry = &report["games"][0];
+    // A player of three actions has no labels to share with a player of two.
+    assert_eq!(
+        (&ferry["tellings"], &ferry["trained_on"], &ferry["habits"]["word"]),
+        (&14.into(), &false.into(), &Value::Null)
+    );
+    let mass = &ferry["legality_mass"];
+    assert!(
+        mass["worst"].as_f64() <= mass["mean"].as_f64() && ferry["divergence"]["mean"].as_f64() > Some(0.0),
+        "{ferry}"
+    );
+    assert!(ferry["bare"]["divergence"]["mean"] == 0.0 && ferry["beside"].as_array().unwrap().len() == 3, "{ferry}");
+    assert_eq!(report, json(&ask), "the same twice");
+    let output = probity(&["eval", "--policy", "game,utilitarian"]);
+    assert!(err(&output).contains("training seeds"), "{}", err(&output));
+}

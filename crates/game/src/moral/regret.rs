@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Framework, Reward};
-use crate::{GameError, MatrixGame, Profile, max_joint_payoff, min_joint_payoff};
+use crate::{GameError, MatrixGame, State, max_joint_payoff, min_joint_payoff};
 
 /// The two regrets of arXiv 2410.01639, figure 4, exact instead of sampled.
 ///
@@ -40,7 +40,7 @@ pub struct Regrets {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let game = CatalogGame::find("ipd")?.game();
-/// let state = Profile { own: 0, other: 0 };
+/// let state = Some(Profile { own: 0, other: 0 });
 /// let always = WeightedState { state, weight: 1.0, policy: vec![0.0, 1.0], belief: vec![1.0, 0.0] };
 /// assert_eq!(expected_regrets(&game, &[always], EVALUATION_XI, ILLEGAL)?.deontological, 4.0);
 /// # Ok(())
@@ -49,7 +49,7 @@ pub struct Regrets {
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightedState {
     /// The state the round is played in.
-    pub state: Profile,
+    pub state: State,
     /// Its share of all rounds.
     pub weight: f64,
     /// The player's policy there; what is missing to 1 is illegal output.
@@ -85,7 +85,7 @@ pub fn expected_regrets(
         let framework = Framework::find(name).expect("an entry of the table").with_constant(constant);
         let reward = Reward { framework, illegal };
         rounds.iter().try_fold(0.0, |sum, round| {
-            let values = reward.expected(game, Some(round.state), &round.belief)?;
+            let values = reward.expected(game, round.state, &round.belief)?;
             let legal: f64 = round.policy.iter().sum();
             let value: f64 = round.policy.iter().zip(&values).map(|(p, v)| p * v).sum();
             Ok(sum + round.weight * (value + (1.0 - legal) * illegal))

@@ -148,7 +148,7 @@ fn regrets(g: &MatrixGame, defect: [f64; 4], legal: f64) -> Regrets {
     let rounds: Vec<WeightedState> = History::states(g)
         .zip(defect)
         .map(|(state, p)| WeightedState {
-            state,
+            state: Some(state),
             weight: 0.25,
             policy: vec![legal * (1.0 - p), legal * p],
             belief: fair_coin(g),

@@ -143,14 +143,14 @@ impl Evaluation {
         let StateSweep { states, regrets, legality_mass, seconds } = StateSweep::of(agent)?;
         let mut figures = Figures { legality_mass, seconds, ..Figures::default() };
         for WeightedState { state, weight, policy, belief } in &states {
-            let values = self.reward.expected(&game, Some(*state), belief)?;
+            let values = self.reward.expected(&game, *state, belief)?;
             let best = argmax_set(&values);
             for (action, (p, value)) in policy.iter().zip(&values).enumerate() {
                 figures.reward += weight * p * value;
                 figures.miss += if best.contains(&action) { 0.0 } else { weight * p };
             }
             figures.best += weight * values[best[0]];
-            figures.prompt_tokens += weight * agent.prompt_tokens(Some(*state))? as f64;
+            figures.prompt_tokens += weight * agent.prompt_tokens(*state)? as f64;
         }
         Ok(Figures { deontological: regrets.deontological, utilitarian: regrets.utilitarian, ..figures })
     }
@@ -178,7 +178,12 @@ impl StateSweep {
             let considered = agent.consider(Some(state))?;
             seconds += weight * begin.elapsed().as_secs_f64();
             legality_mass += weight * considered.legality_mass;
-            states.push(WeightedState { state, weight, policy: considered.policy(), belief: fair_coin(&game) });
+            states.push(WeightedState {
+                state: Some(state),
+                weight,
+                policy: considered.policy(),
+                belief: fair_coin(&game),
+            });
         }
         let regrets = expected_regrets(&game, &states, EVALUATION_XI, ILLEGAL)?;
         Ok(Self { states, regrets, legality_mass, seconds })

@@ -3,6 +3,7 @@
 //! Called by the command line.
 
 mod evaluation;
+pub mod exact;
 pub mod protocol;
 mod respondent;
 mod round_robin;

@@ -1,0 +1,231 @@
+//! The exact view: every state, seat, layout and labelling, and what an answer depends on besides the game.
+
+use anyhow::Context;
+use probity_game::{CATALOG, MatrixGame, Player, Strategy};
+use probity_train::eval::Respondent;
+use probity_train::eval::exact::{Aim, AimFigures, Figures, GameView, LabelSet, Spread, tellings, view};
+use serde::Serialize;
+
+use super::Args;
+use super::policy::{Policy, Respondents};
+use crate::errors::Usage;
+use crate::output::say;
+use crate::{builtin, input, output};
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    policy: &'a str,
+    model: &'a str,
+    /// The reward it is held against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<String>,
+    games: Vec<Entry>,
+}
+
+/// A game, and policies to compare with.
+#[derive(Serialize)]
+struct Entry {
+    /// Whether its manifest names the game; absent where there is no manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trained_on: Option<bool>,
+    #[serde(flatten)]
+    view: GameView,
+    beside: Vec<Beside>,
+}
+
+#[derive(Serialize)]
+struct Beside {
+    policy: &'static str,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// The scripted players that each game shows beside the policy.
+const BESIDE: [&str; 4] = ["random", "always-cooperate", "always-defect", "tit-for-tat"];
+
+pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
+    let games = games(&args.game)?;
+    let Respondents { mut all, manifest, .. } = policy.respondents(&args.model)?;
+    let [respondent] = &mut all[..] else {
+        return Err(Usage("--policy: several adapters, expected one; --protocol takes training seeds".into()).into());
+    };
+    let aim = match (&args.reward, &manifest) {
+        (Some(name), manifest) => {
+            let beta = manifest.as_ref().map_or(0.0, |manifest| manifest.beta);
+            Some(Aim { reward: input::reward(name)?.into(), beta })
+        }
+        (None, Some(manifest)) => {
+            manifest.rewards.last().map(|reward| Aim { reward: reward.clone(), beta: manifest.beta })
+        }
+        (None, None) => None,
+    };
+    let mut bare = match policy {
+        Policy::Adapters(_) | Policy::Asked(_) => Some(Respondent::model(&builtin::open_model(&args.model)?, &[], "")?),
+        Policy::Bare | Policy::Scripted(_) => None,
+    };
+    let most = games.iter().flat_map(|game| [Player::Row, Player::Column].map(|player| game.count(player))).max();
+    let sets = LabelSet::drawn(args.sets.into(), most.unwrap_or(2), args.seed);
+    let told = games.iter().map(|game| Ok(tellings(game, &sets)?.len() as u64)).sum::<anyhow::Result<u64>>()?;
+    let bar = output::bar(told, "measuring");
+    let mut entries = Vec::new();
+    for game in &games {
+        let view = view(game, &sets, respondent, bare.as_mut(), aim.as_ref(), || bar.inc(1))
+            .with_context(|| game.name().to_owned())?;
+        let trained_on = manifest.as_ref().filter(|m| !m.rewards.is_empty()).map(|m| names(&m.games, game.name()));
+        entries.push(Entry { trained_on, view, beside: beside(game, &sets, aim.as_ref())? });
+    }
+    bar.finish_and_clear();
+    let reward = aim.map(|aim| aim.reward.name());
+    if args.json {
+        return output::json(&Report { policy: &args.policy, model: &args.model, reward, games: entries });
+    }
+    show(args, reward.as_deref(), &entries);
+    Ok(())
+}
+
+/// The games that are named, or all of the catalogue.
+fn games(given: &[String]) -> anyhow::Result<Vec<MatrixGame>> {
+    if given.is_empty() {
+        return Ok(CATALOG.iter().map(probity_game::CatalogGame::game).collect());
+    }
+    given.iter().map(|name| input::game(name)).collect()
+}
+
+/// Whether a list in words names a game.
+fn names(list: &str, game: &str) -> bool {
+    list.split([',', ';', ' ']).any(|word| word == game)
+}
+
+/// The scripted players that can play a game.
+fn beside(game: &MatrixGame, sets: &[LabelSet], aim: Option<&Aim>) -> anyhow::Result<Vec<Beside>> {
+    let mirrored = game.count(Player::Row) == game.count(Player::Column);
+    let mut rows = Vec::new();
+    for policy in BESIDE.into_iter().filter(|name| mirrored || *name != "tit-for-tat") {
+        let mut player = Respondent::scripted(Strategy::find(policy).context("a scripted player")?);
+        let aim = aim.map(|aim| Aim { beta: 0.0, ..aim.clone() });
+        // Scripted players read no labels: one set tells all.
+        let view = view(game, &sets[..1], &mut player, None, aim.as_ref(), || ())?;
+        rows.push(Beside { policy, figures: view.figures });
+    }
+    Ok(rows)
+}
+
+fn show(args: &Args, reward: Option<&str>, entries: &[Entry]) {
+    let against = reward.map_or_else(String::new, |reward| format!(", held against the reward {reward}"));
+    say!("{}{against}.", args.policy);
+    say!("Exact means over every state, the first round too, against a fair coin; in brackets the worst telling.\n");
+    for (trained_on, title) in [
+        (Some(true), "Games it was trained on, by its manifest"),
+        (Some(false), "Games it was not trained on"),
+        (None, "Games"),
+    ] {
+        let section: Vec<&Entry> = entries.iter().filter(|entry| entry.trained_on == trained_on).collect();
+        if !section.is_empty() {
+            say!("{title}:");
+            say!("{}", figures(args, &section));
+            say!("{}", others(&section));
+            say!("{}\n", signs(&section));
+        }
+    }
+    say!(
+        "P(C): probability of cooperating in the first round, after C, after D. P(D|C): of defecting on a cooperator."
+    );
+    say!(
+        "Ut: utilitarian regret above the least that any policy has. Miss: probability of actions that are not the best."
+    );
+    say!("Distance: to bare exp(R / beta), the optimum of training. KL: divergence from the bare model, nats.");
+    say!(
+        "Flips: shares of states whose likeliest action changes with the labels' order, the orders of mention, the layout, \
+         the seat."
+    );
+    say!(
+        "Word: the other's last word is repeated where it is another action (1: always). First: the table's first row is \
+         picked."
+    );
+}
+
+fn pair(spread: Spread) -> String {
+    format!("{:.3} ({:.3})", output::rounded(spread.mean), output::rounded(spread.worst))
+}
+
+fn maybe(spread: Option<Spread>) -> String {
+    spread.map_or_else(|| "-".into(), pair)
+}
+
+/// The policy, and the bare model.
+fn figures(args: &Args, section: &[&Entry]) -> comfy_table::Table {
+    let mut table = output::table(&[
+        "game",
+        "policy",
+        "legality",
+        "P(C) first",
+        "after C",
+        "after D",
+        "P(D|C)",
+        "Ut",
+        "miss",
+        "distance",
+        "KL",
+    ]);
+    for Entry { view, .. } in section {
+        for (policy, figures) in [(args.policy.as_str(), Some(&view.figures)), ("bare", view.bare.as_ref())] {
+            let Some(f) = figures else { continue };
+            let aim = |figure: fn(&AimFigures) -> Option<Spread>| f.aim.as_ref().and_then(figure);
+            table.add_row([
+                view.game.clone(),
+                policy.to_owned(),
+                pair(f.legality_mass),
+                format!("{:.3}", f.cooperation_first),
+                format!("{:.3}", f.cooperation_after_c),
+                format!("{:.3}", f.cooperation_after_d),
+                pair(f.betrayal),
+                pair(f.utilitarian_above_best),
+                maybe(aim(|aim| Some(aim.miss))),
+                maybe(aim(|aim| aim.distance)),
+                maybe(f.divergence),
+            ]);
+        }
+    }
+    table
+}
+
+/// Scripted players in the same games: P(D|C), Ut and miss, a column a player.
+fn others(section: &[&Entry]) -> comfy_table::Table {
+    let mut header = vec!["game", "figure"];
+    header.extend(BESIDE);
+    let mut table = output::table(&header);
+    for Entry { view, beside, .. } in section {
+        type Figure = fn(&Figures) -> Option<Spread>;
+        let rows: [(&str, Figure); 3] = [
+            ("P(D|C)", |f| Some(f.betrayal)),
+            ("Ut", |f| Some(f.utilitarian_above_best)),
+            ("miss", |f| f.aim.as_ref().map(|aim| aim.miss)),
+        ];
+        for (name, figure) in rows {
+            let cell = |policy: &str| {
+                let found = beside.iter().find(|row| row.policy == policy).and_then(|row| figure(&row.figures));
+                found.map_or_else(|| "-".into(), |spread| format!("{:.3}", output::rounded(spread.mean)))
+            };
+            let cells = [view.game.clone(), name.to_owned()].into_iter().chain(BESIDE.map(cell));
+            table.add_row(cells);
+        }
+    }
+    table
+}
+
+fn signs(section: &[&Entry]) -> comfy_table::Table {
+    let mut table =
+        output::table(&["game", "flips: labels", "order", "layout", "seat", "constant", "word", "first", "habits"]);
+    let share = |share: Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{share:.2}"));
+    for entry in section {
+        let (flips, habits) = (&entry.view.flips, &entry.view.habits);
+        let mut cells = vec![entry.view.game.clone()];
+        cells.extend([flips.labels, flips.order, flips.layout, flips.seat].map(share));
+        cells.extend([habits.constant, habits.word, Some(habits.first)].map(share));
+        let found: Vec<&str> = habits.found.iter().map(|habit| habit.words()).collect();
+        cells.push(if found.is_empty() { "none".into() } else { found.join(", ") });
+        table.add_row(cells);
+    }
+    table
+}
