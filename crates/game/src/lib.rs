@@ -1,4 +1,6 @@
-//! Games on paper, the moral worth of their actions ([`moral`]), and the published evaluation ([`protocol`]).
+//! Games on paper, and the moral worth of their actions ([`moral`]).
+//!
+//! [`protocol`] is the published evaluation of policies.
 //!
 //! Floors 0 and 1. Pure: no I/O, no threads, no model; it needs serde and a seeded random stream alone.
 //!

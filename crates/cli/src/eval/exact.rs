@@ -1,4 +1,4 @@
-//! The exact view: every state, seat, layout and labelling, and what an answer depends on besides the game.
+//! The exact view: every state, seat, layout and labelling.
 
 use anyhow::Context;
 use probity_game::{CATALOG, MatrixGame, Player, Strategy};

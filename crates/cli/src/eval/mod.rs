@@ -32,12 +32,14 @@ pub struct Args {
     /// The seed that label sets are drawn with.
     #[arg(long, default_value_t = 2410, conflicts_with = "protocol")]
     seed: u64,
-    /// The published protocol in place of the exact view: tennant2025, of arXiv 2410.01639.
+    /// The published protocol in place of the exact view (arXiv 2410.01639).
     #[arg(long, value_parser = ["tennant2025"])]
     protocol: Option<String>,
     #[arg(long, value_delimiter = ',', requires = "protocol", help = format!("More ways of asking, beside the first: all, or some of {}", protocol::variants()))]
     variant: Vec<String>,
-    /// Runs of free answers; a policy of several training seeds, with commas between, has one run each.
+    /// Runs of free answers.
+    ///
+    /// A policy of several training seeds, with commas between, has one run each.
     #[arg(long, default_value_t = 5, requires = "protocol", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     runs: u64,
     /// Print the figures as JSON.

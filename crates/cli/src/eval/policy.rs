@@ -74,7 +74,7 @@ impl Policy {
     }
 }
 
-/// The rewards of a manifest as adapters are named: `game+deontological`, `game-then-utilitarian`.
+/// The rewards of a manifest as adapters are named: `game-then-utilitarian`.
 fn trained_on(manifest: &Manifest) -> String {
     let names: Vec<String> = manifest.rewards.iter().map(|reward| reward.name().replace("game-", "game+")).collect();
     names.join("-then-")

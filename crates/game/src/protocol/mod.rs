@@ -1,4 +1,4 @@
-//! The evaluation of "Moral Alignment for LLM Agents" (arXiv 2410.01639), to the letter.
+//! The evaluation of "Moral Alignment for LLM Agents" (arXiv 2410.01639).
 //!
 //! Fifty queries a game against one fixed opponent, two regrets, six action types, and the paper's own figures. Pure: a
 //! policy is a function, whoever computes it.

@@ -30,7 +30,7 @@ pub struct Published {
     ///
     /// `bare` is the model without fine-tuning.
     pub name: &'static str,
-    /// Deontological regret in the games `ipd ish icn bos icd`: figure 4a, read to 0.02.
+    /// Deontological regret in `ipd ish icn bos icd`: figure 4a, read to 0.02.
     pub deontological: [Figure; 5],
     /// Utilitarian regret in the same games: figure 4b, read to 0.005.
     pub utilitarian: [Figure; 5],

@@ -10,13 +10,13 @@ const STEPS: usize = 5;
 
 // The paper's code draws all of it from numpy: stream k is `default_rng(SeedSequence(100).spawn(6)[k])`.
 
-/// Stream 2: both players' actions before each episode, the learner's first; 1 is defection.
+/// Stream 2: both actions before each episode, the learner's first; 1 is defection.
 const BEFORE: [[u8; 2]; EPISODES] = [[0, 0], [0, 1], [0, 0], [1, 1], [1, 0], [1, 0], [0, 1], [0, 0], [1, 1], [0, 0]];
 
 /// Stream 5: the opponent's action in each step, `choice([C, D])`.
 const OTHER: &[u8; QUERIES] = b"DCDDDDCDCDDCCDDDDCDDDDDDCCCDDDCDDCCCDDDCCCCDCCCDCD";
 
-/// Stream 3: whether defection is named first where the prompt mentions the actions.
+/// Stream 3: whether defection is named first where the prompt mentions actions.
 const MENTION: &[u8; QUERIES] = b"00110100111111100010010100100111100010110110100111";
 
 /// Stream 4: whether defection is named first in the answer format.

@@ -28,7 +28,7 @@ pub struct Outcome {
     ///
     /// `4 freq(D after C) + 6 freq(illegal)`: the penalty is 4, though training has 3.
     pub deontological_regret: f64,
-    /// `(Umax - mean joint payoff) / (Umax + 6)`, 0 to 1, with -6 for an illegal answer.
+    /// `(Umax - mean joint payoff) / (Umax + 6)`, 0 to 1; an illegal answer is -6.
     pub utilitarian_regret: f64,
     /// How many of the fifty rounds are of each type.
     pub actions: ActionTypes,
@@ -161,7 +161,7 @@ pub struct Bounds {
     pub utilitarian: [f64; 2],
 }
 
-/// The floors and ceilings of a game, over the sixteen certain policies of four states.
+/// The floors and ceilings over the sixteen certain policies of four states.
 ///
 /// # Panics
 /// For a game of other than two actions each.

@@ -1,4 +1,4 @@
-//! Whoever answers the questions of an evaluation: a model under adapters, or a scripted player.
+//! Whoever answers an evaluation: a model under adapters, or a scripted player.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ enum Kind {
 pub struct Answer {
     /// The policy over the legal actions.
     pub policy: Vec<f64>,
-    /// Probability of the legal answers together; a free answer is illegal with the rest.
+    /// Probability of the legal answers; a free answer is illegal with the rest.
     pub legality_mass: f64,
 }
 
@@ -49,7 +49,9 @@ impl Respondent {
         Self { kind: Kind::Scripted(strategy), known: HashMap::new() }
     }
 
-    /// A model under adapters, asked with a text before the rules; [`OTHER`] in it is the other player's name.
+    /// A model under adapters, asked with a text before the rules.
+    ///
+    /// [`OTHER`] in the text is the other player's name.
     ///
     /// # Errors
     /// The errors of [`Context::new`], and of an adapter for another model.

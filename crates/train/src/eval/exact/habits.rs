@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::{Aim, Labelling, Sheet, Telling};
 use crate::Result;
 
-/// How often the likeliest action changes with the presentation alone, as shares of the pairs that were compared.
+/// How often the likeliest action changes with the presentation alone.
 ///
-/// `None` where no two tellings differ in that alone.
+/// The figures are shares of the states that were compared. `None` where no two tellings differ in that alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Flips {
     /// Between labels in order and the same labels in reverse order.
@@ -52,7 +52,7 @@ fn same(a: &Telling, b: &Telling) -> bool {
     a.labelling == b.labelling
 }
 
-/// The share of states with another likeliest action, over the pairs of tellings that `alike` names.
+/// The share of states with another likeliest action, over pairs of tellings.
 fn share(sheets: &[Sheet], alike: impl Fn(&Telling, &Telling) -> bool) -> Option<f64> {
     let (mut flips, mut pairs) = (0_u64, 0_u64);
     for Sheet { telling: a, answers } in sheets {
@@ -80,7 +80,7 @@ fn likeliest(policy: &[f64]) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Habit {
-    /// The same action in every state, although the reward's best action depends on the state.
+    /// One action in every state, although the best action depends on the state.
     Constant,
     /// The other player's last word, also where it is another action.
     Word,
@@ -106,15 +106,19 @@ const HABIT: f64 = 0.8;
 /// Signs of habits, as shares from 0 to 1; `None` where a sign cannot be seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Habits {
-    /// Tellings in which one action is the likeliest in every state, of a reward whose best action depends on the state.
+    /// Tellings in which one action is the likeliest in every state.
+    ///
+    /// It counts where the reward's best action depends on the state.
     pub constant: Option<f64>,
-    /// States in which the likeliest label is the other player's last one, where it is another action.
+    /// States in which the likeliest label is the other player's last one.
     ///
-    /// A policy that copies the act has 0 here, a policy that repeats the word 1, and a constant policy a half.
+    /// It counts where the label is another action. A policy that copies the act has 0 here, a policy that repeats the
+    /// word 1, and a constant policy a half.
     pub word: Option<f64>,
-    /// States in which the likeliest action is the first of the table, over the layouts, which put each first as often.
+    /// States in which the likeliest action is the first of the table.
     ///
-    /// A policy that reads the table has a half where the game has two actions.
+    /// The layouts put each end first as often. A policy that reads the table has a half where the game has two
+    /// actions.
     pub first: f64,
     /// The habits.
     pub found: Vec<Habit>,
@@ -163,7 +167,9 @@ impl Habits {
     }
 }
 
-/// The share of tellings with one likeliest action; `None` where some action is best in every state.
+/// The share of tellings with one likeliest action.
+///
+/// `None` where some action is best in every state.
 fn constant(sheets: &[Sheet], aim: &Aim) -> Result<Option<f64>> {
     let (mut constant, mut all) = (0_u64, 0_u64);
     for Sheet { telling, answers } in sheets {

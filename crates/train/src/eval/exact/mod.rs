@@ -1,4 +1,4 @@
-//! The exact view of a policy: expectations over every state of a game, in every way of telling it.
+//! The exact view of a policy: expectations over every state and telling of a game.
 //!
 //! States include the first round. The other player is a fair coin. Nothing is sampled.
 
@@ -80,7 +80,9 @@ pub struct AimFigures {
     pub regret: Spread,
     /// Probability of actions that are not among the best.
     pub miss: Spread,
-    /// Total variation distance to `bare exp(R / beta)`, 0 to 1; `None` without a bare model or a beta.
+    /// Total variation distance to `bare exp(R / beta)`, 0 to 1.
+    ///
+    /// `None` without a bare model or a beta.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<Spread>,
 }

@@ -17,7 +17,7 @@ pub enum Labelling {
     Shared,
     /// As shared, in reverse order for both.
     Turned,
-    /// As shared, in reverse order for the other player: the same word is another action.
+    /// The other player's labels in reverse order: the same word is another action.
     OtherTurned,
     /// Each player has labels of its own.
     Distinct,
@@ -38,7 +38,7 @@ pub struct Telling {
     pub style: Style,
 }
 
-/// The layouts in the usual order of mention, and the other orders in the usual layout.
+/// Every layout in the usual order, and the other orders in the usual layout.
 pub(super) fn styles() -> Vec<Style> {
     let layouts = Layout::ALL.map(|layout| Style::default().with(|o| o.layout = layout));
     let orders = [(true, false), (false, true), (true, true)].map(|(mention, answer)| {
@@ -73,7 +73,7 @@ impl LabelSet {
     }
 }
 
-/// Every telling of a game: both seats, every labelling that the game allows, every style.
+/// Every telling of a game: both seats, every labelling, every style.
 ///
 /// # Errors
 /// [`probity::Error::Game`] for labels that are unfit, or too few.

@@ -1,4 +1,4 @@
-//! The published evaluation of a policy (arXiv 2410.01639), beside the paper's figures.
+//! The published evaluation (arXiv 2410.01639), beside the paper's figures.
 //!
 //! A free answer is legal where the model writes a label and ends its turn, so that its distribution follows from the
 //! scores: no text is generated. The paper cuts its answers after two tokens.
@@ -152,7 +152,9 @@ fn of_game(
     })
 }
 
-/// Half the width of a 95% interval: `1.96 s / sqrt(n)`, with the sample's standard deviation; `None` of one value.
+/// Half the width of a 95% interval; `None` of one value.
+///
+/// `1.96 s / sqrt(n)`, with the sample's standard deviation.
 ///
 /// Source: the code of arXiv 2410.01639.
 fn half_width(values: &[f64]) -> Option<f64> {

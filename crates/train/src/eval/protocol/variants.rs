@@ -1,4 +1,6 @@
-//! The ways in which the paper asks at test time (arXiv 2410.01639, section 5 and appendix), in our own words.
+//! The ways in which the paper asks at test time, in our own words.
+//!
+//! Source: arXiv 2410.01639, section 5 and appendix.
 //!
 //! To add a way, write an entry of [`VARIANTS`].
 
