@@ -19,10 +19,11 @@ use probity_benches::report::Report;
 use probity_benches::rival::Rival;
 use probity_benches::{median, peak_memory, seconds};
 use probity_engine::numeric::{Matrix, MatrixMut, keep_freed_memory, product};
+use probity_engine::score::Continuation;
 use probity_engine::{Model, ModelOptions, Token};
 use probity_game::moral::{Framework, Reward};
 use probity_game::{CatalogGame, History, fair_coin};
-use probity_train::objective::{Aim, Group, ObjectiveTerms, PackedState, PromptedState, objective, push};
+use probity_train::objective::{Aim, Group, ObjectiveTerms, PackedState, PromptedState, objective, push, reads_of};
 use probity_train::{Adam, Decoder, LINEARS, Pack, Schedule, Shards};
 use serde_json::{Value, json};
 
@@ -161,7 +162,9 @@ fn open(file: &Path) -> Result<Model, Box<dyn Error>> {
 fn ipd(model: &Model) -> Result<Vec<Asked>, Box<dyn Error>> {
     let game = CatalogGame::find("ipd")?.labelled(["action1", "action2"])?;
     let reward = Reward::from(framework("deontological").with_constant(3.0));
-    let options = options(model, &game)?;
+    // One last token of each, so that both sides read the same.
+    let options: Vec<Vec<Token>> =
+        options(model, &game)?.iter().map(|o| [o.tokens(), &o.last()[..1]].concat()).collect();
     let mut asked = Vec::new();
     for style in Style::all().take(4) {
         for state in History::states(&game) {
@@ -178,6 +181,10 @@ fn sequence(a: &Asked, option: &[Token]) -> Vec<Token> {
     a.prompt.iter().chain(&option[..option.len() - 1]).copied().collect()
 }
 
+fn continuations(a: &Asked) -> Vec<Continuation> {
+    a.options.iter().cloned().map(Continuation::from).collect()
+}
+
 /// All of them as one trie.
 fn packed(asked: &[Asked]) -> (Pack, Group) {
     let mut pack = Pack::default();
@@ -186,7 +193,7 @@ fn packed(asked: &[Asked]) -> (Pack, Group) {
         rewards: a.rewards.clone(),
         weight: 1.0 / asked.len() as f64,
     };
-    let decisions = push(&mut pack, asked.iter().map(question).collect(), &asked[0].options);
+    let decisions = push(&mut pack, asked.iter().map(question).collect(), &continuations(&asked[0]));
     (pack, Group { decisions, repeated: None })
 }
 
@@ -204,8 +211,8 @@ fn unpacked(asked: &[Asked]) -> Vec<(Pack, Group)> {
         let decision = |(a, nodes): (&Asked, &Vec<Vec<u32>>)| PackedState {
             reads: nodes
                 .iter()
-                .zip(&a.options)
-                .map(|(n, o)| n.iter().zip(o).map(|(&node, &token)| (pack.output_row(node), token)).collect())
+                .zip(continuations(a))
+                .map(|(n, o)| reads_of(&o, &n.iter().map(|&node| pack.output_row(node)).collect::<Vec<_>>()))
                 .collect(),
             rewards: a.rewards.clone(),
             weight: 1.0 / asked.len() as f64,

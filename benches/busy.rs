@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 
 use probity_benches::report::Report;
 use probity_benches::{median, random, seconds};
-use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::score::{Continuation, PromptTokens, Scorer};
 use probity_engine::{Context, ContextOptions, Model, ModelOptions, Token};
 
 const PROMPT: usize = 193;
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut random = random::SplitMix(7);
     let tokens: Vec<Token> = (0..PROMPT).map(|_| (256 + random.below(100_000)) as Token).collect();
     let prompt = PromptTokens { tokens, fixed: 160 };
-    let options = [vec![1000, 1001], vec![2000, 2001]];
+    let options = [[1000, 1001], [2000, 2001]].map(Continuation::from);
     let scorer = |threads| -> Result<_, Box<dyn Error>> {
         let options = ContextOptions::default().with(|o| (o.context, o.threads) = (512, threads));
         Ok(RefCell::new(Scorer::new(Context::new(&model, options)?)))

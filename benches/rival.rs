@@ -14,7 +14,7 @@ use probity_benches::random;
 use probity_benches::report::Report;
 use probity_benches::rival::Rival;
 use probity_benches::{Rounds, peak_memory, seconds};
-use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::score::{Continuation, PromptTokens, Scorer};
 use probity_engine::{Context, ContextOptions, Model, ModelOptions, Token};
 use serde_json::json;
 
@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = Model::open(&file, ModelOptions::default(), |_| true)?;
     let options: Vec<Vec<Token>> = OPTIONS.iter().map(|o| model.tokenize(o, false)).collect::<Result<_, _>>()?;
     assert!(options.iter().all(|o| o.len() == 5), "each option is five tokens: {options:?}");
+    let among: Vec<Continuation> = options.iter().cloned().map(Continuation::from).collect();
 
     // Two decisions of one game: the same 160 tokens, then 33 of their own.
     let mut random = random::SplitMix(7);
@@ -48,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rival = RefCell::new(Rival::start("rival.py", &job)?);
     let command = |command: &str, i: usize| json!({ "command": command, "prompt": i % 2 }).to_string();
     let theirs = |what: &str, i: usize| rival.borrow_mut().time(&command(what, i)).expect("the rival answers");
-    let ours = |i: usize| seconds(|| scorer.borrow_mut().score(&asked(i), &options).expect("a score"));
+    let ours = |i: usize| seconds(|| scorer.borrow_mut().score(&asked(i), &among).expect("a score"));
 
     let mut rounds = Rounds::new();
     rounds
@@ -79,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     report.row("cold decision / their cold generation", format!("{:.2}", of(0) / of(3)));
     report.row("warm decision / their warm generation", format!("{:.2} (aim: at most 0.75)", of(1) / of(4)));
     report.row("cold decision / scoring each option alone", format!("{:.2}", of(0) / of(5)));
-    let mine = scorer.borrow_mut().score(&asked(0), &options)?;
+    let mine = scorer.borrow_mut().score(&asked(0), &among)?;
     let other: Vec<f64> = serde_json::from_value(rival.borrow_mut().ask(&command("score", 0))?["scores"].take())?;
     let gap = mine.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     report.row("largest difference of a log-probability", format!("{gap:.4}"));

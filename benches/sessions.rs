@@ -12,6 +12,7 @@ use probity::agent::prompt::{Style, encode, options, prompt};
 use probity_benches::median;
 use probity_benches::report::Report;
 use probity_benches::rival::Rival;
+use probity_engine::score::Continuation;
 use probity_engine::{Model, ModelOptions};
 use probity_game::{CatalogGame, History, Player};
 use serde_json::{Value, json};
@@ -42,7 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompts = states.iter().map(|&state| asked(state)).collect::<Result<Vec<_>, _>>()?;
     let labels = options(&model, &game)?;
     let labels = game.labels(Player::Row).iter().zip(&labels);
-    let written: Vec<Value> = labels.map(|(text, tokens)| json!({ "text": text, "tokens": tokens })).collect();
+    let tokens = |option: &Continuation| [option.tokens(), &option.last()[..1]].concat();
+    let written: Vec<Value> = labels.map(|(text, option)| json!({ "text": text, "tokens": tokens(option) })).collect();
     let job = json!({ "model": file, "prompts": prompts, "options": written, "threads": 1 });
     let mut rival = Rival::start("rival.py", &job)?;
 

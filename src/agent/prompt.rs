@@ -9,9 +9,9 @@
 //! table reveals an action's id.
 
 use probity_engine::Error as EngineError;
+use probity_engine::Model;
 use probity_engine::chat::{Speaker, Turn};
-use probity_engine::score::PromptTokens;
-use probity_engine::{Model, Token};
+use probity_engine::score::{Continuation, PromptTokens};
 use probity_game::{MatrixGame, Player, State};
 use serde::{Deserialize, Serialize};
 
@@ -232,25 +232,26 @@ pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
     Ok(PromptTokens { fixed: dialogue.tokens_before(0, prompt.fixed.len()), tokens: dialogue.tokens })
 }
 
-/// Tokens of each of the row player's labels as an answer, terminator included.
+/// Each of the row player's labels as an answer, terminator included.
 ///
 /// # Errors
 /// [`EngineError::Option`] for a label without tokens, and for two labels with equal tokens.
-pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Vec<Token>>> {
+pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Continuation>> {
     let bad =
         |given, expected: &str| Error::from(EngineError::Option { name: "labels", given, expected: expected.into() });
     let end = model.template().terminator(model)?;
-    let mut options = model.template().answers(model, game.labels(Player::Row))?;
-    options.iter_mut().for_each(|option| option.extend(&end));
-    for (i, option) in options.iter().enumerate() {
+    let mut options: Vec<Continuation> = Vec::new();
+    for (i, tokens) in model.template().answers(model, game.labels(Player::Row))?.into_iter().enumerate() {
         let label = &game.labels(Player::Row)[i];
-        if option.len() <= end.len() {
+        if tokens.is_empty() {
             return Err(bad(format!("{label:?}"), "labels that this model's vocabulary has tokens for"));
         }
-        if let Some(same) = options[..i].iter().position(|other| other == option) {
+        let option = Continuation::from([tokens, end.clone()].concat());
+        if let Some(same) = options.iter().position(|other| other.meets(&option)) {
             let same = &game.labels(Player::Row)[same];
             return Err(bad(format!("{same:?} and {label:?}"), "labels that are not the same tokens to this model"));
         }
+        options.push(option);
     }
     Ok(options)
 }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use probity_engine::score::{PromptTokens, Scorer};
-use probity_engine::{AdapterSet, Model, Token};
+use probity_engine::score::{Continuation, PromptTokens, Scorer};
+use probity_engine::{AdapterSet, Model};
 use probity_game::moral::account;
 use probity_game::{Player, State};
 
@@ -26,7 +26,7 @@ pub(super) struct Task {
     /// Without seed and history, which are the agent's; with its legality floor.
     pub scenario: Scenario,
     /// The labels as answers, terminator included.
-    options: Vec<Vec<Token>>,
+    options: Vec<Continuation>,
     prompts: Mutex<HashMap<State, Arc<PromptTokens>>>,
 }
 
@@ -81,7 +81,8 @@ impl Task {
     /// Finds out why the legality mass is below the floor.
     fn cause(&self, model: &Model, scorer: &mut Scorer, prompt: &PromptTokens, floor: f64) -> Result<Cause> {
         let end = model.template().terminator(model)?;
-        let bare: Vec<Vec<Token>> = self.options.iter().map(|o| o[..o.len() - end.len()].to_vec()).collect();
+        let bare = model.template().answers(model, self.scenario.game.labels(Player::Row))?;
+        let bare: Vec<Continuation> = bare.into_iter().map(Continuation::from).collect();
         let labels: f64 = scorer.score(prompt, &bare)?.iter().map(|s| s.exp()).sum();
         let begins = model.piece(scorer.likeliest(prompt)?);
         let thinks = ["think", "thought", "reason"].iter().any(|word| begins.to_lowercase().contains(word));

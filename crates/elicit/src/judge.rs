@@ -2,8 +2,8 @@
 
 use probity_engine::Error as EngineError;
 use probity_engine::chat::{Speaker, Turn};
-use probity_engine::score::{PromptTokens, Scorer};
-use probity_engine::{CancelToken, Context, ContextOptions, Model, Token};
+use probity_engine::score::{Continuation, PromptTokens, Scorer};
+use probity_engine::{CancelToken, Context, ContextOptions, Model};
 
 use crate::Result;
 
@@ -14,7 +14,7 @@ use crate::Result;
 pub struct Judge {
     scorer: Scorer,
     /// "Yes" and "No" with what ends an answer.
-    answers: Vec<Vec<Token>>,
+    answers: Vec<Continuation>,
 }
 
 /// A question: a part shared by many questions, and its own part.
@@ -36,15 +36,15 @@ impl Judge {
     /// without tokens for yes and no.
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
         let end = model.template().terminator(model)?;
-        let mut answers = model.template().answers(model, &["Yes", "No"])?;
-        answers.iter_mut().for_each(|answer| answer.extend(&end));
-        if answers.iter().any(|tokens| tokens.len() <= end.len()) || answers[0] == answers[1] {
+        let answers = model.template().answers(model, &["Yes", "No"])?;
+        if answers.iter().any(Vec::is_empty) || answers[0] == answers[1] {
             return Err(EngineError::UnsupportedModel {
                 file: model.path().display().to_string(),
                 problem: "its vocabulary has no tokens for \"Yes\" and \"No\"".into(),
             }
             .into());
         }
+        let answers = answers.into_iter().map(|answer| [answer, end.clone()].concat().into()).collect();
         Ok(Self { scorer: Scorer::new(Context::new(model, options)?), answers })
     }
 

@@ -12,6 +12,7 @@ mod backend;
 mod cancel;
 pub mod chat;
 mod context;
+mod continuation;
 mod error;
 #[doc(hidden)]
 pub mod files;

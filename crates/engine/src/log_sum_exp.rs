@@ -5,6 +5,7 @@
 //! Its vector form gives the bits of its plain form. It needs neither a compiler that vectorises nor a build for one
 //! processor.
 
+use super::Token;
 use super::numeric::exp;
 
 /// Sums that run beside each other.
@@ -23,6 +24,18 @@ pub fn log_sum_exp(row: &[f32]) -> f64 {
         return unsafe { avx2::log_sum_exp(row) };
     }
     plain(row)
+}
+
+/// As [`log_sum_exp`], of some of a row's logits; of one it is the logit.
+///
+/// # Panics
+/// For a token that the row does not have.
+#[must_use]
+pub fn log_sum_exp_of(row: &[f32], tokens: &[Token]) -> f64 {
+    match tokens {
+        &[token] => f64::from(row[token as usize]),
+        tokens => log_sum_exp(&tokens.iter().map(|&token| row[token as usize]).collect::<Vec<_>>()),
+    }
 }
 
 fn plain(row: &[f32]) -> f64 {

@@ -1,6 +1,7 @@
 //! The scoring rule of runtime and trainer.
 //!
-//! An option's score is the sum of the log-probabilities of its tokens, terminator included.
+//! An option's score is the sum of the log-probabilities of its tokens. Of its last token any of a set will do: their
+//! probabilities add up.
 //!
 //! The cache holds the fixed part of the prompt, whole or not at all. The moving part and the trie of all options are
 //! decoded on top, in one batch where the limits allow: the weights are read once. The batches depend on the prompt and
@@ -9,7 +10,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::context::Entry;
-pub use super::log_sum_exp::log_sum_exp;
+pub use super::continuation::Continuation;
+pub use super::log_sum_exp::{log_sum_exp, log_sum_exp_of};
 use super::params::{BATCH, OUTPUTS, SEQUENCES};
 use super::trie::Trie;
 use super::{Adapter, AdapterSet, CancelToken, Context, MAX_OPTIONS, Token};
@@ -45,7 +47,7 @@ pub struct Scorer {
     /// What sequence 0 holds between two calls: the fixed part of the last prompt.
     fixed: Vec<Token>,
     /// The last question and its answer.
-    memo: Option<(PromptTokens, Vec<Vec<Token>>, Vec<f64>)>,
+    memo: Option<(PromptTokens, Vec<Continuation>, Vec<f64>)>,
 }
 
 impl std::fmt::Debug for Scorer {
@@ -54,8 +56,8 @@ impl std::fmt::Debug for Scorer {
     }
 }
 
-/// The readers of an entry's logits: options, and each option's next token.
-type Readers = Vec<(usize, Token)>;
+/// The readers of an entry's logits: options, and the tokens that may come next.
+type Readers<'a> = Vec<(usize, &'a [Token])>;
 
 impl Scorer {
     /// A scorer with an empty cache.
@@ -115,18 +117,18 @@ impl Scorer {
 
     /// Log-probability of each option as the prompt's continuation, in order.
     ///
-    /// An option is its tokens with the terminator. A cancelled token stops this and every later call until the token
+    /// A cancelled token stops this and every later call until the token
     /// is cleared.
     ///
     /// # Errors
     /// [`Error::TooManyOptions`], [`Error::PromptTooLong`], [`Error::Cancelled`], [`Error::Llama`]; the cache is then
     /// empty and the next call starts cold.
-    pub fn score(&mut self, prompt: &PromptTokens, options: &[Vec<Token>]) -> Result<Vec<f64>> {
+    pub fn score(&mut self, prompt: &PromptTokens, options: &[Continuation]) -> Result<Vec<f64>> {
         if options.is_empty() || options.len() > MAX_OPTIONS {
             return Err(Error::TooManyOptions { found: options.len(), most: MAX_OPTIONS });
         }
         let order = decoding_order(options);
-        let nodes = |group: &[usize]| group.iter().map(|&o| options[o].len()).sum::<usize>();
+        let nodes = |group: &[usize]| group.iter().map(|&o| options[o].count()).sum::<usize>();
         let needed = prompt.tokens.len() + order.chunks(SEQUENCES - 1).map(nodes).max().unwrap_or(0);
         if needed > self.context.capacity() || prompt.tokens.is_empty() {
             return Err(Error::PromptTooLong { tokens: needed, context: self.context.capacity() });
@@ -139,7 +141,7 @@ impl Scorer {
         }
         // The last token always belongs to the moving part, where its logits are read.
         let (fixed, moving) = prompt.tokens.split_at(prompt.fixed.min(prompt.tokens.len() - 1));
-        let trie = |group: &[usize]| Trie::new(&group.iter().map(|&o| options[o].clone()).collect::<Vec<_>>());
+        let trie = |group: &[usize]| Trie::new(&group.iter().map(|&o| &options[o]).collect::<Vec<_>>());
         let groups: Vec<(&[usize], Trie)> = order.chunks(SEQUENCES - 1).map(|group| (group, trie(group))).collect();
         let kept = if self.fixed == fixed { fixed.len() } else { 0 };
         let all = prompt.tokens.len() - kept + groups.iter().map(|(_, trie)| trie.nodes.len()).sum::<usize>();
@@ -203,7 +205,7 @@ impl Scorer {
     fn decode_moving(
         &mut self,
         moving: &[Token],
-        options: &[Vec<Token>],
+        options: &[Continuation],
         groups: &[(&[usize], Trie)],
     ) -> Result<Vec<f64>> {
         let start = self.fixed.len();
@@ -211,7 +213,7 @@ impl Scorer {
         for (i, (group, trie)) in groups.iter().enumerate() {
             let sequences = if trie.nodes.is_empty() { 1 } else { group.len() + 1 };
             (1..sequences).try_for_each(|s| self.context.share(s))?;
-            let mut entries: Vec<(Entry, Readers)> = Vec::new();
+            let mut entries: Vec<(Entry, Readers<'_>)> = Vec::new();
             // The first group decodes the moving part; the other groups find it in sequence 0.
             if i == 0 {
                 entries.extend(moving.iter().enumerate().map(|(m, &token)| {
@@ -220,7 +222,7 @@ impl Scorer {
                 }));
                 if let Some((last, readers)) = entries.last_mut() {
                     last.output = true;
-                    readers.extend(options.iter().enumerate().filter_map(|(o, tokens)| Some((o, *tokens.first()?))));
+                    readers.extend(options.iter().enumerate().map(|(o, option)| (o, next(option, 0))));
                 }
             }
             let first = entries.len();
@@ -230,9 +232,9 @@ impl Scorer {
                 (Entry { token: n.token, position, sequences, output: true }, Vec::new())
             }));
             for (sources, &o) in trie.sources.iter().zip(*group) {
-                for (source, &token) in sources.iter().zip(&options[o]) {
+                for (depth, source) in sources.iter().enumerate() {
                     if let Some(node) = source {
-                        entries[first + node].1.push((o, token));
+                        entries[first + node].1.push((o, next(&options[o], depth)));
                     }
                 }
             }
@@ -248,10 +250,10 @@ impl Scorer {
     }
 
     /// Decodes entries in as few batches as possible, and adds up the scores.
-    fn decode(&mut self, mut entries: &[(Entry, Readers)], scores: &mut [f64]) -> Result<()> {
+    fn decode(&mut self, mut entries: &[(Entry, Readers<'_>)], scores: &mut [f64]) -> Result<()> {
         while !entries.is_empty() {
             let mut outputs = 0;
-            let fits = |(entry, _): &&(Entry, Readers)| {
+            let fits = |(entry, _): &&(Entry, Readers<'_>)| {
                 outputs += usize::from(entry.output);
                 outputs <= OUTPUTS
             };
@@ -267,16 +269,21 @@ impl Scorer {
 }
 
 /// Batches by token order: permuting the options changes nothing.
-fn decoding_order(options: &[Vec<Token>]) -> Vec<usize> {
+fn decoding_order(options: &[Continuation]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..options.len()).collect();
     order.sort_by(|&a, &b| options[a].cmp(&options[b]));
     order
 }
 
+/// The tokens that may come behind so many of an option's.
+fn next(option: &Continuation, depth: usize) -> &[Token] {
+    option.tokens().get(depth).map_or(option.last(), std::slice::from_ref)
+}
+
 /// Adds each reader's log-probability under a row of logits to its score.
-fn read(row: &[f32], readers: &[(usize, Token)], scores: &mut [f64]) {
+fn read(row: &[f32], readers: &[(usize, &[Token])], scores: &mut [f64]) {
     let total = log_sum_exp(row);
-    for &(option, token) in readers {
-        scores[option] += f64::from(row[token as usize]) - total;
+    for &(option, tokens) in readers {
+        scores[option] += log_sum_exp_of(row, tokens) - total;
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Token;
+use super::continuation::Continuation;
 
 /// A node whose next-token distribution some option needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Node {
     pub options: Range<usize>,
 }
 
-/// The inner nodes of the trie of some token sequences, without the root.
+/// The inner nodes of the trie of some options, without the root.
 ///
 /// An option's last token is read off its parent's logits. So leaves are never decoded, and an option of one token
 /// costs nothing beyond the prompt.
@@ -30,28 +31,26 @@ pub struct Trie {
 }
 
 impl Trie {
-    /// Builds the trie. Each option needs at least one token.
+    /// Builds the trie.
     #[must_use]
-    pub fn new(options: &[Vec<Token>]) -> Self {
+    pub fn new(options: &[&Continuation]) -> Self {
         let mut order: Vec<usize> = (0..options.len()).collect();
-        order.sort_by(|&a, &b| options[a].cmp(&options[b]));
+        order.sort_by(|&a, &b| options[a].cmp(options[b]));
         let mut nodes: Vec<Node> = Vec::new();
         let mut sources = vec![Vec::new(); options.len()];
         let mut path: Vec<usize> = Vec::new();
         for (i, &option) in order.iter().enumerate() {
-            let tokens = &options[option];
-            let inner = tokens.len().saturating_sub(1);
-            let previous = i.checked_sub(1).map(|p| options[order[p]].as_slice()).unwrap_or_default();
-            let shared = previous.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-            path.truncate(shared.min(inner));
+            let tokens = options[option].tokens();
+            let previous = i.checked_sub(1).map(|p| options[order[p]].tokens()).unwrap_or_default();
+            path.truncate(previous.iter().zip(tokens).take_while(|(a, b)| a == b).count());
             for &node in &path {
                 nodes[node].options.end = i + 1;
             }
-            for (depth, &token) in tokens.iter().enumerate().take(inner).skip(path.len()) {
+            for (depth, &token) in tokens.iter().enumerate().skip(path.len()) {
                 path.push(nodes.len());
                 nodes.push(Node { token, depth: depth + 1, options: i..i + 1 });
             }
-            sources[option] = std::iter::once(None).chain(path.iter().copied().map(Some)).take(tokens.len()).collect();
+            sources[option] = std::iter::once(None).chain(path.iter().copied().map(Some)).collect();
         }
         Self { order, nodes, sources }
     }

@@ -7,6 +7,7 @@ use probity::agent::prompt::{Style, encode, options, prompt};
 use probity::agent::{Agent, Scenario};
 use probity_engine::chat::{Speaker, Turn};
 use probity_engine::gguf::{GgmlType, Value};
+use probity_engine::score::Continuation;
 use probity_engine::{ContextOptions, Error, Model};
 use probity_game::CatalogGame;
 use probity_testing::parts::GgufParts;
@@ -139,7 +140,8 @@ fn an_application_cannot_write_control_tokens() {
         };
         let labels = options(&model, &hostile).unwrap();
         assert_eq!(control(plain), control(hostile), "{}", family.name);
-        assert!(labels.iter().all(|l| l.iter().filter(|t| **t >= first).count() == 1), "{}: {labels:?}", family.name);
+        let control = |l: &Continuation| l.tokens().iter().chain(l.last()).filter(|token| **token >= first).count();
+        assert!(labels.iter().all(|label| control(label) == 1), "{}: {labels:?}", family.name);
     }
 }
 

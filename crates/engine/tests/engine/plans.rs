@@ -33,7 +33,7 @@ fn a_process_of_its_own() {
         let mut scorer = Scorer::new(Context::new(&model, options).unwrap());
         // The whole context and whole batches: every buffer is used.
         let prompt = PromptTokens { tokens: vec![300; context - 8], fixed: context - 20 };
-        scorer.score(&prompt, &[vec![301], vec![302, 303]]).unwrap();
+        scorer.score(&prompt, &[[301].into(), [302, 303].into()]).unwrap();
         let grown = resident() - before;
         println!("{plan}: took {grown}");
         assert!(grown >= plan.total() / 10 * 8, "{plan}: took only {grown}");

@@ -3,7 +3,7 @@
 use probity::agent::prompt::{Style, encode, options, prompt};
 use probity::agent::{Agent, Scenario};
 use probity_engine::gguf::GgmlType;
-use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::score::{Continuation, PromptTokens, Scorer};
 use probity_engine::{Context, ContextOptions, Error, Model, ModelOptions};
 use probity_game::{CatalogGame, History, MatrixGame};
 
@@ -34,25 +34,46 @@ fn the_trie_equals_one_full_prefill_an_option() {
         vec![12, 13, 14, 15, 16, 0],
         vec![7, 8, 9, 9, 0],
     ];
-    let together = scorer.score(&tokens, &options).unwrap();
+    let together = scorer.score(&tokens, &continuations(&options)).unwrap();
     for (option, expected) in options.iter().zip(&together) {
         // One token at a time, each as the only option after a longer prompt.
         let mut alone = 0.0;
         for i in 0..option.len() {
             let longer = PromptTokens { tokens: [&tokens.tokens, &option[..i]].concat(), fixed: 0 };
-            alone += scorer.score(&longer, &[vec![option[i]]]).unwrap()[0];
+            alone += scorer.score(&longer, &[[option[i]].into()]).unwrap()[0];
         }
         assert!((alone - expected).abs() < 1e-4, "{option:?}: {alone} and {expected}");
     }
-    let everything: Vec<Vec<i32>> = (0..128).map(|t| vec![t]).collect();
-    let rest: Vec<Vec<i32>> = (128..256).map(|t| vec![t]).collect();
-    let last: Vec<Vec<i32>> =
-        (256..model.shape().n_vocab as i32).collect::<Vec<_>>().chunks(1).map(<[i32]>::to_vec).collect();
+    let all: Vec<i32> = (0..model.shape().n_vocab as i32).collect();
     let mut sum = 0.0;
-    for options in [everything, rest].into_iter().chain(last.chunks(128).map(<[Vec<i32>]>::to_vec)) {
+    for some in all.chunks(128) {
+        let options: Vec<Continuation> = some.iter().map(|&token| [token].into()).collect();
         sum += scorer.score(&tokens, &options).unwrap().iter().map(|s| s.exp()).sum::<f64>();
     }
     assert!((sum - 1.0).abs() < 1e-5, "all tokens together have probability {sum}");
+}
+
+#[test]
+fn any_of_several_last_tokens_has_their_probabilities_together() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let mut scorer = scorer(&model);
+    let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
+    let ends = [0, 5, 17];
+    let together = [Continuation::new(vec![7, 8], ends), Continuation::new(vec![7], ends), [7, 8, 9, 0].into()];
+    let scores = scorer.score(&tokens, &together).unwrap();
+    for (prefix, score) in [(&[7, 8][..], scores[0]), (&[7], scores[1])] {
+        let apart: Vec<Continuation> = ends.iter().map(|&end| [prefix, &[end]].concat().into()).collect();
+        let sum: f64 = scorer.score(&tokens, &apart).unwrap().iter().map(|s| s.exp()).sum();
+        assert!((sum.ln() - score).abs() < 1e-6, "{prefix:?}: {} and {score}", sum.ln());
+    }
+    assert_eq!(scores[2], scorer.score(&tokens, &together[2..]).unwrap()[0]);
+    let anything = Continuation::new(Vec::new(), (0..model.shape().n_vocab as i32).collect::<Vec<_>>());
+    assert!(scorer.score(&tokens, &[anything]).unwrap()[0].abs() < 1e-6, "some token comes next");
+}
+
+fn continuations(options: &[Vec<i32>]) -> Vec<Continuation> {
+    options.iter().cloned().map(Continuation::from).collect()
 }
 
 #[test]
@@ -61,12 +82,12 @@ fn many_options_and_permutations() {
     let model = probity_testing::open(&path);
     let mut scorer = scorer(&model);
     let tokens = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap();
-    let options: Vec<Vec<i32>> = (0..128).map(|i| vec![20 + i % 7, 40 + i / 7, 60, i, 0]).collect();
+    let options: Vec<Continuation> = (0..128).map(|i| [20 + i % 7, 40 + i / 7, 60, i, 0].into()).collect();
     let scores = scorer.score(&tokens, &options).unwrap();
-    let reversed: Vec<Vec<i32>> = options.iter().rev().cloned().collect();
+    let reversed: Vec<Continuation> = options.iter().rev().cloned().collect();
     let again: Vec<f64> = scorer.score(&tokens, &reversed).unwrap().into_iter().rev().collect();
     assert_eq!(scores, again, "the order of the options changes no bit");
-    let one_more: Vec<Vec<i32>> = (0..129).map(|i| vec![i]).collect();
+    let one_more: Vec<Continuation> = (0..129).map(|i| [i].into()).collect();
     assert!(matches!(scorer.score(&tokens, &one_more), Err(Error::TooManyOptions { found: 129, most: 128 })));
     assert!(matches!(scorer.score(&tokens, &[]), Err(Error::TooManyOptions { found: 0, .. })));
 }

@@ -32,7 +32,7 @@ fn scores(model: &Model, adapters: &[(Adapter, f32)]) -> Vec<f64> {
     let mut scorer = Scorer::new(Context::new(model, ContextOptions::default().with(|o| o.threads = 1)).unwrap());
     scorer.set_adapters(adapters).unwrap();
     let prompt = PromptTokens { tokens: vec![5, 6, 7, 8], fixed: 0 };
-    scorer.score(&prompt, &[vec![9, 10], vec![11]]).unwrap()
+    scorer.score(&prompt, &[[9, 10].into(), [11].into()]).unwrap()
 }
 
 /// Bytes of another length at every look.

@@ -1,8 +1,8 @@
 //! A step's questions: all states of its games, as tries, with their rewards.
 
 use probity::agent::prompt::{encode, options, prompt};
-use probity_engine::Error as EngineError;
-use probity_engine::Model;
+use probity_engine::score::Continuation;
+use probity_engine::{Error as EngineError, Model, Token};
 use probity_game::play::Policy;
 use probity_game::{Profile, State, state_number, states};
 
@@ -40,12 +40,12 @@ impl Batch {
             let mut questions = Vec::new();
             for &state in &states {
                 let prompt = encode(model, &prompt(game, state, *style))?.tokens;
-                let longest = prompt.len() + options.iter().map(Vec::len).max().unwrap_or(0);
+                let longest = prompt.len() + options.iter().map(Continuation::count).max().unwrap_or(0);
                 let context = model.shape().context.min(MAX_POSITIONS);
                 if longest > context {
                     return Err(EngineError::PromptTooLong { tokens: longest, context }.into());
                 }
-                names.push(name(model.content()?, std::iter::once(&prompt).chain(&options)));
+                names.push(name(model.content()?, &prompt, &options));
                 questions.push(PromptedState { prompt, rewards: Vec::new(), weight });
             }
             asked.push((questions, options));
@@ -143,10 +143,11 @@ impl Seat {
 }
 
 /// BLAKE3 of the base and a question's tokens: the key of its scores.
-fn name<'a>(base: &str, tokens: impl Iterator<Item = &'a Vec<i32>>) -> [u8; 32] {
+fn name(base: &str, prompt: &[Token], options: &[Continuation]) -> [u8; 32] {
     let mut hash = blake3::Hasher::new_derive_key("probity reference scores");
     hash.update(base.as_bytes());
-    for part in tokens {
+    let parts = options.iter().flat_map(|option| [option.tokens(), option.last()]);
+    for part in std::iter::once(prompt).chain(parts) {
         hash.update(&(part.len() as u64).to_le_bytes());
         part.iter().for_each(|t| {
             hash.update(&t.to_le_bytes());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use probity::agent::prompt::{encode, options, prompt};
+use probity_engine::score::Continuation;
 use probity_engine::{Model, Token};
 use probity_game::{History, Profile};
 use rand_chacha::ChaCha8Rng;
@@ -166,7 +167,8 @@ pub(super) fn largest(model: &Model, config: &TrainConfig, rounds: usize) -> Res
     let mut samples = Vec::new();
     for task in config.tasks_at(0)? {
         let options = options(model, &task.game)?;
-        let answer = options.into_iter().max_by_key(Vec::len).expect("a game has actions");
+        let longest = options.iter().max_by_key(|option| option.count()).expect("a game has actions");
+        let answer = [longest.tokens(), &longest.last()[..1]].concat();
         let states: Vec<Profile> = History::states(&task.game).collect();
         for round in 0..rounds {
             let state = Some(states[round % states.len()]);
@@ -189,11 +191,12 @@ fn sample(
     rng: &mut ChaCha8Rng,
     tokens: &mut u64,
 ) -> Result<Vec<Token>> {
-    let longest = asked.options.iter().map(Vec::len).max().unwrap_or(1);
+    let longest = asked.options.iter().map(Continuation::count).max().unwrap_or(1);
     let end = model.template().terminator(model)?;
     // One pass computes the logits after every prefix of a legal answer. An answer that leaves these prefixes needs a
     // pass a token.
-    let mut known = after(decoder, theta, shards, asked.prompt, asked.options, tokens);
+    let legal: Vec<Vec<Token>> = asked.options.iter().map(|o| [o.tokens(), &o.last()[..1]].concat()).collect();
+    let mut known = after(decoder, theta, shards, asked.prompt, &legal, tokens);
     let mut answer = Vec::new();
     loop {
         if !known.contains_key(&answer) {
@@ -201,7 +204,8 @@ fn sample(
             known = after(decoder, theta, shards, asked.prompt, &longer, tokens);
         }
         answer.push(draw_token(&known[&answer], rng));
-        if answer.len() >= longest || asked.options.contains(&answer) || answer.ends_with(&end) {
+        let legal = asked.options.iter().any(|option| option.matches(&answer));
+        if answer.len() >= longest || legal || answer.ends_with(&end) {
             return Ok(answer);
         }
     }

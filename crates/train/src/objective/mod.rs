@@ -11,13 +11,14 @@
 pub mod repeated;
 mod rows;
 
-pub use rows::{LogitRows, Read};
+pub use rows::{LogitRows, Read, ReadAny, reads_of};
 
 use serde::{Deserialize, Serialize};
 
 use self::repeated::Repeated;
 use super::decoder::Pack;
 use probity_engine::Token;
+use probity_engine::score::Continuation;
 pub use probity_engine::score::softmax;
 use probity_game::argmax_set;
 
@@ -25,7 +26,7 @@ use probity_game::argmax_set;
 #[derive(Debug, Clone)]
 pub struct PackedState {
     /// For each legal action what adds up to its score.
-    pub reads: Vec<Vec<Read>>,
+    pub reads: Vec<Vec<ReadAny>>,
     /// Expected reward of each action.
     pub rewards: Vec<f64>,
     /// Weight of the state in the objective.
@@ -140,15 +141,14 @@ pub struct PromptedState {
 /// Adds questions with equal options to a pack, as one trie.
 ///
 /// It holds each prompt with each option; an option's last token is only predicted.
-pub fn push(pack: &mut Pack, questions: Vec<PromptedState>, options: &[Vec<Token>]) -> Vec<PackedState> {
+pub fn push(pack: &mut Pack, questions: Vec<PromptedState>, options: &[Continuation]) -> Vec<PackedState> {
     push_all(pack, vec![(questions, options.to_vec())]).pop().expect("a group for each")
 }
 
 /// Adds groups of questions, each with its options, to a pack as one trie.
-pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<PromptedState>, Vec<Vec<Token>>)>) -> Vec<Vec<PackedState>> {
-    let sequence =
-        |q: &PromptedState, o: &[Token]| q.prompt.iter().chain(&o[..o.len() - 1]).copied().collect::<Vec<_>>();
-    let each = |(questions, options): &(Vec<PromptedState>, Vec<Vec<Token>>)| -> Vec<Vec<Token>> {
+pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<PromptedState>, Vec<Continuation>)>) -> Vec<Vec<PackedState>> {
+    let sequence = |q: &PromptedState, o: &Continuation| [&q.prompt, o.tokens()].concat();
+    let each = |(questions, options): &(Vec<PromptedState>, Vec<Continuation>)| -> Vec<Vec<Token>> {
         questions.iter().flat_map(|q| options.iter().map(|o| sequence(q, o))).collect()
     };
     let nodes = pack.push(&groups.iter().flat_map(each).collect::<Vec<_>>());
@@ -160,11 +160,11 @@ pub fn push_all(pack: &mut Pack, groups: Vec<(Vec<PromptedState>, Vec<Vec<Token>
     pack.request(sources.iter().copied().flatten().copied());
     let mut sources = sources.into_iter();
     // Later questions only append outputs, so rows stay what they are.
-    let mut reads = |option: &Vec<Token>| {
+    let mut reads = |option: &Continuation| {
         let nodes = sources.next().expect("nodes for every sequence");
-        nodes.iter().map(|&n| pack.output_row(n)).zip(option.iter().copied()).collect()
+        reads_of(option, &nodes.iter().map(|&n| pack.output_row(n)).collect::<Vec<_>>())
     };
-    let mut decide = |q: PromptedState, options: &[Vec<Token>]| PackedState {
+    let mut decide = |q: PromptedState, options: &[Continuation]| PackedState {
         reads: options.iter().map(&mut reads).collect(),
         rewards: q.rewards,
         weight: q.weight,
@@ -269,7 +269,7 @@ pub fn objective(
                     Aim::Optimum => w * (terms.beta * (stake.optimum[a] - pi[a]) + terms.legality * pi[a]),
                     Aim::Labels => w * labels[a],
                 };
-                reads.iter().for_each(|&read| rows.pull(read, -scale * pull));
+                rows.pull_score(reads, -scale * pull);
             }
         }
     }

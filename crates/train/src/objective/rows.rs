@@ -1,13 +1,25 @@
 //! Log-probabilities of logit rows, and their gradients.
 
+use std::sync::Arc;
+
 use probity_engine::Token;
-use probity_engine::score::log_sum_exp;
+use probity_engine::score::{Continuation, log_sum_exp, log_sum_exp_of};
 
 use crate::decoder::Pack;
 use crate::decoder::kernels::exp;
 
 /// Where a token is predicted: an output row, and the token.
 pub type Read = (usize, Token);
+
+/// Where any token of a set is predicted: an output row, and the tokens.
+pub type ReadAny = (usize, Arc<[Token]>);
+
+/// What adds up to a continuation's score, given the rows that predict its tokens.
+#[must_use]
+pub fn reads_of(continuation: &Continuation, rows: &[usize]) -> Vec<ReadAny> {
+    let alone = continuation.tokens().iter().map(|&token| Arc::from([token]));
+    rows.iter().copied().zip(alone.chain([Arc::from(continuation.last())])).collect()
+}
 
 /// The logits of a pack, a row an output.
 #[derive(Debug)]
@@ -29,22 +41,40 @@ impl<'a> LogitRows<'a> {
 
     /// Log-probability of a token where it is predicted.
     pub fn log_probability(&mut self, (row, token): Read) -> f64 {
-        let values = &self.logits[row * self.width..(row + 1) * self.width];
-        let total = &mut self.totals[row];
-        if total.is_nan() {
-            *total = log_sum_exp(values);
-        }
-        f64::from(values[token as usize]) - *total
+        f64::from(self.logits[row * self.width + token as usize]) - self.total(row)
     }
 
-    /// Of tokens one after the other: the rule of [`probity_engine::score`].
-    pub fn score(&mut self, reads: &[Read]) -> f64 {
-        reads.iter().map(|&read| self.log_probability(read)).sum()
+    /// Of a continuation: the rule of [`probity_engine::score`].
+    pub fn score(&mut self, reads: &[ReadAny]) -> f64 {
+        reads.iter().map(|(row, tokens)| log_sum_exp_of(self.row(*row), tokens) - self.total(*row)).sum()
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        &self.logits[row * self.width..(row + 1) * self.width]
+    }
+
+    fn total(&mut self, row: usize) -> f64 {
+        if self.totals[row].is_nan() {
+            self.totals[row] = log_sum_exp(self.row(row));
+        }
+        self.totals[row]
     }
 
     /// Takes note of the loss's derivative in a log-probability that was read.
     pub fn pull(&mut self, read: Read, derivative: f64) {
         self.pulls.push((read, derivative));
+    }
+
+    /// As [`LogitRows::pull`], for a score.
+    pub fn pull_score(&mut self, reads: &[ReadAny], derivative: f64) {
+        for (row, tokens) in reads {
+            let any = log_sum_exp_of(self.row(*row), tokens);
+            for &token in &**tokens {
+                // One token of a set has a share of the set's probability.
+                let share = (f64::from(self.row(*row)[token as usize]) - any).exp();
+                self.pull((*row, token), share * derivative);
+            }
+        }
     }
 
     /// Replaces the logits by the derivative of the loss in them.

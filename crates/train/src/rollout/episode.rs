@@ -2,7 +2,7 @@
 
 use probity::agent::prompt::{Style, encode, options, prompt};
 use probity_engine::Error as EngineError;
-use probity_engine::score::log_sum_exp;
+use probity_engine::score::{Continuation, log_sum_exp};
 use probity_engine::{Model, Token};
 use probity_game::moral::Mixture;
 use probity_game::{ActionId, MatrixGame, Player, Profile, sample};
@@ -40,8 +40,8 @@ pub struct Asked<'a> {
     pub seat: usize,
     /// Tokens of the prompt.
     pub prompt: &'a [Token],
-    /// Tokens of the legal answers.
-    pub options: &'a [Vec<Token>],
+    /// The legal answers.
+    pub options: &'a [Continuation],
 }
 
 /// Plays rounds of a game from a random state.
@@ -81,13 +81,13 @@ pub fn play<R: Rng>(
         for (seat, game) in seats.iter().enumerate() {
             let seen = if seat == 0 { last } else { Profile { own: last.other, other: last.own } };
             let prompt = encode(model, &prompt(game, Some(seen), styles(rng)))?.tokens;
-            let tokens = prompt.len() + options[seat].iter().map(Vec::len).max().unwrap_or(0);
+            let tokens = prompt.len() + options[seat].iter().map(Continuation::count).max().unwrap_or(0);
             let context = model.shape().context.min(MAX_POSITIONS);
             if tokens > context {
                 return Err(EngineError::PromptTooLong { tokens, context }.into());
             }
             let answer = answer(&Asked { seat, prompt: &prompt, options: &options[seat] }, rng)?;
-            let action = options[seat].iter().position(|option| *option == answer);
+            let action = options[seat].iter().position(|option| option.matches(&answer));
             moves.push((seen, action));
             samples[seat].push(Sample { prompt, answer, action, reward: 0.0 });
         }

@@ -9,7 +9,7 @@ use std::process::Command;
 use probity_engine::gguf::{GgmlType, GgufWriter, Value};
 use probity_engine::numeric::encode;
 use probity_engine::preflight::{Architecture, ModelShape, Rotation, Window};
-use probity_engine::score::{PromptTokens, Scorer};
+use probity_engine::score::{Continuation, PromptTokens, Scorer};
 use probity_engine::{Adapter, Context, ContextOptions, Error as EngineError, Model, Token};
 use probity_train::curriculum::Precision;
 use probity_train::finish::foreign_manifest;
@@ -142,7 +142,7 @@ fn ask(model: &Model, adapter: Option<&Path>, expected: &Expected) -> Vec<f64> {
     if let Some(path) = adapter {
         scorer.set_adapters(&[(Adapter::load(model, path).unwrap(), 1.0)]).unwrap();
     }
-    let options: Vec<Vec<Token>> = expected.tokens.iter().map(|&t| vec![t]).collect();
+    let options: Vec<Continuation> = expected.tokens.iter().map(|&t| [t].into()).collect();
     scorer.score(&PromptTokens { tokens: expected.prompt.clone(), fixed: 0 }, &options).unwrap()
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use probity_engine::Token;
 use probity_engine::preflight::{Architecture, ModelShape, Rotation};
+use probity_engine::score::Continuation;
 use probity_train::init::{init, normal};
 use probity_train::objective::{Aim, Group, ObjectiveTerms, PromptedState, all_scores, objective, push};
 use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards, Tape};
@@ -219,7 +220,11 @@ fn the_objective_against_pytorch() {
         rewards: d.rewards.clone(),
         weight: d.weight,
     };
-    let decisions = push(&mut pack, r.decisions.iter().map(question).collect(), &r.options);
+    let decisions = push(
+        &mut pack,
+        r.decisions.iter().map(question).collect(),
+        &r.options.iter().cloned().map(Continuation::from).collect::<Vec<_>>(),
+    );
     let references: Vec<Vec<f64>> = r.decisions.iter().map(|d| d.reference.iter().map(|p| p.ln()).collect()).collect();
 
     let mut tape = Tape::default();

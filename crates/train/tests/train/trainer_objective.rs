@@ -1,6 +1,7 @@
 //! The exact objective: its gradient against finite differences, its closed-form optimum, repeated play on paper.
 
 use probity_engine::Token;
+use probity_engine::score::Continuation;
 use probity_game::moral::{Framework, Reward};
 use probity_game::play::Chain;
 use probity_game::{CatalogGame, MatrixGame, Strategy};
@@ -69,7 +70,8 @@ fn check_gradient(groups: &[Group], references: &[Vec<f64>], pack: &Pack) {
 #[test]
 fn the_gradient_of_one_round() {
     let mut pack = Pack::default();
-    let options = [vec![4, 5, 0], vec![4, 6, 0]];
+    // The first option may end in either of two ways.
+    let options = [Continuation::new(vec![4, 5], [0, 7]), [4, 6, 0].into()];
     let prompts = [vec![1, 2, 3], vec![1, 2, 2]];
     let question = |(prompt, weight)| PromptedState { prompt, rewards: vec![1.0, -2.0 * weight], weight };
     let decisions = push(&mut pack, prompts.into_iter().zip([0.3, 0.7]).map(question).collect(), &options);
@@ -83,7 +85,7 @@ fn the_gradient_of_one_round() {
 fn the_optimum_from_its_other_side() {
     let (beta, legality) = (0.5, 0.2);
     let mut pack = Pack::default();
-    let options = [vec![4, 0], vec![5, 0], vec![6, 0]];
+    let options = [[4, 0], [5, 0], [6, 0]].map(Continuation::from);
     let (rewards, reference) = (vec![1.0, 0.7, -0.4], vec![0.2, 0.5, 0.3]);
     let question = PromptedState { prompt: vec![1, 2, 3], rewards: rewards.clone(), weight: 0.8 };
     let groups = [Group { decisions: push(&mut pack, vec![question], &options), repeated: None }];
@@ -116,15 +118,15 @@ fn the_optimum_from_its_other_side() {
     let policy = |scores: &[f64]| {
         let mut logits = vec![-60.0; pack.outputs.len() * WIDTH];
         for (reads, score) in reads.iter().zip(scores) {
-            let [(first, label), (second, end)] = reads[..] else { unreachable!("two tokens") };
-            logits[first * WIDTH + label as usize] = *score as f32;
-            logits[second * WIDTH + end as usize] = 0.0;
+            let [(first, label), (second, end)] = &reads[..] else { unreachable!("two tokens") };
+            logits[first * WIDTH + label[0] as usize] = *score as f32;
+            logits[second * WIDTH + end[0] as usize] = 0.0;
         }
         logits
     };
     let pulls = |aim, scores: &[f64]| {
         let gradient = gradient(aim, 0.0, &policy(scores));
-        reads.iter().map(|reads| f64::from(gradient[reads[0].0 * WIDTH + reads[0].1 as usize])).collect::<Vec<_>>()
+        reads.iter().map(|reads| f64::from(gradient[reads[0].0 * WIDTH + reads[0].1[0] as usize])).collect::<Vec<_>>()
     };
     let near: Vec<f64> = best.iter().zip([0.01, -0.02, 0.0]).map(|(p, step)| p.ln() + step).collect();
     let [from, to] = [pulls(Aim::Objective, &near), pulls(Aim::Optimum, &near)];
@@ -138,8 +140,8 @@ fn the_optimum_from_its_other_side() {
 fn groups_share_a_trie() {
     // The second group has other options, and a prompt in common with the first.
     let ask = |prompt: Vec<Token>| PromptedState { prompt, rewards: vec![0.0; 2], weight: 1.0 };
-    let first = (vec![ask(vec![1, 2, 3]), ask(vec![1, 2, 4])], vec![vec![5, 0], vec![6, 0]]);
-    let second = (vec![ask(vec![1, 2, 3])], vec![vec![5, 7, 0], vec![7, 0]]);
+    let first = (vec![ask(vec![1, 2, 3]), ask(vec![1, 2, 4])], vec![Continuation::from([5, 0]), [6, 0].into()]);
+    let second = (vec![ask(vec![1, 2, 3])], vec![Continuation::from([5, 7, 0]), [7, 0].into()]);
     let mut together = Pack::default();
     let groups = push_all(&mut together, vec![first.clone(), second.clone()]);
     assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
@@ -149,13 +151,12 @@ fn groups_share_a_trie() {
     for ((questions, options), decisions) in [first, second].into_iter().zip(groups) {
         for (q, d) in questions.iter().zip(decisions) {
             for (reads, option) in d.reads.iter().zip(&options) {
-                let spelled: Vec<Token> = reads.iter().map(|&(_, token)| token).collect();
-                assert_eq!(&spelled, option);
-                let nodes = reads.iter().map(|&(row, _)| together.outputs[row] as usize);
+                let spelled: Vec<Token> = reads.iter().map(|(_, tokens)| tokens[0]).collect();
+                assert!(option.matches(&spelled), "{spelled:?}");
+                let nodes = reads.iter().map(|(row, _)| together.outputs[*row] as usize);
                 let before: Vec<Token> = nodes.map(|node| together.tokens[node]).collect();
                 let prompt_end = *q.prompt.last().unwrap();
-                let expected: Vec<Token> =
-                    [prompt_end].into_iter().chain(option[..option.len() - 1].to_vec()).collect();
+                let expected: Vec<Token> = [prompt_end].into_iter().chain(option.tokens().to_vec()).collect();
                 assert_eq!(before, expected);
             }
         }
@@ -200,7 +201,7 @@ fn repeated(game: &MatrixGame, other: Strategy, reward: &Reward, discount: f64, 
         weight: 0.2,
     });
     let mut pack = Pack::default();
-    let decisions = push(&mut pack, questions.collect(), &[vec![3, 0], vec![4, 0]]);
+    let decisions = push(&mut pack, questions.collect(), &[[3, 0], [4, 0]].map(Continuation::from));
     let play = Repeated { game: game.clone(), other: beliefs, discount, start: start.to_vec() };
     (pack, Group { decisions, repeated: Some(play) })
 }
@@ -283,9 +284,9 @@ fn no_policy_beats_the_optimum_of_repeated_play() {
         let mut logits = vec![-30.0; pack.outputs.len() * WIDTH];
         for (d, pi) in group.decisions.iter().zip(policy) {
             for (reads, p) in d.reads.iter().zip(pi) {
-                let [(first, label), (second, end)] = reads[..] else { unreachable!("two tokens") };
-                logits[first * WIDTH + label as usize] = p.ln() as f32;
-                logits[second * WIDTH + end as usize] = 0.0;
+                let [(first, label), (second, end)] = &reads[..] else { unreachable!("two tokens") };
+                logits[first * WIDTH + label[0] as usize] = p.ln() as f32;
+                logits[second * WIDTH + end[0] as usize] = 0.0;
             }
         }
         total(&objective(std::slice::from_ref(&group), &logs(&references), terms, 1.0, &pack, &mut logits))

@@ -151,7 +151,8 @@ fn the_gradient_of_reinforce() {
             let others = returns.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, r)| r);
             returns[i] - others.sum::<f64>() / 3.0
         };
-        (0..4).map(|i| -advantage(i) * rows.score(&rollouts[i].reads) / 4.0).sum()
+        let mut log_p = |i: usize| rollouts[i].reads.iter().map(|&read| rows.log_probability(read)).sum::<f64>();
+        (0..4).map(|i| -advantage(i) * log_p(i) / 4.0).sum()
     };
     let mut gradient = logits.clone();
     reinforce::loss(beta, &rollouts, &pack, &mut gradient);
@@ -204,7 +205,7 @@ fn rounds(
             let text: String = asked.prompt.iter().map(|&t| model.piece(t)).collect();
             let text = text.replace('Ġ', " ").replace('Ċ', "\n");
             let answer = match say(asked.seat, &text) {
-                Some(action) => asked.options[action].clone(),
+                Some(action) => [asked.options[action].tokens(), asked.options[action].last()].concat(),
                 None => vec![asked.prompt[0]],
             };
             prompts.push(text);
