@@ -6,7 +6,7 @@ use probity_engine::Error as EngineError;
 use probity_engine::Model;
 use probity_engine::gguf::Gguf;
 use probity_game::moral::Mixture;
-use probity_game::{MatrixGame, Profile};
+use probity_game::{MatrixGame, Opponent, Profile};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::{PROMPT_VERSION, Style};
@@ -83,6 +83,21 @@ pub struct Manifest {
     pub algorithm: String,
     /// Weight of the divergence from the bare model.
     pub beta: f64,
+    /// Weight of the log legality mass; `None` in older files and in imported ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legality: Option<f64>,
+    /// Whom it was trained against, in its last phase; `None` in older files and in imported ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opponent: Option<Opponent>,
+    /// Which of two learners it is, from 1; `None` for a single one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learner: Option<u32>,
+    /// Weight of a round beside the one before it; `None` for single rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<f64>,
+    /// LoRA rank it was trained with; `None` in older files and in imported ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
     /// The games of the curriculum, in words.
     pub games: String,
     /// The labels of the curriculum, in words.

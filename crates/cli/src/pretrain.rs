@@ -120,7 +120,7 @@ fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) 
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     let session = Session::new(&stop).with(|o| {
-        o.checkpoint_every = args.checkpoint_every;
+        o.checkpoint_every = Some(args.checkpoint_every);
         o.deadline = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(60.0 * minutes));
     });
     let mut smooth: Option<f64> = None;

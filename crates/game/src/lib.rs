@@ -10,6 +10,7 @@ mod catalog;
 mod history;
 mod matrix;
 pub mod moral;
+mod opponent;
 pub mod play;
 pub mod protocol;
 mod solve;
@@ -18,6 +19,7 @@ mod strategy;
 pub use catalog::{CATALOG, CatalogGame};
 pub use history::{History, Profile, State, state_count, state_number, states};
 pub use matrix::{ActionId, GameError, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
+pub use opponent::Opponent;
 pub use solve::{
     argmax_set, best_replies, check_belief, expected_payoffs, fair_coin, max_joint_payoff, min_joint_payoff, sample,
 };

@@ -58,11 +58,15 @@ fn joint_payoffs(game: &MatrixGame) -> impl Iterator<Item = f64> {
         .map(|(r, c)| game.payoff(r, c).iter().sum())
 }
 
-/// Indices of the largest values, with an absolute or relative 1e-9 for ties.
+/// Indices of the largest values.
+///
+/// Values tie within 1e-9 of the spread between the largest and the least, and within the rounding of their own size.
 #[must_use]
 pub fn argmax_set(values: &[f64]) -> Vec<usize> {
     let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let margin = 1e-9 * best.abs().max(1.0);
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let rounding = 16.0 * f64::EPSILON * best.abs().max(least.abs());
+    let margin = rounding.max(1e-9 * (best - least));
     values.iter().enumerate().filter(|(_, v)| best - **v <= margin).map(|(i, _)| i).collect()
 }
 

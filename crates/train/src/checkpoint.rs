@@ -77,6 +77,9 @@ pub struct Checkpoint {
 /// What stands beside the numbers, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Head {
+    /// The program that wrote it, with its version.
+    #[serde(default)]
+    program: String,
     config: serde_json::Value,
     /// Content of the model it trains on; empty for pretraining.
     base: String,
@@ -104,6 +107,7 @@ impl Checkpoint {
     /// [`EngineError::Io`]; an earlier checkpoint at `path` is then untouched.
     pub fn write(&self, path: &Path, config: &impl Serialize, base: &str) -> Result<()> {
         let head = Head {
+            program: format!("probity {}", env!("CARGO_PKG_VERSION")),
             config: serde_json::to_value(config).expect("a config is plain data"),
             base: base.into(),
             prompt: PROMPT_VERSION,
@@ -147,20 +151,22 @@ impl Checkpoint {
     /// [`EngineError::Io`]; [`Error::Checkpoint`] for damaged bytes, and for another config, base or prompt version,
     /// naming the difference.
     pub fn read(path: &Path, config: &(impl Serialize + DeserializeOwned), base: &str) -> Result<Self> {
-        let bad = |problem: String| Error::Checkpoint { file: path.display().to_string(), problem };
+        let refuse = |problem: String| Error::Checkpoint { file: path.display().to_string(), problem };
         let bytes = fs::read(path).map_err(EngineError::io(path))?;
         let body = bytes
             .strip_prefix(MAGIC)
             .and_then(|rest| rest.split_at_checked(32))
             .filter(|(checksum, body)| blake3::hash(body).as_bytes() == checksum)
             .map(|(_, body)| body)
-            .ok_or_else(|| bad("is no checkpoint, or was changed".into()))?;
+            .ok_or_else(|| refuse("is no checkpoint, or was changed".into()))?;
         let split = || -> Option<(Head, &[u8])> {
             let (length, rest) = body.split_at_checked(8)?;
             let (head, rest) = rest.split_at_checked(u64::from_le_bytes(length.try_into().ok()?) as usize)?;
             Some((serde_json::from_slice(head).ok()?, rest))
         };
-        let (head, numbers) = split().ok_or_else(|| bad("its header does not parse".into()))?;
+        let (head, numbers) = split().ok_or_else(|| refuse("its header does not parse".into()))?;
+        let by = if head.program.is_empty() { "an older program" } else { &head.program };
+        let bad = |problem: String| refuse(format!("{problem} ({by} wrote it)"));
         let now = serde_json::to_value(config).expect("a config is plain data");
         if let Some(field) = first_difference(&head.config, &now) {
             return Err(bad(format!("made with another config ({field} differs); resume with the config beside it")));

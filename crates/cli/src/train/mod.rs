@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
@@ -106,9 +107,16 @@ pub struct Args {
     /// Draw the run in the terminal as it goes.
     #[arg(long, conflicts_with = "json")]
     watch: bool,
-    /// Steps between checkpoints; a crash loses at most so many.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    checkpoint_every: u64,
+    /// Steps between checkpoints [default: every half minute].
+    ///
+    /// A crash loses at most the work since the last one.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: Option<u64>,
+    /// Override the distance to the optimum within which the run has arrived; 1 accepts any.
+    ///
+    /// A run that ends farther away writes its adapter all the same, and exits with 1.
+    #[arg(long)]
+    arrival: Option<f64>,
     /// Stop after this many steps in this session, with a checkpoint.
     #[arg(long)]
     pause_after: Option<u64>,
@@ -167,13 +175,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let other = out.extension().map_or("other".into(), |e| format!("other.{}", e.display()));
     let outs = [out.clone(), out.with_extension(other)];
     let mut verified = Vec::new();
+    let bar = output::bar(trained.len() as u64, "verifying");
+    bar.enable_steady_tick(Duration::from_millis(200));
     for (trained, out) in trained.iter().zip(&outs) {
         verified.push(write_verified(trained, &model, out)?);
+        bar.inc(1);
     }
+    bar.finish_and_clear();
+    let distance = stands.iter().map(|parts| parts.distance).fold(0.0, f64::max);
+    let arrived = distance <= config.arrival;
     if args.json {
-        return output::json_line(
-            &json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "stands": stands }),
-        );
+        output::json_line(
+            &json!({ "adapter": out, "verified": verified[0], "other": verified.get(1), "stands": stands, "arrived": arrived }),
+        )?;
+        return end(arrived, distance, &config);
     }
     for ((parts, out), verified) in stands.iter().zip(&outs).zip(&verified) {
         say!("{}: {steps} steps{}", config.name, spell(parts));
@@ -186,6 +201,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         say!("written and verified: {}", out.display());
     }
     say!("curves: {}", folder.join("curves.svg").display());
+    end(arrived, distance, &config)
+}
+
+/// An error where the run has not arrived.
+fn end(arrived: bool, distance: f64, config: &TrainConfig) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        arrived,
+        "not arrived: {distance:.3} from the optimum, expected at most {}; more steps or another rate may help, --arrival 1 \
+         accepts any distance",
+        config.arrival
+    );
     Ok(())
 }
 
@@ -204,6 +230,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
         config.seed = seed;
     }
     config.rate = args.rate.unwrap_or(config.rate);
+    config.arrival = args.arrival.unwrap_or(config.arrival);
     if !args.game.is_empty() {
         config.games.catalogue.clone_from(&args.game);
         let mut named = HashSet::new();

@@ -39,6 +39,8 @@ pub fn short_recipe(folder: &Path, steps: u64) -> String {
     // A random base puts nothing on the labels: without these, a few steps would learn them and no policy.
     config["legality"] = 0.0.into();
     config["rate"] = 0.01.into();
+    // A few steps arrive nowhere.
+    config.insert("arrival".into(), 1.0.into());
     config["phases"].as_array_mut().expect("phases")[0].as_table_mut().expect("a phase")["steps"] =
         i64::try_from(steps).expect("few").into();
     let path = folder.join("short.toml");
@@ -528,12 +530,19 @@ fn a_failed_run_leaves_a_checkpoint_that_is_good() {
     }
     assert!(!folder.path().join("mine.gguf").exists() && folder.path().join("1e30/curves.svg").exists());
     // A healthy run keeps the checkpoint before the newest; after a kill between the two, either exists.
-    assert!(run("0.001", &["--pause-after", "3"]).status.success());
+    assert!(run("0.001", &["--pause-after", "3", "--checkpoint-every", "1"]).status.success());
     let (newest, good) = (folder.path().join("0.001/checkpoint.bin"), folder.path().join("0.001/checkpoint.good.bin"));
     assert!(newest.exists() && good.exists());
     fs::rename(&newest, newest.with_extension("next.bin")).unwrap();
     let output = run("0.001", &["--resume"]);
     assert!(output.status.success() && out(&output).contains("6 steps"), "{}", err(&output));
+    // A run that ends far from its optimum says so, and leaves its adapter.
+    let far =
+        ["train", "--config", &config, "--arrival", "0.0001", "--run", &at("far"), "--out", &at("far.gguf"), "--json"];
+    let output = probity(&far);
+    assert!(output.status.code() == Some(1) && err(&output).contains("not arrived: 0."), "{}", err(&output));
+    let end: Value = serde_json::from_str(out(&output).lines().last().unwrap()).unwrap();
+    assert!(end["arrived"] == false && folder.path().join("far.gguf").exists(), "{end}");
 }
 
 #[test]

@@ -90,8 +90,7 @@ pub struct Constant {
 }
 
 /// The size of a penalty or a praise, points.
-const POINTS: Constant =
-    Constant { name: "xi", published: XI, most: f64::MAX, expected: "a finite number of at least 0" };
+const POINTS: Constant = Constant { name: "xi", published: XI, most: 1e6, expected: "a number from 0 to 1e6" };
 /// The weight of one of two parts.
 const WEIGHT: Constant = Constant { name: "beta", published: 0.5, most: 1.0, expected: "a number from 0 to 1" };
 

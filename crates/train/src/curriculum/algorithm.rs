@@ -16,11 +16,13 @@ use crate::objective::Aim;
 )]
 pub enum Algorithm {
     /// The objective's own gradient, over all states and actions.
+    ///
+    /// It is flat where a policy is certain of a wrong action: with a small beta it may end far from the optimum.
+    /// Repeated play needs it.
     Exact {},
     /// Cross-entropy to the known optimum, plus the legality term.
     ///
-    /// It ends nearer to the optimum than `exact` if rewards differ by little. It trains single rounds, not repeated
-    /// play.
+    /// It trains single rounds, not repeated play.
     Optimum {},
     /// Cross-entropy to the best actions: supervised fine-tuning.
     ///
@@ -102,7 +104,7 @@ impl Default for Ppo {
 
 impl Default for Algorithm {
     fn default() -> Self {
-        Self::Exact {}
+        Self::Optimum {}
     }
 }
 

@@ -1,10 +1,9 @@
 //! The training config: games, labels, layouts, rewards and phases.
 
 mod algorithm;
-mod opponent;
 
 pub use algorithm::{Algorithm, Ppo, Reinforce};
-pub use opponent::Opponent;
+pub use probity_game::Opponent;
 
 use probity_engine::Error as EngineError;
 use std::collections::BTreeMap;
@@ -19,7 +18,7 @@ use super::decoder::LINEARS;
 use super::labels::{Split, draw_labels, everyday};
 use crate::Result;
 use probity::agent::prompt::{Layout, Style};
-use probity_game::moral::Mixture;
+use probity_game::moral::{ILLEGAL, Mixture};
 use probity_game::{CatalogGame, MatrixGame};
 
 /// Where the games of a step come from.
@@ -197,6 +196,10 @@ fn ten() -> u64 {
     10
 }
 
+fn tenth() -> f64 {
+    0.1
+}
+
 fn every_linear() -> Vec<String> {
     LINEARS.map(String::from).to_vec()
 }
@@ -251,7 +254,7 @@ pub struct TrainConfig {
     /// A gradient with a larger norm is scaled down to it.
     #[serde(default = "default_max_norm")]
     pub max_norm: f32,
-    /// Weight of the divergence; its start value with a target.
+    /// Weight of the divergence, 0 for none; its start value with a target.
     pub beta: f64,
     /// The divergence to be held; the weight stays what it is where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,6 +269,11 @@ pub struct TrainConfig {
     /// When the run may end early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<EarlyStop>,
+    /// Distance to the optimum (total variation) within which a run has arrived.
+    ///
+    /// A run that ends farther away fails; 1 accepts any distance.
+    #[serde(default = "tenth")]
+    pub arrival: f64,
     /// Element type of the written adapter.
     #[serde(default)]
     pub precision: Precision,
@@ -373,12 +381,19 @@ impl TrainConfig {
         for phase in &self.phases {
             phase.reward.check()?;
             need(phase.steps > 0, "phase steps", "0".into(), "at least 1")?;
+            if self.algorithm.rounds().is_none() {
+                let illegal = phase.reward.shares().iter().map(|share| share.reward.illegal).find(|&i| i != ILLEGAL);
+                let expected = "none: exact training has no illegal answers, and weighs legality instead";
+                need(illegal.is_none(), "reward illegal", illegal.unwrap_or_default().to_string(), expected)?;
+            }
             let learner = self.learners() > 1 || phase.opponent == Some(Opponent::Learner);
             let alone = phase.opponent.is_none() || !learner;
             need(alone, "phase opponent", "one beside a learner".into(), "the learner in the config and every phase")?;
         }
         self.algorithm.check()?;
-        for name in &self.games.catalogue {
+        for (i, name) in self.games.catalogue.iter().enumerate() {
+            let once = !self.games.catalogue[..i].contains(name);
+            need(once, "games.catalogue", format!("{name:?} twice"), "each game once; games.weights weighs them")?;
             let game = CatalogGame::find(name)?.game();
             self.phases.iter().try_for_each(|phase| phase.reward.check_for(&game))?;
         }
@@ -405,10 +420,11 @@ impl TrainConfig {
         let alpha = self.alpha.is_finite() && self.alpha > 0.0;
         need(alpha, "alpha", self.alpha.to_string(), "a number above 0")?;
         need(self.rate.is_finite() && self.rate > 0.0, "rate", self.rate.to_string(), "a number above 0")?;
-        let beta = (1e-6..=1e6).contains(&self.beta);
-        need(beta, "beta", self.beta.to_string(), "a number from 1e-6 to 1e6")?;
+        let beta = self.beta == 0.0 || (1e-6..=1e6).contains(&self.beta);
+        need(beta, "beta", self.beta.to_string(), "0, or a number from 1e-6 to 1e6")?;
         need(self.max_norm > 0.0, "max_norm", self.max_norm.to_string(), "a number above 0")?;
         if let Some(t) = self.kl_target {
+            need(self.beta > 0.0, "beta", "0 with a kl_target".into(), "a number above 0 to start from")?;
             need(t.target.is_finite() && t.target > 0.0, "kl_target.target", t.target.to_string(), "nats above 0")?;
             let horizon = t.horizon.is_finite() && t.horizon >= 1.0;
             need(horizon, "kl_target.horizon", t.horizon.to_string(), "at least 1 step")?;
@@ -421,6 +437,7 @@ impl TrainConfig {
             need(distance, "early_stop.distance", stop.distance.to_string(), "at least 0 and below 1")?;
             need(stop.patience > 0, "early_stop.patience", "0".into(), "at least 1")?;
         }
+        need((0.0..=1.0).contains(&self.arrival), "arrival", self.arrival.to_string(), "a distance from 0 to 1")?;
         if self.algorithm.rounds().is_some() {
             let expected = "0 for a sampling algorithm, whose reward has a penalty for illegal answers";
             need(self.legality == 0.0, "legality", self.legality.to_string(), expected)?;
@@ -429,7 +446,7 @@ impl TrainConfig {
             need(self.games.weights.is_empty(), "games.weights", format!("{:?}", self.games.weights), expected)?;
         }
         if let Some(play) = self.play {
-            let exact = self.algorithm == Algorithm::default();
+            let exact = self.algorithm == Algorithm::Exact {};
             need(exact, "play", "repeated play without exact gradients".into(), "algorithm.name = \"exact\"")?;
             // Nearer to 1 the linear systems lose the digits that tell actions apart.
             let discount = play.discount > 0.0 && play.discount <= 0.9999;

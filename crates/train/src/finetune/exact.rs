@@ -6,7 +6,7 @@ use probity_game::play::Policy;
 use probity_game::states;
 
 use super::{Batch, Finetuning, Gradient, Seat, StateParts, seats, state_name, width};
-use crate::curriculum::Algorithm;
+use crate::curriculum::{Algorithm, Labels};
 use crate::decoder::Pack;
 use crate::objective::{Group, Judged, ObjectiveParts, ObjectiveTerms, all_scores, objective, softmax};
 use crate::{Error, Result};
@@ -29,7 +29,7 @@ impl Finetuning {
         for (i, parts) in parts.iter().enumerate() {
             norm = norm.max(self.checked(i, parts.objective)?);
         }
-        if self.config.algorithm == (Algorithm::Exact {}) {
+        if self.config.algorithm != (Algorithm::Supervised {}) {
             self.keep_to_the_way(&parts)?;
         }
         self.state.adam.step(&mut self.state.theta, &self.grads, rate);
@@ -91,6 +91,33 @@ impl Finetuning {
         match parts.iter().find(|(p, _)| !p.objective.is_finite()) {
             Some((p, _)) => Err(self.no_number("objective", p.objective)),
             None => Ok(parts),
+        }
+    }
+
+    /// Measures the policy at the end of a run, each learner's.
+    ///
+    /// It uses ten batches behind the run's last, or a tenth of its steps where they are fewer. No step was trained on
+    /// their labels, where labels are drawn. Sampled runs use the full batch of the catalogue games.
+    ///
+    /// # Errors
+    /// As [`Finetuning::step`].
+    pub fn measure_end(&mut self) -> Result<Vec<ObjectiveParts>> {
+        let fixed = self.config.games_per_step == 0 && matches!(self.config.labels, Labels::Fixed(_));
+        if self.config.algorithm.rounds().is_some() || fixed {
+            return Ok(self.measure()?.into_iter().map(|(parts, _)| parts).collect());
+        }
+        let (last, batches) = (self.config.phases.len() - 1, (self.config.steps() / 10).clamp(1, 10));
+        let mut all: Vec<Vec<ObjectiveParts>> = vec![Vec::new(); self.config.learners()];
+        for batch in 0..batches {
+            let seats = seats(&self.model, &self.config, &self.config.tasks_at(self.config.steps() + batch)?)?;
+            for (all, judged) in all.iter_mut().zip(self.evaluate(&seats, last, false)?) {
+                all.extend(judged.into_iter().map(|judged| judged.parts));
+            }
+        }
+        let means: Vec<ObjectiveParts> = all.iter().map(ObjectiveParts::mean).collect();
+        match means.iter().find(|parts| !parts.objective.is_finite()) {
+            Some(parts) => Err(self.no_number("objective", parts.objective)),
+            None => Ok(means),
         }
     }
 

@@ -13,7 +13,6 @@ use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Task, TrainConfig};
 use super::decoder::Decoder;
-use super::init::normal;
 use super::objective::ObjectiveParts;
 use super::plan::Plan;
 use super::rollout::Played;
@@ -106,6 +105,8 @@ pub struct Trained {
     pub theta: Vec<f32>,
     /// Steps taken.
     pub steps: u64,
+    /// Which learner it is, from 1.
+    pub learner: u32,
 }
 
 /// What the gradient of a step found, by the learners' seats.
@@ -143,11 +144,12 @@ impl Finetuning {
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             // The streams in between belong to the curriculum.
             rng.set_stream(0_u64.wrapping_sub(i as u64));
-            // A is random and B zero, so that training starts at the bare model (Hu et al. 2021).
+            // A is random and B zero, so that training starts at the bare model (Hu et al. 2021). The spread of A is
+            // PEFT's: Kaiming's uniform start with a = sqrt(5).
             for (_, linear) in decoder.blocks().iter().flat_map(|b| b.linears()) {
                 let Some(lora) = &linear.lora else { continue };
-                let std = 1.0 / (linear.n_in as f32).sqrt();
-                theta[lora.a.clone()].iter_mut().for_each(|w| *w = std * normal(&mut rng));
+                let most = 1.0 / (linear.n_in as f32).sqrt();
+                theta[lora.a.clone()].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
             }
             // PyTorch's initialisation of a linear layer, which TRL keeps.
             let most = 1.0 / (decoder.shape().n_embd as f32).sqrt();
@@ -222,13 +224,14 @@ impl Finetuning {
     pub fn finish(self) -> Result<Vec<Trained>> {
         let decoder =
             Decoder::described(&self.model)?.with_lora(self.config.rank, self.config.alpha, &self.config.targets);
-        let one = |theta: &[f32]| Trained {
+        let one = |(learner, theta): (u32, &[f32])| Trained {
+            learner,
             config: self.config.clone(),
             decoder: decoder.clone(),
             theta: theta[..decoder.n_params()].to_vec(),
             steps: self.done(),
         };
-        Ok(self.state.theta.chunks_exact(width(&self.config, &decoder)).map(one).collect())
+        Ok((1..).zip(self.state.theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())
     }
 
     /// Takes one step.

@@ -51,8 +51,8 @@ pub enum Aim {
     /// The same optimum from its other side.
     ///
     /// The objective (of one round, without legality) falls short of its maximum by `beta KL(pi || optimum)`. That is
-    /// flat where `pi` is nearly certain, so a policy that is certain of a wrong action stays so. This aim is `-beta
-    /// KL(optimum || pi)`, which is flat at the optimum alone and has equal curvature there.
+    /// flat where `pi` is nearly certain, so a policy that is certain of a wrong action stays so; and a small beta
+    /// leaves it nothing beside the legality term. This aim is `-KL(optimum || pi)`, cross-entropy to the optimum.
     Optimum,
     /// The log-probability of the best actions, shared by ties.
     ///
@@ -65,7 +65,7 @@ pub enum Aim {
 pub struct ObjectiveTerms {
     /// What the gradient is of.
     pub aim: Aim,
-    /// Weight of the divergence from the reference, above 0.
+    /// Weight of the divergence from the reference, 0 or more.
     pub beta: f64,
     /// Weight of the logarithm of the legality mass, 0 or more.
     pub legality: f64,
@@ -187,8 +187,16 @@ pub fn all_scores<'a>(
 }
 
 /// The optimum without the legality term: `ref exp(R / beta)`, normalised.
+///
+/// With a beta of 0 it is the limit: the reference among the best actions.
 #[must_use]
 pub fn optimum(reference: &[f64], rewards: &[f64], beta: f64) -> Vec<f64> {
+    if beta == 0.0 {
+        let best = argmax_set(rewards);
+        let total: f64 = best.iter().map(|&action| reference[action]).sum();
+        let share = |(action, p): (usize, &f64)| if best.contains(&action) { p / total } else { 0.0 };
+        return reference.iter().enumerate().map(share).collect();
+    }
     softmax(&reference.iter().zip(rewards).map(|(p, r)| p.ln() + r / beta).collect::<Vec<_>>())
 }
 
@@ -266,7 +274,7 @@ pub fn objective(
                         let advantage = stake.values[a] - terms.beta * ratio[a] - (value - terms.beta * kl);
                         pi[a] * (stake.weight * advantage + w * terms.legality)
                     }
-                    Aim::Optimum => w * (terms.beta * (stake.optimum[a] - pi[a]) + terms.legality * pi[a]),
+                    Aim::Optimum => w * (stake.optimum[a] - pi[a] + terms.legality * pi[a]),
                     Aim::Labels => w * labels[a],
                 };
                 rows.pull_score(reads, -scale * pull);

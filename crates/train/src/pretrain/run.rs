@@ -96,6 +96,7 @@ impl PretrainRun {
     ) -> std::result::Result<End, E> {
         let begin = Instant::now();
         let first = self.training.state().step();
+        let mut saved = Instant::now();
         while self.training.state().step() < self.training.config.steps {
             if let Some(end) = session.ends(self.training.state().step() - first) {
                 self.save()?;
@@ -104,8 +105,9 @@ impl PretrainRun {
             }
             let report = self.training.step(&self.vocabulary)?;
             self.write(&PretrainEvent::Step(report), &mut each)?;
-            if report.step % session.checkpoint_every == 0 {
+            if session.is_due(report.step, saved) {
                 self.save()?;
+                saved = Instant::now();
                 let accuracy = self.training.evaluate(&self.vocabulary, MEASURED[0])?;
                 let seconds = begin.elapsed().as_secs_f64();
                 let measured = PretrainMeasurement { accuracy, seconds, step: report.step };

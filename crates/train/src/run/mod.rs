@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use probity_engine::Error as EngineError;
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,10 @@ use crate::Result;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Session<'a> {
-    /// Steps between two checkpoints, at least 1: what a crash may lose.
-    pub checkpoint_every: u64,
+    /// Steps between two checkpoints, at least 1; [`Session::checkpoint_after`] where not given.
+    pub checkpoint_every: Option<u64>,
+    /// Time between two checkpoints: the work that a crash may lose.
+    pub checkpoint_after: Duration,
     /// Ends the session after so many steps.
     pub pause_after: Option<u64>,
     /// Ends the session at the first step after this time.
@@ -38,10 +40,16 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// All steps that are left, until `stop` is set, with a checkpoint every 50.
+    /// All steps that are left, until `stop` is set, with a checkpoint every half minute.
     #[must_use]
     pub fn new(stop: &'a AtomicBool) -> Self {
-        Self { checkpoint_every: 50, pause_after: None, deadline: None, stop }
+        Self {
+            checkpoint_every: None,
+            checkpoint_after: Duration::from_secs(30),
+            pause_after: None,
+            deadline: None,
+            stop,
+        }
     }
 
     /// Changes some options.
@@ -55,6 +63,14 @@ impl<'a> Session<'a> {
 }
 
 impl Session<'_> {
+    /// Whether a checkpoint is due after a step.
+    pub(crate) fn is_due(&self, step: u64, last: Instant) -> bool {
+        match self.checkpoint_every {
+            Some(steps) => step.is_multiple_of(steps),
+            None => last.elapsed() >= self.checkpoint_after,
+        }
+    }
+
     /// Whether the session ends after so many steps: `Some(None)` for a cancellation.
     pub(crate) fn ends(&self, steps: u64) -> Option<Option<End>> {
         let late = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
@@ -130,6 +146,7 @@ impl Run {
     ) -> std::result::Result<End, E> {
         let Self { training, checkpoints, log, .. } = self;
         let first = training.done();
+        let mut saved = Instant::now();
         while !training.finished() {
             if let Some(end) = session.ends(training.done() - first) {
                 checkpoints.write(training)?;
@@ -142,14 +159,14 @@ impl Run {
             let step = LoggedStep { report, seconds: begin.elapsed().as_secs_f64() };
             write_line(log, &step)?;
             each(&step)?;
-            if training.done() % session.checkpoint_every == 0 {
+            if session.is_due(training.done(), saved) {
                 checkpoints.write(training)?;
+                saved = Instant::now();
             }
         }
         checkpoints.write(training)?;
-        // A step reports the policy before it. The final policy is measured here.
-        let measured = training.measure().map_err(|e| checkpoints.fall_back(training, e))?;
-        Ok(End::Finished(measured.into_iter().map(|(parts, _)| parts).collect()))
+        // A step reports the policy before it, on its own games. The final policy is measured here.
+        Ok(End::Finished(training.measure_end().map_err(|e| checkpoints.fall_back(training, e))?))
     }
 }
 

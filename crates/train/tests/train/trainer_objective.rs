@@ -79,8 +79,8 @@ fn the_gradient_of_one_round() {
     check_gradient(&groups, &logs(&[vec![0.4, 0.6], vec![0.9, 0.1]]), &pack);
 }
 
-/// `-beta KL(optimum || pi)`: its gradient against finite differences. Near 0 it is nearly the objective's gradient; it
-/// is far from it where a policy is wrongly certain.
+/// `-KL(optimum || pi)`: its gradient against finite differences. Near 0, times beta, it is nearly the objective's
+/// gradient; it is far from it where a policy is wrongly certain.
 #[test]
 fn the_optimum_from_its_other_side() {
     let (beta, legality) = (0.5, 0.2);
@@ -100,7 +100,7 @@ fn the_optimum_from_its_other_side() {
         let scores = all_scores(&groups[0].decisions, &mut logits.to_vec(), &pack).remove(0);
         let mass: f64 = scores.iter().map(|s| s.exp()).sum();
         let kl: f64 = best.iter().zip(softmax(&scores)).map(|(b, p)| b * (b / p).ln()).sum();
-        0.8 * (legality * mass.ln() - beta * kl)
+        0.8 * (legality * mass.ln() - kl)
     };
     let logits = random(pack.outputs.len() * WIDTH, 1);
     for (i, g) in gradient(Aim::Optimum, legality, &logits).into_iter().enumerate() {
@@ -130,7 +130,7 @@ fn the_optimum_from_its_other_side() {
     };
     let near: Vec<f64> = best.iter().zip([0.01, -0.02, 0.0]).map(|(p, step)| p.ln() + step).collect();
     let [from, to] = [pulls(Aim::Objective, &near), pulls(Aim::Optimum, &near)];
-    assert!(from.iter().zip(&to).all(|(a, b)| (a - b).abs() < 2e-5) && to[0] > 2e-3, "{from:?} and {to:?}");
+    assert!(from.iter().zip(&to).all(|(a, b)| (a - beta * b).abs() < 2e-5) && to[0] > 4e-3, "{from:?} and {to:?}");
     let certain = [0.0, -25.0, -25.0];
     let [from, to] = [pulls(Aim::Objective, &certain), pulls(Aim::Optimum, &certain)];
     assert!(from.iter().all(|g| g.abs() < 1e-6) && to.iter().all(|g| g.abs() > 1e-2), "{from:?} and {to:?}");
@@ -314,4 +314,14 @@ fn a_discount_near_zero_is_one_round() {
     for (x, y) in [(a.objective, b.objective), (a.distance, b.distance), (a.best, b.best), (a.kl, b.kl)] {
         assert!((x - y).abs() < 1e-6, "{a:?} {b:?}");
     }
+}
+
+/// Without divergence the optimum is the limit of ever smaller betas.
+#[test]
+fn a_beta_of_zero_is_the_limit() {
+    let (reference, rewards) = ([0.2, 0.5, 0.3], [1.0, 1.0, -0.4]);
+    let limit = optimum(&reference, &rewards, 0.0);
+    assert!(limit.iter().zip([0.2 / 0.7, 0.5 / 0.7, 0.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{limit:?}");
+    let near = optimum(&reference, &rewards, 1e-3);
+    assert!(limit.iter().zip(&near).all(|(a, b)| (a - b).abs() < 1e-9), "{near:?}");
 }

@@ -175,7 +175,14 @@ fn configs_that_cannot_be() {
     assert!(refused("seed = 3", "seed = 3\nalgorithm = \"ppo\"").contains("such as { name = \"ppo\""));
     assert!(refused("beta = 0.2", "beta = 1e-300").contains("from 1e-6 to 1e6"));
     assert!(refused("rank = 4", "rank = 0").starts_with("rank: 0, expected 1 to 512"));
-    assert!(refused("beta = 0.2", "beta = 0.0").starts_with("beta: 0"));
+    assert!(refused("beta = 0.2", "beta = -1.0").starts_with("beta: -1"));
+    assert!(refused("beta = 0.2", "beta = 0.0\nkl_target = { target = 1.0, horizon = 9.0 }").contains("kl_target"));
+    assert!(refused("seed = 3", "seed = 3\narrival = 1.5").starts_with("arrival: 1.5"));
+    assert!(refused("\"ipd\", \"icd\"", "\"ipd\", \"ipd\"").contains("\"ipd\" twice"));
+    let penalty = refused("\"utilitarian\" }", "\"utilitarian\", illegal = -3.0 }");
+    assert!(penalty.contains("exact training has no illegal answers"), "{penalty}");
+    let huge = refused("\"utilitarian\" }", "\"deontological\", xi = 1e308 }");
+    assert!(huge.contains("from 0 to 1e6"), "{huge}");
     assert!(refused("rate = 0.01", "rate = nan").starts_with("rate: NaN"));
     assert!(refused("\"ipd\", \"icd\"", "\"chess\"").contains("not in the catalogue"));
     assert!(refused("random = 0.5", "random = 1.5").starts_with("games.random"));

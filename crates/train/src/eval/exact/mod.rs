@@ -15,6 +15,7 @@ pub use telling::{LabelSet, Labelling, Telling, tellings};
 
 use super::respondent::{Answer, Respondent};
 use crate::Result;
+use crate::objective::optimum;
 
 /// The reward that a policy is held against.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,14 +253,6 @@ fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
         miss: Spread::of(misses, true),
         distance: known.then(|| Spread::of(distances, true)),
     })
-}
-
-/// `bare exp(R / beta)`, normalised: the optimum of the exact objective.
-fn optimum(bare: &[f64], values: &[f64], beta: f64) -> Vec<f64> {
-    let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = bare.iter().zip(values).map(|(p, value)| p * ((value - best) / beta).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.iter().map(|weight| weight / total).collect()
 }
 
 /// `KL(policy || bare)` as the mean over the states.

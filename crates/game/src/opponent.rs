@@ -2,12 +2,24 @@
 
 use std::fmt;
 
-use probity_game::{GameError, MatrixGame, State, Strategy};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::{GameError, MatrixGame, State, Strategy, fair_coin};
+
 /// Whom a learner plays against.
+///
+/// ```
+/// use probity_game::Opponent;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let opponent: Opponent = serde_json::from_str(r#""tit-for-tat""#)?;
+/// assert!(!opponent.is_steady());
+/// assert!(serde_json::from_str::<Opponent>(r#""grim""#).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Opponent {
     /// A player who remembers one round.
@@ -31,7 +43,7 @@ impl Opponent {
     pub fn policy(&self, game: &MatrixGame, state: State) -> Result<Vec<f64>, GameError> {
         match self {
             Self::Strategy(strategy) => strategy.policy(game, state),
-            Self::Learner => Ok(probity_game::fair_coin(game)),
+            Self::Learner => Ok(fair_coin(game)),
         }
     }
 
