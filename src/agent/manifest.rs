@@ -78,15 +78,19 @@ pub struct Manifest {
     pub base_content: String,
     /// The rewards it was trained on, in order; several if the reward switched.
     pub rewards: Vec<Mixture>,
-    /// The algorithm: `exact`, `supervised`, `reinforce`, `ppo`; empty: unknown.
+    /// The algorithm, as a config names it; empty where it is unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub algorithm: String,
     /// Weight of the divergence from the bare model.
     pub beta: f64,
-    /// Weight of the log legality mass; `None` in older files and in imported ones.
+    /// Weight of the log legality mass.
+    ///
+    /// `None` in older files and in imported ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legality: Option<f64>,
-    /// Whom it was trained against, in its last phase; `None` in older files and in imported ones.
+    /// Whom it was trained against, in its last phase.
+    ///
+    /// `None` in older files and in imported ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opponent: Option<Opponent>,
     /// Which of two learners it is, from 1; `None` for a single one.
@@ -95,7 +99,9 @@ pub struct Manifest {
     /// Weight of a round beside the one before it; `None` for single rounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount: Option<f64>,
-    /// LoRA rank it was trained with; `None` in older files and in imported ones.
+    /// LoRA rank it was trained with.
+    ///
+    /// `None` in older files and in imported ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
     /// The games of the curriculum, in words.

@@ -112,9 +112,10 @@ pub struct Args {
     /// A crash loses at most the work since the last one.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: Option<u64>,
-    /// Override the distance to the optimum within which the run has arrived; 1 accepts any.
+    /// Override the config's arrival: the farthest end from the optimum.
     ///
-    /// A run that ends farther away writes its adapter all the same, and exits with 1.
+    /// A run that ends farther away writes its adapter all the same, and exits with 1. An arrival of 1 accepts any
+    /// distance.
     #[arg(long)]
     arrival: Option<f64>,
     /// Stop after this many steps in this session, with a checkpoint.

@@ -28,10 +28,14 @@ pub enum Algorithm {
     ///
     /// Divergence and legality are reported, not trained.
     Supervised {},
-    /// REINFORCE on sampled answers, with a leave-one-out baseline.
+    /// REINFORCE on sampled answers; the baseline is the mean of other episodes.
     ///
     /// Williams 1992; Kool et al. 2019.
     Reinforce(Reinforce),
+    /// GRPO on groups of sampled answers, as TRL defines it.
+    ///
+    /// Shao et al. 2024.
+    Grpo(Grpo),
     /// PPO on sampled answers, as arXiv 2410.01639 ran it.
     ///
     /// Schulman et al. 2017.
@@ -45,6 +49,25 @@ pub enum Algorithm {
 pub struct Reinforce {
     /// Rounds in an episode; a step plays `games_per_step` episodes.
     pub rounds: usize,
+}
+
+/// The options of GRPO; the defaults are those of TRL 1.16.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Grpo {
+    /// Answers to one prompt; a step asks `games_per_step` prompts.
+    pub group: usize,
+    /// Optimiser steps on the same samples.
+    pub epochs: usize,
+    /// How far the ratio of new to old probability may move before it stops counting.
+    pub clip: f64,
+}
+
+impl Default for Grpo {
+    fn default() -> Self {
+        Self { group: 8, epochs: 1, clip: 0.2 }
+    }
 }
 
 /// The options of PPO; the defaults are the published ones.
@@ -117,6 +140,7 @@ impl Algorithm {
             Self::Optimum {} => "optimum",
             Self::Supervised {} => "supervised",
             Self::Reinforce(_) => "reinforce",
+            Self::Grpo(_) => "grpo",
             Self::Ppo(_) => "ppo",
         }
     }
@@ -126,16 +150,17 @@ impl Algorithm {
         match self {
             Self::Optimum {} => Aim::Optimum,
             Self::Supervised {} => Aim::Labels,
-            Self::Exact {} | Self::Reinforce(_) | Self::Ppo(_) => Aim::Objective,
+            Self::Exact {} | Self::Reinforce(_) | Self::Grpo(_) | Self::Ppo(_) => Aim::Objective,
         }
     }
 
-    /// Rounds of an episode, where answers are sampled in play.
+    /// Rounds of an episode, or answers of a group, where answers are sampled.
     #[must_use]
     pub fn rounds(&self) -> Option<usize> {
         match self {
             Self::Exact {} | Self::Optimum {} | Self::Supervised {} => None,
             Self::Reinforce(r) => Some(r.rounds),
+            Self::Grpo(g) => Some(g.group),
             Self::Ppo(p) => Some(p.rounds),
         }
     }
@@ -143,7 +168,11 @@ impl Algorithm {
     /// Optimiser steps in a step of the run.
     #[must_use]
     pub fn epochs(&self) -> u64 {
-        if let Self::Ppo(p) = self { p.epochs as u64 } else { 1 }
+        match self {
+            Self::Ppo(p) => p.epochs as u64,
+            Self::Grpo(g) => g.epochs as u64,
+            Self::Exact {} | Self::Optimum {} | Self::Supervised {} | Self::Reinforce(_) => 1,
+        }
     }
 
     /// Decay of the second moment: short for exact gradients, usual for noise.
@@ -161,11 +190,16 @@ impl Algorithm {
             if ok { Ok(()) } else { Err(EngineError::Option { name, given, expected: expected.into() }.into()) }
         };
         if let Some(rounds) = self.rounds() {
-            need((2..=1024).contains(&rounds), "algorithm.rounds", rounds.to_string(), "2 to 1024")?;
+            let name = if matches!(self, Self::Grpo(_)) { "algorithm.group" } else { "algorithm.rounds" };
+            need((2..=1024).contains(&rounds), name, rounds.to_string(), "2 to 1024")?;
+        }
+        let epochs = self.epochs();
+        need((1..=64).contains(&epochs), "algorithm.epochs", epochs.to_string(), "1 to 64")?;
+        let above = |name, v: f64| need(v.is_finite() && v > 0.0, name, v.to_string(), "a number above 0");
+        if let Self::Grpo(g) = self {
+            above("algorithm.clip", g.clip)?;
         }
         let Self::Ppo(p) = self else { return Ok(()) };
-        need((1..=64).contains(&p.epochs), "algorithm.epochs", p.epochs.to_string(), "1 to 64")?;
-        let above = |name, v: f64| need(v.is_finite() && v > 0.0, name, v.to_string(), "a number above 0");
         above("algorithm.clip", p.clip)?;
         above("algorithm.value_clip", p.value_clip)?;
         above("algorithm.ratio_threshold", p.ratio_threshold)?;

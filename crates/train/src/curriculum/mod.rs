@@ -2,7 +2,7 @@
 
 mod algorithm;
 
-pub use algorithm::{Algorithm, Ppo, Reinforce};
+pub use algorithm::{Algorithm, Grpo, Ppo, Reinforce};
 pub use probity_game::Opponent;
 
 use probity_engine::Error as EngineError;
@@ -441,7 +441,10 @@ impl TrainConfig {
         if self.algorithm.rounds().is_some() {
             let expected = "0 for a sampling algorithm, whose reward has a penalty for illegal answers";
             need(self.legality == 0.0, "legality", self.legality.to_string(), expected)?;
-            need(self.games_per_step > 0, "games_per_step", "0".into(), "how many episodes a step plays")?;
+            need(self.games_per_step > 0, "games_per_step", "0".into(), "how many episodes or groups a step plays")?;
+            let baseline = !matches!(self.algorithm, Algorithm::Reinforce(_)) || self.games_per_step > 1;
+            let expected = "at least 2: the baseline of an episode is the mean of the other episodes";
+            need(baseline, "games_per_step", self.games_per_step.to_string(), expected)?;
             let expected = "no weights for a sampling algorithm, which weighs a game by its share of the episodes";
             need(self.games.weights.is_empty(), "games.weights", format!("{:?}", self.games.weights), expected)?;
         }

@@ -252,7 +252,7 @@ impl Finetuning {
         let steering = self.state.steering;
         let found = match self.config.algorithm {
             Algorithm::Exact {} | Algorithm::Optimum {} | Algorithm::Supervised {} => self.exact(phase, rate),
-            Algorithm::Reinforce(_) | Algorithm::Ppo(_) => self.sampled(phase, rate),
+            Algorithm::Reinforce(_) | Algorithm::Grpo(_) | Algorithm::Ppo(_) => self.sampled(phase, rate),
         };
         let gradient = found.inspect_err(|_| {
             if let Some(before) = before {

@@ -16,7 +16,7 @@ use crate::curriculum::{Algorithm, Ppo, TrainConfig};
 use crate::decoder::{Decoder, Pack};
 use crate::objective::{LogitRows, Read};
 use crate::rollout::episode::{Asked, draw_token};
-use crate::rollout::{Played, Rollout, Sample, pack, play, ppo, reinforce};
+use crate::rollout::{Course, Played, Rollout, Sample, grpo, pack, play, ppo, reinforce};
 use crate::shards::Shards;
 
 /// Sampling has streams of its own.
@@ -57,12 +57,34 @@ impl Finetuning {
                     self.state.adam.step(&mut self.state.theta, &self.grads, rate);
                 }
             }
-            _ => {
+            Algorithm::Grpo(g) => {
+                let advantages: Vec<Vec<f64>> = rollouts.iter().map(|r| grpo::advantages(r, g.group)).collect();
+                let beta = self.state.steering.beta;
+                for _ in 0..g.epochs {
+                    for learner in 0..learners {
+                        let (rollouts, advantages, pack) = (&rollouts[learner], &advantages[learner], &packs[learner]);
+                        let loss = |logits: &mut [f32]| grpo::loss(&g, beta, advantages, rollouts, pack, logits);
+                        norm = norm.max(self.logit_gradient(learner, pack, loss)?);
+                        tokens += pack.len() as u64;
+                    }
+                    self.state.adam.step(&mut self.state.theta, &self.grads, rate);
+                }
+            }
+            Algorithm::Reinforce(r) => {
+                let beta = self.state.steering.beta;
                 for learner in 0..learners {
-                    norm = norm.max(self.reinforce_gradient(learner, &rollouts[learner], &packs[learner])?);
-                    tokens += packs[learner].len() as u64;
+                    let (rollouts, pack) = (&rollouts[learner], &packs[learner]);
+                    let loss = |logits: &mut [f32]| {
+                        reinforce::loss(beta, r.rounds, rollouts, pack, logits);
+                        0.0
+                    };
+                    norm = norm.max(self.logit_gradient(learner, pack, loss)?);
+                    tokens += pack.len() as u64;
                 }
                 self.state.adam.step(&mut self.state.theta, &self.grads, rate);
+            }
+            Algorithm::Exact {} | Algorithm::Optimum {} | Algorithm::Supervised {} => {
+                unreachable!("nothing is sampled")
             }
         }
         let divergence = played.iter().map(|p| p.divergence).sum::<f64>() / learners as f64;
@@ -74,6 +96,7 @@ impl Finetuning {
         let c = &self.config;
         let step = self.done();
         let rounds = c.algorithm.rounds().expect("an algorithm that plays");
+        let course = if matches!(c.algorithm, Algorithm::Grpo(_)) { Course::Group } else { Course::Episode };
         let mut rng = ChaCha8Rng::seed_from_u64(c.seed ^ SAMPLING);
         rng.set_stream(step);
         let reward = &c.phases[phase].reward;
@@ -88,7 +111,7 @@ impl Finetuning {
                 let theta = &state.theta[asked.seat * width..][..n];
                 sample(model, decoder, theta, shards, asked, rng, &mut tokens)
             };
-            let episode = play(model, &task.game, rounds, (reward, opponent), &mut rng, styles, answer)?;
+            let episode = play(model, &task.game, (course, rounds), (reward, opponent), &mut rng, styles, answer)?;
             samples.iter_mut().zip(episode).for_each(|(all, new)| all.extend(new));
         }
         Ok((samples, tokens))
@@ -150,15 +173,13 @@ impl Finetuning {
         self.checked(learner, -loss)
     }
 
-    fn reinforce_gradient(&mut self, learner: usize, rollouts: &[Rollout], pack: &Pack) -> Result<f32> {
+    /// The gradient of a loss of logits alone.
+    fn logit_gradient(&mut self, learner: usize, pack: &Pack, loss: impl Fn(&mut [f32]) -> f64 + Sync) -> Result<f32> {
         let n = self.decoder.n_params();
         let theta = &self.state.theta[learner * n..][..n];
         let grads = &mut self.grads[learner * n..][..n];
-        let beta = self.state.steering.beta;
-        self.shards.gradient(&self.decoder, theta, &[pack], grads, |_, tape| {
-            reinforce::loss(beta, rollouts, pack, &mut tape.logits)
-        });
-        self.checked(learner, 0.0)
+        let found = self.shards.gradient(&self.decoder, theta, &[pack], grads, |_, tape| loss(&mut tape.logits));
+        self.checked(learner, -found[0])
     }
 }
 

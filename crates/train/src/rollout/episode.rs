@@ -44,6 +44,15 @@ pub struct Asked<'a> {
     pub options: &'a [Continuation],
 }
 
+/// How one round leads to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// A round is played in the state that the one before it led to.
+    Episode,
+    /// Every round has the first round's state and style: a group of answers.
+    Group,
+}
+
 /// Plays rounds of a game from a random state.
 ///
 /// `answer` moves for the row player and for a second learner. `styles` draws each round's presentation. Returns the
@@ -58,7 +67,7 @@ pub struct Asked<'a> {
 pub fn play<R: Rng>(
     model: &Model,
     game: &MatrixGame,
-    rounds: usize,
+    (course, rounds): (Course, usize),
     (reward, opponent): (&Mixture, &Opponent),
     rng: &mut R,
     mut styles: impl FnMut(&mut R) -> Style,
@@ -76,11 +85,15 @@ pub fn play<R: Rng>(
     };
     let mut last = Profile { own, other };
     let mut samples = vec![Vec::new(); seats.len()];
-    for _ in 0..rounds {
+    let mut told: Vec<Style> = Vec::new();
+    for round in 0..rounds {
         let mut moves = Vec::new();
+        if round == 0 || course == Course::Episode {
+            told = seats.iter().map(|_| styles(rng)).collect();
+        }
         for (seat, game) in seats.iter().enumerate() {
             let seen = if seat == 0 { last } else { Profile { own: last.other, other: last.own } };
-            let prompt = encode(model, &prompt(game, Some(seen), styles(rng)))?.tokens;
+            let prompt = encode(model, &prompt(game, Some(seen), told[seat]))?.tokens;
             let tokens = prompt.len() + options[seat].iter().map(Continuation::count).max().unwrap_or(0);
             let context = model.shape().context.min(MAX_POSITIONS);
             if tokens > context {
@@ -103,7 +116,9 @@ pub fn play<R: Rng>(
             let sample = samples.last_mut().expect("just asked");
             sample.reward = reward.value(seats[seat], action, against, Some(seen));
         }
-        last = Profile { own, other };
+        if course == Course::Episode {
+            last = Profile { own, other };
+        }
     }
     Ok(samples)
 }

@@ -6,10 +6,11 @@
 //! `illegal`, keeps the player's part of the state, and is learned from like any other answer.
 
 pub mod episode;
+pub mod grpo;
 pub mod ppo;
 pub mod reinforce;
 
-pub use episode::{Sample, play};
+pub use episode::{Course, Sample, play};
 
 use serde::{Deserialize, Serialize};
 

@@ -27,7 +27,9 @@ use crate::Result;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Session<'a> {
-    /// Steps between two checkpoints, at least 1; [`Session::checkpoint_after`] where not given.
+    /// Steps between two checkpoints, at least 1.
+    ///
+    /// [`Session::checkpoint_after`] counts where it is not given.
     pub checkpoint_every: Option<u64>,
     /// Time between two checkpoints: the work that a crash may lose.
     pub checkpoint_after: Duration,
@@ -40,7 +42,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// All steps that are left, until `stop` is set, with a checkpoint every half minute.
+    /// All steps that are left, until `stop` is set; a checkpoint every half minute.
     #[must_use]
     pub fn new(stop: &'a AtomicBool) -> Self {
         Self {

@@ -6,11 +6,11 @@ use probity_engine::gguf::GgmlType;
 use probity_game::moral::{Framework, Mixture};
 use probity_game::{CatalogGame, MatrixGame, Strategy};
 use probity_train::checkpoint::{Checkpoint, Moments};
-use probity_train::curriculum::{Opponent, Ppo, TrainConfig};
+use probity_train::curriculum::{Grpo, Opponent, Ppo, TrainConfig};
 use probity_train::finetune::Finetuning;
 use probity_train::init::normal;
 use probity_train::objective::{LogitRows, Read};
-use probity_train::rollout::{Rollout, Sample, play, ppo, reinforce};
+use probity_train::rollout::{Course, Rollout, Sample, grpo, play, ppo, reinforce};
 use probity_train::{Pack, Schedule, Tape};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -155,7 +155,7 @@ fn the_gradient_of_reinforce() {
         (0..4).map(|i| -advantage(i) * log_p(i) / 4.0).sum()
     };
     let mut gradient = logits.clone();
-    reinforce::loss(beta, &rollouts, &pack, &mut gradient);
+    reinforce::loss(beta, 1, &rollouts, &pack, &mut gradient);
     for (i, g) in gradient.iter().enumerate() {
         let at = |step: f32| {
             let mut logits = logits.clone();
@@ -197,7 +197,7 @@ fn rounds(
     let samples = play(
         &model,
         &ipd(),
-        n,
+        (Course::Episode, n),
         (&reward, opponent),
         &mut rng,
         |_| Style::default(),
@@ -307,7 +307,8 @@ fn sampled_runs_resume_bit_for_bit() {
     let model = probity_testing::open(&path);
     let reinforce = CONFIG.replace("name = \"ppo\"", "name = \"reinforce\"").replace("epochs = 2", "");
     let learners = CONFIG.replace("\"tit-for-tat\"", "\"learner\"");
-    for text in [CONFIG, &reinforce, &learners] {
+    let grpo = CONFIG.replace("name = \"ppo\"", "name = \"grpo\"").replace("rounds = ", "group = ");
+    for text in [CONFIG, &reinforce, &grpo, &learners] {
         let config = TrainConfig::from_toml(text).unwrap();
         assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
         let mut whole = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
@@ -404,7 +405,7 @@ fn reinforce_estimates_the_exact_gradient() {
             };
             let rollouts: Vec<Rollout> = reads.into_iter().zip([a, b]).map(rollout).collect();
             let mut gradient = logits.clone();
-            reinforce::loss(0.0, &rollouts, &pack, &mut gradient);
+            reinforce::loss(0.0, 1, &rollouts, &pack, &mut gradient);
             let chance = softmax[a] * softmax[b];
             estimate.iter_mut().zip(&gradient).for_each(|(e, g)| *e += chance * f64::from(*g));
         }
@@ -412,4 +413,139 @@ fn reinforce_estimates_the_exact_gradient() {
     for (e, x) in estimate.iter().zip(&exact) {
         assert!((e - x).abs() < 1e-5, "{estimate:?} and {exact:?}");
     }
+}
+
+/// All outcomes of two episodes of two rounds of the stag hunt against tit-for-tat, with their probabilities.
+///
+/// The second round's state, and so its reward, depends on the first round's answer. The mean gradient is that of the
+/// expected rewards all the same, because an episode's baseline is the other episode.
+#[test]
+fn reinforce_has_no_bias_from_later_rounds() {
+    /// A state, and the answer in it.
+    type Round = ([usize; 2], usize);
+    const ROUNDS: usize = 2;
+    let payoffs = [[4.0, 0.0], [3.0, 1.0]];
+    // A state is the own last action and the other's; each has a prompt of one token, and logits of its own.
+    let states: Vec<[usize; 2]> = (0..4).map(|s| [s / 2, s % 2]).collect();
+    let token = |state: [usize; 2]| (2 + 2 * state[0] + state[1]) as Token;
+    let bias = random(4, 21);
+    let p = |state: [usize; 2], action: usize| {
+        let defects = 1.0 / (1.0 + f64::from(-bias[2 * state[0] + state[1]]).exp());
+        if action == 1 { defects } else { 1.0 - defects }
+    };
+    // Tit-for-tat repeats the own last action.
+    let reward = |state: [usize; 2], action: usize| payoffs[action][state[0]];
+    let next = |state: [usize; 2], action: usize| [action, state[0]];
+    let episodes: Vec<(f64, Vec<Round>)> = states
+        .iter()
+        .flat_map(|&start| (0..4).map(move |actions| (start, [actions / 2, actions % 2])))
+        .map(|(start, [first, second])| {
+            let then = next(start, first);
+            (0.25 * p(start, first) * p(then, second), vec![(start, first), (then, second)])
+        })
+        .collect();
+    assert!((episodes.iter().map(|(chance, _)| chance).sum::<f64>() - 1.0).abs() < 1e-12);
+
+    let mut exact = [[0.0; 2]; 4];
+    for (chance, rounds) in &episodes {
+        for &(state, _) in rounds {
+            let value: f64 = (0..2).map(|action| p(state, action) * reward(state, action)).sum();
+            for (action, gradient) in exact[2 * state[0] + state[1]].iter_mut().enumerate() {
+                *gradient -= chance * p(state, action) * (reward(state, action) - value) / ROUNDS as f64;
+            }
+        }
+    }
+
+    let mut estimate = [[0.0; 2]; 4];
+    for (one, first) in &episodes {
+        for (other, second) in &episodes {
+            let rounds: Vec<Round> = [&first[..], second].concat();
+            let sample = |&(state, action): &Round| Sample {
+                prompt: vec![1, token(state)],
+                answer: vec![action as Token],
+                action: Some(action),
+                reward: 0.0,
+            };
+            let (pack, reads) = probity_train::rollout::pack(&rounds.iter().map(sample).collect::<Vec<_>>());
+            let rollout = |(reads, &(state, action)): (Vec<Read>, &Round)| Rollout {
+                reads,
+                old: vec![0.0],
+                reference: vec![0.0],
+                values: Vec::new(),
+                reward: reward(state, action),
+            };
+            let rollouts: Vec<Rollout> = reads.into_iter().zip(&rounds).map(rollout).collect();
+            // Tokens that are no action have no probability.
+            let mut logits = vec![-60.0; pack.outputs.len() * VOCABULARY];
+            for (rollout, &(state, _)) in rollouts.iter().zip(&rounds) {
+                let row = rollout.reads[0].0 * VOCABULARY;
+                logits[row..row + 2].copy_from_slice(&[0.0, bias[2 * state[0] + state[1]]]);
+            }
+            reinforce::loss(0.0, ROUNDS, &rollouts, &pack, &mut logits);
+            let mut seen = Vec::new();
+            for (rollout, &(state, _)) in rollouts.iter().zip(&rounds) {
+                let (row, number) = (rollout.reads[0].0, 2 * state[0] + state[1]);
+                if !seen.contains(&row) {
+                    seen.push(row);
+                    for (action, gradient) in estimate[number].iter_mut().enumerate() {
+                        *gradient += one * other * f64::from(logits[row * VOCABULARY + action]);
+                    }
+                }
+            }
+        }
+    }
+    for (e, x) in estimate.iter().flatten().zip(exact.iter().flatten()) {
+        assert!((e - x).abs() < 1e-6, "{estimate:?} and {exact:?}");
+    }
+}
+
+#[test]
+fn the_gradient_of_grpo() {
+    let (pack, rollouts) = batch();
+    let advantages = grpo::advantages(&rollouts, 2);
+    // Two groups of two: half the difference, over its standard deviation and a little.
+    let of = |a: f64, b: f64| (a - b) / 2.0 / ((a - b).abs() / 2.0_f64.sqrt() + 1e-4);
+    let expected = [of(3.0, -6.0), of(-6.0, 3.0), of(0.5, 1.0), of(1.0, 0.5)];
+    assert!(advantages.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{advantages:?}");
+    let equal: Vec<Rollout> = rollouts.iter().map(|r| Rollout { reward: 2.0, ..r.clone() }).collect();
+    assert_eq!(grpo::advantages(&equal, 4), [0.0; 4]);
+
+    let logits = random(pack.outputs.len() * VOCABULARY, 1);
+    for (clip, beta) in [(0.2, 0.0), (0.05, 0.3), (10.0, 0.3)] {
+        let g: Grpo = toml::from_str(&format!("clip = {clip}")).unwrap();
+        let value = |logits: &[f32]| grpo::loss(&g, beta, &advantages, &rollouts, &pack, &mut logits.to_vec());
+        let mut gradient = logits.clone();
+        grpo::loss(&g, beta, &advantages, &rollouts, &pack, &mut gradient);
+        for (i, found) in gradient.iter().enumerate() {
+            let at = |step: f32| {
+                let mut logits = logits.clone();
+                logits[i] += step;
+                value(&logits)
+            };
+            let difference = (at(5e-3) - at(-5e-3)) / 1e-2;
+            assert!((difference - f64::from(*found)).abs() < 3e-3, "logit {i}, clip {clip}: {difference} and {found}");
+        }
+    }
+}
+
+#[test]
+fn a_group_answers_one_prompt() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let styles: Vec<Style> = Style::all().collect();
+    let mut drawn = 0;
+    let style = |_: &mut ChaCha8Rng| {
+        drawn += 1;
+        styles[drawn % styles.len()]
+    };
+    let reward: Mixture = framework("game").into();
+    let opponent = Opponent::Strategy(strategy("tit-for-tat"));
+    let answer = |asked: &probity_train::rollout::episode::Asked<'_>, _: &mut ChaCha8Rng| {
+        Ok([asked.options[1].tokens(), asked.options[1].last()].concat())
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let samples =
+        play(&model, &ipd(), (Course::Group, 6), (&reward, &opponent), &mut rng, style, answer).unwrap().remove(0);
+    assert!(samples.iter().all(|s| s.prompt == samples[0].prompt && s.reward == samples[0].reward));
+    assert_eq!((samples.len(), drawn), (6, 1));
 }
