@@ -36,7 +36,9 @@ struct Way {
 /// The same for every way.
 const RATES: &[f32] = &[3e-4, 1e-3, 3e-3];
 
-/// The sampled ways answer about 800 questions: 160 episodes of five rounds, or 100 groups of eight answers.
+/// The sampled ways answer about 800 questions.
+///
+/// These are 160 episodes of five rounds, or 100 groups of eight answers.
 const WAYS: [Way; 4] = [
     Way { name: "exact", algorithm: "{ name = \"exact\" }", games: 0, rates: RATES, steps: 150 },
     Way { name: "ppo", algorithm: "{ name = \"ppo\" }", games: 1, rates: RATES, steps: 160 },
