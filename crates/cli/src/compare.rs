@@ -9,8 +9,8 @@ use probity::agent::policy::Tilt;
 use probity::agent::prompt::{Layout, Style};
 use probity::agent::{Scenario, verify};
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
-use probity_game::CatalogGame;
 use probity_game::moral::{OTHER, Reward, WORDINGS};
+use probity_game::{MatrixGame, Player};
 use probity_train::Schedule;
 use probity_train::curriculum::{Algorithm, TrainConfig};
 use probity_train::eval::{Candidate, Evaluation, Figures};
@@ -39,10 +39,10 @@ pub struct Args {
     model: String,
     #[arg(long, default_value = "deontological", help = format!("The reward that every policy aims for: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: String,
-    /// Games of the catalogue.
+    /// Games: catalogue names or game files.
     #[arg(long, value_delimiter = ',', default_values_t = names::protocol())]
     game: Vec<String>,
-    /// Labels of the two actions, cooperation first.
+    /// Labels of games of two actions, in order; of a larger game the file has them.
     #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
     labels: Vec<String>,
     /// Steps of supervised and of exact training; 0 trains nothing.
@@ -81,7 +81,13 @@ struct Row {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let reward = input::reward(&args.reward)?;
     let [c, d] = input::two_labels(&args.labels)?;
-    let games = args.game.iter().map(|name| CatalogGame::find(name)?.labelled([c, d])).collect::<Result<_, _>>()?;
+    let labels = [c, d].map(str::to_owned);
+    let told = |name: &String| -> anyhow::Result<MatrixGame> {
+        let game = input::game(name)?;
+        let two = [Player::Row, Player::Column].map(|player| game.count(player)) == [2, 2];
+        Ok(if two { game.with_labels(&labels, &labels)? } else { game })
+    };
+    let games = args.game.iter().map(told).collect::<anyhow::Result<_>>()?;
     let ground =
         Evaluation::new(games, Layout::ALL.map(|layout| Style::default().with(|o| o.layout = layout)).to_vec(), reward);
     let config = config(args, ground.reward.clone())?;
@@ -152,7 +158,7 @@ fn config(args: &Args, reward: Reward) -> anyhow::Result<TrainConfig> {
     });
     let config = match train::recipe(&name) {
         Some(config) => config,
-        None => input::read(&name, TrainConfig::from_toml)?,
+        None => input::config(&name)?,
     };
     config.single_phase(reward.into(), args.steps.max(1)).with_context(|| format!("--config {name}"))
 }

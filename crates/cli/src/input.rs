@@ -8,6 +8,7 @@ use anyhow::Context;
 use probity_engine::Error as EngineError;
 use probity_game::moral::{Framework, Reward};
 use probity_game::{CatalogGame, MatrixGame};
+use probity_train::curriculum::TrainConfig;
 use serde::de::DeserializeOwned;
 
 use crate::errors::Usage;
@@ -64,6 +65,30 @@ pub fn game(name: &str) -> anyhow::Result<MatrixGame> {
         return Ok(CatalogGame::find(name)?.game());
     }
     read(name, MatrixGame::from_json)
+}
+
+/// A training config from a file.
+///
+/// Game files that it names are read from its folder.
+pub fn config(path: impl AsRef<Path>) -> anyhow::Result<TrainConfig> {
+    let folder = path.as_ref().parent().unwrap_or(Path::new(""));
+    read(path.as_ref(), |text| {
+        let mut table: toml::Table = match toml::from_str(text) {
+            Ok(table) => table,
+            // The config's own reader tells what is wrong.
+            Err(_) => return Ok(TrainConfig::from_toml(text)?),
+        };
+        let games = table.get_mut("games").and_then(|games| games.get_mut("catalogue"));
+        let mut found = false;
+        for entry in games.and_then(toml::Value::as_array_mut).into_iter().flatten() {
+            if let Some(name) = entry.as_str().filter(|name| name.ends_with(".json")) {
+                *entry = toml::Value::try_from(read(folder.join(name), MatrixGame::from_json)?)?;
+                found = true;
+            }
+        }
+        let resolved = if found { toml::to_string(&table)? } else { text.to_owned() };
+        anyhow::Ok(TrainConfig::from_toml(&resolved)?)
+    })
 }
 
 /// The labels of a 2x2 game.

@@ -11,34 +11,38 @@ use probity_engine::Error as EngineError;
 use probity_engine::files::replace;
 use probity_engine::gguf::GgmlType;
 use probity_engine::{Adapter, ContextOptions, Model, ModelOptions};
-use probity_game::{CatalogGame, History};
+use probity_game::{CatalogGame, MatrixGame, states};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::curriculum::{Labels, Precision, Styles};
+use super::curriculum::{GivenGame, Labels, Precision, Styles};
 use super::finetune::Trained;
-use super::labels::{Split, any, draw_labels};
+use super::labels::Split;
 use super::lora::AdapterWeights;
 use super::lora::merge::write_merged;
 use crate::{Error, Result};
 
-/// Decisions recorded in an adapter: five games, their states, a style each.
-fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
+/// Decisions recorded in an adapter: at most five games, a style each.
+///
+/// The states of a game share its style, so that a prompt's fixed part is computed once. Of a larger game the first
+/// states are recorded.
+fn self_tests(games: Vec<MatrixGame>, labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5e1f);
     let styles: Vec<Style> = Style::all().collect();
     let mut tests = Vec::new();
-    for named in CatalogGame::protocol() {
-        let labels = match labels {
-            Labels::Fixed(labels) => labels.to_vec(),
-            Labels::Pool => draw_labels(&mut rng, 2, Split::Test, any),
-        };
-        let game = named.labelled([&labels[0], &labels[1]])?;
-        for state in std::iter::once(None).chain(History::states(&game).map(Some)) {
-            let style = styles[tests.len() % styles.len()];
+    for (i, game) in games.into_iter().take(5).enumerate() {
+        let game = labels.apply(game, Split::Test, &mut rng)?;
+        let style = styles[3 * i % styles.len()];
+        for state in states(&game).into_iter().take(10) {
             tests.push(SelfTest { game: game.clone(), style, state, probabilities: Vec::new() });
         }
     }
     Ok(tests)
+}
+
+/// The protocol's five games.
+fn protocol() -> Vec<MatrixGame> {
+    CatalogGame::protocol().map(CatalogGame::game).collect()
 }
 
 /// Writes the adapter of a run and verifies what was written.
@@ -49,6 +53,9 @@ fn self_tests(labels: &Labels, seed: u64) -> Result<Vec<SelfTest>> {
 /// As [`write_proven`].
 pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verification> {
     let c = &run.config;
+    let names: Vec<&str> = c.games.catalogue.iter().map(GivenGame::name).collect();
+    let given: Vec<MatrixGame> = c.games.catalogue.iter().map(|given| given.0.clone()).collect();
+    let games = if given.is_empty() { protocol() } else { given };
     let manifest = Manifest {
         version: 1,
         name: c.name.clone(),
@@ -63,12 +70,13 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         discount: c.play.map(|play| play.discount),
         rank: Some(c.rank),
         games: match (c.games.catalogue.is_empty(), c.games.random) {
-            (false, 0.0) => c.games.catalogue.join(", "),
-            (false, share) => format!("{}; {share} of them random 2x2", c.games.catalogue.join(", ")),
+            (false, 0.0) => names.join(", "),
+            (false, share) => format!("{}; {share} of them random 2x2", names.join(", ")),
             (true, _) => "random 2x2".into(),
         },
         labels: match &c.labels {
             Labels::Pool => "drawn anew for every game from the training split".into(),
+            Labels::Own => "the games' own".into(),
             Labels::Fixed(labels) => labels.join(", "),
         } + match c.styles {
             Styles::All => "; every layout and order",
@@ -78,7 +86,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         seed: c.seed,
         steps: run.steps,
         trainer: env!("CARGO_PKG_VERSION").into(),
-        self_test: self_tests(&c.labels, c.seed)?,
+        self_test: self_tests(games, &c.labels, c.seed)?,
     };
     write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
 }
@@ -107,7 +115,7 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
         seed: 0,
         steps: 0,
         trainer: env!("CARGO_PKG_VERSION").into(),
-        self_test: self_tests(&Labels::Pool, 0)?,
+        self_test: self_tests(protocol(), &Labels::Pool, 0)?,
     })
 }
 
@@ -185,7 +193,7 @@ pub fn write_merged_proven(
         let session = |model| Session::new(model, ContextOptions::default());
         let (after, before) = (session(&merged)?, session(model)?);
         let mut most: f64 = 0.0;
-        for test in self_tests(&Labels::Pool, 0)? {
+        for test in self_tests(protocol(), &Labels::Pool, 0)? {
             let (a, b) = (decide(&after, &[], &test)?, decide(&before, adapters, &test)?);
             most = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(most, f64::max);
         }

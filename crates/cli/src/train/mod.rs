@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::moral::Framework;
-use probity_train::curriculum::TrainConfig;
+use probity_train::curriculum::{GivenGame, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
 use probity_train::finish::write_verified;
 use probity_train::objective::ObjectiveParts;
@@ -28,7 +28,7 @@ use crate::output::say;
 use crate::{builtin, errors, input, names, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 13] = [
+pub const RECIPES: [(&str, &str); 15] = [
     ("game", include_str!("../../configs/game.toml")),
     ("deontological", include_str!("../../configs/deontological.toml")),
     ("utilitarian", include_str!("../../configs/utilitarian.toml")),
@@ -41,6 +41,8 @@ pub const RECIPES: [(&str, &str); 13] = [
     ("paper-deontological", include_str!("../../configs/paper-deontological.toml")),
     ("paper-utilitarian", include_str!("../../configs/paper-utilitarian.toml")),
     ("paper-game+deontological", include_str!("../../configs/paper-game+deontological.toml")),
+    ("paper-larger-payoffs", include_str!("../../configs/paper-larger-payoffs.toml")),
+    ("paper-payoffs-without-zero", include_str!("../../configs/paper-payoffs-without-zero.toml")),
     ("paper-ppo", include_str!("../../configs/paper-ppo.toml")),
 ];
 
@@ -93,9 +95,9 @@ pub struct Args {
     resume: bool,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: Option<String>,
-    /// Train on this catalogue game instead of the config's; may be repeated.
+    /// Train on this game instead of the config's; may be repeated.
     ///
-    /// A reward from a moral graph holds for one game.
+    /// It is a catalogue name or a game file. A reward from a moral graph holds for one game.
     #[arg(long, value_name = "GAME")]
     game: Vec<String>,
     /// Override the config's peak learning rate.
@@ -224,7 +226,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
             let unknown = || Usage(format!("recipe {name:?} is not built in, expected one of {known}"));
             recipe(name).ok_or_else(unknown)?
         }
-        (None, Some(path)) => input::read(path, TrainConfig::from_toml)?,
+        (None, Some(path)) => input::config(path)?,
         (None, None) => unreachable!("clap asks for one of them"),
     };
     if let Some(seed) = args.seed {
@@ -233,12 +235,15 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     config.rate = args.rate.unwrap_or(config.rate);
     config.arrival = args.arrival.unwrap_or(config.arrival);
     if !args.game.is_empty() {
-        config.games.catalogue.clone_from(&args.game);
+        let games =
+            args.game.iter().map(|name| input::game(name).map(GivenGame)).collect::<anyhow::Result<Vec<_>>>()?;
+        config.games.catalogue = games;
         let mut named = HashSet::new();
-        config.games.catalogue.retain(|name| named.insert(name.clone()));
+        config.games.catalogue.retain(|game| named.insert(game.name().to_owned()));
         config.games.random = 0.0;
-        config.games.weights.retain(|name, _| args.game.contains(name));
-        config.name = format!("{}-{}", config.name, config.games.catalogue.join("-"));
+        config.games.weights.retain(|name, _| named.contains(name));
+        let names: Vec<&str> = config.games.catalogue.iter().map(GivenGame::name).collect();
+        config.name = format!("{}-{}", config.name, names.join("-"));
     }
     if let Some(name) = &args.reward {
         let reward = input::reward(name)?;
@@ -246,7 +251,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
             let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
             return Err(Usage(problem).into());
         };
-        let plays = config.games.catalogue.join(", ");
+        let plays = config.games.catalogue.iter().map(GivenGame::name).collect::<Vec<_>>().join(", ");
         if let Framework::Values(scores) = &reward.framework
             && plays != scores.game
         {

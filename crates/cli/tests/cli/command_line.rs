@@ -565,3 +565,28 @@ fn ways_to_behave_are_compared() {
     let unknown = probity(&["compare", "--reward", "greed"]);
     assert!(unknown.status.code() == Some(2) && err(&unknown).contains("greed"), "{}", err(&unknown));
 }
+
+#[test]
+fn a_game_file_stands_where_a_name_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let game = r#"{"version": 1, "name": "ferry", "actions": [["row", "rest"], ["steer", "sleep"]],
+                   "payoffs": [[[3, 3], [0, 4]], [[4, 0], [1, 1]]], "cooperative": [0, 0]}"#;
+    fs::write(at("ferry.json"), game).unwrap();
+    // A config names the file beside it; the run's own config has the game in it.
+    let text = fs::read_to_string(short_recipe(folder.path(), 2)).unwrap();
+    let text = text.replace("[\"ipd\", \"ish\", \"icn\", \"bos\", \"icd\"]", "[\"ferry.json\"]");
+    assert!(text.contains("ferry.json"), "{text}");
+    fs::write(at("ferry.toml"), text).unwrap();
+    let output = probity(&["train", "--config", &at("ferry.toml"), "--out", &at("mine.gguf")]);
+    assert!(output.status.success(), "{}", err(&output));
+    let resolved = fs::read_to_string(folder.path().join("mine.run/config.toml")).unwrap();
+    assert!(resolved.contains("ferry") && !resolved.contains("ferry.json"), "{resolved}");
+    let shown = json(&["inspect", &at("mine.gguf"), "--json"]);
+    assert_eq!(shown["manifest"]["self_test"][0]["game"]["name"], "ferry");
+    assert_eq!((&shown["manifest"]["opponent"], &shown["manifest"]["rank"]), (&"random".into(), &16.into()));
+    let rows = json(&["compare", "--steps", "0", "--game", &at("ferry.json"), "--reward", "utilitarian", "--json"]);
+    assert!((rows[0]["best"].as_f64().unwrap() - 5.0).abs() < 1e-9, "{rows}");
+    let bad = probity(&["train", "--recipe", "game", "--game", &at("none.json"), "--out", &at("x.gguf")]);
+    assert!(bad.status.code() == Some(2) && err(&bad).contains("none.json"), "{}", err(&bad));
+}

@@ -1,8 +1,10 @@
 //! The training config: games, labels, layouts, rewards and phases.
 
 mod algorithm;
+mod game;
 
 pub use algorithm::{Algorithm, Grpo, Ppo, Reinforce};
+pub use game::GivenGame;
 pub use probity_game::Opponent;
 
 use probity_engine::Error as EngineError;
@@ -19,20 +21,20 @@ use super::labels::{Split, draw_labels, everyday};
 use crate::Result;
 use probity::agent::prompt::{Layout, Style};
 use probity_game::moral::{ILLEGAL, Mixture};
-use probity_game::{CatalogGame, MatrixGame};
+use probity_game::{CatalogGame, MatrixGame, Player};
 
 /// Where the games of a step come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Games {
-    /// Catalogue games, each as likely as the others.
+    /// Games, each as likely as the others: by name, or as documents of any shape.
     #[serde(default)]
-    pub catalogue: Vec<String>,
+    pub catalogue: Vec<GivenGame>,
     /// Share of games with random payoffs instead.
     #[serde(default)]
     pub random: f64,
-    /// What a catalogue game counts for in the objective; 1 where it is not named.
+    /// What one of these games counts for in the objective; 1 where it is not named.
     ///
     /// The frequency of its draws stays the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -42,7 +44,7 @@ pub struct Games {
 /// A game as a step tells it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Its name in the catalogue, or `random`.
+    /// The game's name, or `random`.
     pub name: String,
     /// The game.
     pub game: MatrixGame,
@@ -57,9 +59,35 @@ pub struct Task {
 #[serde(rename_all = "kebab-case")]
 pub enum Labels {
     /// Drawn anew for every game from the training split of the pool.
+    ///
+    /// Players of as many actions share them.
     Pool,
-    /// These two, in order of action id.
+    /// The labels that a game's document has.
+    Own,
+    /// These, in order of action id, for both players.
     Fixed(Vec<String>),
+}
+
+impl Labels {
+    /// A game with these labels; those of the pool are drawn from a split.
+    ///
+    /// # Errors
+    /// [`probity::Error::Game`] for fixed labels that are unfit.
+    pub fn apply(&self, game: MatrixGame, split: Split, rng: &mut ChaCha8Rng) -> Result<MatrixGame> {
+        let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
+        Ok(match self {
+            Self::Pool if own == other => {
+                let labels = draw_labels(rng, own, split, everyday);
+                game.with_labels(&labels, &labels)?
+            }
+            Self::Pool => {
+                let labels = draw_labels(rng, own + other, split, everyday);
+                game.with_labels(&labels[..own], &labels[own..])?
+            }
+            Self::Own => game,
+            Self::Fixed(labels) => game.with_labels(labels, labels)?,
+        })
+    }
 }
 
 /// How the prompt presents the games.
@@ -391,11 +419,14 @@ impl TrainConfig {
             need(alone, "phase opponent", "one beside a learner".into(), "the learner in the config and every phase")?;
         }
         self.algorithm.check()?;
-        for (i, name) in self.games.catalogue.iter().enumerate() {
-            let once = !self.games.catalogue[..i].contains(name);
-            need(once, "games.catalogue", format!("{name:?} twice"), "each game once; games.weights weighs them")?;
-            let game = CatalogGame::find(name)?.game();
-            self.phases.iter().try_for_each(|phase| phase.reward.check_for(&game))?;
+        for (i, given) in self.games.catalogue.iter().enumerate() {
+            let once = self.games.catalogue[..i].iter().all(|other| other.name() != given.name());
+            let twice = format!("{:?} twice", given.name());
+            need(once, "games.catalogue", twice, "each game once; games.weights weighs them")?;
+            self.phases.iter().try_for_each(|phase| phase.reward.check_for(&given.0))?;
+            if let Labels::Fixed(labels) = &self.labels {
+                given.0.clone().with_labels(labels, labels)?;
+            }
         }
         if self.games.random > 0.0 {
             // Random games have the shape of the catalogue's games.
@@ -403,8 +434,8 @@ impl TrainConfig {
             self.phases.iter().try_for_each(|phase| phase.reward.check_for(&any))?;
         }
         for (name, weight) in &self.games.weights {
-            let known = self.games.catalogue.contains(name);
-            need(known, "games.weights", name.clone(), "catalogue games of this config")?;
+            let known = self.games.catalogue.iter().any(|given| given.name() == name);
+            need(known, "games.weights", name.clone(), "games of this config")?;
             let above = *weight > 0.0 && *weight <= 1e6;
             need(above, "games.weights", weight.to_string(), "numbers above 0, at most 1e6")?;
         }
@@ -464,11 +495,15 @@ impl TrainConfig {
         )?;
         let full = self.games_per_step > 0 || (!self.games.catalogue.is_empty() && self.games.random == 0.0);
         need(full, "games_per_step", "0 with random games".into(), "catalogue games only, for a full batch")?;
-        if let Labels::Fixed(labels) = &self.labels {
-            let [c, d] = labels.as_slice() else {
-                return need(false, "labels.fixed", format!("{labels:?}"), "two labels");
-            };
-            CatalogGame::find("ipd")?.labelled([c, d])?;
+        match &self.labels {
+            Labels::Fixed(labels) if share > 0.0 => {
+                let [c, d] = labels.as_slice() else {
+                    return need(false, "labels.fixed", format!("{labels:?}"), "two labels for random games");
+                };
+                CatalogGame::find("ipd")?.labelled([c, d])?;
+            }
+            Labels::Own => need(share == 0.0, "labels", "own, with random games".into(), "pool or fixed labels")?,
+            Labels::Fixed(_) | Labels::Pool => {}
         }
         Ok(())
     }
@@ -498,13 +533,9 @@ impl TrainConfig {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(step + 1);
         let mut all = Vec::new();
-        for name in &self.games.catalogue {
-            let labels = match &self.labels {
-                Labels::Pool => draw_labels(&mut rng, 2, Split::Train, everyday),
-                Labels::Fixed(labels) => labels.to_vec(),
-            };
-            let game = CatalogGame::find(name)?.labelled([&labels[0], &labels[1]])?;
-            all.extend(self.styles.all().map(|style| self.task(name, game.clone(), style)));
+        for given in &self.games.catalogue {
+            let game = self.labels.apply(given.0.clone(), Split::Train, &mut rng)?;
+            all.extend(self.styles.all().map(|style| self.task(given.name(), game.clone(), style)));
         }
         Ok(all)
     }
@@ -519,15 +550,13 @@ impl TrainConfig {
         rng.set_stream(index + 1);
         let random = self.games.catalogue.is_empty() || rng.random_bool(self.games.random);
         let (name, game) = if random {
-            (RANDOM, random_game(&mut rng, Split::Train))
+            let game = random_game(&mut rng, Split::Train);
+            // A random game comes with drawn labels.
+            let game = if let Labels::Fixed(labels) = &self.labels { game.with_labels(labels, labels)? } else { game };
+            (RANDOM, game)
         } else {
-            let name = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
-            let labels = draw_labels(&mut rng, 2, Split::Train, everyday);
-            (name.as_str(), CatalogGame::find(name)?.labelled([&labels[0], &labels[1]])?)
-        };
-        let game = match &self.labels {
-            Labels::Pool => game,
-            Labels::Fixed(labels) => game.with_labels(labels, labels)?,
+            let given = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
+            (given.name(), self.labels.apply(given.0.clone(), Split::Train, &mut rng)?)
         };
         let style = self.styles.draw(&mut rng);
         Ok(self.task(name, game, style))

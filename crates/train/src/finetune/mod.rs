@@ -66,7 +66,7 @@ pub struct StepReport {
 /// The parts of one state of a game, summed over the presentations it was asked in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StateParts {
-    /// The game's name in the catalogue, or `random`.
+    /// The game's name, or `random`.
     pub game: String,
     /// The last round, own action first.
     ///

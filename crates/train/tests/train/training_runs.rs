@@ -5,11 +5,11 @@ use std::fs;
 
 use probity::agent::prompt::Style;
 use probity_engine::gguf::GgmlType;
-use probity_game::{CatalogGame, Profile, Strategy};
+use probity_game::{CatalogGame, Player, Profile, Strategy};
 use probity_train::Error;
 use probity_train::Schedule;
 use probity_train::checkpoint::Checkpoint;
-use probity_train::curriculum::{Opponent, Styles, Task, TrainConfig};
+use probity_train::curriculum::{GivenGame, Opponent, Styles, Task, TrainConfig};
 use probity_train::finetune::{Batch, Finetuning, References};
 use probity_train::lora::AdapterWeights;
 use probity_train::objective::ObjectiveParts;
@@ -167,7 +167,7 @@ fn configs_that_cannot_be() {
     assert!(refused("rank = 4", targets).contains("expected some of attn_q, attn_k"));
     assert!(refused("rank = 4", "rank = 4\ntargets = []").starts_with("targets: []"));
     let three = "labels = { fixed = [\"a\", \"b\", \"c\"] }";
-    assert!(refused("labels = \"pool\"", three).contains("expected two labels"));
+    assert!(refused("labels = \"pool\"", three).contains("has 3 entries, expected 2"));
     let more = "opponent = { memory-one = [0.0, 0.0, 0.0, 0.0, 0.0], memory = 2 }";
     assert!(refused("opponent = \"random\"", more).contains("and nothing else"));
     let six = "opponent = { memory-one = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0] }";
@@ -189,6 +189,38 @@ fn configs_that_cannot_be() {
     assert!(refused("seed = 3", "seed = 3\nspeed = 9").contains("speed"));
     assert!(refused("\"utilitarian\" }", "\"utilitarian\", illegal = inf }").contains("illegal"));
     assert!(refused("labels = \"pool\"", "labels = { fixed = [\"a\", \"a\"] }").contains("given twice"));
+}
+
+/// A game of one's own stands wherever a name stands: three actions against two, unequal payoffs.
+#[test]
+fn a_game_of_ones_own_is_trained_on() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let own = r#"{ version = 1, name = "ferry", actions = [["row", "rest", "bail"], ["steer", "sleep"]],
+        payoffs = [[[3, 3], [0, 4]], [[4, 0], [1, 1]], [[2, 5], [-3, 2]]], cooperative = [0, 0] }"#;
+    let own = own.replace('\n', "");
+    let text = CONFIG.replace("[\"ipd\", \"icd\"]", &format!("[\"ipd\", {own}]")).replace("random = 0.5", "");
+    let config = TrainConfig::from_toml(&text).unwrap();
+    assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
+    let names: Vec<&str> = config.games.catalogue.iter().map(GivenGame::name).collect();
+    assert_eq!(names, ["ipd", "ferry"]);
+    assert!(config.to_toml().contains("\"ipd\""), "the catalogue's game stays a name: {}", config.to_toml());
+    let mut run = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let report = (0..4).map(|_| run.step().unwrap()).find(|r| r.states.iter().any(|s| s.game == "ferry")).unwrap();
+    // Six profiles and the first round; games of more than two actions have numbers.
+    let states: Vec<&str> = report.states.iter().filter(|s| s.game == "ferry").map(|s| s.state.as_str()).collect();
+    assert_eq!(states, ["start", "0C", "0D", "1C", "1D", "2C", "2D"]);
+    let drawn = (0..40).map(|i| config.draw(i).unwrap()).find(|task| task.name == "ferry").unwrap().game;
+    let [own_labels, other_labels] = [Player::Row, Player::Column].map(|player| drawn.labels(player));
+    assert!(own_labels.iter().all(|label| !other_labels.contains(label)), "{own_labels:?} {other_labels:?}");
+
+    let kept = TrainConfig::from_toml(&text.replace("labels = \"pool\"", "labels = \"own\"")).unwrap();
+    let told = (0..40).map(|i| kept.draw(i).unwrap()).find(|task| task.name == "ferry").unwrap().game;
+    assert_eq!(told.labels(Player::Row), ["row", "rest", "bail"]);
+    let refused = |from: &str, to: &str| TrainConfig::from_toml(&text.replace(from, to)).unwrap_err().to_string();
+    assert!(refused("labels = \"pool\"", "labels = { fixed = [\"a\", \"b\"] }").contains("expected 3"));
+    assert!(refused("[4, 0]", "[4]").contains("payoffs"), "{}", refused("[4, 0]", "[4]"));
+    assert!(refused("cooperative = [0, 0]", "cooperative = [7, 0]").contains("7"));
 }
 
 #[test]
