@@ -104,6 +104,11 @@ pub struct Manifest {
     /// `None` in older files and in imported ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
+    /// BLAKE3 of the adapter file that training started from.
+    ///
+    /// `None` for the bare model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// The games of the curriculum, in words.
     pub games: String,
     /// The labels of the curriculum, in words.

@@ -69,6 +69,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         learner: (c.learners() > 1).then_some(run.learner),
         discount: c.play.map(|play| play.discount),
         rank: Some(c.rank),
+        start: c.start.clone(),
         games: match (c.games.catalogue.is_empty(), c.games.random) {
             (false, 0.0) => names.join(", "),
             (false, share) => format!("{}; {share} of them random 2x2", names.join(", ")),
@@ -109,6 +110,7 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
         learner: None,
         discount: None,
         rank: None,
+        start: None,
         games: origin.into(),
         labels: "unknown".into(),
         prompt_version: PROMPT_VERSION,

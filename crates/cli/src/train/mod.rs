@@ -17,6 +17,7 @@ use probity_game::moral::Framework;
 use probity_train::curriculum::{GivenGame, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
 use probity_train::finish::write_verified;
+use probity_train::lora::AdapterWeights;
 use probity_train::objective::ObjectiveParts;
 use probity_train::run::{Checkpoints, End, GIB, LoggedStep, Needs, Run, Session};
 use serde_json::json;
@@ -93,6 +94,16 @@ pub struct Args {
     /// Continue from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
+    /// Take more steps than the config has, under its last reward.
+    ///
+    /// A finished run goes on where it stopped.
+    #[arg(long, value_name = "STEPS", requires = "resume", value_parser = clap::value_parser!(u64).range(1..))]
+    extend: Option<u64>,
+    /// Start from an adapter in place of the bare model: a GGUF file or a built-in name.
+    ///
+    /// The bare model stays the reference.
+    #[arg(long, value_name = "ADAPTER", conflicts_with = "resume")]
+    from: Option<String>,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: Option<String>,
     /// Train on this game instead of the config's; may be repeated.
@@ -129,7 +140,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let config = config(args)?;
+    let made = config(args)?;
+    let config = args.extend.map_or_else(|| made.clone(), |steps| made.clone().extended(steps));
     keep_freed_memory();
     let model = builtin::open_vocabulary(&args.model)?;
     let allowed = match args.memory {
@@ -156,8 +168,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     });
     let mut checkpoints = Checkpoints::of(&folder)?;
     let mut training = Finetuning::new(&model, config.clone(), needs.schedule())?;
+    if let Some(name) = &args.from {
+        let file = builtin::adapter_file(name)?;
+        training.start_from(&builtin::adapter_weights(&model, name)?, file.path())?;
+    }
     if args.resume {
-        checkpoints.resume(&mut training)?;
+        checkpoints.resume(&mut training, &made)?;
     } else if checkpoints.exists() {
         return Err(input::occupied(&folder).into());
     }
@@ -231,6 +247,16 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     };
     if let Some(seed) = args.seed {
         config.seed = seed;
+    }
+    match &args.from {
+        Some(name) => {
+            let file = builtin::adapter_file(name)?;
+            config.start = Some(AdapterWeights::digest(file.path())?);
+        }
+        None if config.start.is_some() && !args.resume => {
+            return Err(Usage("the config starts from an adapter, expected --from ADAPTER".into()).into());
+        }
+        None => {}
     }
     config.rate = args.rate.unwrap_or(config.rate);
     config.arrival = args.arrival.unwrap_or(config.arrival);

@@ -567,6 +567,28 @@ fn ways_to_behave_are_compared() {
 }
 
 #[test]
+fn a_run_goes_on_and_starts_from_an_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = short_recipe(folder.path(), 2);
+    let train = |more: &[&str]| probity(&[&["train", "--config", &config], more].concat());
+    let done = train(&["--run", &at("run"), "--out", &at("mine.gguf")]);
+    assert!(done.status.success(), "{}", err(&done));
+    let more = train(&["--run", &at("run"), "--out", &at("more.gguf"), "--resume", "--extend", "3"]);
+    assert!(more.status.success() && out(&more).contains("5 steps"), "{}", err(&more));
+    let once = train(&["--run", &at("run"), "--out", &at("more.gguf"), "--resume"]);
+    assert!(once.status.code() == Some(2) && err(&once).contains("the config beside it"), "{}", err(&once));
+
+    let from = train(&["--run", &at("on"), "--out", &at("on.gguf"), "--from", &at("mine.gguf")]);
+    assert!(from.status.success(), "{}", err(&from));
+    let start = json(&["inspect", &at("on.gguf"), "--json"])["manifest"]["start"].clone();
+    assert_eq!(start.as_str().map(str::len), Some(64));
+    let config = at("on/config.toml");
+    let without = probity(&["train", "--config", &config, "--run", &at("again"), "--out", &at("again.gguf")]);
+    assert!(without.status.code() == Some(2) && err(&without).contains("--from ADAPTER"), "{}", err(&without));
+}
+
+#[test]
 fn a_game_file_stands_where_a_name_stands() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

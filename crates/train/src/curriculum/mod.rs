@@ -248,6 +248,9 @@ pub struct TrainConfig {
     /// How the gradient is found.
     #[serde(default)]
     pub algorithm: Algorithm,
+    /// BLAKE3 of the adapter file that training starts from; none starts at the bare model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Phases in order; more than one switches the reward on the way ("unlearning").
     pub phases: Vec<Phase>,
     /// Games.
@@ -360,6 +363,17 @@ impl TrainConfig {
     #[must_use]
     pub fn learners(&self) -> usize {
         if self.opponent == Opponent::Learner { 2 } else { 1 }
+    }
+
+    /// The same run with more steps under its last phase's reward.
+    ///
+    /// They are a phase of their own, with a learning rate that rises and falls anew.
+    #[must_use]
+    pub fn extended(mut self, steps: u64) -> Self {
+        if let Some(last) = self.phases.last() {
+            self.phases.push(Phase { steps, ..last.clone() });
+        }
+        self
     }
 
     /// Total steps.

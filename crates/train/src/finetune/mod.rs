@@ -1,8 +1,11 @@
 //! Moral fine-tuning of a LoRA adapter, exactly or on sampled answers.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use probity::agent::Scenario;
 use probity::agent::prompt::options;
-use probity_engine::Model;
+use probity_engine::{Error as EngineError, Model};
 use probity_game::{Player, State};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -13,6 +16,7 @@ use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Task, TrainConfig};
 use super::decoder::Decoder;
+use super::lora::{AdapterWeights, Pair};
 use super::objective::ObjectiveParts;
 use super::plan::Plan;
 use super::rollout::Played;
@@ -191,6 +195,41 @@ impl Finetuning {
     #[must_use]
     pub fn state(&self) -> &Checkpoint {
         &self.state
+    }
+
+    /// Starts from an adapter in place of the bare model, which stays the reference.
+    ///
+    /// An adapter of a lower rank is widened.
+    ///
+    /// # Errors
+    /// [`probity_engine::Error::AdapterMismatch`] for other layers, other widths, or a higher rank.
+    pub fn start_from(&mut self, adapter: &AdapterWeights, file: &Path) -> Result<()> {
+        let bad = |problem: String| EngineError::AdapterMismatch { file: file.display().to_string(), problem };
+        let mut pairs: HashMap<&str, &Pair> = adapter.pairs.iter().map(|pair| (pair.target.as_str(), pair)).collect();
+        let width = width(&self.config, &self.decoder);
+        for (i, block) in self.decoder.blocks().iter().enumerate() {
+            for (name, linear) in block.linears() {
+                let Some(lora) = &linear.lora else { continue };
+                let target = format!("blk.{i}.{name}.weight");
+                let pair = pairs.remove(target.as_str()).ok_or_else(|| bad(format!("has no pair for {target}")))?;
+                if (pair.n_in, pair.n_out) != (linear.n_in, linear.n_out) || pair.rank > lora.rank {
+                    let (rank, most) = (pair.rank, lora.rank);
+                    return Err(bad(format!("{target}: rank {rank}, expected at most {most} on this layer")).into());
+                }
+                for theta in self.state.theta.chunks_exact_mut(width) {
+                    theta[lora.a.clone()][..pair.a.len()].copy_from_slice(&pair.a);
+                    let scale = pair.scale / lora.scale;
+                    let rows = theta[lora.b.clone()].chunks_exact_mut(lora.rank).zip(pair.b.chunks_exact(pair.rank));
+                    for (row, from) in rows {
+                        row.iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
+                    }
+                }
+            }
+        }
+        match pairs.keys().min() {
+            Some(target) => Err(bad(format!("has a pair for {target}, which is no target of this run")).into()),
+            None => Ok(()),
+        }
     }
 
     /// Goes on from the state of an earlier run of this config, bit for bit.

@@ -7,6 +7,7 @@ use probity_engine::Error as EngineError;
 use probity_engine::files::replace;
 
 use crate::checkpoint::Checkpoint;
+use crate::curriculum::TrainConfig;
 use crate::finetune::Finetuning;
 use crate::{Error, Result};
 
@@ -45,12 +46,12 @@ impl Checkpoints {
         self.newest.exists()
     }
 
-    /// Goes on from the newest.
+    /// Goes on from the newest, which is of the config `made`: the training's, or the one that it extends.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
-    pub fn resume(&mut self, training: &mut Finetuning) -> Result<()> {
-        let saved = Checkpoint::read(&self.newest, &training.config, training.model().content()?)?;
+    pub fn resume(&mut self, training: &mut Finetuning, made: &TrainConfig) -> Result<()> {
+        let saved = Checkpoint::read(&self.newest, made, training.model().content()?)?;
         training.resume(saved);
         self.step = Some(training.done());
         Ok(())

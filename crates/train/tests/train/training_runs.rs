@@ -191,6 +191,66 @@ fn configs_that_cannot_be() {
     assert!(refused("labels = \"pool\"", "labels = { fixed = [\"a\", \"a\"] }").contains("given twice"));
 }
 
+/// A run that starts from an adapter starts at its policy, also where the adapter has a lower rank and another scale.
+#[test]
+fn a_run_starts_from_an_adapter() {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(CONFIG).unwrap();
+    let mut first = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    for _ in 0..4 {
+        first.step().unwrap();
+    }
+    let end = first.measure().unwrap();
+    let weights = AdapterWeights::of(&first.finish().unwrap()[0]);
+    let wider = config.clone().with(|o| {
+        o.rank = 6;
+        o.alpha = 30.0;
+    });
+    let at = |config: &TrainConfig| -> Result<_, Error> {
+        let mut run = Finetuning::new(&model, config.clone(), Schedule::Wide)?;
+        // The same batch as the first run's measurement.
+        let mut state = run.state().clone();
+        state.adam.step = 4;
+        run.resume(state);
+        run.start_from(&weights, &path)?;
+        run.measure()
+    };
+    for config in [&config, &wider] {
+        let (found, expected) = (at(config).unwrap()[0].0, end[0].0);
+        assert!((found.objective - expected.objective).abs() < 1e-5, "{found:?} and {expected:?}");
+        assert_eq!(found.bare, expected.bare, "the bare model stays the reference");
+    }
+    let narrow = config.clone().with(|o| o.rank = 2);
+    assert!(at(&narrow).unwrap_err().to_string().contains("rank 4, expected at most 2"));
+    let fewer = config.clone().with(|o| o.targets = vec!["attn_q".into()]);
+    assert!(at(&fewer).unwrap_err().to_string().contains("no target of this run"));
+    drop(folder);
+}
+
+/// A finished run goes on under its last reward, and the steps before stay what they were.
+#[test]
+fn a_finished_run_is_extended() {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(CONFIG).unwrap();
+    let mut run = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    while !run.finished() {
+        run.step().unwrap();
+    }
+    let (state, file) = (run.state().clone(), folder.path().join("checkpoint.bin"));
+    state.write(&file, &config, model.content().unwrap()).unwrap();
+    let longer = config.clone().extended(3);
+    assert_eq!((longer.steps(), &longer.phases[2].reward), (config.steps() + 3, &config.phases[1].reward));
+    let mut more = Finetuning::new(&model, longer.clone(), Schedule::Wide).unwrap();
+    more.resume(Checkpoint::read(&file, &config, model.content().unwrap()).unwrap());
+    assert!(!more.finished() && more.state().theta == state.theta);
+    while !more.finished() {
+        more.step().unwrap();
+    }
+    assert!(more.done() == longer.steps() && more.state().theta != state.theta);
+}
+
 /// A game of one's own stands wherever a name stands: three actions against two, unequal payoffs.
 #[test]
 fn a_game_of_ones_own_is_trained_on() {
