@@ -99,9 +99,9 @@ pub struct Args {
     /// A finished run goes on where it stopped.
     #[arg(long, value_name = "STEPS", requires = "resume", value_parser = clap::value_parser!(u64).range(1..))]
     extend: Option<u64>,
-    /// Start from an adapter in place of the bare model: a GGUF file or a built-in name.
+    /// Start from an adapter in place of the bare model.
     ///
-    /// The bare model stays the reference.
+    /// It is a GGUF file or a built-in name. The bare model stays the reference.
     #[arg(long, value_name = "ADAPTER", conflicts_with = "resume")]
     from: Option<String>,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]

@@ -248,7 +248,9 @@ pub struct TrainConfig {
     /// How the gradient is found.
     #[serde(default)]
     pub algorithm: Algorithm,
-    /// BLAKE3 of the adapter file that training starts from; none starts at the bare model.
+    /// BLAKE3 of the adapter file that training starts from.
+    ///
+    /// Without one it starts at the bare model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// Phases in order; more than one switches the reward on the way ("unlearning").

@@ -108,7 +108,9 @@ impl AdapterWeights {
         Ok(Self { architecture: model.shape().architecture, pairs })
     }
 
-    /// BLAKE3 of an adapter file, as [`TrainConfig::start`](crate::curriculum::TrainConfig::start) has it.
+    /// BLAKE3 of an adapter file.
+    ///
+    /// [`TrainConfig::start`](crate::curriculum::TrainConfig::start) has it.
     ///
     /// # Errors
     /// [`probity_engine::Error::Io`].

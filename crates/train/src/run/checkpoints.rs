@@ -46,7 +46,9 @@ impl Checkpoints {
         self.newest.exists()
     }
 
-    /// Goes on from the newest, which is of the config `made`: the training's, or the one that it extends.
+    /// Goes on from the newest.
+    ///
+    /// It is of the config `made`: the training's, or a config that the training's extends.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
