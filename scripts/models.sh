@@ -18,7 +18,7 @@ cp "$run"/*.gguf models/
 mkdir -p "$run/paper"
 for name in game deontological utilitarian game+deontological; do
     # shellcheck disable=SC2046
-    probity train --recipe "paper-$name" --model "$run/default.gguf" --run "$run/paper/$name" $(resume "$run/paper/$name") \
+    probity train --recipe "paper-$name" --arrival 1 --model "$run/default.gguf" --run "$run/paper/$name" $(resume "$run/paper/$name") \
         --out "$run/paper/paper-$name.gguf"
 done
 # The program carries what is in models/: built anew, it draws the picture, and a test writes the card's tables.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the protocol of arXiv 2410.01639 again on the built-in model: every reward by the published loop (a thousand episodes
-# of sampled PPO against tit-for-tat) and by the exact objective on the same game, labels and layout; then both are measured
+# of sampled PPO against tit-for-tat) and by the paper- recipes, without sampling, on the same game, labels and layout; then both are measured
 # beside each other, where they were trained and where they were not. Resumable: run it again.
 #
 # PROBITY is the program to run, built here where it is not set. RATE is the loop's learning rate: the published one,
@@ -21,8 +21,9 @@ for reward in game deontological utilitarian game-deontological; do
     # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
     probity train --recipe paper-ppo --reward "$reward" --rate "$rate" \
         --run "$run/ppo-$reward" $(resume "$run/ppo-$reward") --out "$run/ppo-$reward.gguf"
+    # Both ways are compared wherever they end.
     # shellcheck disable=SC2046
-    probity train --recipe "paper-${reward/-/+}" \
+    probity train --recipe "paper-${reward/-/+}" --arrival 1 \
         --run "$run/exact-$reward" $(resume "$run/exact-$reward") --out "$run/exact-$reward.gguf"
 done
 for reward in game deontological utilitarian game-deontological; do

@@ -92,9 +92,10 @@ fn games(given: &[String]) -> anyhow::Result<Vec<MatrixGame>> {
     given.iter().map(|name| input::game(name)).collect()
 }
 
-/// Whether a list in words names a game.
+/// Whether a manifest's list names a game: `ipd, my game; 0.5 of them random 2x2`.
 fn names(list: &str, game: &str) -> bool {
-    list.split([',', ';', ' ']).any(|word| word == game)
+    let named = list.rsplit_once("; ").map_or(list, |(named, _)| named);
+    named.split(", ").any(|name| name == game)
 }
 
 /// The scripted players that can play a game.
@@ -228,4 +229,13 @@ fn signs(section: &[&Entry]) -> comfy_table::Table {
         table.add_row(cells);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_name_of_several_words_is_found() {
+        let names = |game| super::names("ipd, my game; 0.5 of them random 2x2", game);
+        assert!(names("ipd") && names("my game") && !names("game") && !names("random"));
+    }
 }
