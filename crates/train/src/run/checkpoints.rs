@@ -22,6 +22,8 @@ pub struct Checkpoints {
     step: Option<u64>,
     /// Whether the newest is known to be good.
     proven: bool,
+    /// Whether the run extends the run of the newest.
+    extends: bool,
 }
 
 impl Checkpoints {
@@ -37,7 +39,7 @@ impl Checkpoints {
         if next.exists() && !newest.exists() {
             replace(&next, &newest)?;
         }
-        Ok(Self { newest, good, step: None, proven: false })
+        Ok(Self { newest, good, step: None, proven: false, extends: false })
     }
 
     /// Whether there is one to go on from.
@@ -53,9 +55,15 @@ impl Checkpoints {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn resume(&mut self, training: &mut Finetuning, made: &TrainConfig) -> Result<()> {
-        let saved = Checkpoint::read(&self.newest, made, training.model().content()?)?;
+        let mut saved = Checkpoint::read(&self.newest, made, training.model().content()?)?;
+        self.extends = training.config != *made;
+        if self.extends {
+            // What ended the shorter run early does not end the longer one.
+            saved.steering.near = 0;
+        }
         training.resume(saved);
-        self.step = Some(training.done());
+        // A checkpoint of the shorter run is no checkpoint of the longer one, and is written anew.
+        self.step = (!self.extends).then(|| training.done());
         Ok(())
     }
 
@@ -82,7 +90,8 @@ impl Checkpoints {
             replace(&self.newest, &self.good)?;
         }
         replace(&next, &self.newest)?;
-        (self.step, self.proven) = (Some(training.done()), false);
+        // The end of a run is good: the longer run falls back to it.
+        (self.step, self.proven) = (Some(training.done()), std::mem::take(&mut self.extends));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::AtomicBool;
 
 use probity::agent::prompt::Style;
 use probity_engine::gguf::GgmlType;
@@ -14,6 +15,7 @@ use probity_train::finetune::{Batch, Finetuning, References};
 use probity_train::lora::AdapterWeights;
 use probity_train::objective::ObjectiveParts;
 use probity_train::pretrain::{Pretraining, open_vocabulary};
+use probity_train::run::{Checkpoints, Run, Session};
 
 fn strategy(name: &str) -> Strategy {
     Strategy::find(name).unwrap()
@@ -249,6 +251,38 @@ fn a_finished_run_is_extended() {
         more.step().unwrap();
     }
     assert!(more.done() == longer.steps() && more.state().theta != state.theta);
+}
+
+/// A run that ended early goes on, too, and its folder is the longer run's from the first moment on.
+#[test]
+fn a_run_that_ended_early_is_extended() {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let text = CONFIG.replace("[games]", "[early_stop]\ndistance = 0.99\npatience = 2\n\n[games]");
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let longer = config.clone().extended(3);
+    let begin = |config: &TrainConfig, resumed: Option<&TrainConfig>| {
+        let mut training = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+        let mut checkpoints = Checkpoints::of(folder.path()).unwrap();
+        if let Some(made) = resumed {
+            checkpoints.resume(&mut training, made).unwrap();
+        }
+        Run::open(folder.path(), training, checkpoints).unwrap()
+    };
+    let stop = AtomicBool::new(false);
+    let mut run = begin(&config, None);
+    run.steps::<Error>(&Session::new(&stop), |_| Ok(())).unwrap();
+    assert_eq!(run.training.done(), 6, "two steps into the last phase");
+    let ended = run.training.state().theta.clone();
+
+    let mut run = begin(&longer, Some(&config));
+    assert!(!run.training.finished());
+    let file = folder.path().join("checkpoint.bin");
+    let kept = Checkpoint::read(&file, &longer, model.content().unwrap()).unwrap();
+    assert!(kept.theta == ended && kept.steering.near == 0);
+    run.steps::<Error>(&Session::new(&stop), |_| Ok(())).unwrap();
+    assert!(run.training.done() > 6 && run.training.state().theta != ended);
+    begin(&longer, Some(&longer));
 }
 
 /// A game of one's own stands wherever a name stands: three actions against two, unequal payoffs.
