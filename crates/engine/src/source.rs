@@ -136,7 +136,7 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(super) fn hash(&self) -> Result<String> {
+    pub fn hash(&self) -> Result<String> {
         let mut hash = blake3::Hasher::new();
         let all = BufReader::with_capacity(1 << 20, Cursor { source: self, position: 0 });
         hash.update_reader(all).map_err(Error::io(self.name()))?;

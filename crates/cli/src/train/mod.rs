@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use probity_engine::Source;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::moral::Framework;
 use probity_train::curriculum::{GivenGame, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
 use probity_train::finish::write_verified;
-use probity_train::lora::AdapterWeights;
 use probity_train::objective::ObjectiveParts;
 use probity_train::run::{Checkpoints, End, GIB, LoggedStep, Needs, Run, Session};
 use serde_json::json;
@@ -251,7 +251,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     match &args.from {
         Some(name) => {
             let file = builtin::adapter_file(name)?;
-            config.start = Some(AdapterWeights::digest(file.path())?);
+            config.start = Some(Source::open(file.path())?.hash()?);
         }
         None if config.start.is_some() && !args.resume => {
             return Err(Usage("the config starts from an adapter, expected --from ADAPTER".into()).into());

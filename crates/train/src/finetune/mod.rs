@@ -212,9 +212,13 @@ impl Finetuning {
                 let Some(lora) = &linear.lora else { continue };
                 let target = format!("blk.{i}.{name}.weight");
                 let pair = pairs.remove(target.as_str()).ok_or_else(|| bad(format!("has no pair for {target}")))?;
-                if (pair.n_in, pair.n_out) != (linear.n_in, linear.n_out) || pair.rank > lora.rank {
+                let (found, expected) = ((pair.n_in, pair.n_out), (linear.n_in, linear.n_out));
+                if found != expected {
+                    return Err(bad(format!("{target}: is of a layer {found:?} wide, expected {expected:?}")).into());
+                }
+                if pair.rank > lora.rank {
                     let (rank, most) = (pair.rank, lora.rank);
-                    return Err(bad(format!("{target}: rank {rank}, expected at most {most} on this layer")).into());
+                    return Err(bad(format!("{target}: rank {rank}, expected at most {most}, this run's")).into());
                 }
                 for theta in self.state.theta.chunks_exact_mut(width) {
                     theta[lora.a.clone()][..pair.a.len()].copy_from_slice(&pair.a);

@@ -108,17 +108,6 @@ impl AdapterWeights {
         Ok(Self { architecture: model.shape().architecture, pairs })
     }
 
-    /// BLAKE3 of an adapter file.
-    ///
-    /// [`TrainConfig::start`](crate::curriculum::TrainConfig::start) has it.
-    ///
-    /// # Errors
-    /// [`probity_engine::Error::Io`].
-    pub fn digest(path: &Path) -> Result<String> {
-        let bytes = std::fs::read(path).map_err(probity_engine::Error::io(path))?;
-        Ok(blake3::hash(&bytes).to_hex().to_string())
-    }
-
     /// Writes a GGUF adapter, with its manifest in the metadata.
     ///
     /// The file has one alpha, and llama.cpp divides it by each pair's rank. A pair with another scale has its scale
