@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the protocol of arXiv 2410.01639 again on the built-in model: every reward by the published loop (a thousand episodes
-# of sampled PPO against tit-for-tat) and by the paper- recipes, without sampling, on the same game, labels and layout; then both are measured
-# beside each other, where they were trained and where they were not. Resumable: run it again.
+# of sampled PPO against tit-for-tat) and by the paper- recipes, without sampling, on the same game, labels and layout. Then
+# both are measured beside each other, where they were trained and where they were not. Resumable: run it again.
 #
 # PROBITY is the program to run, built here where it is not set. RATE is the loop's learning rate: the published one,
 # 1.41e-5, was chosen for Gemma-2-2b-it; of four that were tried 3e-4 suits the built-in model best.
