@@ -13,11 +13,16 @@ use serde_json::Value;
 
 /// The sources of llama.cpp in the package that Cargo has resolved.
 fn sources() -> PathBuf {
+    let compiler = Command::new("rustc").arg("-vV").output().unwrap();
+    let about = String::from_utf8(compiler.stdout).unwrap();
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    // The packages of other platforms need not be here.
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version=1", "--offline", "--filter-platform", host, "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let package = metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == "llama-cpp-sys-2").unwrap();
     Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("llama.cpp/src")
