@@ -134,6 +134,15 @@ pub enum GameError {
         /// The catalogue's names.
         expected: String,
     },
+    /// A document that leaves the cooperative action to payoffs that do not tell it.
+    #[error(
+        "game: no single action of the {player} player brings the other player the most points in all, expected \
+         \"cooperative\": [the row player's action, the column player's], counted from 0"
+    )]
+    Cooperation {
+        /// Whose action it is.
+        player: &'static str,
+    },
     /// A document that is no game.
     #[error("game: {problem}")]
     Document {
@@ -191,8 +200,10 @@ struct GameDocument {
     /// `payoffs[row][column] = [row player's, column player's]`.
     payoffs: Vec<Vec<[f64; 2]>>,
     /// The cooperative action of each player; every other action is a defection.
-    #[serde(default)]
-    cooperative: [ActionId; 2],
+    ///
+    /// Where it is absent, each player's [`MatrixGame::kindest`] action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cooperative: Option<[ActionId; 2]>,
     /// The other player's name in a prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     other_name: Option<String>,
@@ -201,7 +212,7 @@ struct GameDocument {
 impl From<MatrixGame> for GameDocument {
     fn from(g: MatrixGame) -> Self {
         let MatrixGame { name, actions, payoffs, cooperative, other_name } = g;
-        Self { version: 1, name, actions, payoffs, cooperative, other_name }
+        Self { version: 1, name, actions, payoffs, cooperative: Some(cooperative), other_name }
     }
 }
 
@@ -211,7 +222,13 @@ impl TryFrom<GameDocument> for MatrixGame {
         if d.version != 1 {
             return Err(GameError::Version { found: d.version });
         }
-        let game = Self::new(d.name, d.actions, d.payoffs, d.cooperative)?;
+        let mut game = Self::new(d.name, d.actions, d.payoffs, d.cooperative.unwrap_or_default())?;
+        if d.cooperative.is_none() {
+            for (player, name) in [(Player::Row, "row"), (Player::Column, "column")] {
+                game.cooperative[player as usize] =
+                    game.kindest(player).ok_or(GameError::Cooperation { player: name })?;
+            }
+        }
         match d.other_name {
             Some(name) => game.with_other_name(&name),
             None => Ok(game),
@@ -328,6 +345,24 @@ impl MatrixGame {
         Ok(self)
     }
 
+    /// The same game under another name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The same game with other cooperative actions, the row player's first.
+    ///
+    /// # Errors
+    /// [`GameError::UnknownAction`].
+    pub fn with_cooperative(mut self, cooperative: [ActionId; 2]) -> Result<Self, GameError> {
+        self.check_action(Player::Row, cooperative[0])?;
+        self.check_action(Player::Column, cooperative[1])?;
+        self.cooperative = cooperative;
+        Ok(self)
+    }
+
     /// The same game with another name for the other player in a prompt.
     ///
     /// # Errors
@@ -407,6 +442,41 @@ impl MatrixGame {
     #[must_use]
     pub fn payoff(&self, row: ActionId, column: ActionId) -> [f64; 2] {
         self.payoffs[row][column]
+    }
+
+    /// `[row player's, column player's]` payoffs of all cells, row by row.
+    pub fn payoffs(&self) -> impl Iterator<Item = [f64; 2]> {
+        self.payoffs.iter().flatten().copied()
+    }
+
+    /// The action that brings the other player the most points, summed over the other player's actions.
+    ///
+    /// `None` where several do. It is the cooperative action of a document that names none.
+    ///
+    /// ```
+    /// use probity_game::{CatalogGame, Player};
+    ///
+    /// # fn main() -> Result<(), probity_game::GameError> {
+    /// assert_eq!(CatalogGame::find("ipd")?.game().kindest(Player::Row), Some(0));
+    /// // In Bach or Stravinsky the paper calls one's own favourite cooperation; the other player's is kinder.
+    /// assert_eq!(CatalogGame::find("bos")?.game().kindest(Player::Row), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn kindest(&self, player: Player) -> Option<ActionId> {
+        let given = |own: ActionId| -> f64 {
+            match player {
+                Player::Row => self.payoffs[own].iter().map(|cell| cell[1]).sum(),
+                Player::Column => self.payoffs.iter().map(|row| row[own][0]).sum(),
+            }
+        };
+        let all: Vec<f64> = (0..self.count(player)).map(given).collect();
+        let most = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // Payoffs are decimal fractions: sums in another order differ in their last bits.
+        let near = |v: f64| most - v <= 1e-9 * most.abs().max(1.0);
+        let mut kindest = (0..all.len()).filter(|&own| near(all[own]));
+        kindest.next().filter(|_| kindest.next().is_none())
     }
 
     /// The action of a player that counts as cooperation.
