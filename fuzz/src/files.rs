@@ -137,10 +137,12 @@ pub fn template(source: &[u8]) {
         turn(Speaker::Assistant, "share"),
         turn(Speaker::User, ""),
     ];
-    for open in [true, false] {
-        _ = model.template().encode(&model, &talk, open);
+    for opening in [None, Some(""), Some("I pick \"")] {
+        _ = model.template().encode(&model, &talk, opening);
     }
-    _ = model.template().answers(&model, &["share", "keep"]);
+    for opening in ["", "I pick \""] {
+        _ = model.template().answers(&model, opening, &["share", "keep"]);
+    }
     _ = model.template().terminator(&model);
 }
 

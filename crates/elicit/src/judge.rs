@@ -36,7 +36,7 @@ impl Judge {
     /// without tokens for yes and no.
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self> {
         let end = model.template().terminator(model)?;
-        let answers = model.template().answers(model, &["Yes", "No"])?;
+        let answers = model.template().answers(model, "", &["Yes", "No"])?;
         if answers.iter().any(Vec::is_empty) || answers[0] == answers[1] {
             return Err(EngineError::UnsupportedModel {
                 file: model.path().display().to_string(),
@@ -79,7 +79,7 @@ impl Judge {
     fn encode(&self, question: YesNoQuestion<'_>) -> Result<PromptTokens> {
         let model = self.model();
         let turn = Turn { speaker: Speaker::User, text: format!("{}{}", question.rubric, question.case) };
-        let dialogue = model.template().encode(model, &[turn], true)?;
+        let dialogue = model.template().encode(model, &[turn], Some(""))?;
         Ok(PromptTokens { fixed: dialogue.tokens_before(0, question.rubric.len()), tokens: dialogue.tokens })
     }
 }

@@ -85,7 +85,7 @@ impl Scribe {
         let Writing { instructions, data, request, grammar, most } = writing;
         let model = self.writer.model();
         let turn = Turn { speaker: Speaker::User, text: format!("{instructions}\n\n{data}\n\n{request}") };
-        let prompt = model.template().encode(model, &[turn], true)?.tokens;
+        let prompt = model.template().encode(model, &[turn], Some(""))?.tokens;
         // A model with a short context writes less.
         let room = self.writer.capacity().saturating_sub(prompt.len());
         if room < most / 4 {

@@ -142,13 +142,15 @@ impl Template {
         self.0.jinja.is_some()
     }
 
-    /// The tokens of a conversation; `open` adds the prefix of an answer.
+    /// The tokens of a conversation.
+    ///
+    /// With `opening` an answer follows that begins with it, and that the model goes on with.
     ///
     /// # Errors
     /// [`Error::Template`] if the template fails, or drops or repeats a turn; the errors of [`Model::tokenize`].
-    pub fn encode(&self, model: &Model, turns: &[Turn], open: bool) -> Result<Dialogue> {
+    pub fn encode(&self, model: &Model, turns: &[Turn], opening: Option<&str>) -> Result<Dialogue> {
         let speakers: Vec<Speaker> = turns.iter().map(|turn| turn.speaker).collect();
-        let frame = self.frame(&speakers, open)?;
+        let frame = self.frame(&speakers, opening.is_some())?;
         let mut dialogue = Dialogue { turns: vec![0..0; turns.len()], ..Dialogue::default() };
         let mut rendered = 0;
         let mut stretch = Stretch::default();
@@ -169,6 +171,10 @@ impl Template {
                 }
             }
         }
+        if let Some(opening) = opening.filter(|opening| !opening.is_empty()) {
+            stretch.text += &self.lead(&frame);
+            stretch.text += opening;
+        }
         self.push(model, stretch, rendered, &mut dialogue)?;
         if let Some(bos) = model.start_of_text()
             && dialogue.tokens.first() != Some(&bos)
@@ -187,31 +193,40 @@ impl Template {
         Ok(start + stretch.text.len())
     }
 
-    /// The tokens of each of some answers to a user's turn, without their end.
+    /// The tokens of each of some answers to a user's turn, without their opening and their end.
     ///
-    /// They are what follows an opened prompt when prompt and answer are tokenised at once.
+    /// They are what follows a prompt with this opening when prompt and answer are tokenised at once.
     ///
     /// # Errors
     /// As [`Template::encode`].
-    pub fn answers<T: AsRef<str>>(&self, model: &Model, answers: &[T]) -> Result<Vec<Vec<Token>>> {
+    pub fn answers<T: AsRef<str>>(&self, model: &Model, opening: &str, answers: &[T]) -> Result<Vec<Vec<Token>>> {
         let open = self.frame(&[Speaker::User], true)?;
         let lead = self.lead(&open);
         let tail = open.iter().rposition(|part| glue(part).is_none()).map_or(0, |control| control + 1);
         let tail: String = open[tail..].iter().filter_map(glue).collect();
-        let (before, _) = self.0.words.tokens(model, &tail, &[])?;
+        let begun = if opening.is_empty() { tail.clone() } else { format!("{tail}{lead}{opening}") };
+        let (before, _) = self.0.words.tokens(model, &begun, &[])?;
         answers
             .iter()
             .map(|answer| {
-                let mut text = Stretch { text: format!("{tail}{lead}"), texts: Vec::new() };
+                let mut text = Stretch { text: format!("{tail}{lead}{opening}"), texts: Vec::new() };
                 text.push_text(answer.as_ref());
                 let (tokens, _) = self.0.words.tokens(model, &text.text, &text.texts)?;
                 match tokens.strip_prefix(&*before) {
                     Some(rest) => Ok(rest.to_vec()),
                     // The tokenizer merges the prompt's end with the answer: a prompt that ends before cannot know.
-                    None => self.0.words.inner(model, &text.text[tail.len()..]),
+                    None => self.0.words.inner(model, &text.text[begun.len()..]),
                 }
             })
             .collect()
+    }
+
+    /// The tokens that begin with a quotation mark: each closes an answer that stands between two.
+    ///
+    /// A vocabulary may have several, such as one with the full stop that follows.
+    #[must_use]
+    pub fn quotation_marks(&self) -> Arc<[Token]> {
+        Arc::clone(&self.0.words.quotation_marks)
     }
 
     /// What the template writes between an opened prompt and the answer.

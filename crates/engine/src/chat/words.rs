@@ -1,6 +1,7 @@
 //! The control words of a vocabulary, and the tokens of what stands between them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{EDGE, Part};
 use crate::gguf::{Gguf, Value};
@@ -11,6 +12,7 @@ use crate::{Model, Result, Token};
 const UNKNOWN: i64 = 2;
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
+const BYTE: i64 = 6;
 
 /// The words that a template writes as single tokens.
 pub(super) struct Words {
@@ -20,6 +22,8 @@ pub(super) struct Words {
     found_anywhere: Vec<String>,
     /// Whether the tokenizer puts a blank before a text.
     sentencepiece: bool,
+    /// The words of text that begin with a quotation mark.
+    pub(super) quotation_marks: Arc<[Token]>,
 }
 
 impl Words {
@@ -39,6 +43,7 @@ impl Words {
             .collect();
         let mut control = Vec::new();
         let mut found_anywhere = Vec::new();
+        let mut quotation_marks = Vec::new();
         let twins = twins(gguf);
         for (id, word) in tokens.iter().enumerate().filter(|(_, word)| !word.trim().is_empty()) {
             if twins.contains_key(&(id as Token)) {
@@ -47,6 +52,9 @@ impl Words {
             let kind = types.get(id).copied().unwrap_or(1);
             let (angled, squared) = (is_between(word, '<', '>'), is_between(word, '[', ']'));
             let of_users = kind == USER_DEFINED && (angled || squared);
+            if (kind == BYTE && word == "<0x22>") || (kind != CONTROL && word.starts_with('"')) {
+                quotation_marks.push(id as Token);
+            }
             if kind == CONTROL || kind == UNKNOWN || of_users || angled || named.contains(&(id as u64)) {
                 control.push((word.clone(), id as Token));
             }
@@ -55,7 +63,8 @@ impl Words {
             }
         }
         control.sort_by(|(a, i), (b, j)| b.len().cmp(&a.len()).then(i.cmp(j)));
-        Self { control, found_anywhere, sentencepiece: gguf.str("tokenizer.ggml.model") == Some("llama") }
+        let sentencepiece = gguf.str("tokenizer.ggml.model") == Some("llama");
+        Self { control, found_anywhere, sentencepiece, quotation_marks: quotation_marks.into() }
     }
 
     /// Cuts what a template writes at its control words.

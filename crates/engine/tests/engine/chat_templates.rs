@@ -120,7 +120,7 @@ fn a_question_reads_as_its_family_writes_it() {
         let folder = tempfile::tempdir().unwrap();
         let model = model_of(family, folder.path());
         let turn = Turn { speaker: Speaker::User, text: "Q".into() };
-        let read = model.template().encode(&model, &[turn], true).unwrap_or_else(|e| panic!("{}: {e}", family.name));
+        let read = model.template().encode(&model, &[turn], Some("")).unwrap_or_else(|e| panic!("{}: {e}", family.name));
         assert_eq!(spelled(&model, &read.tokens), family.reads, "{}", family.name);
         assert_eq!(spelled(&model, &model.template().terminator(&model).unwrap()), family.eot, "{}", family.name);
     }
@@ -209,7 +209,7 @@ fn templates_of_the_wild() {
         parts.set("tokenizer.chat_template", Value::Str(case.template)).write(&path);
         let turn = Turn { speaker: Speaker::User, text: "a question".into() };
         let read = Model::open(&path, probity_engine::ModelOptions::default(), |_| true)
-            .and_then(|model| Ok((model.template().encode(&model, &[turn], true)?.tokens, model)));
+            .and_then(|model| Ok((model.template().encode(&model, &[turn], Some(""))?.tokens, model)));
         let (ours, model) = match read {
             Ok(read) => read,
             Err(e) => {
@@ -252,7 +252,7 @@ fn conversations_of_real_vocabularies() {
         let model = Model::open(path.as_ref(), probity_engine::ModelOptions::default(), |_| true).unwrap();
         let encode = |text: &str| {
             let turn = Turn { speaker: Speaker::User, text: text.into() };
-            model.template().encode(&model, &[turn], true).unwrap().tokens
+            model.template().encode(&model, &[turn], Some("")).unwrap().tokens
         };
         let around = spelled(&model, &encode("Q")).replace('▁', " ");
         let (before, after) = around.rsplit_once('Q').unwrap();
@@ -261,7 +261,7 @@ fn conversations_of_real_vocabularies() {
             let whole = format!("{before}{text}{after}");
             assert_eq!(encode(text), model.tokenize(&whole, true).unwrap(), "{path}: {whole:?}");
             for label in ["share", "wait here", "Grün", "你好", "7", "Action 2"] {
-                let answer = &model.template().answers(&model, &[label]).unwrap()[0];
+                let answer = &model.template().answers(&model, "", &[label]).unwrap()[0];
                 let read = [encode(text), answer.clone()].concat();
                 assert_eq!(
                     read,
