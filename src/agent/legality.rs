@@ -116,11 +116,8 @@ pub struct Unreliable {
 pub enum Cause {
     /// The model file has no chat template.
     NoTemplate,
-    /// The model writes the labels, and does not end its turn after them.
-    Terminator {
-        /// The end that the chat template puts after an answer.
-        expected: String,
-    },
+    /// The model writes the labels, and no quotation mark behind them.
+    Unclosed {},
     /// The model begins with a thought.
     Thought {
         /// Its first token.
@@ -139,11 +136,8 @@ impl fmt::Display for Cause {
             Self::NoTemplate => {
                 write!(f, "the model file has no chat template, and the model does not take the prompt for a question")
             }
-            Self::Terminator { expected } => {
-                write!(
-                    f,
-                    "the model writes the labels, and does not end its turn with {expected:?} as its chat template does"
-                )
+            Self::Unclosed {} => {
+                write!(f, "the model writes the labels, and goes on without the quotation mark that closes them")
             }
             Self::Thought { begins } => write!(f, "the model begins with a thought, {begins:?}, before it answers"),
             Self::Labels { begins } => {

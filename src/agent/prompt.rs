@@ -7,6 +7,11 @@
 //! agent's morals (arXiv 2410.01639 asks all its models the same). Labels are data: they stand between double quotes,
 //! which no label may contain, and they are bound to action ids. Neither the order of mention nor the layout of the
 //! table reveals an action's id.
+//!
+//! The answer is opened: it begins with [`OPENING`], which ends in a quotation mark. The model goes on with a label and
+//! the quotation mark behind it. A model that was never trained here does so, where it would not write a bare label.
+
+use std::sync::Arc;
 
 use probity_engine::Error as EngineError;
 use probity_engine::Model;
@@ -18,7 +23,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// Version of the wording; part of every record and adapter manifest.
-pub const PROMPT_VERSION: u32 = 2;
+pub const PROMPT_VERSION: u32 = 3;
+
+/// The words that the answer begins with, up to the label.
+pub const OPENING: &str = "This round, you pick \"";
 
 /// The order of the payoff table's cells.
 ///
@@ -67,7 +75,39 @@ impl Layout {
     }
 }
 
-/// The free choices of presentation; none of them changes what the prompt says.
+/// Whether the prompt tells which actions are cooperation.
+///
+/// The payoffs of some games do not tell it, such as those of Bach or Stravinsky. A deontological rule then needs the
+/// norm in words.
+///
+/// ```
+/// use probity::agent::prompt::{Norm, Style, rules};
+/// use probity::game::CatalogGame;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let game = CatalogGame::find("bos")?.labelled(["bach", "stravinsky"])?;
+/// let told = Style::default().with(|o| o.norm = Norm::Told);
+/// assert!(rules(&game, told).contains("To cooperate, you pick \"bach\", and A picks \"bach\"."));
+/// assert!(!rules(&game, Style::default().with(|o| o.norm = Norm::Untold)).contains("cooperate"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// A line names the cooperative action of each player.
+    #[default]
+    Told,
+    /// The payoffs alone; so the paper asks.
+    Untold,
+}
+
+impl Norm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Told, Self::Untold];
+}
+
+/// The free choices of presentation.
 ///
 /// ```
 /// use probity::agent::prompt::Style;
@@ -84,6 +124,8 @@ pub struct Style {
     pub mention_reversed: bool,
     /// Name the actions in reverse order where the answer format mentions them.
     pub answer_reversed: bool,
+    /// Tell which actions are cooperation.
+    pub norm: Norm,
 }
 
 impl Style {
@@ -96,11 +138,12 @@ impl Style {
         self
     }
 
-    /// All sixteen.
+    /// All sixteen, with the norm told.
     pub fn all() -> impl Iterator<Item = Self> {
         Layout::ALL.into_iter().flat_map(|layout| {
-            [(false, false), (false, true), (true, false), (true, true)]
-                .map(|(mention_reversed, answer_reversed)| Self { layout, mention_reversed, answer_reversed })
+            [(false, false), (false, true), (true, false), (true, true)].map(|(mention_reversed, answer_reversed)| {
+                Self { layout, mention_reversed, answer_reversed, norm: Norm::default() }
+            })
         })
     }
 }
@@ -170,6 +213,10 @@ pub fn rules(game: &MatrixGame, style: Style) -> String {
             text += &format!("{}: {}.\n", points(game, r, c), pair(game, r, c));
         }
     }
+    if style.norm == Norm::Told {
+        let [own, other] = [Player::Row, Player::Column].map(|p| quoted(game, p, game.cooperative(p)));
+        text += &format!("To cooperate, you pick {own}, and {name} picks {other}.\n");
+    }
     let format = choices(game, Player::Row, style.answer_reversed);
     text + &format!("Score as many points as you can. Answer {format} and nothing else.\n")
 }
@@ -222,33 +269,37 @@ pub fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     format!("you {own}, {} {other}", game.other_name())
 }
 
-/// Tokens of a decision's prompt, in the model's own chat template.
+/// Tokens of a decision's prompt, in the model's own chat template, with the answer's [`OPENING`].
 ///
 /// # Errors
 /// [`EngineError::Template`].
 pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
     let turn = Turn { speaker: Speaker::User, text: prompt.text() };
-    let dialogue = model.template().encode(model, &[turn], true)?;
+    let dialogue = model.template().encode(model, &[turn], Some(OPENING))?;
     Ok(PromptTokens { fixed: dialogue.tokens_before(0, prompt.fixed.len()), tokens: dialogue.tokens })
 }
 
-/// Each of the row player's labels as an answer, terminator included.
+/// Each of the row player's labels as an answer, with the quotation mark behind it.
 ///
 /// # Errors
-/// [`EngineError::Option`] for a label without tokens, and for two labels with equal tokens.
+/// [`EngineError::Option`] for a label without tokens, for two labels with equal tokens, and for a vocabulary without
+/// quotation mark.
 pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Continuation>> {
     let bad =
         |given, expected: &str| Error::from(EngineError::Option { name: "labels", given, expected: expected.into() });
-    let end = model.template().terminator(model)?;
+    let marks = model.template().quotation_marks();
+    if marks.is_empty() {
+        return Err(bad("in quotation marks".into(), "a vocabulary with a token for the quotation mark"));
+    }
     let mut options: Vec<Continuation> = Vec::new();
-    for (i, tokens) in model.template().answers(model, game.labels(Player::Row))?.into_iter().enumerate() {
-        let label = &game.labels(Player::Row)[i];
+    let labels = game.labels(Player::Row);
+    for (label, tokens) in labels.iter().zip(model.template().answers(model, OPENING, labels)?) {
         if tokens.is_empty() {
             return Err(bad(format!("{label:?}"), "labels that this model's vocabulary has tokens for"));
         }
-        let option = Continuation::from([tokens, end.clone()].concat());
+        let option = Continuation::new(tokens, Arc::clone(&marks));
         if let Some(same) = options.iter().position(|other| other.meets(&option)) {
-            let same = &game.labels(Player::Row)[same];
+            let same = &labels[same];
             return Err(bad(format!("{same:?} and {label:?}"), "labels that are not the same tokens to this model"));
         }
         options.push(option);
