@@ -1,6 +1,5 @@
 //! `probity pretrain`: the default model from nothing but a seed.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,8 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use probity_engine::Error as EngineError;
 use probity_engine::gguf::GgmlType;
-use probity_train::corpus::Kind;
-use probity_train::pretrain::{PretrainConfig, PretrainEvent, PretrainRun};
+use probity_train::pretrain::{Accuracy, PretrainConfig, PretrainEvent, PretrainRun};
 use probity_train::run::{End, Session};
 use serde_json::json;
 
@@ -38,6 +36,10 @@ pub struct Args {
     /// Override the config's seed.
     #[arg(long)]
     seed: Option<u64>,
+    /// A model to begin with, in place of random weights; of the config's width and vocabulary, with as many blocks or
+    /// fewer
+    #[arg(long, value_name = "MODEL")]
+    start: Option<PathBuf>,
     /// Run folder, with the config, a line of JSON a step, and a checkpoint.
     #[arg(long)]
     run: PathBuf,
@@ -81,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Err(input::occupied(&args.run).into());
     }
     let (steps, bar) = (config.steps, output::bar(config.steps, "vocabulary"));
-    let mut run = PretrainRun::open(&args.run, config, args.resume)?;
+    let mut run = PretrainRun::open(&args.run, config, args.start.as_deref(), args.resume)?;
     if !args.export {
         let end = take_steps(args, &mut run, &bar);
         if matches!(end, Ok(End::Paused)) || end.as_ref().is_err_and(errors::is_cancelled) {
@@ -103,7 +105,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             &json!({ "model": args.out, "steps": state.step(), "tokens": state.tokens, "accuracy": accuracy }),
         );
     }
-    say!("{} tokens in {} steps; on unseen labels and games: {}", state.tokens, state.step(), spell(&accuracy));
+    say!("{} tokens in {} steps; on unseen labels and games:", state.tokens, state.step());
+    for (reach, accuracy) in &accuracy {
+        say!("{reach}: {}", spell(accuracy));
+    }
     say!("written: {}", args.out.display());
     Ok(())
 }
@@ -149,6 +154,6 @@ fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) 
     end
 }
 
-fn spell(accuracy: &BTreeMap<Kind, f64>) -> String {
+fn spell(accuracy: &Accuracy) -> String {
     accuracy.iter().map(|(k, a)| format!("{k} {:.0}%", 100.0 * a)).collect::<Vec<_>>().join(", ")
 }

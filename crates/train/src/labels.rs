@@ -3,6 +3,7 @@
 //! A hash of its spelling assigns a label to one split for good. So no run, whatever its seed, trains on a label of an
 //! evaluation.
 
+use probity_game::{MatrixGame, Player};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +193,16 @@ const ONSETS: [&str; 20] =
 const VOWELS: [&str; 5] = ["a", "e", "i", "o", "u"];
 const CODAS: [&str; 8] = ["n", "r", "k", "p", "t", "s", "x", "m"];
 
+/// Letters of some scripts.
+const SCRIPTS: [&str; 6] = [
+    "aeioulnrstäöüéèñçøåß",
+    "абвгдежзиклмнопрстуя",
+    "αβγδεζηικλμνοπρστυφω",
+    "あいうえおかきくけこさしすせそたなにのま",
+    "가나다라마바사아자차카타파하고노도로모보",
+    "人大山川日月火水木土上下左右中小心手天石",
+];
+
 /// The split a label belongs to.
 #[must_use]
 pub fn split_of(label: &str) -> Split {
@@ -225,13 +236,40 @@ pub fn draw_labels<R: Rng>(rng: &mut R, n: usize, split: Split, kind: fn(&mut R)
     labels
 }
 
-/// Any of the kinds: made-up words, words, letters, a stem with a number.
+/// A game with drawn labels.
+///
+/// Half of the games with as many actions for both players have shared labels. A sixth have them in another order, so
+/// that an action's label is no hint at the other player's. In all others no label is shared.
+///
+/// # Panics
+/// Never: drawn labels are valid.
+pub fn labelled<R: Rng>(rng: &mut R, game: MatrixGame, split: Split, kind: fn(&mut R) -> Maker<R>) -> MatrixGame {
+    let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
+    let sixth = rng.random_range(0..6_u32);
+    let (own, other) = if own == other && sixth < 4 {
+        let labels = draw_labels(rng, own, split, kind);
+        let mut others = labels.clone();
+        if sixth == 3 {
+            others.rotate_left(rng.random_range(1..own));
+        }
+        (labels, others)
+    } else {
+        let mut labels = draw_labels(rng, own + other, split, kind);
+        let others = labels.split_off(own);
+        (labels, others)
+    };
+    game.with_labels(&own, &other).expect("drawn labels are valid")
+}
+
+/// Any of the kinds: made-up words, words, letters, a stem with a number, two words, other scripts.
 pub fn any<R: Rng>(rng: &mut R) -> Maker<R> {
-    match rng.random_range(0..20_u32) {
+    match rng.random_range(0..24_u32) {
         0..=9 => Box::new(|rng| syllables(rng)),
         10..=13 => Box::new(|rng| word(rng)),
         14..=16 => Box::new(|rng| letters(rng)),
-        _ => numbered(rng),
+        17..=19 => numbered(rng),
+        20..=21 => Box::new(|rng| two_words(rng)),
+        _ => foreign(rng),
     }
 }
 
@@ -269,6 +307,20 @@ fn numbered<R: Rng>(rng: &mut R) -> Maker<R> {
     let joint = pick(rng, &["", "", "", "_", "-", " "]);
     let most = if rng.random_bool(0.8) { 10 } else { 100_u32 };
     Box::new(move |rng| format!("{stem}{joint}{}", rng.random_range(0..most)))
+}
+
+/// Two words with a blank between.
+pub fn two_words(rng: &mut impl Rng) -> String {
+    format!("{} {}", word(rng), pick(rng, &WORDS))
+}
+
+/// Words in letters beyond ASCII; the labels of a game share the script.
+pub fn foreign<R: Rng>(rng: &mut R) -> Maker<R> {
+    let script = SCRIPTS[rng.random_range(0..SCRIPTS.len())];
+    Box::new(move |rng| {
+        let letters: Vec<char> = script.chars().collect();
+        (0..rng.random_range(2..=5_usize)).map(|_| letters[rng.random_range(0..letters.len())]).collect()
+    })
 }
 
 fn syllables(rng: &mut impl Rng) -> String {

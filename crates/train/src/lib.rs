@@ -15,6 +15,7 @@ mod error;
 pub mod eval;
 pub mod finetune;
 pub mod finish;
+pub mod games;
 #[doc(hidden)]
 pub mod init;
 #[doc(hidden)]

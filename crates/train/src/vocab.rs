@@ -2,6 +2,7 @@
 //!
 //! llama.cpp's `gpt-2` pre-tokenizer splits the same bytes the same way.
 
+use probity_engine::gguf::Gguf;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -31,6 +32,15 @@ pub struct Vocabulary {
     pub merges: Vec<String>,
 }
 
+impl Vocabulary {
+    /// The vocabulary of a model that this program made.
+    #[must_use]
+    pub fn of(gguf: &Gguf) -> Self {
+        let list = |name| gguf.strs(name).map(<[String]>::to_vec).unwrap_or_default();
+        Self { tokens: list("tokenizer.ggml.tokens"), merges: list("tokenizer.ggml.merges") }
+    }
+}
+
 /// Trains a vocabulary of `size` tokens on `lessons` lessons of the corpus.
 ///
 /// # Errors
@@ -51,8 +61,8 @@ pub fn train(size: usize, seed: u64, lessons: u64) -> Result<Vocabulary> {
         .into();
     let texts = (0..lessons).flat_map(|i| {
         // Half of them with plain labels, so that their syllables become tokens.
-        let ease = corpus::Ease { labels: 0.5, questions: 0.0, lists: 0.2 };
-        let lesson = corpus::lesson(seed, i, labels::Split::Train, [6, 2], ease);
+        let mixture = corpus::Mixture { plain: 0.5, lists: 0.2, ..corpus::Mixture::default() };
+        let lesson = corpus::lesson(seed, i, labels::Split::Train, [6, 2], mixture);
         let questions = lesson.chains.into_iter().flatten().flat_map(|q| std::iter::once(q.asked).chain(q.answers));
         std::iter::once(lesson.rules).chain(questions)
     });

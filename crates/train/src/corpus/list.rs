@@ -16,7 +16,7 @@ pub(super) fn lesson(rng: &mut impl Rng, split: Split, [chains, turns]: [usize; 
     let own = labels::draw_labels(rng, n, split, kind);
     let most = rng.random_range(2..=9_u8);
     let totals = own.iter().map(|_| [(); 2].map(|()| f64::from(rng.random_range(0..=most)))).collect();
-    let rows = RowTotals { labels: &own, totals };
+    let rows = RowTotals { labels: &own, totals, other: "A" };
     let lines = own.iter().zip(&rows.totals).map(|(label, [you, a])| format!("you {you}, A {a}: you \"{label}\".\n"));
     let rules = lines.collect::<String>() + &format!("Answer {} and nothing else.\n", enumerate(&own));
     let chains = (0..chains).map(|_| (0..turns).map(|_| about(rng, &rows)).collect()).collect();
@@ -34,7 +34,7 @@ fn about(rng: &mut impl Rng, rows: &RowTotals) -> LessonQuestion {
             let one = usize::from(whose == 1);
             let wanted = rows.totals[row][one];
             let answers = rows.only(|other| rows.totals[other][one] == wanted);
-            LessonQuestion { kind: Kind::Find, asked: format!("{} {wanted}?", ["You", "A"][one]), answers }
+            LessonQuestion::label(Kind::Find, format!("{} {wanted}?", ["You", "A"][one]), answers)
         }
         _ => rows.more(whose),
     }

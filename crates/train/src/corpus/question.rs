@@ -1,6 +1,6 @@
 //! Questions and their answers.
 
-use probity::agent::prompt::{QUESTION, pair, points};
+use probity::agent::prompt::{Norm, OPENING, QUESTION, pair, points};
 use probity_game::{MatrixGame, Player, State};
 use rand::{Rng, RngExt};
 use serde::Serialize;
@@ -29,7 +29,11 @@ pub enum Kind {
     MoreBoth,
     /// Who picked what last.
     Recall,
-    /// The label that is not the one named.
+    /// Which action of a player the rules call cooperation.
+    Norm,
+    /// Whether the other player cooperated last.
+    Kept,
+    /// A label that is not the one named.
     NotThis,
     /// The decision itself: a fair coin.
     Decide,
@@ -39,20 +43,54 @@ impl Kind {
     /// Every kind with its share of the questions at full ease and at none.
     ///
     /// At full ease the questions are lookups and copies.
-    const SHARES: [(Self, f64, f64); 12] = [
-        (Self::Cell, 55.0, 8.0),
+    const SHARES: [(Self, f64, f64); 14] = [
+        (Self::Cell, 45.0, 6.0),
         (Self::CellSum, 0.0, 3.0),
-        (Self::RowSums, 0.0, 5.0),
+        (Self::RowSums, 0.0, 4.0),
         (Self::RowTotal, 0.0, 3.0),
         (Self::Find, 15.0, 6.0),
-        (Self::MoreAgainst, 0.0, 22.0),
-        (Self::MoreOwn, 0.0, 12.0),
-        (Self::MoreOther, 0.0, 11.0),
-        (Self::MoreBoth, 0.0, 11.0),
+        (Self::MoreAgainst, 0.0, 20.0),
+        (Self::MoreOwn, 0.0, 11.0),
+        (Self::MoreOther, 0.0, 9.0),
+        (Self::MoreBoth, 0.0, 12.0),
         (Self::Recall, 10.0, 5.0),
+        (Self::Norm, 10.0, 4.0),
+        (Self::Kept, 0.0, 5.0),
         (Self::NotThis, 10.0, 3.0),
-        (Self::Decide, 10.0, 11.0),
+        (Self::Decide, 10.0, 9.0),
     ];
+
+    /// The kinds that decisions rest on: a model that answers them has read the game.
+    pub const READING: [Self; 7] = [
+        Self::MoreAgainst,
+        Self::MoreOwn,
+        Self::MoreOther,
+        Self::MoreBoth,
+        Self::Recall,
+        Self::Norm,
+        Self::Kept,
+    ];
+
+    /// The kind in words, for a table.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Cell => "both payoffs of a cell",
+            Self::CellSum => "their sum",
+            Self::RowSums => "what an action pays each, added up",
+            Self::RowTotal => "the sum of that",
+            Self::Find => "which action brings a payoff against one of the other",
+            Self::MoreAgainst => "which pays more against one action of the other",
+            Self::MoreOwn => "which brings oneself more, over all of the other's",
+            Self::MoreOther => "which brings the other more",
+            Self::MoreBoth => "which brings both together more",
+            Self::Recall => "who picked what last",
+            Self::Norm => "which action is cooperation, where the prompt tells it",
+            Self::Kept => "whether the other cooperated last",
+            Self::NotThis => "a label that is not the one named",
+            Self::Decide => "legality mass at the decision",
+        }
+    }
 
     fn draw(rng: &mut impl Rng, ease: f64) -> Self {
         let share = |easy: f64, full: f64| ease * easy + (1.0 - ease) * full;
@@ -80,9 +118,34 @@ impl std::fmt::Display for Kind {
             Self::MoreOther => "more-other",
             Self::MoreBoth => "more-both",
             Self::Recall => "recall",
+            Self::Norm => "norm",
+            Self::Kept => "kept",
             Self::NotThis => "not-this",
             Self::Decide => "decide",
         })
+    }
+}
+
+/// How a question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// With a text, and the end of the turn.
+    Text,
+    /// With a label between quotation marks.
+    Label,
+    /// With a label, as a decision is.
+    Decision,
+}
+
+impl Answered {
+    /// The words that the answer begins with, and that are not to be predicted.
+    #[must_use]
+    pub fn opening(self) -> &'static str {
+        match self {
+            Self::Text => "",
+            Self::Label => "\"",
+            Self::Decision => OPENING,
+        }
     }
 }
 
@@ -95,18 +158,27 @@ pub struct LessonQuestion {
     pub asked: String,
     /// The right answers, equally right; more than one at a tie and at the decision.
     pub answers: Vec<String>,
+    /// How it is answered.
+    pub answered: Answered,
 }
 
 impl LessonQuestion {
-    fn new(kind: Kind, asked: String, answers: Vec<String>) -> Self {
-        Self { kind, asked, answers }
+    fn text(kind: Kind, asked: String, answer: String) -> Self {
+        Self { kind, asked, answers: vec![answer], answered: Answered::Text }
+    }
+
+    /// A question that labels answer.
+    pub(super) fn label(kind: Kind, asked: String, answers: Vec<String>) -> Self {
+        Self { kind, asked, answers, answered: Answered::Label }
     }
 }
 
-/// Whom a question is about: you, A, or both together.
-pub(super) const WHOM: [&str; 3] = ["you", "A", "both"];
+/// What a question is about: you, the other player by name, or both together.
+fn whom(other: &str, whose: usize) -> &str {
+    ["you", other, "both"][whose]
+}
 
-/// What a pair of payoffs brings one of [`WHOM`].
+/// What a pair of payoffs brings you, the other, or both.
 fn of(pair: [f64; 2], whose: usize) -> f64 {
     [pair[0], pair[1], pair[0] + pair[1]][whose]
 }
@@ -115,6 +187,8 @@ fn of(pair: [f64; 2], whose: usize) -> f64 {
 pub(super) struct RowTotals<'a> {
     pub labels: &'a [String],
     pub totals: Vec<[f64; 2]>,
+    /// The other player's name.
+    pub other: &'a str,
 }
 
 impl RowTotals<'_> {
@@ -122,19 +196,20 @@ impl RowTotals<'_> {
     pub(super) fn sums(&self, row: usize) -> LessonQuestion {
         let [you, a] = self.totals[row];
         let asked = format!("You \"{}\" in all?", self.labels[row]);
-        LessonQuestion::new(Kind::RowSums, asked, vec![format!("you {you}, A {a}")])
+        LessonQuestion::text(Kind::RowSums, asked, format!("you {you}, {} {a}", self.other))
     }
 
     /// What a row brings both.
     pub(super) fn total(&self, row: usize) -> LessonQuestion {
         let asked = format!("You \"{}\" in all: both?", self.labels[row]);
-        LessonQuestion::new(Kind::RowTotal, asked, vec![of(self.totals[row], 2).to_string()])
+        LessonQuestion::text(Kind::RowTotal, asked, of(self.totals[row], 2).to_string())
     }
 
     /// Which row brings more.
     pub(super) fn more(&self, whose: usize) -> LessonQuestion {
         let kind = [Kind::MoreOwn, Kind::MoreOther, Kind::MoreBoth][whose];
-        LessonQuestion::new(kind, format!("More for {}?", WHOM[whose]), self.best(|row| of(self.totals[row], whose)))
+        let asked = format!("More for {}?", whom(self.other, whose));
+        LessonQuestion::label(kind, asked, self.best(|row| of(self.totals[row], whose)))
     }
 
     /// The labels of the rows with the largest value.
@@ -150,44 +225,68 @@ impl RowTotals<'_> {
 }
 
 /// Draws a question about a game in a state.
-pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, ease: f64) -> LessonQuestion {
-    let mut kind = Kind::draw(rng, ease);
-    if state.is_none() && kind == Kind::Recall {
+pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: Norm, lookups: f64) -> LessonQuestion {
+    let mut kind = Kind::draw(rng, lookups);
+    // What the text does not tell is not asked.
+    let told = norm == Norm::Told || !matches!(kind, Kind::Norm | Kind::Kept);
+    if !told || (state.is_none() && matches!(kind, Kind::Recall | Kind::Kept)) {
         kind = Kind::NotThis;
     }
-    let (r, c) = (rng.random_range(0..2_usize), rng.random_range(0..2_usize));
+    let (own, theirs) = (game.labels(Player::Row), game.labels(Player::Column));
+    let (r, c) = (rng.random_range(0..own.len()), rng.random_range(0..theirs.len()));
     let whose = rng.random_range(0..3_usize);
-    let (own, other) = (game.labels(Player::Row), &game.labels(Player::Column)[c]);
-    let total = |row| [0, 1].map(|i| game.payoff(row, 0)[i] + game.payoff(row, 1)[i]);
-    let rows = RowTotals { labels: own, totals: vec![total(0), total(1)] };
+    let name = game.other_name();
+    let total = |row| {
+        let cells = (0..theirs.len()).map(|column| game.payoff(row, column));
+        cells.fold([0.0; 2], |sum, cell| [sum[0] + cell[0], sum[1] + cell[1]])
+    };
+    let rows = RowTotals { labels: own, totals: (0..own.len()).map(total).collect(), other: name };
     match kind {
-        Kind::Cell => LessonQuestion::new(kind, format!("{}?", pair(game, r, c)), vec![points(game, r, c)]),
+        Kind::Cell => LessonQuestion::text(kind, format!("{}?", pair(game, r, c)), points(game, r, c)),
         Kind::CellSum => {
             let asked = format!("{}: both?", pair(game, r, c));
-            LessonQuestion::new(kind, asked, vec![of(game.payoff(r, c), 2).to_string()])
+            LessonQuestion::text(kind, asked, of(game.payoff(r, c), 2).to_string())
         }
         Kind::RowSums => rows.sums(r),
         Kind::RowTotal => rows.total(r),
         Kind::Find => {
             let one = usize::from(whose == 1);
             let wanted = game.payoff(r, c)[one];
-            let asked = format!("A \"{other}\": {} {wanted}?", WHOM[one]);
-            LessonQuestion::new(kind, asked, rows.only(|row| game.payoff(row, c)[one] == wanted))
+            let asked = format!("{name} \"{}\": {} {wanted}?", theirs[c], whom(name, one));
+            LessonQuestion::label(kind, asked, rows.only(|row| game.payoff(row, c)[one] == wanted))
         }
         Kind::MoreAgainst => {
-            let asked = format!("A \"{other}\": more for {}?", WHOM[whose]);
-            LessonQuestion::new(kind, asked, rows.best(|row| of(game.payoff(row, c), whose)))
+            let asked = format!("{name} \"{}\": more for {}?", theirs[c], whom(name, whose));
+            LessonQuestion::label(kind, asked, rows.best(|row| of(game.payoff(row, c), whose)))
         }
         Kind::MoreOwn => rows.more(0),
         Kind::MoreOther => rows.more(1),
         Kind::MoreBoth => rows.more(2),
         Kind::Recall => {
             let last = state.expect("checked above");
-            let (who, label) =
-                if whose == 0 { ("you", &own[last.own]) } else { ("A", &game.labels(Player::Column)[last.other]) };
-            LessonQuestion::new(kind, format!("Last pick of {who}?"), vec![label.clone()])
+            let (who, label) = if whose == 0 { ("you", &own[last.own]) } else { (name, &theirs[last.other]) };
+            LessonQuestion::label(kind, format!("Last pick of {who}?"), vec![label.clone()])
         }
-        Kind::NotThis => LessonQuestion::new(kind, format!("Not \"{}\"?", own[r]), vec![own[1 - r].clone()]),
-        Kind::Decide => LessonQuestion::new(kind, QUESTION.into(), own.to_vec()),
+        Kind::Norm => {
+            let (who, label) = if whose == 0 {
+                ("you pick", &own[game.cooperative(Player::Row)])
+            } else {
+                ("the other picks", &theirs[game.cooperative(Player::Column)])
+            };
+            LessonQuestion::label(kind, format!("To cooperate, {who}?"), vec![label.clone()])
+        }
+        Kind::Kept => {
+            let last = state.expect("checked above");
+            let kept = !game.is_defection(Player::Column, last.other);
+            LessonQuestion::text(kind, format!("Did {name} cooperate?"), ["No", "Yes"][usize::from(kept)].into())
+        }
+        Kind::NotThis => {
+            let others = rows.only(|row| row != r);
+            LessonQuestion::label(kind, format!("Not \"{}\"?", own[r]), others)
+        }
+        Kind::Decide => {
+            let answers = own.to_vec();
+            LessonQuestion { kind, asked: QUESTION.into(), answers, answered: Answered::Decision }
+        }
     }
 }

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use super::corpus::random_game;
+use super::games::{Reach, random_game};
 use super::decoder::LINEARS;
 use super::labels::{Split, draw_labels, everyday};
 use crate::Result;
@@ -566,7 +566,7 @@ impl TrainConfig {
         rng.set_stream(index + 1);
         let random = self.games.catalogue.is_empty() || rng.random_bool(self.games.random);
         let (name, game) = if random {
-            let game = random_game(&mut rng, Split::Train);
+            let game = random_game(&mut rng, Split::Train, Reach::Digits);
             // A random game comes with drawn labels.
             let game = if let Labels::Fixed(labels) = &self.labels { game.with_labels(labels, labels)? } else { game };
             (RANDOM, game)

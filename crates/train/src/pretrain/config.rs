@@ -5,7 +5,7 @@ use probity_engine::preflight::{Architecture, ModelShape, Rotation};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::corpus::Ease;
+use crate::corpus::Mixture;
 
 /// Everything a pretraining run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,11 @@ use crate::corpus::Ease;
 pub struct PretrainConfig {
     /// Seed of weights, vocabulary and corpus.
     pub seed: u64,
+    /// BLAKE3 of the model file that weights and vocabulary come from.
+    ///
+    /// Without one they come from the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Blocks.
     pub layers: usize,
     /// Width of the residual stream.
@@ -54,6 +59,10 @@ pub struct PretrainConfig {
     pub lists: [f64; 2],
     /// Shares of the steps between which labels reach the full mixture.
     pub plain: [f64; 2],
+    /// Share of games with payoffs beyond digits, plain labels aside.
+    pub numbers: f64,
+    /// Share of games with up to four actions, plain labels aside.
+    pub actions: f64,
     /// Shards a step is cut into; part of the result, unlike the thread count.
     pub shards: usize,
 }
@@ -62,12 +71,13 @@ impl Default for PretrainConfig {
     fn default() -> Self {
         Self {
             seed: 1,
+            start: None,
             layers: 6,
             width: 128,
             heads: 4,
             feed_forward: 384,
             vocabulary: 640,
-            context: 1024,
+            context: 2048,
             rope_base: 1000.0,
             steps: 5000,
             lessons: 48,
@@ -81,6 +91,8 @@ impl Default for PretrainConfig {
             easy: [0.09, 0.18],
             lists: [0.09, 0.22],
             plain: [0.2, 0.45],
+            numbers: 0.1,
+            actions: 0.2,
             shards: 4,
         }
     }
@@ -139,6 +151,11 @@ impl PretrainConfig {
                 "two rising shares from 0 to 1",
             )?;
         }
+        for (name, share) in [("numbers", self.numbers), ("actions", self.actions)] {
+            need((0.0..=1.0).contains(&share), name, &share, "a share from 0 to 1")?;
+        }
+        let both = self.numbers + self.actions;
+        need(both <= 1.0, "actions", &format!("{both} with numbers"), "at most 1 with numbers")?;
         let rate = self.rate.is_finite() && self.rate > 0.0 && self.warmup > 0.0 && self.warmup < 1.0;
         need(
             rate,
@@ -171,12 +188,18 @@ impl PretrainConfig {
         }
     }
 
-    /// How much easier than the full mixture the lessons of a step are.
+    /// What the lessons of a step are drawn from.
     #[must_use]
-    pub fn ease_at(&self, step: u64) -> Ease {
+    pub fn mixture_at(&self, step: u64) -> Mixture {
         let progress = step as f64 / self.steps as f64;
         let left = |[from, to]: [f64; 2]| ((to - progress) / (to - from)).clamp(0.0, 1.0);
-        Ease { labels: left(self.plain), questions: left(self.easy), lists: left(self.lists) }
+        Mixture {
+            plain: left(self.plain),
+            lookups: left(self.easy),
+            lists: left(self.lists),
+            numbers: self.numbers,
+            actions: self.actions,
+        }
     }
 
     /// Learning rate of a step: linear rise, then half a cosine down to a hundredth.

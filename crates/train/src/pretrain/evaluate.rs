@@ -7,28 +7,49 @@ use probity_engine::Model;
 use super::Pretraining;
 use super::lessons::{Tokenised, tokenise};
 use crate::Result;
-use crate::corpus::{self, Ease, Kind, Lesson};
+use crate::corpus::{self, Kind, Lesson, Mixture};
 use crate::decoder::Pack;
 use crate::decoder::kernels::log_softmax;
+use crate::games::Reach;
 use crate::labels::Split;
 
+/// Accuracy by kind of question.
+pub type Accuracy = BTreeMap<Kind, f64>;
+
 impl Pretraining {
-    /// Accuracy on unseen labels and games, by kind of question, without ties.
+    /// Accuracy on unseen labels and games of the run's own mixture at this step.
     ///
-    /// For [`Kind::Decide`] it is the legality mass: the probability that the answer is exactly a label. Labels come
-    /// from the current mixture, questions from the full mixture.
+    /// Questions come from the full mixture.
     ///
     /// # Errors
     /// [`probity_engine::Error::Template`].
-    pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Kind, f64>> {
+    pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<Accuracy> {
+        let now = self.config.mixture_at(self.state.adam.step);
+        let mixture = Mixture { lookups: 0.0, lists: if now.lists < 1.0 { 0.0 } else { 1.0 }, ..now };
+        self.accuracy(vocabulary, lessons, mixture)
+    }
+
+    /// Accuracy on unseen labels and games of each reach.
+    ///
+    /// # Errors
+    /// [`probity_engine::Error::Template`].
+    pub fn reading(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Reach, Accuracy>> {
+        Reach::ALL
+            .into_iter()
+            .map(|reach| Ok((reach, self.accuracy(vocabulary, lessons, Mixture::of(reach))?)))
+            .collect()
+    }
+
+    /// Accuracy by kind of question, without ties.
+    ///
+    /// For [`Kind::Decide`] it is the legality mass: the probability that the answer is exactly a label.
+    fn accuracy(&mut self, vocabulary: &Model, lessons: u64, mixture: Mixture) -> Result<Accuracy> {
         let width = self.config.vocabulary;
         let seed = self.config.seed ^ 0x7e57;
-        let now = self.config.ease_at(self.state.adam.step);
-        let ease = Ease { questions: 0.0, lists: if now.lists < 1.0 { 0.0 } else { 1.0 }, ..now };
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
         for first in (0..lessons).step_by(32) {
             let lessons: Vec<Lesson> = (first..lessons.min(first + 32))
-                .map(|i| corpus::lesson(seed, i, Split::Test, [self.config.chains, 1], ease))
+                .map(|i| corpus::lesson(seed, i, Split::Test, [self.config.chains, 1], mixture))
                 .collect();
             let mut packs = Vec::new();
             let mut paths = Vec::new();
@@ -36,7 +57,7 @@ impl Pretraining {
                 let all = tokenise(vocabulary, lesson)?;
                 let mut pack = Pack::default();
                 let nodes = pack.push(&all.iter().map(|t| t.sequence.clone()).collect::<Vec<_>>());
-                pack.request(all.iter().zip(&nodes).flat_map(|(t, n)| n[t.answer - 1..n.len() - 1].to_vec()));
+                pack.request(all.iter().zip(&nodes).flat_map(|(t, n)| n[t.answer - 1..t.end - 1].to_vec()));
                 packs.push(pack);
                 paths.push(all.into_iter().zip(nodes).collect::<Vec<_>>());
             }
@@ -46,7 +67,7 @@ impl Pretraining {
                     logits.chunks_exact_mut(width).for_each(log_softmax);
                     let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
                         let (mut log_p, mut greedy) = (0.0, true);
-                        for at in t.answer..t.sequence.len() {
+                        for at in t.answer..t.end {
                             let row = packs[i].output_row(nodes[at - 1]) * width;
                             let row = &logits[row..row + width];
                             let p = row[t.sequence[at] as usize];

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use probity_engine::chat::{Speaker, Turn};
 use probity_engine::{Model, Token};
 
-use crate::Result;
-use crate::corpus::Lesson;
+use crate::corpus::{Answered, Lesson};
 use crate::decoder::Pack;
 use crate::decoder::kernels::{exp, log_softmax};
+use crate::{Error, Result};
 
 /// A token to predict.
 #[derive(Debug, Clone, Copy)]
@@ -32,18 +32,55 @@ pub(super) struct LessonBatch {
 pub(super) struct Tokenised {
     /// Rules, questions and answers before this one, question, answer, end.
     pub sequence: Vec<Token>,
-    /// Where the answer begins.
+    /// Where the answer begins: behind its opening.
     pub answer: usize,
+    /// Where it ends: behind the closing quotation mark, or behind the turn.
+    pub end: usize,
     /// In which conversation it is, and how many answers it has.
     pub chain: usize,
     pub answers: usize,
 }
 
+/// How a vocabulary's template writes a question and an answer.
+struct Turns {
+    /// Before a question.
+    user: Vec<Token>,
+    /// Between a question and the answer that begins with each opening.
+    openings: Vec<(Answered, Vec<Token>)>,
+    /// After an answer.
+    end: Vec<Token>,
+    /// The quotation mark that closes a label.
+    mark: Token,
+}
+
+impl Turns {
+    fn of(vocabulary: &Model) -> Result<Self> {
+        let turn = |speaker| Turn { speaker, text: String::new() };
+        let template = vocabulary.template();
+        let whole = template.encode(vocabulary, &[turn(Speaker::User), turn(Speaker::Assistant)], None)?;
+        let asked = whole.tokens_before(0, 0);
+        let opened = |answered: Answered| {
+            let open = template.encode(vocabulary, &[turn(Speaker::User)], Some(answered.opening()))?;
+            Ok((answered, open.tokens[asked..].to_vec()))
+        };
+        let mark = vocabulary.tokenize("\"", false)?;
+        let problem = || Error::Training { problem: "the vocabulary has no token for the quotation mark".into() };
+        Ok(Self {
+            user: whole.tokens[..asked].to_vec(),
+            openings: [Answered::Text, Answered::Label, Answered::Decision].map(opened).into_iter().collect::<Result<_>>()?,
+            end: whole.tokens[whole.tokens_before(1, 0)..].to_vec(),
+            mark: *mark.last().ok_or_else(problem)?,
+        })
+    }
+
+    fn opened(&self, answered: Answered) -> &[Token] {
+        &self.openings.iter().find(|(of, _)| *of == answered).expect("every kind is opened").1
+    }
+}
+
 pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokenised>> {
     // The template is the same for every question; the rules are tokenised once, as at a decision.
-    let turn = |speaker| Turn { speaker, text: String::new() };
-    let frame = vocabulary.template().encode(vocabulary, &[turn(Speaker::User), turn(Speaker::Assistant)], false)?;
-    let places = [0, 1].map(|turn| frame.tokens_before(turn, 0));
+    let turns = Turns::of(vocabulary)?;
     let rules = vocabulary.tokenize(&lesson.rules, false)?;
     let mut out = Vec::new();
     for (i, chain) in lesson.chains.iter().enumerate() {
@@ -54,16 +91,18 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
                 asked.splice(0..0, rules.iter().copied());
             }
             let first = out.len();
-            for text in &question.answers {
-                let mut t =
-                    Tokenised { sequence: before.clone(), answer: 0, chain: i, answers: question.answers.len() };
-                t.sequence.extend(&frame.tokens[..places[0]]);
-                t.sequence.extend(&asked);
-                t.sequence.extend(&frame.tokens[places[0]..places[1]]);
-                t.answer = t.sequence.len();
-                t.sequence.extend(vocabulary.tokenize(text, false)?);
-                t.sequence.extend(&frame.tokens[places[1]..]);
-                out.push(t);
+            let answers = vocabulary.template().answers(vocabulary, question.answered.opening(), &question.answers)?;
+            for tokens in answers {
+                let mut sequence = [&before[..], &turns.user, &asked, turns.opened(question.answered)].concat();
+                let answer = sequence.len();
+                sequence.extend(tokens);
+                if question.answered != Answered::Text {
+                    sequence.push(turns.mark);
+                }
+                let closed = sequence.len();
+                sequence.extend(&turns.end);
+                let end = if question.answered == Answered::Text { sequence.len() } else { closed };
+                out.push(Tokenised { sequence, answer, end, chain: i, answers: question.answers.len() });
             }
             // After several right answers the conversation continues from any of them.
             before = out[first + k % question.answers.len()].sequence.clone();

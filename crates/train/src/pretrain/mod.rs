@@ -4,6 +4,7 @@ mod config;
 mod evaluate;
 mod lessons;
 mod run;
+mod start;
 
 use std::ops::Range;
 use std::path::Path;
@@ -25,6 +26,7 @@ use super::shards::Shards;
 use crate::{Error, Result};
 
 pub use config::PretrainConfig;
+pub use evaluate::Accuracy;
 pub use run::{PretrainEvent, PretrainMeasurement, PretrainRun};
 
 /// What a step reports.
@@ -78,6 +80,16 @@ impl Pretraining {
         Self { config, decoder, state, matrices, rest, grads, shards: Shards::default() }
     }
 
+    /// Begins with the weights of an earlier model.
+    ///
+    /// Blocks that the earlier model does not have begin as the identity.
+    ///
+    /// # Errors
+    /// [`Error::Training`] for a model of another width or vocabulary; [`probity_engine::Error::Io`].
+    pub fn start_from(&mut self, model: &Model) -> Result<()> {
+        start::grow(&self.decoder, &mut self.state.theta, model)
+    }
+
     /// The decoder that the weights belong to.
     #[must_use]
     pub fn decoder(&self) -> &Decoder {
@@ -104,13 +116,13 @@ impl Pretraining {
         let step = self.state.adam.step;
         let per_shard = c.lessons / c.shards;
         let reading = if (step as f64) < c.reading_until * c.steps as f64 { c.reading } else { 0.0 };
-        let ease = c.ease_at(step);
+        let mixture = c.mixture_at(step);
         let batches = (0..c.shards)
             .into_par_iter()
             .map(|s| {
                 let first = step * c.lessons as u64 + (s * per_shard) as u64;
                 let lessons = (0..per_shard as u64)
-                    .map(|i| corpus::lesson(c.seed, first + i, Split::Train, [c.chains, c.turns], ease));
+                    .map(|i| corpus::lesson(c.seed, first + i, Split::Train, [c.chains, c.turns], mixture));
                 batch(vocabulary, lessons, reading)
             })
             .collect::<Result<Vec<LessonBatch>>>()?;

@@ -9,10 +9,10 @@ use probity_engine::gguf::GgmlType;
 use probity_engine::{Error as EngineError, Model};
 use serde::Serialize;
 
-use super::{PretrainConfig, PretrainReport, Pretraining, open_vocabulary};
+use super::{Accuracy, PretrainConfig, PretrainReport, Pretraining, open_vocabulary};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
-use crate::corpus::Kind;
+use crate::games::Reach;
 use crate::model_file::write_model;
 use crate::run::{End, Session, open_log, write_line};
 use crate::vocab::{self, Vocabulary};
@@ -35,7 +35,7 @@ pub struct PretrainRun {
 #[derive(Debug, Clone, Serialize)]
 pub struct PretrainMeasurement {
     /// Accuracy by kind of question.
-    pub accuracy: BTreeMap<Kind, f64>,
+    pub accuracy: Accuracy,
     /// Seconds since the session began.
     pub seconds: f64,
     /// Steps done.
@@ -55,16 +55,28 @@ pub enum PretrainEvent {
 impl PretrainRun {
     /// Opens a run's folder, and continues from its checkpoint with `resume`.
     ///
+    /// `start` is a model whose weights and vocabulary it begins with.
+    ///
     /// # Errors
     /// [`EngineError::Io`]; [`crate::Error::Checkpoint`] for a checkpoint of another run, before anything in the folder
-    /// changes; the errors of [`vocab::train`].
-    pub fn open(folder: &Path, config: PretrainConfig, resume: bool) -> Result<Self> {
+    /// changes; the errors of [`vocab::train`] and of [`Pretraining::start_from`].
+    pub fn open(folder: &Path, mut config: PretrainConfig, start: Option<&Path>, resume: bool) -> Result<Self> {
+        let start = start.map(open_vocabulary).transpose()?;
+        if let Some(start) = &start {
+            config.start = Some(start.content()?.to_owned());
+        }
         let checkpoint = folder.join("checkpoint.bin");
         let saved = resume.then(|| Checkpoint::read(&checkpoint, &config, "")).transpose()?;
         let done = saved.as_ref().map_or(0, Checkpoint::step);
         let (log, _) = open_log(folder, &toml::to_string(&config).expect("a config is plain data"), done)?;
-        let words = vocab::train(config.vocabulary, config.seed, VOCABULARY_LESSONS)?;
+        let words = match &start {
+            Some(start) => Vocabulary::of(start.gguf()),
+            None => vocab::train(config.vocabulary, config.seed, VOCABULARY_LESSONS)?,
+        };
         let mut training = Pretraining::new(config);
+        if let Some(start) = &start {
+            training.start_from(start)?;
+        }
         // The vocabulary is used through the engine from the first step on, so that training and runtime tokenise
         // alike.
         let file = folder.join("vocabulary.gguf");
@@ -118,15 +130,19 @@ impl PretrainRun {
         Ok(End::Finished(Vec::new()))
     }
 
-    /// Writes the model as it stands, and measures it.
+    /// Measures the model as it stands, and writes it with its accuracies.
     ///
     /// # Errors
     /// [`EngineError::Io`]; the errors of [`Pretraining::evaluate`].
-    pub fn export(&mut self, out: &Path, ty: GgmlType) -> Result<BTreeMap<Kind, f64>> {
-        let config = serde_json::to_string(&self.training.config).expect("a config is plain data");
-        let notes = [("pretraining", config), ("tokens", self.training.state().tokens.to_string())];
+    pub fn export(&mut self, out: &Path, ty: GgmlType) -> Result<BTreeMap<Reach, Accuracy>> {
+        let reading = self.training.reading(&self.vocabulary, MEASURED[1])?;
+        let notes = [
+            ("pretraining", serde_json::to_string(&self.training.config).expect("a config is plain data")),
+            ("tokens", self.training.state().tokens.to_string()),
+            ("accuracy", serde_json::to_string(&reading).expect("accuracies are plain data")),
+        ];
         write_model(out, self.training.decoder(), &self.training.state().theta, &self.words, ty, &notes)?;
-        self.training.evaluate(&self.vocabulary, MEASURED[1])
+        Ok(reading)
     }
 
     fn write<E: From<crate::Error>>(
