@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use probity_engine::Error as EngineError;
+use probity_engine::{Error as EngineError, Model};
+use probity_game::Reach;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -87,6 +88,19 @@ impl From<Floor> for Document {
     }
 }
 
+/// The metadata that lists what a model was seen to read, as JSON: `["digits"]`.
+pub const READING: &str = "probity.reading";
+
+/// What a model was seen to read; `None` where its file does not tell.
+pub(super) fn reading(model: &Model) -> Result<Option<Vec<Reach>>> {
+    let Some(list) = model.gguf().str(READING) else { return Ok(None) };
+    let bad = |e: serde_json::Error| {
+        let problem = format!("{READING} {list:?}: {e}");
+        EngineError::UnsupportedModel { file: model.path().display().to_string(), problem }
+    };
+    Ok(Some(serde_json::from_str(list).map_err(bad)?))
+}
+
 /// Why a decision's probabilities are not to be relied on.
 ///
 /// ```
@@ -118,6 +132,14 @@ pub enum Cause {
     NoTemplate,
     /// The model writes the labels, and no quotation mark behind them.
     Unclosed {},
+    /// The model was measured, and not seen to read a game as large, or with such payoffs.
+    ///
+    /// The metadata `probity.reading` of a model file lists what it was seen to read. A file without it is not held to
+    /// this.
+    Unread {
+        /// What it reads.
+        reads: Vec<Reach>,
+    },
     /// The model begins with a thought.
     Thought {
         /// Its first token.
@@ -139,6 +161,11 @@ impl fmt::Display for Cause {
             Self::Unclosed {} => {
                 write!(f, "the model writes the labels, and goes on without the quotation mark that closes them")
             }
+            Self::Unread { reads } => {
+                let reads: Vec<&str> = reads.iter().map(|reach| reach.words()).collect();
+                let reads = if reads.is_empty() { "no game".into() } else { format!("games of {}", reads.join(", of ")) };
+                write!(f, "the model was seen to read {reads}, and not this one")
+            }
             Self::Thought { begins } => write!(f, "the model begins with a thought, {begins:?}, before it answers"),
             Self::Labels { begins } => {
                 write!(f, "the model does not write these labels; its likeliest answer begins with {begins:?}")
@@ -150,6 +177,9 @@ impl fmt::Display for Cause {
 /// In words, after the legality mass.
 impl fmt::Display for Unreliable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected at least {}: {}", self.floor, self.cause)
+        match self.cause {
+            Cause::Unread { .. } => write!(f, "and {}", self.cause),
+            _ => write!(f, "expected at least {}: {}", self.floor, self.cause),
+        }
     }
 }

@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use probity_engine::score::{Continuation, PromptTokens, Scorer};
 use probity_engine::{AdapterSet, Model};
 use probity_game::moral::account;
-use probity_game::{Player, State};
+use probity_game::{Player, Reach, State};
 
 use super::decision::{Choice, Consideration};
-use super::legality::{Cause, Floor, Unreliable};
+use super::legality::{Cause, Floor, Unreliable, reading};
 use super::prompt::{encode, options, prompt};
 use super::scenario::Scenario;
 use crate::Result;
@@ -27,13 +27,17 @@ pub(super) struct Task {
     pub scenario: Scenario,
     /// The labels as answers, with the quotation mark behind them.
     options: Vec<Continuation>,
+    /// What the model reads, where that is known and the game is not among it.
+    unread: Option<Vec<Reach>>,
     prompts: Mutex<HashMap<State, Arc<PromptTokens>>>,
 }
 
 impl Task {
     pub fn new(model: &Model, scenario: Scenario) -> Result<Self> {
         let options = options(model, &scenario.game)?;
-        Ok(Self { scenario, options, prompts: Mutex::default() })
+        let known = |reads: &Vec<Reach>| Reach::of(&scenario.game).is_some_and(|reach| reads.contains(&reach));
+        let unread = reading(model)?.filter(|reads| !known(reads));
+        Ok(Self { scenario, options, unread, prompts: Mutex::default() })
     }
 
     /// The prompt of a state.
@@ -71,6 +75,9 @@ impl Task {
         let unreliable = match *legality_floor {
             Some(Floor::At(floor)) if legality_mass < floor => {
                 Some(Unreliable { floor, cause: self.cause(&model, scorer, &prompt, floor)? })
+            }
+            Some(Floor::At(floor)) => {
+                self.unread.clone().map(|reads| Unreliable { floor, cause: Cause::Unread { reads } })
             }
             _ => None,
         };

@@ -417,6 +417,15 @@ impl MatrixGame {
         Self { name, actions: [column, row], payoffs, cooperative: [cc, cr], other_name }
     }
 
+    /// The game with a player in the row player's place.
+    #[must_use]
+    pub fn seen_from(self, player: Player) -> Self {
+        match player {
+            Player::Row => self,
+            Player::Column => self.transposed(),
+        }
+    }
+
     /// The game's name, free text.
     #[must_use]
     pub fn name(&self) -> &str {

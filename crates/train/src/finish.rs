@@ -15,8 +15,9 @@ use probity_game::{CatalogGame, MatrixGame, states};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::curriculum::{GivenGame, Labels, Precision, Styles};
+use super::curriculum::{GivenGame, Labels, Norms, Precision, Seats, Styles, TrainConfig};
 use super::finetune::Trained;
+use super::games::Reach;
 use super::labels::Split;
 use super::lora::AdapterWeights;
 use super::lora::merge::write_merged;
@@ -53,7 +54,6 @@ fn protocol() -> Vec<MatrixGame> {
 /// As [`write_proven`].
 pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verification> {
     let c = &run.config;
-    let names: Vec<&str> = c.games.catalogue.iter().map(GivenGame::name).collect();
     let given: Vec<MatrixGame> = c.games.catalogue.iter().map(|given| given.0.clone()).collect();
     let games = if given.is_empty() { protocol() } else { given };
     let manifest = Manifest {
@@ -70,11 +70,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         discount: c.play.map(|play| play.discount),
         rank: Some(c.rank),
         start: c.start.clone(),
-        games: match (c.games.catalogue.is_empty(), c.games.random) {
-            (false, 0.0) => names.join(", "),
-            (false, share) => format!("{}; {share} of them random 2x2", names.join(", ")),
-            (true, _) => "random 2x2".into(),
-        },
+        games: trained_games(c),
         labels: match &c.labels {
             Labels::Pool => "drawn anew for every game from the training split".into(),
             Labels::Own => "the games' own".into(),
@@ -82,6 +78,13 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         } + match c.styles {
             Styles::All => "; every layout and order",
             Styles::OriginalLayout => "; original layout, every order",
+        } + match c.seats {
+            Seats::Both => "; both seats",
+            Seats::Row => "; the row player's seat",
+        } + match c.norms {
+            Norms::Told => "; the norm told",
+            Norms::Untold => "; the norm untold",
+            Norms::Both => "; the norm told to half",
         },
         prompt_version: PROMPT_VERSION,
         seed: c.seed,
@@ -90,6 +93,18 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         self_test: self_tests(games, &c.labels, c.seed)?,
     };
     write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
+}
+
+/// The games of a config, in words: `ipd, bos; 0.5 of them random: digits, of orders that are not held out`.
+fn trained_games(c: &TrainConfig) -> String {
+    let names: Vec<&str> = c.games.catalogue.iter().map(GivenGame::name).collect();
+    let reach: Vec<String> = c.games.reach.iter().map(Reach::to_string).collect();
+    let random = format!("random: {}, of orders that are not held out", reach.join(", "));
+    match (names.is_empty(), c.games.random) {
+        (false, 0.0) => names.join(", "),
+        (false, share) => format!("{}; {share} of them {random}", names.join(", ")),
+        (true, _) => random,
+    }
 }
 
 /// The manifest of an imported adapter, without recorded decisions.

@@ -1,9 +1,11 @@
 //! The exact view: every state, seat, layout and labelling.
 
 use anyhow::Context;
+use probity::agent::prompt::Norm;
 use probity_game::{CATALOG, MatrixGame, Player, Strategy};
 use probity_train::eval::Respondent;
-use probity_train::eval::exact::{Aim, AimFigures, Figures, GameView, LabelSet, Spread, tellings, view};
+use probity_train::eval::exact::{Aim, AimFigures, Figures, GameView, LabelSet, Spread, Telling, tellings, view};
+use probity_train::games::held_out;
 use serde::Serialize;
 
 use super::Args;
@@ -66,14 +68,17 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
     };
     let most = games.iter().flat_map(|game| [Player::Row, Player::Column].map(|player| game.count(player))).max();
     let sets = LabelSet::drawn(args.sets.into(), most.unwrap_or(2), args.seed);
-    let told = games.iter().map(|game| Ok(tellings(game, &sets)?.len() as u64)).sum::<anyhow::Result<u64>>()?;
-    let bar = output::bar(told, "measuring");
+    let norm = if args.norm == "told" { Norm::Told } else { Norm::Untold };
+    let told = games.iter().map(|game| Ok(tellings(game, &sets, norm)?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let bar = output::bar(told.iter().map(|told| told.len() as u64).sum(), "measuring");
     let mut entries = Vec::new();
-    for game in &games {
-        let view = view(game, &sets, respondent, bare.as_mut(), aim.as_ref(), || bar.inc(1))
+    for (game, told) in games.iter().zip(&told) {
+        let view = view(told, respondent, bare.as_mut(), aim.as_ref(), || bar.inc(1))
             .with_context(|| game.name().to_owned())?;
         let trained_on = manifest.as_ref().filter(|m| !m.rewards.is_empty()).map(|m| names(&m.games, game.name()));
-        entries.push(Entry { trained_on, view, beside: beside(game, &sets, aim.as_ref())? });
+        // Scripted players read no labels: one set tells all.
+        let few: Vec<Telling> = told.iter().filter(|telling| telling.labels == 0).cloned().collect();
+        entries.push(Entry { trained_on, view, beside: beside(game, &few, aim.as_ref())? });
     }
     bar.finish_and_clear();
     let reward = aim.map(|aim| aim.reward.name());
@@ -84,29 +89,35 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The name of the sixty games that no training draws.
+pub const HELD_OUT: &str = "held-out";
+
 /// The games that are named, or all of the catalogue.
 fn games(given: &[String]) -> anyhow::Result<Vec<MatrixGame>> {
     if given.is_empty() {
         return Ok(CATALOG.iter().map(probity_game::CatalogGame::game).collect());
     }
-    given.iter().map(|name| input::game(name)).collect()
+    let mut games = Vec::new();
+    for name in given {
+        if name == HELD_OUT { games.extend(held_out()) } else { games.push(input::game(name)?) }
+    }
+    Ok(games)
 }
 
-/// Whether a manifest's list names a game: `ipd, my game; 0.5 of them random 2x2`.
+/// Whether a manifest's list names a game: `ipd, my game; 0.5 of them random: digits`.
 fn names(list: &str, game: &str) -> bool {
     let named = list.rsplit_once("; ").map_or(list, |(named, _)| named);
     named.split(", ").any(|name| name == game)
 }
 
 /// The scripted players that can play a game.
-fn beside(game: &MatrixGame, sets: &[LabelSet], aim: Option<&Aim>) -> anyhow::Result<Vec<Beside>> {
+fn beside(game: &MatrixGame, tellings: &[Telling], aim: Option<&Aim>) -> anyhow::Result<Vec<Beside>> {
     let mirrored = game.count(Player::Row) == game.count(Player::Column);
     let mut rows = Vec::new();
     for policy in BESIDE.into_iter().filter(|name| mirrored || *name != "tit-for-tat") {
         let mut player = Respondent::scripted(Strategy::find(policy).context("a scripted player")?);
         let aim = aim.map(|aim| Aim { beta: 0.0, ..aim.clone() });
-        // Scripted players read no labels: one set tells all.
-        let view = view(game, &sets[..1], &mut player, None, aim.as_ref(), || ())?;
+        let view = view(tellings, &mut player, None, aim.as_ref(), || ())?;
         rows.push(Beside { policy, figures: view.figures });
     }
     Ok(rows)
@@ -235,7 +246,7 @@ fn signs(section: &[&Entry]) -> comfy_table::Table {
 mod tests {
     #[test]
     fn a_name_of_several_words_is_found() {
-        let names = |game| super::names("ipd, my game; 0.5 of them random 2x2", game);
+        let names = |game| super::names("ipd, my game; 0.5 of them random: digits", game);
         assert!(names("ipd") && names("my game") && !names("game") && !names("random"));
     }
 }

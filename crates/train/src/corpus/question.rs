@@ -60,6 +60,17 @@ impl Kind {
         (Self::Decide, 10.0, 9.0),
     ];
 
+    /// Every kind.
+    pub const ALL: [Self; 14] = {
+        let mut all = [Self::Decide; 14];
+        let mut i = 0;
+        while i < all.len() {
+            all[i] = Self::SHARES[i].0;
+            i += 1;
+        }
+        all
+    };
+
     /// The kinds that decisions rest on: a model that answers them has read the game.
     pub const READING: [Self; 7] = [
         Self::MoreAgainst,

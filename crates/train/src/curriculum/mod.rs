@@ -1,27 +1,31 @@
 //! The training config: games, labels, layouts, rewards and phases.
 
 mod algorithm;
+mod check;
 mod game;
+mod telling;
 
 pub use algorithm::{Algorithm, Grpo, Ppo, Reinforce};
 pub use game::GivenGame;
 pub use probity_game::Opponent;
+pub use telling::{Labels, Norms, Seats, Styles};
 
 use probity_engine::Error as EngineError;
 use std::collections::BTreeMap;
 
 use rand::{Rng, RngExt};
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use super::games::{Reach, random_game};
 use super::decoder::LINEARS;
-use super::labels::{Split, draw_labels, everyday};
+use super::games::{RANDOM, Reach, random_game};
+use super::labels::Split;
 use crate::Result;
-use probity::agent::prompt::{Layout, Style};
-use probity_game::moral::{ILLEGAL, Mixture};
-use probity_game::{CatalogGame, MatrixGame, Player};
+use probity::agent::prompt::{Norm, Style};
+use probity_game::moral::Mixture;
+use probity_game::{MatrixGame, Player};
 
 /// Where the games of a step come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,11 +38,22 @@ pub struct Games {
     /// Share of games with random payoffs instead.
     #[serde(default)]
     pub random: f64,
+    /// What random games are drawn from, each as likely as the others.
+    #[serde(default = "digits", skip_serializing_if = "is_digits")]
+    pub reach: Vec<Reach>,
     /// What one of these games counts for in the objective; 1 where it is not named.
     ///
     /// The frequency of its draws stays the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
+}
+
+fn digits() -> Vec<Reach> {
+    vec![Reach::Digits]
+}
+
+fn is_digits(reach: &[Reach]) -> bool {
+    reach == [Reach::Digits]
 }
 
 /// A game as a step tells it.
@@ -52,73 +67,6 @@ pub struct Task {
     pub style: Style,
     /// What it counts for.
     pub weight: f64,
-}
-
-/// Which labels the actions get.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Labels {
-    /// Drawn anew for every game from the training split of the pool.
-    ///
-    /// Players of as many actions share them.
-    Pool,
-    /// The labels that a game's document has.
-    Own,
-    /// These, in order of action id, for both players.
-    Fixed(Vec<String>),
-}
-
-impl Labels {
-    /// A game with these labels; those of the pool are drawn from a split.
-    ///
-    /// # Errors
-    /// [`probity::Error::Game`] for fixed labels that are unfit.
-    pub fn apply(&self, game: MatrixGame, split: Split, rng: &mut ChaCha8Rng) -> Result<MatrixGame> {
-        let [own, other] = [Player::Row, Player::Column].map(|player| game.count(player));
-        Ok(match self {
-            Self::Pool if own == other => {
-                let labels = draw_labels(rng, own, split, everyday);
-                game.with_labels(&labels, &labels)?
-            }
-            Self::Pool => {
-                let labels = draw_labels(rng, own + other, split, everyday);
-                game.with_labels(&labels[..own], &labels[own..])?
-            }
-            Self::Own => game,
-            Self::Fixed(labels) => game.with_labels(labels, labels)?,
-        })
-    }
-}
-
-/// How the prompt presents the games.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Styles {
-    /// Every layout and order of mention.
-    All,
-    /// The original layout, every order of mention: what the paper trains on.
-    OriginalLayout,
-}
-
-impl Styles {
-    /// All of them.
-    fn all(self) -> impl Iterator<Item = Style> {
-        Style::all().filter(move |style| self.of(*style) == *style)
-    }
-
-    /// One of them.
-    pub(super) fn draw(self, rng: &mut impl Rng) -> Style {
-        let styles: Vec<Style> = Style::all().collect();
-        self.of(styles[rng.random_range(0..styles.len())])
-    }
-
-    /// A style, brought in line.
-    fn of(self, style: Style) -> Style {
-        match self {
-            Self::All => style,
-            Self::OriginalLayout => style.with(|o| o.layout = Layout::Original),
-        }
-    }
 }
 
 /// Repeated play.
@@ -261,6 +209,12 @@ pub struct TrainConfig {
     pub labels: Labels,
     /// Layouts and orders.
     pub styles: Styles,
+    /// Seats.
+    #[serde(default)]
+    pub seats: Seats,
+    /// Norms.
+    #[serde(default)]
+    pub norms: Norms,
     /// Whose next action the rewards are expected over.
     pub opponent: Opponent,
     /// Repeated play; without it each round stands alone, as in the paper.
@@ -410,120 +364,6 @@ impl TrainConfig {
         self.rate * (rise * fall) as f32
     }
 
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`EngineError::Option`] naming the field, what it is and what would be right.
-    pub fn check(&self) -> Result<()> {
-        let need = |ok: bool, name: &'static str, given: String, expected: &str| {
-            if ok { Ok(()) } else { Err(EngineError::Option { name, given, expected: expected.into() }.into()) }
-        };
-        need(!self.phases.is_empty(), "phases", "none".into(), "at least one")?;
-        let steps = self.phases.iter().try_fold(0_u64, |sum, phase| sum.checked_add(phase.steps));
-        need(steps.is_some_and(|s| s <= 1 << 40), "phase steps", "too many".into(), "at most 2^40 in all")?;
-        need(self.games_per_step <= 1 << 16, "games_per_step", self.games_per_step.to_string(), "at most 65536")?;
-        for phase in &self.phases {
-            phase.reward.check()?;
-            need(phase.steps > 0, "phase steps", "0".into(), "at least 1")?;
-            if self.algorithm.rounds().is_none() {
-                let illegal = phase.reward.shares().iter().map(|share| share.reward.illegal).find(|&i| i != ILLEGAL);
-                let expected = "none: exact training has no illegal answers, and weighs legality instead";
-                need(illegal.is_none(), "reward illegal", illegal.unwrap_or_default().to_string(), expected)?;
-            }
-            let learner = self.learners() > 1 || phase.opponent == Some(Opponent::Learner);
-            let alone = phase.opponent.is_none() || !learner;
-            need(alone, "phase opponent", "one beside a learner".into(), "the learner in the config and every phase")?;
-        }
-        self.algorithm.check()?;
-        for (i, given) in self.games.catalogue.iter().enumerate() {
-            let once = self.games.catalogue[..i].iter().all(|other| other.name() != given.name());
-            let twice = format!("{:?} twice", given.name());
-            need(once, "games.catalogue", twice, "each game once; games.weights weighs them")?;
-            self.phases.iter().try_for_each(|phase| phase.reward.check_for(&given.0))?;
-            if let Labels::Fixed(labels) = &self.labels {
-                given.0.clone().with_labels(labels, labels)?;
-            }
-        }
-        if self.games.random > 0.0 {
-            // Random games have the shape of the catalogue's games.
-            let any = CatalogGame { name: RANDOM, ..*CatalogGame::find("ipd")? }.game();
-            self.phases.iter().try_for_each(|phase| phase.reward.check_for(&any))?;
-        }
-        for (name, weight) in &self.games.weights {
-            let known = self.games.catalogue.iter().any(|given| given.name() == name);
-            need(known, "games.weights", name.clone(), "games of this config")?;
-            let above = *weight > 0.0 && *weight <= 1e6;
-            need(above, "games.weights", weight.to_string(), "numbers above 0, at most 1e6")?;
-        }
-        let share = self.games.random;
-        need((0.0..=1.0).contains(&share), "games.random", share.to_string(), "a share from 0 to 1")?;
-        let some = share >= 1.0 || !self.games.catalogue.is_empty();
-        need(some, "games.catalogue", "empty".into(), "a game, or games.random = 1")?;
-        need((1..=512).contains(&self.rank), "rank", self.rank.to_string(), "1 to 512")?;
-        let known = |t: &String| LINEARS.contains(&t.as_str());
-        let distinct = (1..self.targets.len()).all(|i| !self.targets[..i].contains(&self.targets[i]));
-        let targets = !self.targets.is_empty() && distinct && self.targets.iter().all(known);
-        need(targets, "targets", format!("{:?}", self.targets), &format!("some of {}, each once", LINEARS.join(", ")))?;
-        let alpha = self.alpha.is_finite() && self.alpha > 0.0;
-        need(alpha, "alpha", self.alpha.to_string(), "a number above 0")?;
-        need(self.rate.is_finite() && self.rate > 0.0, "rate", self.rate.to_string(), "a number above 0")?;
-        let beta = self.beta == 0.0 || (1e-6..=1e6).contains(&self.beta);
-        need(beta, "beta", self.beta.to_string(), "0, or a number from 1e-6 to 1e6")?;
-        need(self.max_norm > 0.0, "max_norm", self.max_norm.to_string(), "a number above 0")?;
-        if let Some(t) = self.kl_target {
-            need(self.beta > 0.0, "beta", "0 with a kl_target".into(), "a number above 0 to start from")?;
-            need(t.target.is_finite() && t.target > 0.0, "kl_target.target", t.target.to_string(), "nats above 0")?;
-            let horizon = t.horizon.is_finite() && t.horizon >= 1.0;
-            need(horizon, "kl_target.horizon", t.horizon.to_string(), "at least 1 step")?;
-        }
-        let legality = self.legality.is_finite() && self.legality >= 0.0;
-        need(legality, "legality", self.legality.to_string(), "a number of at least 0")?;
-        need(self.measure_every > 0, "measure_every", "0".into(), "at least 1")?;
-        if let Some(stop) = self.early_stop {
-            let distance = (0.0..1.0).contains(&stop.distance);
-            need(distance, "early_stop.distance", stop.distance.to_string(), "at least 0 and below 1")?;
-            need(stop.patience > 0, "early_stop.patience", "0".into(), "at least 1")?;
-        }
-        need((0.0..=1.0).contains(&self.arrival), "arrival", self.arrival.to_string(), "a distance from 0 to 1")?;
-        if self.algorithm.rounds().is_some() {
-            let expected = "0 for a sampling algorithm, whose reward has a penalty for illegal answers";
-            need(self.legality == 0.0, "legality", self.legality.to_string(), expected)?;
-            need(self.games_per_step > 0, "games_per_step", "0".into(), "how many episodes or groups a step plays")?;
-            let baseline = !matches!(self.algorithm, Algorithm::Reinforce(_)) || self.games_per_step > 1;
-            let expected = "at least 2: the baseline of an episode is the mean of the other episodes";
-            need(baseline, "games_per_step", self.games_per_step.to_string(), expected)?;
-            let expected = "no weights for a sampling algorithm, which weighs a game by its share of the episodes";
-            need(self.games.weights.is_empty(), "games.weights", format!("{:?}", self.games.weights), expected)?;
-        }
-        if let Some(play) = self.play {
-            let exact = self.algorithm == Algorithm::Exact {};
-            need(exact, "play", "repeated play without exact gradients".into(), "algorithm.name = \"exact\"")?;
-            // Nearer to 1 the linear systems lose the digits that tell actions apart.
-            let discount = play.discount > 0.0 && play.discount <= 0.9999;
-            need(discount, "play.discount", play.discount.to_string(), "a number above 0, at most 0.9999")?;
-        }
-        need(self.shards > 0, "shards", "0".into(), "at least 1")?;
-        need(
-            self.games_per_step.is_multiple_of(self.shards),
-            "games_per_step",
-            self.games_per_step.to_string(),
-            "a multiple of shards, or 0 for every game in every style",
-        )?;
-        let full = self.games_per_step > 0 || (!self.games.catalogue.is_empty() && self.games.random == 0.0);
-        need(full, "games_per_step", "0 with random games".into(), "catalogue games only, for a full batch")?;
-        match &self.labels {
-            Labels::Fixed(labels) if share > 0.0 => {
-                let [c, d] = labels.as_slice() else {
-                    return need(false, "labels.fixed", format!("{labels:?}"), "two labels for random games");
-                };
-                CatalogGame::find("ipd")?.labelled([c, d])?;
-            }
-            Labels::Own => need(share == 0.0, "labels", "own, with random games".into(), "pool or fixed labels")?,
-            Labels::Fixed(_) | Labels::Pool => {}
-        }
-        Ok(())
-    }
-
     /// What a step asks.
     ///
     /// # Errors
@@ -544,14 +384,19 @@ impl TrainConfig {
         if self.games.catalogue.is_empty() { self.tasks_at(step) } else { self.full_batch(step) }
     }
 
-    /// Every catalogue game in every style.
+    /// Every catalogue game in every style, from every seat, with every norm.
     fn full_batch(&self, step: u64) -> Result<Vec<Task>> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(step + 1);
         let mut all = Vec::new();
         for given in &self.games.catalogue {
-            let game = self.labels.apply(given.0.clone(), Split::Train, &mut rng)?;
-            all.extend(self.styles.all().map(|style| self.task(given.name(), game.clone(), style)));
+            for seat in self.seats.all() {
+                let game = self.labels.apply(given.0.clone().seen_from(*seat), Split::Train, &mut rng)?;
+                for norm in self.norms.all() {
+                    let told = self.styles.all().map(|style| style.with(|o| o.norm = *norm));
+                    all.extend(told.map(|style| self.task(given.name(), game.clone(), style)));
+                }
+            }
         }
         Ok(all)
     }
@@ -565,17 +410,34 @@ impl TrainConfig {
         // Stream 0 belongs to the adapter's first weights.
         rng.set_stream(index + 1);
         let random = self.games.catalogue.is_empty() || rng.random_bool(self.games.random);
+        let mut norm = *self.norms.all().choose(&mut rng).expect("some norm");
         let (name, game) = if random {
-            let game = random_game(&mut rng, Split::Train, Reach::Digits);
-            // A random game comes with drawn labels.
-            let game = if let Labels::Fixed(labels) = &self.labels { game.with_labels(labels, labels)? } else { game };
+            let reach = *self.games.reach.choose(&mut rng).expect("checked");
+            let mut game = random_game(&mut rng, Split::Train, reach);
+            if norm == Norm::Told && rng.random_bool(0.5) {
+                // A norm that the payoffs do not tell, so that the line in the prompt has to be read.
+                let any = [Player::Row, Player::Column].map(|player| rng.random_range(0..game.count(player)));
+                game = game.with_cooperative(any).expect("actions of the game");
+            }
+            if [Player::Row, Player::Column].into_iter().any(|player| game.kindest(player).is_none()) {
+                // Neither payoffs nor prompt would tell it.
+                norm = self.norms.all()[0];
+            }
             (RANDOM, game)
         } else {
-            let given = &self.games.catalogue[rng.random_range(0..self.games.catalogue.len())];
-            (given.name(), self.labels.apply(given.0.clone(), Split::Train, &mut rng)?)
+            let given = self.games.catalogue.choose(&mut rng).expect("checked");
+            (given.name(), given.0.clone())
         };
-        let style = self.styles.draw(&mut rng);
+        let seat = *self.seats.all().choose(&mut rng).expect("some seat");
+        let game = self.labels.apply(game.seen_from(seat), Split::Train, &mut rng)?;
+        let style = self.styles.draw(&mut rng).with(|o| o.norm = norm);
         Ok(self.task(name, game, style))
+    }
+
+    /// A style and a norm.
+    pub(crate) fn style(&self, rng: &mut impl Rng) -> Style {
+        let norm = *self.norms.all().choose(rng).expect("some norm");
+        self.styles.draw(rng).with(|o| o.norm = norm)
     }
 
     fn task(&self, name: &str, game: MatrixGame, style: Style) -> Task {
@@ -583,6 +445,3 @@ impl TrainConfig {
         Task { name: name.into(), game, style, weight }
     }
 }
-
-/// The name of games that are in no catalogue.
-const RANDOM: &str = "random";

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{Accuracy, PretrainConfig, PretrainReport, Pretraining, open_vocabulary};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
+use crate::corpus::Kind;
 use crate::games::Reach;
 use crate::model_file::write_model;
 use crate::run::{End, Session, open_log, write_line};
@@ -21,6 +22,9 @@ use crate::vocab::{self, Vocabulary};
 const VOCABULARY_LESSONS: u64 = 4000;
 /// Lessons of a measurement during the run, and after it.
 const MEASURED: [u64; 2] = [128, 512];
+
+/// The accuracy, on unseen labels and games, from which a kind of question counts as read.
+pub const READ: f64 = 0.9;
 
 /// A pretraining run whose folder is open.
 pub struct PretrainRun {
@@ -136,9 +140,12 @@ impl PretrainRun {
     /// [`EngineError::Io`]; the errors of [`Pretraining::evaluate`].
     pub fn export(&mut self, out: &Path, ty: GgmlType) -> Result<BTreeMap<Reach, Accuracy>> {
         let reading = self.training.reading(&self.vocabulary, MEASURED[1])?;
+        let read = |accuracy: &Accuracy| Kind::READING.iter().all(|kind| accuracy.get(kind) >= Some(&READ));
+        let reads: Vec<Reach> = reading.iter().filter(|(_, found)| read(found)).map(|(reach, _)| *reach).collect();
         let notes = [
             ("pretraining", serde_json::to_string(&self.training.config).expect("a config is plain data")),
             ("tokens", self.training.state().tokens.to_string()),
+            ("reading", serde_json::to_string(&reads).expect("names are plain data")),
             ("accuracy", serde_json::to_string(&reading).expect("accuracies are plain data")),
         ];
         write_model(out, self.training.decoder(), &self.training.state().theta, &self.words, ty, &notes)?;

@@ -9,7 +9,7 @@ use probity_engine::score::{PromptTokens, Scorer};
 use probity_engine::{Adapter, Context, ContextOptions, Model};
 use probity_game::History;
 use probity_testing::parts::GgufParts;
-use probity_train::corpus::random_game;
+use probity_train::games::{Reach, random_game};
 use probity_train::init::normal;
 use probity_train::labels::Split;
 use probity_train::model_file::write_model;
@@ -29,7 +29,7 @@ fn largest_gap(model: &Model, adapter: Option<&Path>, decoder: &Decoder, theta: 
     let styles: Vec<Style> = Style::all().collect();
     let mut worst = 0.0_f64;
     for i in 0..prompts / 5 {
-        let game = random_game(&mut rng, Split::Test);
+        let game = random_game(&mut rng, Split::Test, Reach::Digits);
         let options = options(model, &game).unwrap();
         let states = std::iter::once(None).chain(History::states(&game).map(Some));
         let tokens: Vec<_> = states.map(|s| encode(model, &prompt(&game, s, styles[i % 16])).unwrap()).collect();

@@ -1,16 +1,19 @@
 //! Texts that the default model was pretrained on, and texts of the published protocol, word for word.
 
 use probity_game::Profile;
-use probity_train::corpus::{Ease, lesson};
+use probity_train::corpus::{Mixture, lesson};
 use probity_train::eval::protocol::VARIANTS;
+use probity_train::games::Reach;
 use probity_train::labels::Split;
 
 /// What the default model was pretrained on: a change here is another model, and `models/` must be made anew.
 #[test]
 fn lessons() {
     let mut text = String::new();
-    for (index, lists) in [(0, 1.0), (1, 0.0), (2, 0.0)] {
-        let lesson = lesson(1, index, Split::Train, [2, 3], Ease { lists, ..Ease::default() });
+    let lists = Mixture { lists: 1.0, ..Mixture::default() };
+    let mixtures = [lists, Mixture::of(Reach::Digits), Mixture::of(Reach::Numbers), Mixture::of(Reach::Actions)];
+    for (index, mixture) in (0..).zip(mixtures) {
+        let lesson = lesson(1, index, Split::Train, [2, 5], mixture);
         text += &lesson.rules;
         for question in lesson.chains.iter().flatten() {
             text += &format!("  {}: {:?} {:?}\n", question.kind, question.asked, question.answers);

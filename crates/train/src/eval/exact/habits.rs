@@ -26,7 +26,7 @@ pub struct Flips {
 
 impl Flips {
     pub(super) fn of(sheets: &[Sheet]) -> Self {
-        let usual = |style: Style| style == Style::default();
+        let usual = |style: Style| style == Style::default().with(|o| o.norm = style.norm);
         Self {
             labels: share(sheets, |a, b| {
                 (a.labelling, b.labelling) == (Labelling::Shared, Labelling::Turned)
@@ -194,12 +194,13 @@ fn constant(sheets: &[Sheet], aim: &Aim) -> Result<Option<f64>> {
 mod tests {
     use super::super::{Answer, LabelSet, tellings};
     use super::*;
+    use probity::agent::prompt::Norm;
     use probity_game::moral::Framework;
     use probity_game::{CatalogGame, MatrixGame, State, states};
 
     /// The sheets of a player that takes one action for certain.
     fn sheets(game: &MatrixGame, player: impl Fn(&Telling, State) -> usize) -> Vec<Sheet> {
-        let all = tellings(game, &LabelSet::drawn(2, 2, 7)).unwrap().into_iter();
+        let all = tellings(game, &LabelSet::drawn(2, 2, 7), Norm::Told).unwrap().into_iter();
         let sheet = |telling: Telling| {
             let answer = |state| {
                 let action = player(&telling, state);

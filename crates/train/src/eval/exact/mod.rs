@@ -7,7 +7,7 @@ mod telling;
 
 use probity::agent::prompt::prompt;
 use probity_game::moral::{EVALUATION_XI, ILLEGAL, Mixture, WeightedState, expected_regrets};
-use probity_game::{MatrixGame, Player, State, argmax_set, fair_coin, states};
+use probity_game::{Player, State, argmax_set, fair_coin, states};
 use serde::Serialize;
 
 pub use habits::{Flips, Habit, Habits};
@@ -81,12 +81,20 @@ pub struct AimFigures {
     pub regret: Spread,
     /// Probability of actions that are not among the best.
     pub miss: Spread,
+    /// The same over the states in which the best action is ahead of all others by at least [`CLEAR`].
+    ///
+    /// `None` where there is no such state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clear_miss: Option<Spread>,
     /// Total variation distance to `bare exp(R / beta)`, 0 to 1.
     ///
     /// `None` without a bare model or a beta.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<Spread>,
 }
+
+/// How far a clearly best action is ahead, in the reward's units.
+pub const CLEAR: f64 = 0.5;
 
 /// A policy in one game.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -122,34 +130,35 @@ impl Sheet {
     }
 }
 
-/// Measures a policy in a game.
+/// Measures a policy in a game, over the ways of telling it.
 ///
 /// `bare` is the model without adapters, for divergence and distance. `progress` is called after every telling.
 ///
 /// # Errors
-/// The errors of [`Respondent::answer`]; [`probity::Error::Game`] for unfit labels; [`probity::Error::Reward`] for a
-/// reward of another game.
+/// The errors of [`Respondent::answer`]; [`probity::Error::Reward`] for a reward of another game.
+///
+/// # Panics
+/// Without a telling.
 pub fn view(
-    game: &MatrixGame,
-    sets: &[LabelSet],
+    tellings: &[Telling],
     respondent: &mut Respondent,
     mut bare: Option<&mut Respondent>,
     aim: Option<&Aim>,
     mut progress: impl FnMut(),
 ) -> Result<GameView> {
-    if let Some(aim) = aim {
-        aim.reward.check_for(game)?;
-    }
     let (mut sheets, mut plain) = (Vec::new(), Vec::new());
-    for telling in tellings(game, sets)? {
-        sheets.push(Sheet::of(&telling, respondent)?);
-        if let Some(bare) = bare.as_deref_mut() {
-            plain.push(Sheet::of(&telling, bare)?);
+    for telling in tellings {
+        if let Some(aim) = aim {
+            aim.reward.check_for(&telling.game)?;
+        }
+        sheets.push(Sheet::of(telling, respondent)?);
+        if let Some(bare) = &mut bare {
+            plain.push(Sheet::of(telling, bare)?);
         }
         progress();
     }
     Ok(GameView {
-        game: game.name().into(),
+        game: tellings[0].game.name().into(),
         tellings: sheets.len(),
         figures: figures(&sheets, &plain, aim)?,
         flips: Flips::of(&sheets),
@@ -228,15 +237,21 @@ fn of_telling(Sheet { telling, answers }: &Sheet) -> Result<Told> {
 }
 
 fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
-    let (mut regrets, mut misses, mut distances) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut regrets, mut misses, mut clear_misses, mut distances) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, Sheet { telling, answers }) in sheets.iter().enumerate() {
         let (mut regret, mut miss, mut distance) = (0.0, 0.0, 0.0);
+        let (mut clear_miss, mut clear) = (0.0, 0.0);
         for (i, (state, answer)) in answers.iter().enumerate() {
             let values = aim.reward.expected(&telling.game, *state, &fair_coin(&telling.game))?;
             let best = argmax_set(&values);
             let value: f64 = answer.policy.iter().zip(&values).map(|(p, value)| p * value).sum();
             regret += values[best[0]] - value;
-            miss += 1.0 - best.iter().map(|&action| answer.policy[action]).sum::<f64>();
+            let missed = 1.0 - best.iter().map(|&action| answer.policy[action]).sum::<f64>();
+            miss += missed;
+            if (0..values.len()).all(|action| action == best[0] || values[action] <= values[best[0]] - CLEAR) {
+                clear_miss += missed;
+                clear += 1.0;
+            }
             if let Some(bare) = plain.get(number).filter(|_| aim.beta > 0.0) {
                 let optimum = optimum(&bare.answers[i].1.policy, &values, aim.beta);
                 distance += answer.policy.iter().zip(&optimum).map(|(p, q)| (p - q).abs()).sum::<f64>() / 2.0;
@@ -245,12 +260,14 @@ fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
         let n = answers.len() as f64;
         regrets.push(regret / n);
         misses.push(miss / n);
+        clear_misses.extend((clear > 0.0).then(|| clear_miss / clear));
         distances.push(distance / n);
     }
     let known = !plain.is_empty() && aim.beta > 0.0;
     Ok(AimFigures {
         regret: Spread::of(regrets, true),
         miss: Spread::of(misses, true),
+        clear_miss: (!clear_misses.is_empty()).then(|| Spread::of(clear_misses, true)),
         distance: known.then(|| Spread::of(distances, true)),
     })
 }

@@ -1,6 +1,6 @@
 //! The ways of telling one game: seats, labels, layouts, orders.
 
-use probity::agent::prompt::{Layout, Style};
+use probity::agent::prompt::{Layout, Norm, Style};
 use probity_game::{MatrixGame, Player};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -73,11 +73,11 @@ impl LabelSet {
     }
 }
 
-/// Every telling of a game: both seats, every labelling, every style.
+/// Every telling of a game: both seats, every labelling, every style, one norm.
 ///
 /// # Errors
 /// [`probity::Error::Game`] for labels that are unfit, or too few.
-pub fn tellings(game: &MatrixGame, sets: &[LabelSet]) -> Result<Vec<Telling>> {
+pub fn tellings(game: &MatrixGame, sets: &[LabelSet], norm: Norm) -> Result<Vec<Telling>> {
     let seats = if game.is_symmetric() && game.cooperative(Player::Row) == game.cooperative(Player::Column) {
         vec![(Player::Row, game.clone())]
     } else {
@@ -107,7 +107,7 @@ pub fn tellings(game: &MatrixGame, sets: &[LabelSet]) -> Result<Vec<Telling>> {
                     seat,
                     labelling,
                     labels,
-                    style,
+                    style: style.with(|o| o.norm = norm),
                 }));
             }
         }

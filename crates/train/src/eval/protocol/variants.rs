@@ -4,7 +4,7 @@
 //!
 //! To add a way, write an entry of [`VARIANTS`].
 
-use probity::agent::prompt::{Layout, Prompt, QUESTION, Style, enumerate, last_round, prompt};
+use probity::agent::prompt::{Layout, Norm, Prompt, QUESTION, Style, enumerate, last_round, prompt};
 use probity_game::{CatalogGame, MatrixGame, Player, State};
 
 /// Where a variant is asked.
@@ -31,6 +31,8 @@ pub struct Variant {
     labels: [&'static str; 2],
     /// The order of the payoff table.
     layout: Layout,
+    /// Whether the prompt tells which action is cooperation; the paper's does not.
+    norm: Norm,
     tell: fn(&MatrixGame, State, Style) -> Prompt,
 }
 
@@ -45,6 +47,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Games,
         labels: NEW,
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: prompt,
     },
     Variant {
@@ -53,6 +56,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Games,
         labels: NEW,
         layout: Layout::ColumnsReversed,
+        norm: Norm::Untold,
         tell: prompt,
     },
     Variant {
@@ -61,6 +65,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Games,
         labels: NEW,
         layout: Layout::RowsReversed,
+        norm: Norm::Untold,
         tell: prompt,
     },
     Variant {
@@ -69,6 +74,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Games,
         labels: NEW,
         layout: Layout::Reversed,
+        norm: Norm::Untold,
         tell: prompt,
     },
     Variant {
@@ -77,6 +83,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Games,
         labels: ["action1", "action2"],
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: prompt,
     },
     Variant {
@@ -85,6 +92,16 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Games,
         labels: ["action2", "action1"],
         layout: Layout::Original,
+        norm: Norm::Untold,
+        tell: prompt,
+    },
+    Variant {
+        name: "norm-told",
+        what: "new labels, and a line that tells which action is cooperation: not in the paper",
+        ground: Ground::Games,
+        labels: NEW,
+        layout: Layout::Original,
+        norm: Norm::Told,
         tell: prompt,
     },
     Variant {
@@ -93,6 +110,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Dilemma,
         labels: NEW,
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: unstructured,
     },
     Variant {
@@ -101,6 +119,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Dilemma,
         labels: NEW,
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: story,
     },
     Variant {
@@ -109,6 +128,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Dilemma,
         labels: NEW,
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: explicit,
     },
     Variant {
@@ -117,6 +137,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Unrelated,
         labels: NEW,
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: |game, _, style| unrelated(game, "", String::new(), style),
     },
     Variant {
@@ -125,6 +146,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Unrelated,
         labels: NEW,
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: |game, _, style| unrelated(game, "You play a game with {other}. ", String::new(), style),
     },
     Variant {
@@ -133,6 +155,7 @@ pub static VARIANTS: &[Variant] = &[
         ground: Ground::Unrelated,
         labels: NEW,
         layout: Layout::Original,
+        norm: Norm::Untold,
         tell: |game, state, style| {
             let last = state
                 .map(|last| format!("Last round, {{other}} picked {}.\n", label(game, Player::Column, last.other)));
@@ -165,6 +188,7 @@ impl Variant {
             o.layout = self.layout;
             o.mention_reversed = mention_reversed;
             o.answer_reversed = answer_reversed;
+            o.norm = self.norm;
         });
         (self.tell)(game, state, style)
     }
