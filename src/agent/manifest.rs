@@ -109,6 +109,9 @@ pub struct Manifest {
     /// `None` for the bare model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// Whether the divergence is from that adapter's policy, not from the bare model's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_start: bool,
     /// The games of the curriculum, in words.
     pub games: String,
     /// The labels of the curriculum, in words.

@@ -64,7 +64,19 @@ pub fn verify(adapter: &Adapter) -> Result<Verification> {
 /// [`EngineError::Cancelled`] if `progress` stops it;
 /// [`Error::Unverified`] without a manifest or recorded decisions, for another prompt version, and for differing
 /// figures; [`EngineError::AdapterMismatch`] if the manifest names another base; the engine's errors.
-pub fn verify_with(adapter: &Adapter, mut progress: impl FnMut(f32) -> bool) -> Result<Verification> {
+pub fn verify_with(adapter: &Adapter, progress: impl FnMut(f32) -> bool) -> Result<Verification> {
+    verify_first(adapter, usize::MAX, progress)
+}
+
+/// As [`verify_with`], of the first recorded decisions alone.
+///
+/// # Errors
+/// As [`verify_with`].
+pub fn verify_first(
+    adapter: &Adapter,
+    decisions: usize,
+    progress: impl FnMut(f32) -> bool,
+) -> Result<Verification> {
     let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
     let manifest = Manifest::of(adapter.gguf())?
         .ok_or_else(|| bad("has no manifest, expected an adapter written by `probity train`".into()))?;
@@ -83,23 +95,10 @@ pub fn verify_with(adapter: &Adapter, mut progress: impl FnMut(f32) -> bool) -> 
                 .map_err(|e| bad(format!("a recorded decision is of no state of its game: {e}")))?;
         }
     }
-    let mut scorer = Scorer::new(Context::new(adapter.model(), ContextOptions::default())?);
-    let mut done = 0.0;
-    let mut step = || {
-        done += 0.5 / manifest.self_test.len() as f32;
-        if progress(done) { Ok(()) } else { Err(EngineError::Cancelled { what: "verification" }) }
-    };
-    let bare = manifest.self_test.iter().map(|t| {
-        let policy = policy(&mut scorer, t)?;
-        step()?;
-        Ok(policy)
-    });
-    let bare = bare.collect::<Result<Vec<_>>>()?;
-    scorer.set_adapters(&[(adapter.clone(), 1.0)])?;
-    let mut found = Verification { vectors: manifest.self_test.len(), deviation: 0.0, effect: 0.0 };
-    for (test, bare) in manifest.self_test.iter().zip(bare) {
-        let now = policy(&mut scorer, test)?;
-        step()?;
+    let tests = &manifest.self_test[..decisions.min(manifest.self_test.len())];
+    let taken = take(adapter, tests, progress)?;
+    let mut found = Verification { vectors: tests.len(), deviation: 0.0, effect: 0.0 };
+    for (test, Taken { bare, now }) in tests.iter().zip(taken) {
         if test.probabilities.len() != now.len() {
             return Err(bad(format!("a recorded decision has {} probabilities", test.probabilities.len())));
         }
@@ -112,11 +111,57 @@ pub fn verify_with(adapter: &Adapter, mut progress: impl FnMut(f32) -> bool) -> 
             "probabilities differ by {off:.4} from the recorded ones, expected at most {TOLERANCE}"
         )));
     }
-    if found.effect < EFFECT {
-        let effect = found.effect;
-        return Err(bad(format!("moves no probability by more than {effect:.6}, expected at least {EFFECT}")));
-    }
+    in_force(adapter, found.effect)?;
     Ok(found)
+}
+
+/// Takes decisions with an adapter, and records them; returns the largest effect on a probability.
+///
+/// # Errors
+/// [`EngineError::Cancelled`] if `progress` stops it; [`Error::Unverified`] for an adapter without effect; the engine's
+/// errors.
+pub fn record(adapter: &Adapter, tests: &mut [SelfTest], progress: impl FnMut(f32) -> bool) -> Result<f64> {
+    let taken = take(adapter, tests, progress)?;
+    let mut effect: f64 = 0.0;
+    for (test, Taken { bare, now }) in tests.iter_mut().zip(taken) {
+        effect = effect.max(distance(&now, &bare));
+        test.probabilities = now;
+    }
+    in_force(adapter, effect)?;
+    Ok(effect)
+}
+
+/// Refuses an adapter without effect.
+fn in_force(adapter: &Adapter, effect: f64) -> Result<()> {
+    if effect < EFFECT {
+        let problem = format!("moves no probability by more than {effect:.6}, expected at least {EFFECT}");
+        return Err(Error::Unverified { file: adapter.path().display().to_string(), problem });
+    }
+    Ok(())
+}
+
+/// A decision's probabilities, without an adapter and with it.
+struct Taken {
+    bare: Vec<f64>,
+    now: Vec<f64>,
+}
+
+/// Takes decisions without an adapter and with it.
+fn take(adapter: &Adapter, tests: &[SelfTest], mut progress: impl FnMut(f32) -> bool) -> Result<Vec<Taken>> {
+    let mut scorer = Scorer::new(Context::new(adapter.model(), ContextOptions::default())?);
+    let mut done = 0.0;
+    let mut policies = |scorer: &mut Scorer| {
+        let policy = |test| {
+            let policy = policy(scorer, test)?;
+            done += 0.5 / tests.len() as f32;
+            if progress(done) { Ok(policy) } else { Err(EngineError::Cancelled { what: "verification" }.into()) }
+        };
+        tests.iter().map(policy).collect::<Result<Vec<_>>>()
+    };
+    let bare = policies(&mut scorer)?;
+    scorer.set_adapters(&[(adapter.clone(), 1.0)])?;
+    let now = policies(&mut scorer)?;
+    Ok(bare.into_iter().zip(now).map(|(bare, now)| Taken { bare, now }).collect())
 }
 
 /// Loads an adapter, and refuses one of another base or prompt version.

@@ -148,7 +148,7 @@ fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) 
         anyhow::Ok(())
     });
     match &end {
-        Ok(End::Finished(_)) => bar.finish_and_clear(),
+        Ok(End::Finished) => bar.finish_and_clear(),
         _ => bar.abandon(),
     }
     end

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use probity::agent::manifest::{Manifest, SelfTest};
-use probity::agent::prompt::{PROMPT_VERSION, Style};
+use probity::agent::prompt::{PROMPT_VERSION, Style, encode, prompt};
 use probity::agent::scenario::Scenario;
-use probity::agent::verify::{Verification, verify};
+use probity::agent::verify::{Verification, record, verify_first};
 use probity::agent::{Floor, Session};
 use probity_engine::Error as EngineError;
 use probity_engine::files::replace;
@@ -15,7 +15,7 @@ use probity_game::{CatalogGame, MatrixGame, states};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::curriculum::{GivenGame, Labels, Norms, Precision, Seats, Styles, TrainConfig};
+use super::curriculum::{GivenGame, Labels, Norms, Precision, Reference, Seats, Styles, TrainConfig};
 use super::finetune::Trained;
 use super::games::Reach;
 use super::labels::Split;
@@ -39,6 +39,28 @@ fn self_tests(games: Vec<MatrixGame>, labels: &Labels, seed: u64) -> Result<Vec<
         }
     }
     Ok(tests)
+}
+
+/// What the recorded decisions may take of a run: this share of its tokens.
+///
+/// Two passes over them are then a small part of the run. At least the decisions of one game are recorded.
+const SHARE: u64 = 40;
+
+/// The first of some recorded decisions, whole games, that fit into a run's tokens.
+fn within(model: &Model, tests: Vec<SelfTest>, tokens: u64) -> Result<Vec<SelfTest>> {
+    let mut left = tokens / SHARE;
+    let mut kept: Vec<SelfTest> = Vec::new();
+    for test in tests {
+        let asked = encode(model, &prompt(&test.game, test.state, test.style))?;
+        let first = kept.last().is_none_or(|last| last.game != test.game);
+        let takes = (asked.tokens.len() - if first { 0 } else { asked.fixed }) as u64;
+        if first && !kept.is_empty() && takes * 2 > left {
+            break;
+        }
+        left = left.saturating_sub(takes);
+        kept.push(test);
+    }
+    Ok(kept)
 }
 
 /// The protocol's five games.
@@ -70,6 +92,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         discount: c.play.map(|play| play.discount),
         rank: Some(c.rank),
         start: c.start.clone(),
+        from_start: c.reference == Reference::Start,
         games: trained_games(c),
         labels: match &c.labels {
             Labels::Pool => "drawn anew for every game from the training split".into(),
@@ -90,7 +113,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         seed: c.seed,
         steps: run.steps,
         trainer: env!("CARGO_PKG_VERSION").into(),
-        self_test: self_tests(games, &c.labels, c.seed)?,
+        self_test: within(model, self_tests(games, &c.labels, c.seed)?, run.tokens)?,
     };
     write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
 }
@@ -126,6 +149,7 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
         discount: None,
         rank: None,
         start: None,
+        from_start: false,
         games: origin.into(),
         labels: "unknown".into(),
         prompt_version: PROMPT_VERSION,
@@ -154,12 +178,14 @@ pub fn write_proven(
     let draft = path.with_added_extension("draft");
     let mut write = || {
         weights.write(&draft, precision, &manifest)?;
-        let session = Session::new(model, ContextOptions::default())?;
-        record(&session, &Adapter::load(model, &draft)?, &mut manifest.self_test)?;
+        let effect = record(&Adapter::load(model, &draft)?, &mut manifest.self_test, |_| true)?;
         weights.write(&draft, precision, &manifest)?;
-        let verified = verify(&Adapter::load(model, &draft)?)?;
+        // The file that is kept has other metadata, and the same weights. Its first game shows that it loads.
+        let game = &manifest.self_test[0].game;
+        let first = manifest.self_test.iter().take_while(|test| test.game == *game).count();
+        let found = verify_first(&Adapter::load(model, &draft)?, first, |_| true)?;
         replace(&draft, path)?;
-        Ok(verified)
+        Ok(Verification { vectors: manifest.self_test.len(), deviation: found.deviation, effect })
     };
     write().map_err(|e| {
         let _ = std::fs::remove_file(&draft);
@@ -168,13 +194,6 @@ pub fn write_proven(
             e => e,
         }
     })
-}
-
-fn record(session: &Session, adapter: &Adapter, tests: &mut [SelfTest]) -> Result<()> {
-    for test in tests {
-        test.probabilities = decide(session, &[(adapter.clone(), 1.0)], test)?;
-    }
-    Ok(())
 }
 
 /// What a model decides under some adapters.

@@ -15,7 +15,7 @@ use anyhow::Context;
 use probity_engine::Source;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::moral::Framework;
-use probity_train::curriculum::{GivenGame, TrainConfig};
+use probity_train::curriculum::{GivenGame, Reference, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
 use probity_train::finish::write_verified;
 use probity_train::objective::ObjectiveParts;
@@ -101,9 +101,12 @@ pub struct Args {
     extend: Option<u64>,
     /// Start from an adapter in place of the bare model.
     ///
-    /// It is a GGUF file or a built-in name. The bare model stays the reference.
-    #[arg(long, value_name = "ADAPTER", conflicts_with = "resume")]
+    /// It is a GGUF file or a built-in name.
+    #[arg(long, value_name = "ADAPTER")]
     from: Option<String>,
+    /// Override whose policy the divergence is measured from: the bare model's, or that of --from.
+    #[arg(long, value_parser = ["bare", "start"])]
+    reference: Option<String>,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: Option<String>,
     /// Train on this game instead of the config's; may be repeated.
@@ -173,6 +176,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         training.start_from(&builtin::adapter_weights(&model, name)?, file.path())?;
     }
     if args.resume {
+        if training.config.reference == Reference::Start && args.from.is_none() {
+            return Err(Usage("the reference is the adapter that the run started from, expected --from ADAPTER".into()).into());
+        }
         checkpoints.resume(&mut training, &made)?;
     } else if checkpoints.exists() {
         return Err(input::occupied(&folder).into());
@@ -184,7 +190,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         eprintln!("{needs}, {}", needs.times());
     }
     let mut run = Run::open(&folder, training, checkpoints)?;
-    let End::Finished(stands) = steps(args, &mut run, &folder)? else { return Ok(()) };
+    if matches!(steps(args, &mut run, &folder)?, End::Paused) {
+        return Ok(());
+    }
+    let bar = output::bar(100, "measuring");
+    let stands = run.measure_end(|share| bar.set_position((100.0 * share) as u64))?;
+    bar.finish_and_clear();
     let steps = run.training.done();
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = run.training.finish()?;
@@ -256,6 +267,11 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
         None if config.start.is_some() && !args.resume => {
             return Err(Usage("the config starts from an adapter, expected --from ADAPTER".into()).into());
         }
+        None => {}
+    }
+    match args.reference.as_deref() {
+        Some("start") => config.reference = Reference::Start,
+        Some(_) => config.reference = Reference::Bare,
         None => {}
     }
     config.rate = args.rate.unwrap_or(config.rate);
@@ -355,7 +371,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
     });
     drop(watch);
     match &taken {
-        Ok(End::Finished(_)) => bar.finish_and_clear(),
+        Ok(End::Finished) => bar.finish_and_clear(),
         _ => bar.abandon(),
     }
     let drawn = curves.plot(&folder.join("curves.svg"));

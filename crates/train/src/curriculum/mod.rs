@@ -131,6 +131,23 @@ pub enum Precision {
     Q8_0,
 }
 
+/// Whose policy the divergence is measured from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reference {
+    /// The bare model's.
+    #[default]
+    Bare,
+    /// That of the adapter that training starts from: a later stage stays near the stage before it.
+    Start,
+}
+
+impl Reference {
+    fn is_bare(&self) -> bool {
+        *self == Self::Bare
+    }
+}
+
 /// A target divergence, held by its weight.
 ///
 /// `beta *= 1 + clip(kl / target - 1, -0.2, 0.2) / horizon` after every step (Ziegler et al. 2019, section 2.2, as TRL
@@ -201,6 +218,9 @@ pub struct TrainConfig {
     /// Without one it starts at the bare model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// Whose policy the divergence is measured from.
+    #[serde(default, skip_serializing_if = "Reference::is_bare")]
+    pub reference: Reference,
     /// Phases in order; more than one switches the reward on the way ("unlearning").
     pub phases: Vec<Phase>,
     /// Games.
@@ -235,6 +255,9 @@ pub struct TrainConfig {
     pub targets: Vec<String>,
     /// Peak learning rate of Adam.
     pub rate: f32,
+    /// Decay of Adam's second moment [default: 0.98, and 0.999 where answers are sampled].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f32>,
     /// How the learning rate falls.
     #[serde(default)]
     pub annealing: Annealing,
@@ -313,6 +336,12 @@ impl TrainConfig {
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a config is plain data")
+    }
+
+    /// Decay of Adam's second moment.
+    #[must_use]
+    pub fn beta2(&self) -> f32 {
+        self.beta2.unwrap_or_else(|| self.algorithm.beta2())
     }
 
     /// How many adapters are trained.

@@ -28,9 +28,11 @@ pub struct Batch {
 impl Batch {
     /// The batch of some tasks.
     ///
+    /// `start` is the hash of the adapter whose policy is the reference, in place of the bare model's.
+    ///
     /// # Errors
     /// [`EngineError::PromptTooLong`], [`EngineError::Option`], [`EngineError::Template`].
-    pub fn new(model: &Model, tasks: Vec<Task>) -> Result<Self> {
+    pub fn new(model: &Model, tasks: Vec<Task>, start: Option<&str>) -> Result<Self> {
         let mut asked = Vec::new();
         let mut names = Vec::new();
         for Task { game, style, weight, .. } in &tasks {
@@ -45,7 +47,7 @@ impl Batch {
                 if longest > context {
                     return Err(EngineError::PromptTooLong { tokens: longest, context }.into());
                 }
-                names.push(name(model.content()?, &prompt, &options));
+                names.push(name(model.content()?, start, &prompt, &options));
                 questions.push(PromptedState { prompt, rewards: Vec::new(), weight });
             }
             asked.push((questions, options));
@@ -142,10 +144,11 @@ impl Seat {
     }
 }
 
-/// BLAKE3 of the base and a question's tokens: the key of its scores.
-fn name(base: &str, prompt: &[Token], options: &[Continuation]) -> [u8; 32] {
+/// BLAKE3 of the reference and a question's tokens: the key of its scores.
+fn name(base: &str, start: Option<&str>, prompt: &[Token], options: &[Continuation]) -> [u8; 32] {
     let mut hash = blake3::Hasher::new_derive_key("probity reference scores");
     hash.update(base.as_bytes());
+    hash.update(start.unwrap_or_default().as_bytes());
     let parts = options.iter().flat_map(|option| [option.tokens(), option.last()]);
     for part in std::iter::once(prompt).chain(parts) {
         hash.update(&(part.len() as u64).to_le_bytes());

@@ -96,19 +96,21 @@ impl Finetuning {
 
     /// Measures the policy at the end of a run, each learner's.
     ///
-    /// It uses ten batches behind the run's last, or a tenth of its steps where they are fewer. No step was trained on
-    /// their labels, where labels are drawn. Sampled runs use the full batch of the catalogue games.
+    /// It uses ten batches behind the run's last, or a twentieth of its steps where they are fewer. No step was trained
+    /// on their labels, where labels are drawn. Sampled runs use the full batch of the catalogue games. `progress` is
+    /// told the measured share, 0 to 1.
     ///
     /// # Errors
     /// As [`Finetuning::step`].
-    pub fn measure_end(&mut self) -> Result<Vec<ObjectiveParts>> {
+    pub fn measure_end(&mut self, mut progress: impl FnMut(f64)) -> Result<Vec<ObjectiveParts>> {
         let fixed = self.config.games_per_step == 0 && matches!(self.config.labels, Labels::Fixed(_));
         if self.config.algorithm.rounds().is_some() || fixed {
             return Ok(self.measure()?.into_iter().map(|(parts, _)| parts).collect());
         }
-        let (last, batches) = (self.config.phases.len() - 1, (self.config.steps() / 10).clamp(1, 10));
+        let (last, batches) = (self.config.phases.len() - 1, (self.config.steps() / 20).clamp(1, 10));
         let mut all: Vec<Vec<ObjectiveParts>> = vec![Vec::new(); self.config.learners()];
         for batch in 0..batches {
+            progress(batch as f64 / batches as f64);
             let seats = seats(&self.model, &self.config, &self.config.tasks_at(self.config.steps() + batch)?)?;
             for (all, judged) in all.iter_mut().zip(self.evaluate(&seats, last, false)?) {
                 all.extend(judged.into_iter().map(|judged| judged.parts));
@@ -182,7 +184,8 @@ impl Finetuning {
         let unknown = |b: &Batch| b.names.iter().any(|name| self.references.get(name).is_none());
         let missing: Vec<usize> = (0..batches.len()).filter(|&i| unknown(&batches[i])).collect();
         let asked: Vec<&Pack> = missing.iter().map(|&i| &batches[i].pack).collect();
-        let answers = self.shards.forward(&self.base, &[], &asked, |i, tape| {
+        let (decoder, theta) = self.origin.as_ref().map_or((&self.base, &[][..]), |origin| (&self.decoder, origin));
+        let answers = self.shards.forward(decoder, theta, &asked, |i, tape| {
             all_scores(batches[missing[i]].decisions(), &mut tape.logits, asked[i])
         });
         for (&i, answers) in missing.iter().zip(answers) {

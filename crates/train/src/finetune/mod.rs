@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
-use super::curriculum::{Algorithm, Task, TrainConfig};
+use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
 use super::decoder::Decoder;
 use super::lora::{AdapterWeights, Pair};
 use super::objective::ObjectiveParts;
@@ -96,6 +96,8 @@ pub struct Finetuning {
     grads: Vec<f32>,
     shards: Shards,
     references: References,
+    /// The parameters of the adapter whose policy is the reference; `None` where it is the bare model's.
+    origin: Option<Vec<f32>>,
 }
 
 /// A trained adapter in memory.
@@ -109,6 +111,8 @@ pub struct Trained {
     pub theta: Vec<f32>,
     /// Steps taken.
     pub steps: u64,
+    /// Trie nodes of training.
+    pub tokens: u64,
     /// Which learner it is, from 1.
     pub learner: u32,
 }
@@ -159,7 +163,7 @@ impl Finetuning {
             let most = 1.0 / (decoder.shape().n_embd as f32).sqrt();
             theta[decoder.n_params()..].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
         }
-        let adam = Adam::new(theta.len(), config.algorithm.beta2(), 0.0);
+        let adam = Adam::new(theta.len(), config.beta2(), 0.0);
         let grads = vec![0.0; theta.len()];
         let steering = Steering { beta: config.beta, ..Steering::default() };
         Ok(Self {
@@ -171,6 +175,7 @@ impl Finetuning {
             grads,
             shards: Shards::new(schedule),
             references: References::default(),
+            origin: None,
         })
     }
 
@@ -197,9 +202,9 @@ impl Finetuning {
         &self.state
     }
 
-    /// Starts from an adapter in place of the bare model, which stays the reference.
+    /// Starts from an adapter in place of the bare model.
     ///
-    /// An adapter of a lower rank is widened.
+    /// The adapter's policy is the reference where the config says so. An adapter of a lower rank is widened.
     ///
     /// # Errors
     /// [`probity_engine::Error::AdapterMismatch`] for other layers, other widths, or a higher rank.
@@ -230,10 +235,13 @@ impl Finetuning {
                 }
             }
         }
-        match pairs.keys().min() {
-            Some(target) => Err(bad(format!("has a pair for {target}, which is no target of this run")).into()),
-            None => Ok(()),
+        if let Some(target) = pairs.keys().min() {
+            return Err(bad(format!("has a pair for {target}, which is no target of this run")).into());
         }
+        if self.config.reference == Reference::Start {
+            self.origin = Some(self.state.theta[..self.decoder.n_params()].to_vec());
+        }
+        Ok(())
     }
 
     /// Goes on from the state of an earlier run of this config, bit for bit.
@@ -273,6 +281,7 @@ impl Finetuning {
             decoder: decoder.clone(),
             theta: theta[..decoder.n_params()].to_vec(),
             steps: self.done(),
+            tokens: self.state.tokens,
         };
         Ok((1..).zip(self.state.theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())
     }
@@ -410,7 +419,8 @@ fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Seat>> {
         if c.learners() > 1 { vec![tasks.to_vec(), turned()] } else { vec![tasks.to_vec()] };
     let seat = |tasks: &Vec<Task>| -> Result<Seat> {
         let shards = tasks.chunks(tasks.len().div_ceil(c.shards));
-        let batches = shards.map(|tasks| Batch::new(model, tasks.to_vec())).collect::<Result<_>>()?;
+        let start = c.start.as_deref().filter(|_| c.reference == Reference::Start);
+        let batches = shards.map(|tasks| Batch::new(model, tasks.to_vec(), start)).collect::<Result<_>>()?;
         Ok(Seat { batches })
     };
     tasks_of_seats.iter().map(seat).collect()

@@ -140,7 +140,8 @@ impl Finetuning {
             };
             (all(&mut tape.logits), values)
         });
-        let reference = self.shards.forward(&self.base, &[], &[pack], |_, tape| all(&mut tape.logits));
+        let (decoder, origin) = self.origin.as_ref().map_or((&self.base, &[][..]), |origin| (&self.decoder, origin));
+        let reference = self.shards.forward(decoder, origin, &[pack], |_, tape| all(&mut tape.logits));
         let (old, values) = own.into_iter().next().expect("one pack");
         let reference = reference.into_iter().next().expect("one pack");
         let each = reads.iter().zip(old).zip(reference).zip(values).zip(samples);

@@ -263,7 +263,14 @@ pub fn objective(
             };
             let alone = match stake.alone {
                 None => parts,
-                Some([reward, best]) => ObjectiveParts { reward: w * reward, best: w * best, kl: w * kl, ..parts },
+                Some(returns) => ObjectiveParts {
+                    reward: w * returns.reward,
+                    best: w * returns.best,
+                    kl: w * returns.divergence,
+                    objective: w * (returns.reward - terms.beta * returns.divergence + terms.legality * legal),
+                    bare: w * (returns.bare + terms.legality * log_mass(bare[i])),
+                    ..parts
+                },
             };
             all.push(Judged { parts, alone });
             for (a, reads) in d.reads.iter().enumerate() {
@@ -306,8 +313,21 @@ pub struct StateValue {
     pub best: f64,
     /// The state's part in the bare model's expected reward, weighted.
     pub bare: f64,
-    /// In repeated play, the policy's and the best discounted reward from here.
-    pub alone: Option<[f64; 2]>,
+    /// In repeated play, what play from this state on comes to.
+    pub alone: Option<StateReturns>,
+}
+
+/// Discounted means a round of play that starts in a state.
+#[derive(Debug, Clone, Copy)]
+pub struct StateReturns {
+    /// The policy's reward.
+    pub reward: f64,
+    /// The best policy's reward.
+    pub best: f64,
+    /// The bare model's reward.
+    pub bare: f64,
+    /// The policy's divergence from the bare model, nats.
+    pub divergence: f64,
 }
 
 impl StateValue {

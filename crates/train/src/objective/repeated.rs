@@ -10,7 +10,7 @@
 use probity_game::MatrixGame;
 use probity_game::play::{Chain, Policy};
 
-use super::{PackedState, StateValue, optimum};
+use super::{PackedState, StateReturns, StateValue, optimum};
 
 /// How one round leads to the next.
 #[derive(Debug, Clone)]
@@ -39,18 +39,25 @@ impl Repeated {
         beta: f64,
     ) -> Vec<StateValue> {
         let (visits, values) = self.returns(decisions, policy, reference, beta);
-        let chain = Chain::new(&self.game, policy, &self.other, self.discount).expect("a decision for every state");
+        let chain = |policy: &[Vec<f64>]| {
+            Chain::new(&self.game, policy, &self.other, self.discount).expect("a decision for every state")
+        };
         let mean = |policy: &[f64], d: &PackedState| policy.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>();
-        let rounds: Vec<f64> = policy.iter().zip(decisions).map(|(policy, d)| mean(policy, d)).collect();
-        let own = chain.values(&rounds);
+        let means = |policy: &[Vec<f64>]| -> Vec<f64> {
+            policy.iter().zip(decisions).map(|(policy, d)| mean(policy, d)).collect()
+        };
+        let (played, bare) = (chain(policy), chain(reference));
+        let (reward, bare_reward) = (played.values(&means(policy)), bare.values(&means(reference)));
+        let divergences: Vec<f64> = policy.iter().zip(reference).map(|(pi, bare)| divergence(pi, bare)).collect();
+        let divergence = played.values(&divergences);
         let (best, worth) = self.best(decisions);
         let optimal = self.optimum(decisions, reference, beta);
-        let (bare, _) = self.returns(decisions, reference, reference, beta);
+        let bare_visits = bare.visits(&self.start);
         let each = visits.into_iter().zip(values).zip(optimal).zip(worth).enumerate();
         let stake = |(i, (((weight, values), optimum), worth)): (usize, _)| {
-            let bare = bare[i] * mean(&reference[i], &decisions[i]);
-            let alone = Some([own[i], best[i]]);
-            StateValue { weight, values, optimum, worth, best: best[i] * self.start[i], bare, alone }
+            let bare = bare_visits[i] * mean(&reference[i], &decisions[i]);
+            let alone = StateReturns { reward: reward[i], best: best[i], bare: bare_reward[i], divergence: divergence[i] };
+            StateValue { weight, values, optimum, worth, best: best[i] * self.start[i], bare, alone: Some(alone) }
         };
         each.map(stake).collect()
     }
@@ -64,9 +71,8 @@ impl Repeated {
         beta: f64,
     ) -> (Vec<f64>, Policy) {
         let chain = Chain::new(&self.game, policy, &self.other, self.discount).expect("a decision for every state");
-        let soft = |((pi, ref_), d): ((&Vec<f64>, &Vec<f64>), &PackedState)| -> f64 {
-            let each = pi.iter().zip(ref_).zip(&d.rewards);
-            each.map(|((p, q), r)| if *p > 0.0 { p * (r - beta * (p / q).ln()) } else { 0.0 }).sum()
+        let soft = |((pi, bare), d): ((&Vec<f64>, &Vec<f64>), &PackedState)| -> f64 {
+            pi.iter().zip(&d.rewards).map(|(p, r)| p * r).sum::<f64>() - beta * divergence(pi, bare)
         };
         let rounds: Vec<f64> = policy.iter().zip(reference).zip(decisions).map(soft).collect();
         let values = self.ahead(decisions, &chain.values(&rounds));
@@ -132,4 +138,9 @@ impl Repeated {
             }
         }
     }
+}
+
+/// `KL(policy || bare)`, nats.
+fn divergence(policy: &[f64], bare: &[f64]) -> f64 {
+    policy.iter().zip(bare).map(|(p, q)| if *p > 0.0 { p * (p / q).ln() } else { 0.0 }).sum()
 }

@@ -1,7 +1,6 @@
 //! A pretraining run in its folder: vocabulary, log and checkpoint.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::corpus::Kind;
 use crate::games::Reach;
 use crate::model_file::write_model;
-use crate::run::{End, Session, open_log, write_line};
+use crate::run::{End, Log, Session};
 use crate::vocab::{self, Vocabulary};
 
 /// Lessons that the vocabulary is trained on.
@@ -32,7 +31,7 @@ pub struct PretrainRun {
     words: Vocabulary,
     vocabulary: Model,
     checkpoint: PathBuf,
-    log: File,
+    log: Log,
 }
 
 /// A measurement on unseen labels and games.
@@ -72,7 +71,7 @@ impl PretrainRun {
         let checkpoint = folder.join("checkpoint.bin");
         let saved = resume.then(|| Checkpoint::read(&checkpoint, &config, "")).transpose()?;
         let done = saved.as_ref().map_or(0, Checkpoint::step);
-        let (log, _) = open_log(folder, &toml::to_string(&config).expect("a config is plain data"), done)?;
+        let (log, _) = Log::open(folder, &toml::to_string(&config).expect("a config is plain data"), done)?;
         let words = match &start {
             Some(start) => Vocabulary::of(start.gguf()),
             None => vocab::train(config.vocabulary, config.seed, VOCABULARY_LESSONS)?,
@@ -131,7 +130,7 @@ impl PretrainRun {
             }
         }
         self.save()?;
-        Ok(End::Finished(Vec::new()))
+        Ok(End::Finished)
     }
 
     /// Measures the model as it stands, and writes it with its accuracies.
@@ -157,7 +156,7 @@ impl PretrainRun {
         event: &PretrainEvent,
         each: &mut impl FnMut(&PretrainEvent) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        write_line(&mut self.log, event)?;
+        self.log.write(event)?;
         each(event)
     }
 

@@ -7,8 +7,6 @@ mod checkpoints;
 mod log;
 mod needs;
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +15,7 @@ use probity_engine::Error as EngineError;
 use serde::{Deserialize, Serialize};
 
 pub use self::checkpoints::Checkpoints;
-pub use self::log::open_log;
+pub use self::log::Log;
 pub use self::needs::{GIB, Needs};
 use super::finetune::{Finetuning, StepReport};
 use super::objective::ObjectiveParts;
@@ -89,9 +87,7 @@ pub enum End {
     /// The run goes on in another session.
     Paused,
     /// All steps are taken.
-    ///
-    /// Each learner's parts of the objective describe its final policy.
-    Finished(Vec<ObjectiveParts>),
+    Finished,
 }
 
 /// A step as the log has it.
@@ -109,7 +105,7 @@ pub struct Run {
     /// The training itself.
     pub training: Finetuning,
     checkpoints: Checkpoints,
-    log: File,
+    log: Log,
     logged: Vec<LoggedStep>,
 }
 
@@ -121,7 +117,7 @@ impl Run {
     /// # Errors
     /// [`EngineError::Io`].
     pub fn open(folder: &Path, training: Finetuning, mut checkpoints: Checkpoints) -> Result<Self> {
-        let (log, logged) = open_log(folder, &training.config.to_toml(), training.done())?;
+        let (log, logged) = Log::open(folder, &training.config.to_toml(), training.done())?;
         checkpoints.write(&training)?;
         // A step with NaN or infinite figures has no numbers in the log, and is left out.
         let logged = logged.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -159,7 +155,7 @@ impl Run {
             let report = training.step().map_err(|e| checkpoints.fall_back(training, e))?;
             checkpoints.taken(training);
             let step = LoggedStep { report, seconds: begin.elapsed().as_secs_f64() };
-            write_line(log, &step)?;
+            log.write(&step)?;
             each(&step)?;
             if session.is_due(training.done(), saved) {
                 checkpoints.write(training)?;
@@ -167,16 +163,15 @@ impl Run {
             }
         }
         checkpoints.write(training)?;
-        // A step reports the policy before it, on its own games. The final policy is measured here.
-        Ok(End::Finished(training.measure_end().map_err(|e| checkpoints.fall_back(training, e))?))
+        Ok(End::Finished)
     }
-}
 
-/// Writes a value as a line of a log.
-///
-/// # Errors
-/// [`EngineError::Io`].
-pub fn write_line(log: &mut File, line: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(line).expect("plain data becomes JSON");
-    Ok(writeln!(log, "{text}").map_err(EngineError::io("steps.jsonl"))?)
+    /// Measures the final policy: a step reports the policy before it, on its own games.
+    ///
+    /// # Errors
+    /// As [`Finetuning::measure_end`], after the last good checkpoint has replaced the newest.
+    pub fn measure_end(&mut self, progress: impl FnMut(f64)) -> Result<Vec<ObjectiveParts>> {
+        let Self { training, checkpoints, .. } = self;
+        training.measure_end(progress).map_err(|e| checkpoints.fall_back(training, e))
+    }
 }

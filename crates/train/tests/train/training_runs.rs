@@ -376,7 +376,7 @@ fn two_learners_are_each_others_opponents() {
     // The other seat sees the same profile the other way round.
     let game = CatalogGame::find("bos").unwrap().labelled(["ball", "opera"]).unwrap();
     let batch =
-        Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }]).unwrap();
+        Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }], None).unwrap();
     let theirs: Vec<Vec<f64>> = (0..5).map(|i| vec![f64::from(i), 0.0]).collect();
     let seen: Vec<f64> = batch.across(vec![theirs]).remove(0).iter().map(|p| p[0]).collect();
     // First round, then own and other: 00, 01, 10, 11; theirs at 01 is mine at 10.
