@@ -163,7 +163,8 @@ impl fmt::Display for Cause {
             }
             Self::Unread { reads } => {
                 let reads: Vec<&str> = reads.iter().map(|reach| reach.words()).collect();
-                let reads = if reads.is_empty() { "no game".into() } else { format!("games of {}", reads.join(", of ")) };
+                let reads =
+                    if reads.is_empty() { "no game".into() } else { format!("games of {}", reads.join(", of ")) };
                 write!(f, "the model was seen to read {reads}, and not this one")
             }
             Self::Thought { begins } => write!(f, "the model begins with a thought, {begins:?}, before it answers"),

@@ -72,11 +72,7 @@ pub fn verify_with(adapter: &Adapter, progress: impl FnMut(f32) -> bool) -> Resu
 ///
 /// # Errors
 /// As [`verify_with`].
-pub fn verify_first(
-    adapter: &Adapter,
-    decisions: usize,
-    progress: impl FnMut(f32) -> bool,
-) -> Result<Verification> {
+pub fn verify_first(adapter: &Adapter, decisions: usize, progress: impl FnMut(f32) -> bool) -> Result<Verification> {
     let bad = |problem: String| Error::Unverified { file: adapter.path().display().to_string(), problem };
     let manifest = Manifest::of(adapter.gguf())?
         .ok_or_else(|| bad("has no manifest, expected an adapter written by `probity train`".into()))?;

@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use probity::agent::legality::{Cause, READING};
 use probity::agent::policy::{Mask, PolicyOptions, Tilt};
-use probity::agent::prompt::{Layout, Style, encode, options, prompt};
-use probity::agent::{Agent, Record, Scenario};
+use probity::agent::prompt::{Layout, OPENING, Style, encode, options, prompt};
+use probity::agent::{Agent, Floor, Record, Scenario};
 use probity::{Error, Result};
-use probity_engine::gguf::GgmlType;
+use probity_engine::gguf::{GgmlType, Value};
 use probity_engine::{Adapter, ContextOptions, Error as EngineError, Model};
 use probity_game::moral::{Framework, Reward};
-use probity_game::{CatalogGame, MatrixGame, Profile};
+use probity_game::{CatalogGame, MatrixGame, Profile, Reach};
+use probity_testing::parts::GgufParts;
 use probity_train::pretrain::PretrainConfig;
 
 fn framework(name: &str) -> Framework {
@@ -253,10 +255,47 @@ fn labels_never_become_control_tokens() {
     // Ids 0 to 2 are the control tokens; the template puts exactly one <|user|> and one <|assistant|>.
     assert_eq!(tokens.iter().filter(|t| **t <= 2).copied().collect::<Vec<_>>(), [1, 2]);
     let options = options(&model, &game).unwrap();
-    assert!(
-        options.iter().all(|o| o.tokens().iter().chain(o.last()).filter(|t| **t <= 2).count() == 1),
-        "the terminator alone: {options:?}"
+    assert!(options.iter().all(|o| o.tokens().iter().chain(o.last()).all(|t| *t > 2)), "no control token: {options:?}");
+}
+
+/// An answer ends with any token that begins with a quotation mark.
+#[test]
+fn a_label_stands_between_quotation_marks() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let asked = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap().tokens;
+    let spelled: String = asked.iter().map(|token| model.piece(*token)).collect();
+    assert!(spelled.replace('Ġ', " ").ends_with(OPENING), "{spelled}");
+    for option in options(&model, &ipd()).unwrap() {
+        let ends: Vec<String> = option.last().iter().map(|token| model.piece(*token)).collect();
+        assert!(ends.contains(&"\"".to_owned()) && ends.iter().all(|end| end.starts_with('"')), "{ends:?}");
+    }
+}
+
+/// A model that says which games it reads is not trusted with others.
+#[test]
+fn a_game_that_the_model_does_not_read_is_not_reliable() -> Result<()> {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let considered = |reading: &str, game: MatrixGame| {
+        let file = folder.path().join("reading.gguf");
+        GgufParts::of(&path).set(READING, Value::Str(reading.into())).write(&file);
+        let mut scenario = Scenario::new(game);
+        // A random model's legality mass is small.
+        scenario.legality_floor = Some(Floor::At(0.0));
+        Agent::new(&probity_testing::open(&file), scenario, ContextOptions::default())?.consider(None)
+    };
+    assert_eq!(considered(r#"["digits"]"#, ipd())?.unreliable, None);
+    let doubted = considered(r#"["actions"]"#, ipd())?.unreliable.clone().unwrap();
+    assert_eq!(doubted.cause, Cause::Unread { reads: vec![Reach::Actions] });
+    assert_eq!(
+        doubted.to_string(),
+        "and the model was seen to read games of up to four actions each and whole payoffs from 0 to 9, and not this one"
     );
+    let labels = || vec!["x".to_owned(), "y".to_owned()];
+    let half = MatrixGame::new("half", [labels(), labels()], vec![vec![[0.5; 2]; 2]; 2], [0, 0])?;
+    assert!(considered(r#"["digits", "numbers", "actions"]"#, half)?.unreliable.is_some());
+    assert!(matches!(considered("digits", ipd()), Err(Error::Engine(EngineError::UnsupportedModel { .. }))));
+    Ok(())
 }
 
 /// The other player is no action: "A picks \"A\"" would be a riddle.

@@ -149,7 +149,13 @@ fn aims(all: &[Measured]) -> Vec<Row<'_>> {
     let replies = policy.clear_miss().expect("some game has a clear best reply");
     rows.push(Row::at_least(policy, "P(best reply to a fair coin), where it is ahead by 0.5", replies, 0.97, None));
     let policy = find(all, "game+deontological");
-    rows.push(Row::at_most(policy, "P(an action that its reward does not prefer)", policy.miss().expect("an aim"), 0.05, None));
+    rows.push(Row::at_most(
+        policy,
+        "P(an action that its reward does not prefer)",
+        policy.miss().expect("an aim"),
+        0.05,
+        None,
+    ));
     rows
 }
 
@@ -157,10 +163,10 @@ fn aim_table(rows: &[Row<'_>]) -> String {
     let mut text = "| policy | figure | mean | aim | worst game | aim |\n|---|---|---|---|---|---|\n".to_owned();
     for row in rows {
         let missed = if row.reached { "" } else { " **(missed)**" };
-        let (worst, bound) = row.worst.as_ref().map_or_else(
-            || ("-".into(), "-".into()),
-            |(worst, bound)| (format!("{worst:.3}"), bound.clone()),
-        );
+        let (worst, bound) = row
+            .worst
+            .as_ref()
+            .map_or_else(|| ("-".into(), "-".into()), |(worst, bound)| (format!("{worst:.3}"), bound.clone()));
         let ((mean, aim), policy, figure) = (&row.mean, row.policy, row.figure);
         writeln!(text, "| {policy} | {figure} | {mean:.3} | {aim}{missed} | {worst} | {bound} |").unwrap();
     }
@@ -169,9 +175,10 @@ fn aim_table(rows: &[Row<'_>]) -> String {
 
 /// All figures of every policy, mean and worst game.
 fn figure_table(all: &[Measured]) -> String {
-    let mut text = "| policy | legality mass | P(D given C) | utilitarian regret above the best | miss of its own objective |\n\
+    let mut text =
+        "| policy | legality mass | P(D given C) | utilitarian regret above the best | miss of its own objective |\n\
                     |---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     let pair = |over: Over| format!("{:.3} / {:.3}", over.mean, over.worst);
     for policy in all {
         let missing = policy.missing();
@@ -185,7 +192,8 @@ fn figure_table(all: &[Measured]) -> String {
 
 /// The paper's figures 4a and 4b on the paper's sequence, with the floor and ceiling of every policy.
 fn protocol_table(model: &Model, policies: &[(&str, PathBuf)]) -> String {
-    let mut text = "| policy | regret | | ipd | ish | icn | bos | icd |\n|---|---|---|---|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| policy | regret | | ipd | ish | icn | bos | icd |\n|---|---|---|---|---|---|---|---|\n".to_owned();
     let mut bounds = Vec::new();
     for (name, file) in policies {
         let published = PUBLISHED.iter().find(|row| row.name == *name);
@@ -307,8 +315,10 @@ fn the_model_card_is_true() {
     let rows = aims(&held_out);
     let paper = std::env::var_os("PROBITY_PAPER_ADAPTERS").map(|folder| {
         let file = |name: &str| Path::new(&folder).join(format!("paper-{name}.gguf"));
-        let trained: Vec<Measured> =
-            PAPER.iter().map(|name| measured(&model, name, Some(&file(name)), &probity_train::games::held_out())).collect();
+        let trained: Vec<Measured> = PAPER
+            .iter()
+            .map(|name| measured(&model, name, Some(&file(name)), &probity_train::games::held_out()))
+            .collect();
         let adapters: Vec<(&str, PathBuf)> = PAPER.iter().map(|name| (*name, file(name))).collect();
         (figure_table(&trained), protocol_table(&model, &adapters))
     });

@@ -35,9 +35,8 @@ impl Reach {
     #[must_use]
     pub fn of(game: &MatrixGame) -> Option<Self> {
         let counts = [Player::Row, Player::Column].map(|player| game.count(player));
-        let within = |least: f64, most: f64| {
-            game.payoffs().flatten().all(|p| p.fract() == 0.0 && (least..=most).contains(&p))
-        };
+        let within =
+            |least: f64, most: f64| game.payoffs().flatten().all(|p| p.fract() == 0.0 && (least..=most).contains(&p));
         match counts {
             [2, 2] if within(0.0, 9.0) => Some(Self::Digits),
             [2, 2] if within(-99.0, 99.0) => Some(Self::Numbers),

@@ -142,9 +142,11 @@ pub fn held_out() -> Vec<MatrixGame> {
     let protocol: Vec<Vec<u8>> = CatalogGame::protocol().map(|known| order(&known.game())).collect();
     let mut taken = protocol;
     let mut games = Vec::new();
-    for (name, reach, strict, most) in
-        [("ordinal", Reach::Digits, true, 16), ("table", Reach::Digits, false, 28), ("larger", Reach::Actions, false, 16)]
-    {
+    for (name, reach, strict, most) in [
+        ("ordinal", Reach::Digits, true, 16),
+        ("table", Reach::Digits, false, 28),
+        ("larger", Reach::Actions, false, 16),
+    ] {
         let mut n = 0;
         while n < most {
             let game = random_game(&mut rng, Split::Test, reach);

@@ -177,7 +177,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     if args.resume {
         if training.config.reference == Reference::Start && args.from.is_none() {
-            return Err(Usage("the reference is the adapter that the run started from, expected --from ADAPTER".into()).into());
+            return Err(Usage(
+                "the reference is the adapter that the run started from, expected --from ADAPTER".into(),
+            )
+            .into());
         }
         checkpoints.resume(&mut training, &made)?;
     } else if checkpoints.exists() {

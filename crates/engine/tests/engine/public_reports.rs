@@ -312,6 +312,14 @@ fn a_conversation_is_tokenised_as_a_whole() {
         assert_eq!(read, model.tokenize(prompt, true).unwrap(), "{prompt}");
         let answer = &model.template().answers(&model, "", &["share"]).unwrap()[0];
         assert_eq!([read, answer.clone()].concat(), model.tokenize(answered, true).unwrap(), "{answered}");
+        // An answer that is opened in the prompt.
+        let opening = "You pick \"";
+        let read = model.template().encode(&model, &[user("You share the keep")], Some(opening)).unwrap().tokens;
+        let opened = answered.strip_suffix("share").unwrap().to_owned() + opening;
+        assert_eq!(read, model.tokenize(&opened, true).unwrap(), "{opened}");
+        let answer = &model.template().answers(&model, opening, &["share"]).unwrap()[0];
+        let answered = format!("{opened}share");
+        assert_eq!([read, answer.clone()].concat(), model.tokenize(&answered, true).unwrap(), "{answered}");
         let end = if prompt.starts_with("<s>") { 2 } else { 0 };
         assert_eq!(model.template().terminator(&model).unwrap(), [end], "{prompt}");
         considers(&model, "").unwrap();

@@ -71,16 +71,9 @@ impl Kind {
         all
     };
 
-    /// The kinds that decisions rest on: a model that answers them has read the game.
-    pub const READING: [Self; 7] = [
-        Self::MoreAgainst,
-        Self::MoreOwn,
-        Self::MoreOther,
-        Self::MoreBoth,
-        Self::Recall,
-        Self::Norm,
-        Self::Kept,
-    ];
+    /// The kinds that decisions against a fair coin rest on: a model that answers them has read the game.
+    pub const READING: [Self; 6] =
+        [Self::MoreOwn, Self::MoreOther, Self::MoreBoth, Self::Recall, Self::Norm, Self::Kept];
 
     /// The kind in words, for a table.
     #[must_use]

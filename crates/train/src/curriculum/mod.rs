@@ -13,8 +13,8 @@ pub use telling::{Labels, Norms, Seats, Styles};
 use probity_engine::Error as EngineError;
 use std::collections::BTreeMap;
 
-use rand::{Rng, RngExt};
 use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};

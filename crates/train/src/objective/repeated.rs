@@ -56,7 +56,8 @@ impl Repeated {
         let each = visits.into_iter().zip(values).zip(optimal).zip(worth).enumerate();
         let stake = |(i, (((weight, values), optimum), worth)): (usize, _)| {
             let bare = bare_visits[i] * mean(&reference[i], &decisions[i]);
-            let alone = StateReturns { reward: reward[i], best: best[i], bare: bare_reward[i], divergence: divergence[i] };
+            let alone =
+                StateReturns { reward: reward[i], best: best[i], bare: bare_reward[i], divergence: divergence[i] };
             StateValue { weight, values, optimum, worth, best: best[i] * self.start[i], bare, alone: Some(alone) }
         };
         each.map(stake).collect()

@@ -67,7 +67,10 @@ impl Turns {
         let problem = || Error::Training { problem: "the vocabulary has no token for the quotation mark".into() };
         Ok(Self {
             user: whole.tokens[..asked].to_vec(),
-            openings: [Answered::Text, Answered::Label, Answered::Decision].map(opened).into_iter().collect::<Result<_>>()?,
+            openings: [Answered::Text, Answered::Label, Answered::Decision]
+                .map(opened)
+                .into_iter()
+                .collect::<Result<_>>()?,
             end: whole.tokens[whole.tokens_before(1, 0)..].to_vec(),
             mark: *mark.last().ok_or_else(problem)?,
         })

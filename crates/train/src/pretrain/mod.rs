@@ -27,7 +27,7 @@ use crate::{Error, Result};
 
 pub use config::PretrainConfig;
 pub use evaluate::Accuracy;
-pub use run::{READ, PretrainEvent, PretrainMeasurement, PretrainRun};
+pub use run::{PretrainEvent, PretrainMeasurement, PretrainRun, READ};
 
 /// What a step reports.
 #[derive(Debug, Clone, Copy, Serialize)]

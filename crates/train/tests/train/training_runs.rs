@@ -6,12 +6,14 @@ use std::sync::atomic::AtomicBool;
 
 use probity::agent::prompt::Style;
 use probity_engine::gguf::GgmlType;
-use probity_game::{CatalogGame, Player, Profile, Strategy};
+use probity_game::{CatalogGame, Player, Profile, Reach, Strategy};
 use probity_train::Error;
 use probity_train::Schedule;
 use probity_train::checkpoint::Checkpoint;
-use probity_train::curriculum::{GivenGame, Opponent, Styles, Task, TrainConfig};
+use probity_train::curriculum::{GivenGame, Opponent, Reference, Styles, Task, TrainConfig};
 use probity_train::finetune::{Batch, Finetuning, References};
+use probity_train::games;
+use probity_train::labels::{self, Split};
 use probity_train::lora::AdapterWeights;
 use probity_train::objective::ObjectiveParts;
 use probity_train::pretrain::{Pretraining, open_vocabulary};
@@ -294,6 +296,7 @@ fn a_game_of_ones_own_is_trained_on() {
         payoffs = [[[3, 3], [0, 4]], [[4, 0], [1, 1]], [[2, 5], [-3, 2]]], cooperative = [0, 0] }"#;
     let own = own.replace('\n', "");
     let text = CONFIG.replace("[\"ipd\", \"icd\"]", &format!("[\"ipd\", {own}]")).replace("random = 0.5", "");
+    let text = text.replace("seed = 3", "seed = 3\nseats = \"row\"");
     let config = TrainConfig::from_toml(&text).unwrap();
     assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
     let names: Vec<&str> = config.games.catalogue.iter().map(GivenGame::name).collect();
@@ -315,6 +318,78 @@ fn a_game_of_ones_own_is_trained_on() {
     assert!(refused("labels = \"pool\"", "labels = { fixed = [\"a\", \"b\"] }").contains("expected 3"));
     assert!(refused("[4, 0]", "[4]").contains("payoffs"), "{}", refused("[4, 0]", "[4]"));
     assert!(refused("cooperative = [0, 0]", "cooperative = [7, 0]").contains("7"));
+    let mirror = refused("opponent = \"random\"", "opponent = \"tit-for-tat\"");
+    assert!(mirror.contains("expected both players to have the same number"), "{mirror}");
+}
+
+/// Both seats, the norm told and untold, labels shared and apart, and no game or label of the test split.
+#[test]
+fn a_curriculum_draws_what_it_says() {
+    let text = fs::read_to_string(probity_testing::root().join("configs/deontological.toml")).unwrap();
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let mut seen = BTreeMap::new();
+    let mut see = |what: &str| *seen.entry(what.to_owned()).or_insert(0) += 1;
+    for index in 0..600 {
+        let Task { name, game, style, .. } = config.draw(index).unwrap();
+        let [own, other] = [Player::Row, Player::Column].map(|player| game.labels(player));
+        assert!(own.iter().chain(other).all(|label| labels::split_of(label) == Split::Train), "{own:?} {other:?}");
+        see(&format!("{:?}", style.norm));
+        see(if own == other {
+            "shared"
+        } else if own.iter().any(|label| other.contains(label)) {
+            "in another order"
+        } else {
+            "apart"
+        });
+        if name == "random" {
+            assert_eq!(games::split_of(&game), Split::Train);
+            see(&Reach::of(&game).unwrap().to_string());
+        }
+        if name == "bos" {
+            see(if game.payoff(0, 0) == [3.0, 2.0] { "row" } else { "column" });
+        }
+    }
+    let least = [
+        ("Told", 250),
+        ("Untold", 200),
+        ("shared", 150),
+        ("in another order", 40),
+        ("apart", 200),
+        ("digits", 200),
+        ("actions", 100),
+        ("row", 5),
+        ("column", 5),
+    ];
+    for (what, least) in least {
+        assert!(seen.get(what).is_some_and(|n| *n >= least), "{what}: {seen:?}");
+    }
+}
+
+/// Where the reference is the first stage, the second stage begins at no divergence.
+#[test]
+fn the_reference_may_be_the_adapter_that_a_run_starts_from() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(CONFIG).unwrap();
+    let mut first = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    for _ in 0..4 {
+        first.step().unwrap();
+    }
+    let weights = AdapterWeights::of(&first.finish().unwrap()[0]);
+    let measured = |reference| {
+        let config = config.clone().with(|o| {
+            o.start = Some("a hash".into());
+            o.reference = reference;
+        });
+        let mut run = Finetuning::new(&model, config, Schedule::Wide).unwrap();
+        run.start_from(&weights, &path).unwrap();
+        run.measure().unwrap()[0].0
+    };
+    let (bare, start) = (measured(Reference::Bare), measured(Reference::Start));
+    assert!(bare.kl > 1e-4 && start.kl.abs() < 1e-9, "{} and {}", bare.kl, start.kl);
+    assert!((start.bare - start.objective).abs() < 1e-6 && (start.reward - bare.reward).abs() < 1e-9);
+    let alone = config.clone().with(|o| o.reference = Reference::Start);
+    assert!(alone.check().unwrap_err().to_string().contains("--from ADAPTER"));
 }
 
 #[test]
@@ -375,8 +450,8 @@ fn two_learners_are_each_others_opponents() {
 
     // The other seat sees the same profile the other way round.
     let game = CatalogGame::find("bos").unwrap().labelled(["ball", "opera"]).unwrap();
-    let batch =
-        Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }], None).unwrap();
+    let batch = Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }], None)
+        .unwrap();
     let theirs: Vec<Vec<f64>> = (0..5).map(|i| vec![f64::from(i), 0.0]).collect();
     let seen: Vec<f64> = batch.across(vec![theirs]).remove(0).iter().map(|p| p[0]).collect();
     // First round, then own and other: 00, 01, 10, 11; theirs at 01 is mine at 10.
