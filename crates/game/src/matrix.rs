@@ -509,6 +509,12 @@ impl MatrixGame {
         self.payoffs == mirror.payoffs
     }
 
+    /// Whether the game is symmetric in its cooperative actions, too.
+    #[must_use]
+    pub fn is_same_from_both_seats(&self) -> bool {
+        self.is_symmetric() && self.cooperative[0] == self.cooperative[1]
+    }
+
     /// The id of a label.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub enum Kind {
     Recall,
     /// Which action of a player the rules call cooperation.
     Norm,
+    /// Whether an action of the other player counts as cooperation.
+    Counts,
     /// Whether the other player cooperated last.
     Kept,
     /// A label that is not the one named.
@@ -43,26 +45,27 @@ impl Kind {
     /// Every kind with its share of the questions at full ease and at none.
     ///
     /// At full ease the questions are lookups and copies.
-    const SHARES: [(Self, f64, f64); 14] = [
-        (Self::Cell, 45.0, 6.0),
-        (Self::CellSum, 0.0, 3.0),
-        (Self::RowSums, 0.0, 4.0),
-        (Self::RowTotal, 0.0, 3.0),
-        (Self::Find, 15.0, 6.0),
-        (Self::MoreAgainst, 0.0, 20.0),
-        (Self::MoreOwn, 0.0, 11.0),
+    const SHARES: [(Self, f64, f64); 15] = [
+        (Self::Cell, 45.0, 5.0),
+        (Self::CellSum, 0.0, 2.0),
+        (Self::RowSums, 0.0, 3.0),
+        (Self::RowTotal, 0.0, 2.0),
+        (Self::Find, 15.0, 5.0),
+        (Self::MoreAgainst, 0.0, 14.0),
+        (Self::MoreOwn, 0.0, 10.0),
         (Self::MoreOther, 0.0, 9.0),
-        (Self::MoreBoth, 0.0, 12.0),
-        (Self::Recall, 10.0, 5.0),
+        (Self::MoreBoth, 0.0, 11.0),
+        (Self::Recall, 10.0, 4.0),
         (Self::Norm, 10.0, 4.0),
-        (Self::Kept, 0.0, 5.0),
-        (Self::NotThis, 10.0, 3.0),
-        (Self::Decide, 10.0, 9.0),
+        (Self::Counts, 0.0, 8.0),
+        (Self::Kept, 0.0, 14.0),
+        (Self::NotThis, 10.0, 2.0),
+        (Self::Decide, 10.0, 7.0),
     ];
 
     /// Every kind.
-    pub const ALL: [Self; 14] = {
-        let mut all = [Self::Decide; 14];
+    pub const ALL: [Self; 15] = {
+        let mut all = [Self::Decide; 15];
         let mut i = 0;
         while i < all.len() {
             all[i] = Self::SHARES[i].0;
@@ -90,6 +93,7 @@ impl Kind {
             Self::MoreBoth => "which brings both together more",
             Self::Recall => "who picked what last",
             Self::Norm => "which action is cooperation, where the prompt tells it",
+            Self::Counts => "whether an action of the other is cooperation",
             Self::Kept => "whether the other cooperated last",
             Self::NotThis => "a label that is not the one named",
             Self::Decide => "legality mass at the decision",
@@ -123,6 +127,7 @@ impl std::fmt::Display for Kind {
             Self::MoreBoth => "more-both",
             Self::Recall => "recall",
             Self::Norm => "norm",
+            Self::Counts => "counts",
             Self::Kept => "kept",
             Self::NotThis => "not-this",
             Self::Decide => "decide",
@@ -169,6 +174,10 @@ pub struct LessonQuestion {
 impl LessonQuestion {
     fn text(kind: Kind, asked: String, answer: String) -> Self {
         Self { kind, asked, answers: vec![answer], answered: Answered::Text }
+    }
+
+    fn yes_no(kind: Kind, asked: String, yes: bool) -> Self {
+        Self::text(kind, asked, ["No", "Yes"][usize::from(yes)].into())
     }
 
     /// A question that labels answer.
@@ -232,7 +241,7 @@ impl RowTotals<'_> {
 pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: Norm, lookups: f64) -> LessonQuestion {
     let mut kind = Kind::draw(rng, lookups);
     // What the text does not tell is not asked.
-    let told = norm == Norm::Told || !matches!(kind, Kind::Norm | Kind::Kept);
+    let told = norm == Norm::Told || !matches!(kind, Kind::Norm | Kind::Counts | Kind::Kept);
     if !told || (state.is_none() && matches!(kind, Kind::Recall | Kind::Kept)) {
         kind = Kind::NotThis;
     }
@@ -279,10 +288,14 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: N
             };
             LessonQuestion::label(kind, format!("To cooperate, {who}?"), vec![label.clone()])
         }
+        Kind::Counts => {
+            let kept = !game.is_defection(Player::Column, c);
+            LessonQuestion::yes_no(kind, format!("{name} \"{}\": cooperation?", theirs[c]), kept)
+        }
         Kind::Kept => {
             let last = state.expect("checked above");
             let kept = !game.is_defection(Player::Column, last.other);
-            LessonQuestion::text(kind, format!("Did {name} cooperate?"), ["No", "Yes"][usize::from(kept)].into())
+            LessonQuestion::yes_no(kind, format!("Did {name} cooperate?"), kept)
         }
         Kind::NotThis => {
             let others = rows.only(|row| row != r);

@@ -419,7 +419,10 @@ impl TrainConfig {
         rng.set_stream(step + 1);
         let mut all = Vec::new();
         for given in &self.games.catalogue {
-            for seat in self.seats.all() {
+            let seats = self.seats.all();
+            // Who sits where makes no difference in a symmetric game.
+            let seats = if given.0.is_same_from_both_seats() { &seats[..1] } else { seats };
+            for seat in seats {
                 let game = self.labels.apply(given.0.clone().seen_from(*seat), Split::Train, &mut rng)?;
                 for norm in self.norms.all() {
                     let told = self.styles.all().map(|style| style.with(|o| o.norm = *norm));

@@ -205,7 +205,7 @@ fn rounds(
             let text: String = asked.prompt.iter().map(|&t| model.piece(t)).collect();
             let text = text.replace('Ġ', " ").replace('Ċ', "\n");
             let answer = match say(asked.seat, &text) {
-                Some(action) => [asked.options[action].tokens(), asked.options[action].last()].concat(),
+                Some(action) => [asked.options[action].tokens(), &asked.options[action].last()[..1]].concat(),
                 None => vec![asked.prompt[0]],
             };
             prompts.push(text);

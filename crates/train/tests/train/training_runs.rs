@@ -276,6 +276,7 @@ fn a_run_that_ended_early_is_extended() {
     run.steps::<Error>(&Session::new(&stop), |_| Ok(())).unwrap();
     assert_eq!(run.training.done(), 6, "two steps into the last phase");
     let ended = run.training.state().theta.clone();
+    drop(run);
 
     let mut run = begin(&longer, Some(&config));
     assert!(!run.training.finished());
@@ -284,6 +285,7 @@ fn a_run_that_ended_early_is_extended() {
     assert!(kept.theta == ended && kept.steering.near == 0);
     run.steps::<Error>(&Session::new(&stop), |_| Ok(())).unwrap();
     assert!(run.training.done() > 6 && run.training.state().theta != ended);
+    drop(run);
     begin(&longer, Some(&longer));
 }
 
@@ -416,7 +418,10 @@ fn a_full_batch_is_every_game_in_every_style() {
     let text = CONFIG.replace("games_per_step = 4", "games_per_step = 0").replace("random = 0.5", "random = 0.0");
     let config = TrainConfig::from_toml(&text).unwrap();
     let games = config.tasks_at(3).unwrap();
+    // Both games are the same from both seats.
     assert_eq!(games.len(), 16 * config.games.catalogue.len());
+    let unequal = TrainConfig::from_toml(&text.replace("\"icd\"", "\"bos\"")).unwrap();
+    assert_eq!(unequal.tasks_at(3).unwrap().len(), 16 * 3);
     let paper = config.clone().with(|o| o.styles = Styles::OriginalLayout);
     assert_eq!(paper.tasks_at(3).unwrap().len(), 4 * config.games.catalogue.len());
     assert!(games.iter().zip(config.tasks_at(4).unwrap()).any(|(a, b)| a.game != b.game), "labels are drawn anew");

@@ -78,7 +78,7 @@ impl LabelSet {
 /// # Errors
 /// [`probity::Error::Game`] for labels that are unfit, or too few.
 pub fn tellings(game: &MatrixGame, sets: &[LabelSet], norm: Norm) -> Result<Vec<Telling>> {
-    let seats = if game.is_symmetric() && game.cooperative(Player::Row) == game.cooperative(Player::Column) {
+    let seats = if game.is_same_from_both_seats() {
         vec![(Player::Row, game.clone())]
     } else {
         vec![(Player::Row, game.clone()), (Player::Column, game.transposed())]
