@@ -132,9 +132,9 @@ pub enum Cause {
     NoTemplate,
     /// The model writes the labels, and no quotation mark behind them.
     Unclosed {},
-    /// The model was measured, and not seen to read a game as large, or with such payoffs.
+    /// The model was measured, and not seen to read such games.
     ///
-    /// The metadata `probity.reading` of a model file lists what it was seen to read. A file without it is not held to
+    /// They are larger, or have other payoffs. The metadata `probity.reading` of a model file lists what it was seen to read. A file without it is not held to
     /// this.
     Unread {
         /// What it reads.

@@ -269,7 +269,9 @@ pub fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     format!("you {own}, {} {other}", game.other_name())
 }
 
-/// Tokens of a decision's prompt, in the model's own chat template, with the answer's [`OPENING`].
+/// Tokens of a decision's prompt, with the answer's [`OPENING`].
+///
+/// They are those of the model's own chat template.
 ///
 /// # Errors
 /// [`EngineError::Template`].

@@ -111,7 +111,9 @@ pub fn verify_first(adapter: &Adapter, decisions: usize, progress: impl FnMut(f3
     Ok(found)
 }
 
-/// Takes decisions with an adapter, and records them; returns the largest effect on a probability.
+/// Takes decisions with an adapter, and records them.
+///
+/// Returns the largest effect on a probability.
 ///
 /// # Errors
 /// [`EngineError::Cancelled`] if `progress` stops it; [`Error::Unverified`] for an adapter without effect; the engine's

@@ -1,6 +1,7 @@
-//! The figures of docs/models.md and the claims of README: the shipped model and adapters, in games and under labels that
-//! training never drew. `PROBITY_UPDATE_CARD=1` writes them; otherwise they must match. With
-//! `PROBITY_PAPER_ADAPTERS=FOLDER` the table of adapters trained the paper's way, which are not shipped, is written, too.
+//! The figures of docs/models.md and the claims of README: the shipped model and adapters, in games and under labels
+//! that training never drew. `PROBITY_UPDATE_CARD=1` writes them; otherwise they must match. With
+//! `PROBITY_PAPER_ADAPTERS=FOLDER` the tables of adapters trained the paper's way, which are not shipped, are written,
+//! too.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -36,8 +36,9 @@ pub struct Args {
     /// Override the config's seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// A model to begin with, in place of random weights; of the config's width and vocabulary, with as many blocks or
-    /// fewer
+    /// A model to begin with, in place of random weights.
+    ///
+    /// It has the config's width and vocabulary, and as many blocks or fewer.
     #[arg(long, value_name = "MODEL")]
     start: Option<PathBuf>,
     /// Run folder, with the config, a line of JSON a step, and a checkpoint.

@@ -458,9 +458,9 @@ impl MatrixGame {
         self.payoffs.iter().flatten().copied()
     }
 
-    /// The action that brings the other player the most points, summed over the other player's actions.
+    /// The action that brings the other player the most points in all.
     ///
-    /// `None` where several do. It is the cooperative action of a document that names none.
+    /// The points are summed over the other player's actions. `None` where several do. It is the cooperative action of a document that names none.
     ///
     /// ```
     /// use probity_game::{CatalogGame, Player};

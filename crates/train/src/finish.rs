@@ -118,7 +118,9 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
     write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
 }
 
-/// The games of a config, in words: `ipd, bos; 0.5 of them random: digits, of orders that are not held out`.
+/// The games of a config, in words.
+///
+/// Such as `ipd, bos; 0.5 of them random: digits, of orders that are not held out`.
 fn trained_games(c: &TrainConfig) -> String {
     let names: Vec<&str> = c.games.catalogue.iter().map(GivenGame::name).collect();
     let reach: Vec<String> = c.games.reach.iter().map(Reach::to_string).collect();

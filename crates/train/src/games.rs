@@ -1,8 +1,8 @@
 //! Random games, split into games for training and games for testing.
 //!
 //! The split is by a game's order: the ranks of its payoffs, whatever its actions are called and whoever sits where. A
-//! quarter of the orders is for testing. So a run, whatever its seed, draws no game that orders the outcomes as a game of
-//! an evaluation does.
+//! quarter of the orders is for testing. So a run, whatever its seed, draws no game that orders the outcomes as a game
+//! of an evaluation does.
 
 use probity_game::{CatalogGame, MatrixGame, Player};
 use rand::{Rng, RngExt};
@@ -134,8 +134,8 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
 
 /// Sixty games that no training draws: the measure of how far a policy travels.
 ///
-/// All payoffs are from 0 to 9. In 16 games of two actions each player ranks the outcomes strictly, in 28 not; 16 have up
-/// to four actions. No two games are of one order. `docs/reference/held-out.json` lists them.
+/// All payoffs are from 0 to 9. In 16 games of two actions each player ranks the outcomes strictly, in 28 not; 16 have
+/// up to four actions. No two games are of one order. `docs/reference/held-out.json` lists them.
 #[must_use]
 pub fn held_out() -> Vec<MatrixGame> {
     let mut rng = ChaCha8Rng::seed_from_u64(60);

@@ -261,7 +261,9 @@ pub fn labelled<R: Rng>(rng: &mut R, game: MatrixGame, split: Split, kind: fn(&m
     game.with_labels(&own, &other).expect("drawn labels are valid")
 }
 
-/// Any of the kinds: made-up words, words, letters, a stem with a number, two words, other scripts.
+/// Any of the kinds.
+///
+/// Made-up words, words, letters, a stem with a number, two words, other scripts.
 pub fn any<R: Rng>(rng: &mut R) -> Maker<R> {
     match rng.random_range(0..24_u32) {
         0..=9 => Box::new(|rng| syllables(rng)),

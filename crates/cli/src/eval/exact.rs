@@ -104,7 +104,9 @@ fn games(given: &[String]) -> anyhow::Result<Vec<MatrixGame>> {
     Ok(games)
 }
 
-/// Whether a manifest's list names a game: `ipd, my game; 0.5 of them random: digits`.
+/// Whether a manifest's list names a game.
+///
+/// A list is `ipd, my game; 0.5 of them random: digits`.
 fn names(list: &str, game: &str) -> bool {
     let named = list.rsplit_once("; ").map_or(list, |(named, _)| named);
     named.split(", ").any(|name| name == game)

@@ -104,7 +104,9 @@ pub struct Args {
     /// It is a GGUF file or a built-in name.
     #[arg(long, value_name = "ADAPTER")]
     from: Option<String>,
-    /// Override whose policy the divergence is measured from: the bare model's, or that of --from.
+    /// Override whose policy the divergence is measured from.
+    ///
+    /// It is the bare model's, or that of --from.
     #[arg(long, value_parser = ["bare", "start"])]
     reference: Option<String>,
     #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]

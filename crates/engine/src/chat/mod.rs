@@ -193,7 +193,7 @@ impl Template {
         Ok(start + stretch.text.len())
     }
 
-    /// The tokens of each of some answers to a user's turn, without their opening and their end.
+    /// The tokens of some answers to a user's turn, each without opening and end.
     ///
     /// They are what follows a prompt with this opening when prompt and answer are tokenised at once.
     ///
@@ -221,7 +221,9 @@ impl Template {
             .collect()
     }
 
-    /// The tokens that begin with a quotation mark: each closes an answer that stands between two.
+    /// The tokens that begin with a quotation mark.
+    ///
+    /// Each closes an answer that stands between two quotation marks.
     ///
     /// A vocabulary may have several, such as one with the full stop that follows.
     #[must_use]

@@ -1,8 +1,8 @@
 //! The corpus of the default model: lessons in game literacy, and no morals.
 //!
 //! A lesson is a text to read, and conversations about it: look up a payoff, add, compare rows, recall the last round
-//! and the norm. The text is the rules of a random game in a random style, or a mere list of actions. Every conversation
-//! starts straight from the text, as a decision does. Its first question is the kind that accuracy is measured on, with
+//! and the norm. The text is the rules of a random game in a random style, or a mere list of actions. Every
+//! conversation starts straight from the text, as a decision does. Its first question is the kind that accuracy is measured on, with
 //! no earlier answer to lean on; later questions make it dense. At the decision question all actions are equally right,
 //! so that the bare model binds labels and stays indifferent. Test lessons draw labels and games that training never
 //! sees.

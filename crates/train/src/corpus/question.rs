@@ -74,7 +74,9 @@ impl Kind {
         all
     };
 
-    /// The kinds that decisions against a fair coin rest on: a model that answers them has read the game.
+    /// The kinds that decisions against a fair coin rest on.
+    ///
+    /// A model that answers them has read the game.
     pub const READING: [Self; 6] =
         [Self::MoreOwn, Self::MoreOther, Self::MoreBoth, Self::Recall, Self::Norm, Self::Kept];
 

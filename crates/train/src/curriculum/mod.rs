@@ -138,7 +138,9 @@ pub enum Reference {
     /// The bare model's.
     #[default]
     Bare,
-    /// That of the adapter that training starts from: a later stage stays near the stage before it.
+    /// That of the adapter that training starts from.
+    ///
+    /// A later stage stays near the stage before it.
     Start,
 }
 
@@ -255,7 +257,9 @@ pub struct TrainConfig {
     pub targets: Vec<String>,
     /// Peak learning rate of Adam.
     pub rate: f32,
-    /// Decay of Adam's second moment [default: 0.98, and 0.999 where answers are sampled].
+    /// Decay of Adam's second moment.
+    ///
+    /// Without it 0.98, and 0.999 where answers are sampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f32>,
     /// How the learning rate falls.

@@ -96,7 +96,9 @@ pub struct Finetuning {
     grads: Vec<f32>,
     shards: Shards,
     references: References,
-    /// The parameters of the adapter whose policy is the reference; `None` where it is the bare model's.
+    /// The parameters of the adapter whose policy is the reference.
+    ///
+    /// `None` where it is the bare model's.
     origin: Option<Vec<f32>>,
 }
 

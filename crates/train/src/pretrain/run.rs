@@ -22,7 +22,9 @@ const VOCABULARY_LESSONS: u64 = 4000;
 /// Lessons of a measurement during the run, and after it.
 const MEASURED: [u64; 2] = [128, 512];
 
-/// The accuracy, on unseen labels and games, from which a kind of question counts as read.
+/// The accuracy from which a kind of question counts as read.
+///
+/// It is measured on unseen labels and games.
 pub const READ: f64 = 0.9;
 
 /// A pretraining run whose folder is open.

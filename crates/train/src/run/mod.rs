@@ -166,7 +166,9 @@ impl Run {
         Ok(End::Finished)
     }
 
-    /// Measures the final policy: a step reports the policy before it, on its own games.
+    /// Measures the final policy.
+    ///
+    /// A step reports the policy before it, on its own games.
     ///
     /// # Errors
     /// As [`Finetuning::measure_end`], after the last good checkpoint has replaced the newest.

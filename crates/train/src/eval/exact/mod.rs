@@ -81,9 +81,9 @@ pub struct AimFigures {
     pub regret: Spread,
     /// Probability of actions that are not among the best.
     pub miss: Spread,
-    /// The same over the states in which the best action is ahead of all others by at least [`CLEAR`].
+    /// The same over the states with a clearly best action.
     ///
-    /// `None` where there is no such state.
+    /// It is ahead of all others by at least [`CLEAR`]. `None` where there is no such state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clear_miss: Option<Spread>,
     /// Total variation distance to `bare exp(R / beta)`, 0 to 1.
