@@ -134,8 +134,8 @@ pub enum Cause {
     Unclosed {},
     /// The model was measured, and not seen to read such games.
     ///
-    /// They are larger, or have other payoffs. The metadata `probity.reading` of a model file lists what it was seen to read. A file without it is not held to
-    /// this.
+    /// They are larger, or have other payoffs. The metadata `probity.reading` of a model file lists what it was seen to
+    /// read. A file without it is not held to this.
     Unread {
         /// What it reads.
         reads: Vec<Reach>,
