@@ -7,11 +7,6 @@
 //! agent's morals (arXiv 2410.01639 asks all its models the same). Labels are data: they stand between double quotes,
 //! which no label may contain, and they are bound to action ids. Neither the order of mention nor the layout of the
 //! table reveals an action's id.
-//!
-//! The answer is opened: it begins with [`OPENING`], which ends in a quotation mark. The model goes on with a label and
-//! the quotation mark behind it. A model that was never trained here does so, where it would not write a bare label.
-
-use std::sync::Arc;
 
 use probity_engine::Error as EngineError;
 use probity_engine::Model;
@@ -23,10 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// Version of the wording; part of every record and adapter manifest.
-pub const PROMPT_VERSION: u32 = 3;
-
-/// The words that the answer begins with, up to the label.
-pub const OPENING: &str = "This round, you pick \"";
+pub const PROMPT_VERSION: u32 = 2;
 
 /// The order of the payoff table's cells.
 ///
@@ -88,7 +80,7 @@ impl Layout {
 /// let game = CatalogGame::find("bos")?.labelled(["bach", "stravinsky"])?;
 /// let told = Style::default().with(|o| o.norm = Norm::Told);
 /// assert!(rules(&game, told).contains("To cooperate, you pick \"bach\", and A picks \"bach\"."));
-/// assert!(!rules(&game, Style::default().with(|o| o.norm = Norm::Untold)).contains("cooperate"));
+/// assert!(!rules(&game, Style::default()).contains("cooperate"));
 /// # Ok(())
 /// # }
 /// ```
@@ -96,9 +88,9 @@ impl Layout {
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
     /// A line names the cooperative action of each player.
-    #[default]
     Told,
     /// The payoffs alone; so the paper asks.
+    #[default]
     Untold,
 }
 
@@ -138,7 +130,7 @@ impl Style {
         self
     }
 
-    /// All sixteen, with the norm told.
+    /// All sixteen, with the norm untold.
     pub fn all() -> impl Iterator<Item = Self> {
         Layout::ALL.into_iter().flat_map(|layout| {
             [(false, false), (false, true), (true, false), (true, true)].map(|(mention_reversed, answer_reversed)| {
@@ -269,39 +261,33 @@ pub fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     format!("you {own}, {} {other}", game.other_name())
 }
 
-/// Tokens of a decision's prompt, with the answer's [`OPENING`].
-///
-/// They are those of the model's own chat template.
+/// Tokens of a decision's prompt, in the model's own chat template.
 ///
 /// # Errors
 /// [`EngineError::Template`].
 pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
     let turn = Turn { speaker: Speaker::User, text: prompt.text() };
-    let dialogue = model.template().encode(model, &[turn], Some(OPENING))?;
+    let dialogue = model.template().encode(model, &[turn], Some(""))?;
     Ok(PromptTokens { fixed: dialogue.tokens_before(0, prompt.fixed.len()), tokens: dialogue.tokens })
 }
 
-/// Each of the row player's labels as an answer, with the quotation mark behind it.
+/// Each of the row player's labels as an answer, terminator included.
 ///
 /// # Errors
-/// [`EngineError::Option`] for a label without tokens, for two labels with equal tokens, and for a vocabulary without
-/// quotation mark.
+/// [`EngineError::Option`] for a label without tokens, and for two labels with equal tokens.
 pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Continuation>> {
     let bad =
         |given, expected: &str| Error::from(EngineError::Option { name: "labels", given, expected: expected.into() });
-    let marks = model.template().quotation_marks();
-    if marks.is_empty() {
-        return Err(bad("in quotation marks".into(), "a vocabulary with a token for the quotation mark"));
-    }
+    let end = model.template().terminator(model)?;
     let mut options: Vec<Continuation> = Vec::new();
-    let labels = game.labels(Player::Row);
-    for (label, tokens) in labels.iter().zip(model.template().answers(model, OPENING, labels)?) {
+    for (i, tokens) in model.template().answers(model, "", game.labels(Player::Row))?.into_iter().enumerate() {
+        let label = &game.labels(Player::Row)[i];
         if tokens.is_empty() {
             return Err(bad(format!("{label:?}"), "labels that this model's vocabulary has tokens for"));
         }
-        let option = Continuation::new(tokens, Arc::clone(&marks));
+        let option = Continuation::from([tokens, end.clone()].concat());
         if let Some(same) = options.iter().position(|other| other.meets(&option)) {
-            let same = &labels[same];
+            let same = &game.labels(Player::Row)[same];
             return Err(bad(format!("{same:?} and {label:?}"), "labels that are not the same tokens to this model"));
         }
         options.push(option);

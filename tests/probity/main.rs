@@ -8,7 +8,6 @@ mod examples;
 mod installed_library;
 mod links;
 mod properties;
-mod real_models;
 mod schemas;
 mod scores;
 mod sessions;

@@ -4,8 +4,8 @@
 //! and the norm. The text is the rules of a random game in a random style, or a mere list of actions. Every
 //! conversation starts straight from the text, as a decision does. Its first question is the kind that accuracy is
 //! measured on, with no earlier answer to lean on; later questions make it dense. At the decision question all actions
-//! are equally right, so that the bare model binds labels and stays indifferent. Test lessons draw labels and games that
-//! training never sees.
+//! are equally right, so that the bare model binds labels and stays indifferent. Test lessons draw labels and games
+//! that training never sees.
 //!
 //! Lists come first. They make the rest learnable in minutes: with lists the model compared actions after 5 million
 //! tokens and at once did so in games; with games alone it did not after 7 million.

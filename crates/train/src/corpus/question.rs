@@ -1,6 +1,6 @@
 //! Questions and their answers.
 
-use probity::agent::prompt::{Norm, OPENING, QUESTION, pair, points};
+use probity::agent::prompt::{Norm, QUESTION, pair, points};
 use probity_game::{MatrixGame, Player, State};
 use rand::{Rng, RngExt};
 use serde::Serialize;
@@ -153,9 +153,8 @@ impl Answered {
     #[must_use]
     pub fn opening(self) -> &'static str {
         match self {
-            Self::Text => "",
+            Self::Text | Self::Decision => "",
             Self::Label => "\"",
-            Self::Decision => OPENING,
         }
     }
 }

@@ -99,12 +99,12 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
                 let mut sequence = [&before[..], &turns.user, &asked, turns.opened(question.answered)].concat();
                 let answer = sequence.len();
                 sequence.extend(tokens);
-                if question.answered != Answered::Text {
+                if question.answered == Answered::Label {
                     sequence.push(turns.mark);
                 }
                 let closed = sequence.len();
                 sequence.extend(&turns.end);
-                let end = if question.answered == Answered::Text { sequence.len() } else { closed };
+                let end = if question.answered == Answered::Label { closed } else { sequence.len() };
                 out.push(Tokenised { sequence, answer, end, chain: i, answers: question.answers.len() });
             }
             // After several right answers the conversation continues from any of them.
