@@ -18,7 +18,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::curriculum::{GivenGame, Labels, Norms, Precision, Reference, Seats, Styles, TrainConfig};
 use super::finetune::Trained;
 use super::games::Reach;
-use super::labels::Split;
+use super::labels::{Split, labelled, plain};
 use super::lora::AdapterWeights;
 use super::lora::merge::write_merged;
 use crate::{Error, Result};
@@ -32,7 +32,11 @@ fn self_tests(games: Vec<MatrixGame>, labels: &Labels, seed: u64) -> Result<Vec<
     let styles: Vec<Style> = Style::all().collect();
     let mut tests = Vec::new();
     for (i, game) in games.into_iter().take(5).enumerate() {
-        let game = labels.apply(game, Split::Test, &mut rng)?;
+        let game = match labels {
+            // A model may be certain of one of two unusual labels, under any adapter: nothing would be shown.
+            Labels::Pool => labelled(&mut rng, game, Split::Test, plain),
+            Labels::Own | Labels::Fixed(_) => labels.apply(game, Split::Test, &mut rng)?,
+        };
         let style = styles[3 * i % styles.len()];
         for state in states(&game).into_iter().take(10) {
             tests.push(SelfTest { game: game.clone(), style, state, probabilities: Vec::new() });

@@ -285,7 +285,7 @@ fn from_nothing_to_a_decision() {
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     fs::write(
         at("pretrain.toml"),
-        "layers = 2\nwidth = 64\nheads = 2\nfeed_forward = 128\nvocabulary = 400\ncontext = 768\nsteps = 120\nlessons = 4\n",
+        "layers = 2\nwidth = 64\nheads = 2\nfeed_forward = 128\nvocabulary = 400\ncontext = 1024\nsteps = 160\nlessons = 4\nactions = 0.0\n",
     )
     .unwrap();
     let lines = probity(&[
@@ -303,9 +303,9 @@ fn from_nothing_to_a_decision() {
     assert!(lines.status.success(), "{}", err(&lines));
     let losses: Vec<f64> =
         out(&lines).lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()?["loss"].as_f64()).collect();
-    assert_eq!(losses.len(), 120);
+    assert_eq!(losses.len(), 160);
     let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
-    let (early, late) = (mean(&losses[..10]), mean(&losses[110..]));
+    let (early, late) = (mean(&losses[..10]), mean(&losses[150..]));
     assert!(late < 0.7 * early, "the loss fell from {early} to {late} only");
 
     let config = short_recipe(folder.path(), 6);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use probity_engine::chat::{Speaker, Turn};
-use probity_engine::{Model, Token};
+use probity_engine::{Error as EngineError, Model, Token};
 
 use crate::corpus::{Answered, Lesson};
 use crate::decoder::Pack;
@@ -104,6 +104,10 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
                 }
                 let closed = sequence.len();
                 sequence.extend(&turns.end);
+                let context = vocabulary.shape().context;
+                if sequence.len() > context {
+                    return Err(EngineError::PromptTooLong { tokens: sequence.len(), context }.into());
+                }
                 let end = if question.answered == Answered::Label { closed } else { sequence.len() };
                 out.push(Tokenised { sequence, answer, end, chain: i, answers: question.answers.len() });
             }

@@ -11,7 +11,7 @@ use probity_game::History;
 use probity_testing::parts::GgufParts;
 use probity_train::games::{Reach, random_game};
 use probity_train::init::normal;
-use probity_train::labels::Split;
+use probity_train::labels::{Split, labelled, plain};
 use probity_train::model_file::write_model;
 use probity_train::objective::{PromptedState, all_scores, push};
 use probity_train::{Decoder, LINEARS, Pack, Tape};
@@ -29,7 +29,9 @@ fn largest_gap(model: &Model, adapter: Option<&Path>, decoder: &Decoder, theta: 
     let styles: Vec<Style> = Style::all().collect();
     let mut worst = 0.0_f64;
     for i in 0..prompts / 5 {
+        // Labels that the model knows: the log-probabilities of others are far lower, and their errors larger.
         let game = random_game(&mut rng, Split::Test, Reach::Digits);
+        let game = labelled(&mut rng, game, Split::Test, plain);
         let options = options(model, &game).unwrap();
         let states = std::iter::once(None).chain(History::states(&game).map(Some));
         let tokens: Vec<_> = states.map(|s| encode(model, &prompt(&game, s, styles[i % 16])).unwrap()).collect();
