@@ -13,7 +13,7 @@ use probity_game::protocol::PUBLISHED;
 use probity_game::{CatalogGame, MatrixGame, Player};
 use probity_testing::{open, root, shipped};
 use probity_train::eval::Respondent;
-use probity_train::eval::exact::{Aim, GameView, LabelSet, Telling, tellings, view};
+use probity_train::eval::exact::{Aim, GameView, LabelSet, Labelling, Telling, tellings, view};
 use probity_train::eval::protocol::{VARIANTS, measure};
 use probity_train::games::held_out;
 
@@ -65,20 +65,17 @@ impl Measured {
     }
 }
 
-/// Where a policy is measured: both seats, shared and distinct labels, two of the sixteen styles.
+/// Where a policy is measured: both seats, shared and distinct labels, each in another layout or order.
 fn told(game: &MatrixGame, seed: u64) -> Vec<Telling> {
     let most = [Player::Row, Player::Column].map(|player| game.count(player)).into_iter().max().unwrap_or(2);
     let all = tellings(game, &LabelSet::drawn(1, most, seed), Norm::default()).unwrap();
-    let styles = [all[0].style, all.last().expect("some").style.with(|o| o.layout = all[3].style.layout)];
-    let mut few: Vec<Telling> = Vec::new();
-    for telling in all {
-        if telling.style == styles[0] {
-            for style in styles {
-                few.push(Telling { style, ..telling.clone() });
-            }
+    let mut kept: Vec<Telling> = Vec::new();
+    for styles in all.chunk_by(|a, b| (a.seat, a.labelling) == (b.seat, b.labelling)) {
+        if styles[0].labelling != Labelling::Turned {
+            kept.push(styles[(seed as usize + kept.len()) % styles.len()].clone());
         }
     }
-    few
+    kept
 }
 
 fn measured(model: &Model, name: &str, file: Option<&Path>, games: &[MatrixGame]) -> Measured {
