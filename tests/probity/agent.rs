@@ -255,6 +255,10 @@ fn labels_never_become_control_tokens() {
     // Ids 0 to 2 are the control tokens; the template puts exactly one <|user|> and one <|assistant|>.
     assert_eq!(tokens.iter().filter(|t| **t <= 2).copied().collect::<Vec<_>>(), [1, 2]);
     let options = options(&model, &game).unwrap();
+    assert!(
+        options.iter().all(|o| o.tokens().iter().chain(o.last()).filter(|t| **t <= 2).count() == 1),
+        "the terminator alone: {options:?}"
+    );
     assert!(options.iter().all(|o| o.tokens().iter().chain(o.last()).all(|t| *t > 2)), "no control token: {options:?}");
 }
 

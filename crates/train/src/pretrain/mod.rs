@@ -110,8 +110,8 @@ impl Pretraining {
     /// Takes one step; `vocabulary` is the model opened for its tokenizer.
     ///
     /// # Errors
-    /// [`Error::Training`] when the loss is NaN or infinite; [`probity_engine::Error::PromptTooLong`] for a lesson that is
-    /// longer than the context.
+    /// [`Error::Training`] when the loss is NaN or infinite; [`probity_engine::Error::PromptTooLong`] for a lesson that
+    /// is longer than the context.
     pub fn step(&mut self, vocabulary: &Model) -> Result<PretrainReport> {
         let c = &self.config;
         let step = self.state.adam.step;
