@@ -259,7 +259,6 @@ fn labels_never_become_control_tokens() {
         options.iter().all(|o| o.tokens().iter().chain(o.last()).filter(|t| **t <= 2).count() == 1),
         "the terminator alone: {options:?}"
     );
-    assert!(options.iter().all(|o| o.tokens().iter().chain(o.last()).all(|t| *t > 2)), "no control token: {options:?}");
 }
 
 /// A model that says which games it reads is not trusted with others.
