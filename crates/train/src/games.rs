@@ -4,6 +4,8 @@
 //! quarter of the orders is for testing. So a run, whatever its seed, draws no game that orders the outcomes as a game
 //! of an evaluation does.
 
+use std::cmp::Ordering;
+
 use probity_game::{CatalogGame, MatrixGame, Player};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -60,13 +62,15 @@ fn payoffs(rng: &mut impl Rng, [rows, columns]: [usize; 2], reach: Reach) -> Vec
     }
     if rows == columns && rng.random_bool(0.5) {
         // A symmetric game: my payoff from (a, b) is yours from (b, a).
-        for r in 0..rows {
-            for c in 0..=r {
-                let [own, other] = table[r][c];
-                table[c][r] = [other, own];
-                if r == c {
-                    table[r][r][1] = own;
-                }
+        let drawn = table.clone();
+        for (r, row) in table.iter_mut().enumerate() {
+            for (c, cell) in row.iter_mut().enumerate() {
+                let [own, other] = drawn[r.max(c)][r.min(c)];
+                *cell = match r.cmp(&c) {
+                    Ordering::Greater => [own, other],
+                    Ordering::Equal => [own, own],
+                    Ordering::Less => [other, own],
+                };
             }
         }
     }
