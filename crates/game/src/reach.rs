@@ -44,9 +44,7 @@ impl Reach {
             _ => None,
         }
     }
-}
 
-impl Reach {
     /// The reach in words.
     #[must_use]
     pub fn words(self) -> &'static str {
