@@ -223,7 +223,8 @@ impl Template {
 
     /// The tokens that begin with a quotation mark.
     ///
-    /// Each closes an answer that stands between two quotation marks. A vocabulary may have several, such as one with the full stop that follows.
+    /// Each closes an answer that stands between two quotation marks. A vocabulary may have several, such as one with
+    /// the full stop that follows.
     #[must_use]
     pub fn quotation_marks(&self) -> Arc<[Token]> {
         Arc::clone(&self.0.words.quotation_marks)
