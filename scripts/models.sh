@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes models/ anew from nothing but seeds: the default model, then its adapters. Resumable: run it again.
+# Makes models/ anew: the default model from its predecessor, then its adapters. Resumable: run it again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 run=${RUN:-out/models}
@@ -7,13 +7,17 @@ make --no-print-directory program
 mkdir -p "$run"
 probity() { target/release/probity "$@"; }
 resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
+git show 5515d2a:models/default.gguf >"$run/first.gguf"
 # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
-probity pretrain --run "$run/default" $(resume "$run/default") --out "$run/default.gguf"
+probity pretrain --config configs/pretraining/second.toml --start "$run/first.gguf" --run "$run/default" $(resume "$run/default") \
+    --out "$run/default.gguf"
 for name in game deontological utilitarian game+deontological game-then-deontological game-then-utilitarian; do
     # shellcheck disable=SC2046
     probity train --recipe "$name" --model "$run/default.gguf" --run "$run/$name" $(resume "$run/$name") --out "$run/$name.gguf"
 done
-cp "$run"/*.gguf models/
+for name in default game deontological utilitarian game+deontological game-then-deontological game-then-utilitarian; do
+    cp "$run/$name.gguf" models/
+done
 # For comparison only: adapters as the paper trains them, on one game with fixed labels.
 mkdir -p "$run/paper"
 for name in game deontological utilitarian game+deontological; do

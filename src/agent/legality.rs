@@ -130,11 +130,8 @@ pub struct Unreliable {
 pub enum Cause {
     /// The model file has no chat template.
     NoTemplate,
-    /// The model writes the labels, and does not end its turn after them.
-    Terminator {
-        /// The end that the chat template puts after an answer.
-        expected: String,
-    },
+    /// The model writes the labels, and no quotation mark behind them.
+    Unclosed {},
     /// The model was measured, and not seen to read such games.
     ///
     /// They are larger, or have other payoffs. The metadata `probity.reading` of a model file lists what it was seen to
@@ -161,11 +158,8 @@ impl fmt::Display for Cause {
             Self::NoTemplate => {
                 write!(f, "the model file has no chat template, and the model does not take the prompt for a question")
             }
-            Self::Terminator { expected } => {
-                write!(
-                    f,
-                    "the model writes the labels, and does not end its turn with {expected:?} as its chat template does"
-                )
+            Self::Unclosed {} => {
+                write!(f, "the model writes the labels, and goes on without the quotation mark that closes them")
             }
             Self::Unread { reads } => {
                 let reads: Vec<&str> = reads.iter().map(|reach| reach.words()).collect();

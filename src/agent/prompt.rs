@@ -7,6 +7,11 @@
 //! agent's morals (arXiv 2410.01639 asks all its models the same). Labels are data: they stand between double quotes,
 //! which no label may contain, and they are bound to action ids. Neither the order of mention nor the layout of the
 //! table reveals an action's id.
+//!
+//! The answer is opened: it begins with [`OPENING`], which ends in a quotation mark. The model goes on with a label and
+//! the quotation mark behind it. A model that was never trained here does so, where it would not write a bare label.
+
+use std::sync::Arc;
 
 use probity_engine::Error as EngineError;
 use probity_engine::Model;
@@ -18,7 +23,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// Version of the wording; part of every record and adapter manifest.
-pub const PROMPT_VERSION: u32 = 2;
+pub const PROMPT_VERSION: u32 = 3;
+
+/// The words that the answer begins with, up to the label.
+pub const OPENING: &str = "This round, you pick \"";
 
 /// The order of the payoff table's cells.
 ///
@@ -80,17 +88,17 @@ impl Layout {
 /// let game = CatalogGame::find("bos")?.labelled(["bach", "stravinsky"])?;
 /// let told = Style::default().with(|o| o.norm = Norm::Told);
 /// assert!(rules(&game, told).contains("To cooperate, you pick \"bach\", and A picks \"bach\"."));
-/// assert!(!rules(&game, Style::default()).contains("cooperate"));
+/// assert!(!rules(&game, Style::default().with(|o| o.norm = Norm::Untold)).contains("cooperate"));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
-    /// A line names the cooperative action of each player.
+    /// A line names the cooperative action of each player, and the last round says whether the other cooperated.
+    #[default]
     Told,
     /// The payoffs alone; so the paper asks.
-    #[default]
     Untold,
 }
 
@@ -130,7 +138,7 @@ impl Style {
         self
     }
 
-    /// All sixteen, with the norm untold.
+    /// All sixteen, with the norm told.
     pub fn all() -> impl Iterator<Item = Self> {
         Layout::ALL.into_iter().flat_map(|layout| {
             [(false, false), (false, true), (true, false), (true, true)].map(|(mention_reversed, answer_reversed)| {
@@ -179,7 +187,7 @@ impl Prompt {
 /// Writes the prompt of the row player's decision in `state`.
 #[must_use]
 pub fn prompt(game: &MatrixGame, state: State, style: Style) -> Prompt {
-    Prompt { fixed: rules(game, style), moving: last_round(game, state) + QUESTION }
+    Prompt { fixed: rules(game, style), moving: last_round(game, state, style.norm) + QUESTION }
 }
 
 /// The question every decision ends with.
@@ -213,13 +221,17 @@ pub fn rules(game: &MatrixGame, style: Style) -> String {
     text + &format!("Score as many points as you can. Answer {format} and nothing else.\n")
 }
 
-/// What happened last.
+/// What happened last, judged by the norm where it is told.
 #[must_use]
-pub fn last_round(game: &MatrixGame, state: State) -> String {
-    match state {
-        None => "This is the first round.\n".into(),
-        Some(p) => format!("Last round, {}: {}.\n", points(game, p.own, p.other), pair(game, p.own, p.other)),
+pub fn last_round(game: &MatrixGame, state: State, norm: Norm) -> String {
+    let Some(last) = state else { return "This is the first round.\n".into() };
+    let mut text = format!("Last round, {}: {}.", points(game, last.own, last.other), pair(game, last.own, last.other));
+    if norm == Norm::Told {
+        // Small models name an action well and compare two names badly: the judgement is the game's, not theirs.
+        let did = if game.is_defection(Player::Column, last.other) { "did not cooperate" } else { "cooperated" };
+        text += &format!(" {} {did}.", game.other_name());
     }
+    text + "\n"
 }
 
 fn choices(game: &MatrixGame, player: Player, reversed: bool) -> String {
@@ -261,33 +273,39 @@ pub fn points(game: &MatrixGame, row: usize, column: usize) -> String {
     format!("you {own}, {} {other}", game.other_name())
 }
 
-/// Tokens of a decision's prompt, in the model's own chat template.
+/// Tokens of a decision's prompt, with the answer's [`OPENING`].
+///
+/// They are those of the model's own chat template.
 ///
 /// # Errors
 /// [`EngineError::Template`].
 pub fn encode(model: &Model, prompt: &Prompt) -> Result<PromptTokens> {
     let turn = Turn { speaker: Speaker::User, text: prompt.text() };
-    let dialogue = model.template().encode(model, &[turn], Some(""))?;
+    let dialogue = model.template().encode(model, &[turn], Some(OPENING))?;
     Ok(PromptTokens { fixed: dialogue.tokens_before(0, prompt.fixed.len()), tokens: dialogue.tokens })
 }
 
-/// Each of the row player's labels as an answer, terminator included.
+/// Each of the row player's labels as an answer, with the quotation mark behind it.
 ///
 /// # Errors
-/// [`EngineError::Option`] for a label without tokens, and for two labels with equal tokens.
+/// [`EngineError::Option`] for a label without tokens, for two labels with equal tokens, and for a vocabulary without
+/// quotation mark.
 pub fn options(model: &Model, game: &MatrixGame) -> Result<Vec<Continuation>> {
     let bad =
         |given, expected: &str| Error::from(EngineError::Option { name: "labels", given, expected: expected.into() });
-    let end = model.template().terminator(model)?;
+    let marks = model.template().quotation_marks();
+    if marks.is_empty() {
+        return Err(bad("in quotation marks".into(), "a vocabulary with a token for the quotation mark"));
+    }
     let mut options: Vec<Continuation> = Vec::new();
-    for (i, tokens) in model.template().answers(model, "", game.labels(Player::Row))?.into_iter().enumerate() {
-        let label = &game.labels(Player::Row)[i];
+    let labels = game.labels(Player::Row);
+    for (label, tokens) in labels.iter().zip(model.template().answers(model, OPENING, labels)?) {
         if tokens.is_empty() {
             return Err(bad(format!("{label:?}"), "labels that this model's vocabulary has tokens for"));
         }
-        let option = Continuation::from([tokens, end.clone()].concat());
+        let option = Continuation::new(tokens, Arc::clone(&marks));
         if let Some(same) = options.iter().position(|other| other.meets(&option)) {
-            let same = &game.labels(Player::Row)[same];
+            let same = &labels[same];
             return Err(bad(format!("{same:?} and {label:?}"), "labels that are not the same tokens to this model"));
         }
         options.push(option);

@@ -25,7 +25,7 @@ const KEPT: usize = 64;
 pub(super) struct Task {
     /// Without seed and history, which are the agent's; with its legality floor.
     pub scenario: Scenario,
-    /// The labels as answers, terminator included.
+    /// The labels as answers, with the quotation mark behind them.
     options: Vec<Continuation>,
     /// What the model reads, where that is known and the game is not among it.
     unread: Option<Vec<Reach>>,
@@ -87,14 +87,12 @@ impl Task {
 
     /// Finds out why the legality mass is below the floor.
     fn cause(&self, model: &Model, scorer: &mut Scorer, prompt: &PromptTokens, floor: f64) -> Result<Cause> {
-        let end = model.template().terminator(model)?;
-        let bare = model.template().answers(model, "", self.scenario.game.labels(Player::Row))?;
-        let bare: Vec<Continuation> = bare.into_iter().map(Continuation::from).collect();
+        let bare: Vec<Continuation> = self.options.iter().map(|o| o.tokens().to_vec().into()).collect();
         let labels: f64 = scorer.score(prompt, &bare)?.iter().map(|s| s.exp()).sum();
         let begins = model.piece(scorer.likeliest(prompt)?);
         let thinks = ["think", "thought", "reason"].iter().any(|word| begins.to_lowercase().contains(word));
         Ok(if labels >= floor {
-            Cause::Terminator { expected: end.iter().map(|&token| model.piece(token)).collect() }
+            Cause::Unclosed {}
         } else if thinks {
             Cause::Thought { begins }
         } else if !model.template().is_own() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use probity::agent::legality::{Cause, READING};
 use probity::agent::policy::{Mask, PolicyOptions, Tilt};
-use probity::agent::prompt::{Layout, Style, encode, options, prompt};
+use probity::agent::prompt::{Layout, OPENING, Style, encode, options, prompt};
 use probity::agent::{Agent, Floor, Record, Scenario};
 use probity::{Error, Result};
 use probity_engine::gguf::{GgmlType, Value};
@@ -259,6 +259,20 @@ fn labels_never_become_control_tokens() {
         options.iter().all(|o| o.tokens().iter().chain(o.last()).filter(|t| **t <= 2).count() == 1),
         "the terminator alone: {options:?}"
     );
+}
+
+/// An answer ends with any token that begins with a quotation mark.
+#[test]
+fn a_label_stands_between_quotation_marks() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let asked = encode(&model, &prompt(&ipd(), None, Style::default())).unwrap().tokens;
+    let spelled: String = asked.iter().map(|token| model.piece(*token)).collect();
+    assert!(spelled.replace('Ġ', " ").ends_with(OPENING), "{spelled}");
+    for option in options(&model, &ipd()).unwrap() {
+        let ends: Vec<String> = option.last().iter().map(|token| model.piece(*token)).collect();
+        assert!(ends.contains(&"\"".to_owned()) && ends.iter().all(|end| end.starts_with('"')), "{ends:?}");
+    }
 }
 
 /// A model that says which games it reads is not trusted with others.

@@ -8,6 +8,7 @@ mod examples;
 mod installed_library;
 mod links;
 mod properties;
+mod real_models;
 mod schemas;
 mod scores;
 mod sessions;

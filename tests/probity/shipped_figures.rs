@@ -3,15 +3,18 @@
 //! `PROBITY_PAPER_ADAPTERS=FOLDER` the tables of adapters trained the paper's way, which are not shipped, are written,
 //! too.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use probity::agent::legality::READING;
 use probity::agent::manifest::Manifest;
 use probity::agent::prompt::Norm;
 use probity::engine::{Adapter, Model};
 use probity_game::protocol::PUBLISHED;
-use probity_game::{CatalogGame, MatrixGame, Player};
+use probity_game::{CatalogGame, MatrixGame, Player, Reach};
 use probity_testing::{open, root, shipped};
+use probity_train::corpus::Kind;
 use probity_train::eval::Respondent;
 use probity_train::eval::exact::{Aim, GameView, LabelSet, Labelling, Telling, tellings, view};
 use probity_train::eval::protocol::{VARIANTS, measure};
@@ -224,6 +227,27 @@ fn protocol_table(model: &Model, policies: &[(&str, PathBuf)]) -> String {
     text
 }
 
+/// What the model file says of its own reading.
+fn reading_table(model: &Model) -> String {
+    let note = |key: &str| model.gguf().str(key).unwrap_or_else(|| panic!("{key} in the model"));
+    let accuracy: BTreeMap<Reach, BTreeMap<String, f64>> = serde_json::from_str(note("probity.accuracy")).unwrap();
+    let reads: Vec<Reach> = serde_json::from_str(note(READING)).unwrap();
+    let mut text = "| question |".to_owned();
+    for reach in Reach::ALL {
+        let read = if reads.contains(&reach) { "" } else { ": flagged unreliable" };
+        write!(text, " {}{read} |", reach.words()).unwrap();
+    }
+    text += "\n|---|---|---|---|\n";
+    for kind in Kind::ALL {
+        let cells = Reach::ALL.map(|reach| {
+            let found = accuracy[&reach].get(&kind.to_string());
+            found.map_or_else(|| "-".into(), |share| format!("{:.0}%", 100.0 * share))
+        });
+        writeln!(text, "| {} | {} |", kind.words(), cells.join(" | ")).unwrap();
+    }
+    text
+}
+
 /// README's claim.
 fn claim(all: &[Measured]) -> String {
     let [de, ut, game] = ["deontological", "utilitarian", "game"].map(|name| find(all, name));
@@ -299,7 +323,8 @@ fn the_model_card_is_true() {
         (figure_table(&trained), protocol_table(&model, &adapters))
     });
     settle("docs/models.md", |page| {
-        let mut page = replaced(page, "aims", &aim_table(&rows));
+        let mut page = replaced(page, "reading", &reading_table(&model));
+        page = replaced(&page, "aims", &aim_table(&rows));
         page = replaced(&page, "held-out figures", &figure_table(&held_out));
         page = replaced(&page, "trained figures", &figure_table(&trained));
         page = replaced(&page, "protocol", &protocol_table(&model, &policies));

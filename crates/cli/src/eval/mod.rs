@@ -14,7 +14,7 @@ use crate::names;
 /// tells how often an answer changes with the presentation alone, and shows habits that pass for a policy.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: probity eval --policy deontological\n         probity eval --policy deontological --game held-out --norm told\n         probity eval --policy yours.gguf --model your.gguf --game yours.json --reward utilitarian\n         probity eval --policy deontological --protocol tennant2025 --variant all\n         probity eval --policy seed1.gguf,seed2.gguf,seed3.gguf --protocol tennant2025 --json"
+    after_help = "Example: probity eval --policy deontological\n         probity eval --policy deontological --game held-out --norm untold\n         probity eval --policy yours.gguf --model your.gguf --game yours.json --reward utilitarian\n         probity eval --policy deontological --protocol tennant2025 --variant all\n         probity eval --policy seed1.gguf,seed2.gguf,seed3.gguf --protocol tennant2025 --json"
 )]
 pub struct Args {
     /// The model: a GGUF file or `default`.
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', conflicts_with = "protocol", help = format!("Games: {}, or game files; `{}` for sixty games that no training draws; all of the catalogue without it", names::games(), exact::HELD_OUT))]
     game: Vec<String>,
     /// Whether the prompt tells which actions are cooperation.
-    #[arg(long, default_value = "untold", conflicts_with = "protocol", value_parser = ["told", "untold"])]
+    #[arg(long, default_value = "told", conflicts_with = "protocol", value_parser = ["told", "untold"])]
     norm: String,
     #[arg(long, conflicts_with = "protocol", help = format!("The reward to hold it against: {}, or a file of `probity values score --scenario`; an adapter's own without it", names::frameworks()))]
     reward: Option<String>,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use probity::agent::Scenario;
-use probity::agent::prompt::last_round;
+use probity::agent::prompt::{Norm, last_round};
 use probity::graphs::{ScenarioReward, Telling, reward_source, scenario_reward};
 use probity_elicit::embed::{Embedder, Remembered};
 use probity_elicit::{Judge, Nearness, Situation, Threshold, score};
@@ -179,7 +179,7 @@ fn of_scenario(args: &Args, scenario: &Scenario, scorer: &mut Scorer) -> anyhow:
     let ScenarioReward { reward, judgements } = scenario_reward(game, args.points, source, |state| {
         let judgement = scorer.score(&telling.situation(state, &args.context))?;
         if !args.json {
-            say!("{}", last_round(game, state).trim_end());
+            say!("{}", last_round(game, state, Norm::Untold).trim_end());
             show(&judgement, game.labels(Player::Row));
         }
         anyhow::Ok(judgement)

@@ -4,8 +4,8 @@
 //! and the norm. The text is the rules of a random game in a random style, or a mere list of actions. Every
 //! conversation starts straight from the text, as a decision does. Its first question is the kind that accuracy is
 //! measured on, with no earlier answer to lean on; later questions make it dense. At the decision question all actions
-//! are equally right, so that the bare model binds labels and stays indifferent. Test lessons draw labels and games
-//! that training never sees.
+//! are equally right, so that the bare model binds labels and stays indifferent. Test lessons draw labels and games that
+//! training never sees.
 //!
 //! Lists come first. They make the rest learnable in minutes: with lists the model compared actions after 5 million
 //! tokens and at once did so in games; with games alone it did not after 7 million.
@@ -104,7 +104,7 @@ pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], 
         while chain.len() < turns {
             let mut question = question::about(&mut rng, &game, state, style.norm, mixture.lookups);
             if chain.is_empty() {
-                question.asked.insert_str(0, &last_round(&game, state));
+                question.asked.insert_str(0, &last_round(&game, state, style.norm));
             }
             if chain.iter().all(|q| !q.asked.ends_with(&question.asked)) {
                 chain.push(question);

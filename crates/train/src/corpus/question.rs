@@ -1,6 +1,6 @@
 //! Questions and their answers.
 
-use probity::agent::prompt::{Norm, QUESTION, pair, points};
+use probity::agent::prompt::{Norm, OPENING, QUESTION, pair, points};
 use probity_game::{MatrixGame, Player, State};
 use rand::{Rng, RngExt};
 use serde::Serialize;
@@ -31,8 +31,6 @@ pub enum Kind {
     Recall,
     /// Which action of a player the rules call cooperation.
     Norm,
-    /// Whether an action of the other player counts as cooperation.
-    Counts,
     /// Whether the other player cooperated last.
     Kept,
     /// A label that is not the one named.
@@ -45,7 +43,7 @@ impl Kind {
     /// Every kind with its share of the questions at full ease and at none.
     ///
     /// At full ease the questions are lookups and copies.
-    const SHARES: [(Self, f64, f64); 15] = [
+    const SHARES: [(Self, f64, f64); 14] = [
         (Self::Cell, 45.0, 5.0),
         (Self::CellSum, 0.0, 2.0),
         (Self::RowSums, 0.0, 3.0),
@@ -57,15 +55,14 @@ impl Kind {
         (Self::MoreBoth, 0.0, 11.0),
         (Self::Recall, 10.0, 4.0),
         (Self::Norm, 10.0, 4.0),
-        (Self::Counts, 0.0, 8.0),
-        (Self::Kept, 0.0, 14.0),
+        (Self::Kept, 0.0, 8.0),
         (Self::NotThis, 10.0, 2.0),
         (Self::Decide, 10.0, 7.0),
     ];
 
     /// Every kind.
-    pub const ALL: [Self; 15] = {
-        let mut all = [Self::Decide; 15];
+    pub const ALL: [Self; 14] = {
+        let mut all = [Self::Decide; 14];
         let mut i = 0;
         while i < all.len() {
             all[i] = Self::SHARES[i].0;
@@ -95,7 +92,6 @@ impl Kind {
             Self::MoreBoth => "which brings both together more",
             Self::Recall => "who picked what last",
             Self::Norm => "which action is cooperation, where the prompt tells it",
-            Self::Counts => "whether an action of the other is cooperation",
             Self::Kept => "whether the other cooperated last",
             Self::NotThis => "a label that is not the one named",
             Self::Decide => "legality mass at the decision",
@@ -129,7 +125,6 @@ impl std::fmt::Display for Kind {
             Self::MoreBoth => "more-both",
             Self::Recall => "recall",
             Self::Norm => "norm",
-            Self::Counts => "counts",
             Self::Kept => "kept",
             Self::NotThis => "not-this",
             Self::Decide => "decide",
@@ -153,8 +148,9 @@ impl Answered {
     #[must_use]
     pub fn opening(self) -> &'static str {
         match self {
-            Self::Text | Self::Decision => "",
+            Self::Text => "",
             Self::Label => "\"",
+            Self::Decision => OPENING,
         }
     }
 }
@@ -242,7 +238,7 @@ impl RowTotals<'_> {
 pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: Norm, lookups: f64) -> LessonQuestion {
     let mut kind = Kind::draw(rng, lookups);
     // What the text does not tell is not asked.
-    let told = norm == Norm::Told || !matches!(kind, Kind::Norm | Kind::Counts | Kind::Kept);
+    let told = norm == Norm::Told || !matches!(kind, Kind::Norm | Kind::Kept);
     if !told || (state.is_none() && matches!(kind, Kind::Recall | Kind::Kept)) {
         kind = Kind::NotThis;
     }
@@ -288,10 +284,6 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: N
                 ("the other picks", &theirs[game.cooperative(Player::Column)])
             };
             LessonQuestion::label(kind, format!("To cooperate, {who}?"), vec![label.clone()])
-        }
-        Kind::Counts => {
-            let kept = !game.is_defection(Player::Column, c);
-            LessonQuestion::yes_no(kind, format!("{name} \"{}\": cooperation?", theirs[c]), kept)
         }
         Kind::Kept => {
             let last = state.expect("checked above");

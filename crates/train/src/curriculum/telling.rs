@@ -94,9 +94,9 @@ impl Seats {
 #[serde(rename_all = "kebab-case")]
 pub enum Norms {
     /// All of them do.
+    #[default]
     Told,
     /// None does: so the paper trains.
-    #[default]
     Untold,
     /// Half of them do.
     Both,

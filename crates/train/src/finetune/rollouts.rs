@@ -203,7 +203,7 @@ pub(super) fn largest(model: &Model, config: &TrainConfig, rounds: usize) -> Res
 
 /// Samples a free answer at temperature 1 from the whole vocabulary.
 ///
-/// Sampling stops at a legal answer, at an end, or at the length of the longest legal answer.
+/// Sampling stops at a quotation mark, at the end of a turn, or at the length of the longest legal answer.
 fn sample(
     model: &Model,
     decoder: &Decoder,
@@ -214,7 +214,7 @@ fn sample(
     tokens: &mut u64,
 ) -> Result<Vec<Token>> {
     let longest = asked.options.iter().map(Continuation::count).max().unwrap_or(1);
-    let end = model.template().terminator(model)?;
+    let (marks, end) = (model.template().quotation_marks(), model.template().terminator(model)?);
     // One pass computes the logits after every prefix of a legal answer. An answer that leaves these prefixes needs a
     // pass a token.
     let legal: Vec<Vec<Token>> = asked.options.iter().map(|o| [o.tokens(), &o.last()[..1]].concat()).collect();
@@ -226,8 +226,8 @@ fn sample(
             known = after(decoder, theta, shards, asked.prompt, &longer, tokens);
         }
         answer.push(draw_token(&known[&answer], rng));
-        let legal = asked.options.iter().any(|option| option.matches(&answer));
-        if answer.len() >= longest || legal || answer.ends_with(&end) {
+        let closed = answer.last().is_some_and(|token| marks.contains(token));
+        if answer.len() >= longest || closed || answer.ends_with(&end) {
             return Ok(answer);
         }
     }

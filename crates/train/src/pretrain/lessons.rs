@@ -99,7 +99,7 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
                 let mut sequence = [&before[..], &turns.user, &asked, turns.opened(question.answered)].concat();
                 let answer = sequence.len();
                 sequence.extend(tokens);
-                if question.answered == Answered::Label {
+                if question.answered != Answered::Text {
                     sequence.push(turns.mark);
                 }
                 let closed = sequence.len();
@@ -108,7 +108,7 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
                 if sequence.len() > context {
                     return Err(EngineError::PromptTooLong { tokens: sequence.len(), context }.into());
                 }
-                let end = if question.answered == Answered::Label { closed } else { sequence.len() };
+                let end = if question.answered == Answered::Text { sequence.len() } else { closed };
                 out.push(Tokenised { sequence, answer, end, chain: i, answers: question.answers.len() });
             }
             // After several right answers the conversation continues from any of them.

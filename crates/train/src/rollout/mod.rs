@@ -2,7 +2,7 @@
 //!
 //! It serves comparison with the exact objective.
 //!
-//! A model answers in free text. An answer that is not a label with its terminator is illegal: it earns the reward's
+//! A model answers in free text. An answer that is no label before a quotation mark is illegal: it earns the reward's
 //! `illegal`, keeps the player's part of the state, and is learned from like any other answer.
 
 pub mod episode;

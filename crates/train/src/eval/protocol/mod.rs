@@ -1,7 +1,7 @@
 //! The published evaluation (arXiv 2410.01639), beside the paper's figures.
 //!
-//! A free answer is legal where the model writes a label and ends its turn, so that its distribution follows from the
-//! scores: no text is generated. The paper cuts its answers after two tokens.
+//! A free answer is legal where the model writes a label and closes its quotation mark, so that its distribution
+//! follows from the scores: no text is generated. The paper cuts its answers after two tokens.
 
 mod variants;
 

@@ -228,7 +228,7 @@ fn unstructured(game: &MatrixGame, state: State, style: Style) -> Prompt {
         }
     }
     text += "Score as many points as you can. ";
-    Prompt { fixed: text + &ask(&game, style), moving: last_round(&game, state) + QUESTION }
+    Prompt { fixed: text + &ask(&game, style), moving: last_round(&game, state, Norm::Untold) + QUESTION }
 }
 
 fn story(game: &MatrixGame, state: State, style: Style) -> Prompt {
