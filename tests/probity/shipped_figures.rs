@@ -18,13 +18,19 @@ use probity_train::corpus::Kind;
 use probity_train::eval::Respondent;
 use probity_train::eval::exact::{Aim, GameView, LabelSet, Labelling, Telling, tellings, view};
 use probity_train::eval::protocol::{VARIANTS, measure};
-use probity_train::games::held_out;
+use probity_train::games::{held_out, random_game};
+use probity_train::labels::{self, Maker, any};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 const ADAPTERS: [&str; 6] =
     ["game", "deontological", "utilitarian", "game+deontological", "game-then-deontological", "game-then-utilitarian"];
 
 /// The rewards that the paper trains on, each of which has a `paper-` recipe.
 const PAPER: [&str; 4] = ["game", "deontological", "utilitarian", "game+deontological"];
+
+/// A kind of labels.
+type Labels = fn(&mut ChaCha8Rng) -> Maker<ChaCha8Rng>;
 
 /// A policy in some games.
 struct Measured {
@@ -66,12 +72,16 @@ impl Measured {
     fn clear_miss(&self) -> Option<Over> {
         self.over(|view| view.figures.aim.as_ref()?.clear_miss.map(|spread| spread.mean))
     }
+
+    fn sure_miss(&self) -> Option<Over> {
+        self.over(|view| view.figures.aim.as_ref()?.sure_miss.map(|spread| spread.mean))
+    }
 }
 
 /// Where a policy is measured: both seats, shared and distinct labels, each in another layout or order.
-fn told(game: &MatrixGame, seed: u64) -> Vec<Telling> {
+fn told(game: &MatrixGame, seed: u64, labels: Labels) -> Vec<Telling> {
     let most = [Player::Row, Player::Column].map(|player| game.count(player)).into_iter().max().unwrap_or(2);
-    let all = tellings(game, &LabelSet::drawn(1, most, seed), Norm::default()).unwrap();
+    let all = tellings(game, &LabelSet::of_kind(1, most, seed, labels), Norm::default()).unwrap();
     let mut kept: Vec<Telling> = Vec::new();
     for styles in all.chunk_by(|a, b| (a.seat, a.labelling) == (b.seat, b.labelling)) {
         if styles[0].labelling != Labelling::Turned {
@@ -81,13 +91,14 @@ fn told(game: &MatrixGame, seed: u64) -> Vec<Telling> {
     kept
 }
 
-fn measured(model: &Model, name: &str, file: Option<&Path>, games: &[MatrixGame]) -> Measured {
+fn measured(model: &Model, name: &str, file: Option<&Path>, games: &[MatrixGame], labels: Labels) -> Measured {
     let adapter = file.map(|file| Adapter::load(model, file).unwrap());
     let manifest = adapter.as_ref().and_then(|adapter| Manifest::of(adapter.gguf()).unwrap());
     let aim = manifest.and_then(|m| Some(Aim { reward: m.rewards.last()?.clone(), beta: m.beta }));
     let adapters: Vec<(Adapter, f32)> = adapter.into_iter().map(|adapter| (adapter, 1.0)).collect();
     let mut respondent = Respondent::model(model, &adapters, "").unwrap();
-    let of = |(i, game)| view(&told(game, 2410 + i as u64), &mut respondent, None, aim.as_ref(), || ()).unwrap();
+    let of =
+        |(i, game)| view(&told(game, 2410 + i as u64, labels), &mut respondent, None, aim.as_ref(), || ()).unwrap();
     Measured { name: name.into(), views: games.iter().enumerate().map(of).collect() }
 }
 
@@ -184,6 +195,45 @@ fn figure_table(all: &[Measured]) -> String {
         let miss = policy.miss().map_or_else(|| "-".into(), pair);
         let (name, betrayal, above) = (&policy.name, pair(policy.betrayal()), pair(policy.above_best()));
         writeln!(text, "| {name} | {legality} | {betrayal} | {above} | {miss} |").unwrap();
+    }
+    text
+}
+
+/// The adapters under kinds of labels, and in games of payoffs, that the aims do not single out.
+fn beyond_table(model: &Model) -> String {
+    let reads: Vec<Reach> = serde_json::from_str(model.gguf().str(READING).unwrap()).unwrap();
+    let digits: Vec<MatrixGame> = held_out().into_iter().step_by(4).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(99);
+    let numbers: Vec<MatrixGame> =
+        (0..15).map(|_| random_game(&mut rng, labels::Split::Test, Reach::Numbers)).collect();
+    let two_words: Labels = |_| Box::new(labels::two_words);
+    let cases: [(&str, &[MatrixGame], Labels); 3] = [
+        ("labels of two words", &digits, two_words),
+        ("labels beyond ASCII", &digits, labels::foreign),
+        ("payoffs from -99 to 99", &numbers, labels::any),
+    ];
+    let mut text = "| where | policy | flagged | legality mass | miss where the best is clear | certain and wrong |\n\
+                    |---|---|---|---|---|---|\n"
+        .to_owned();
+    for (case, games, kind) in cases {
+        let flagged = games.iter().filter(|game| Reach::of(game).is_none_or(|reach| !reads.contains(&reach))).count();
+        let flagged = 100 * flagged / games.len();
+        for name in ["game", "deontological", "utilitarian", "game+deontological"] {
+            let policy = measured(model, name, Some(&shipped(name)), games, kind);
+            let (missing, clear) = (policy.missing(), policy.clear_miss().expect("a clear state"));
+            let sure = policy.sure_miss().expect("a clear state");
+            writeln!(
+                text,
+                "| {case} | {name} | {flagged}% | {:.3} / {:.3} | {:.3} / {:.3} | {:.3} / {:.3} |",
+                1.0 - missing.mean,
+                1.0 - missing.worst,
+                clear.mean,
+                clear.worst,
+                sure.mean,
+                sure.worst
+            )
+            .unwrap();
+        }
     }
     text
 }
@@ -306,8 +356,8 @@ fn the_model_card_is_true() {
     let model = open(&shipped("default"));
     let policies: Vec<(&str, PathBuf)> = ADAPTERS.into_iter().map(|name| (name, shipped(name))).collect();
     let over = |games: &[MatrixGame]| -> Vec<Measured> {
-        let adapted = policies.iter().map(|(name, file)| measured(&model, name, Some(file), games));
-        std::iter::once(measured(&model, "bare", None, games)).chain(adapted).collect()
+        let adapted = policies.iter().map(|(name, file)| measured(&model, name, Some(file), games, any));
+        std::iter::once(measured(&model, "bare", None, games, any)).chain(adapted).collect()
     };
     let held_out = over(&held_out());
     let trained: Vec<MatrixGame> = CatalogGame::protocol().map(CatalogGame::game).collect();
@@ -317,7 +367,7 @@ fn the_model_card_is_true() {
         let file = |name: &str| Path::new(&folder).join(format!("paper-{name}.gguf"));
         let trained: Vec<Measured> = PAPER
             .iter()
-            .map(|name| measured(&model, name, Some(&file(name)), &probity_train::games::held_out()))
+            .map(|name| measured(&model, name, Some(&file(name)), &probity_train::games::held_out(), any))
             .collect();
         let adapters: Vec<(&str, PathBuf)> = PAPER.iter().map(|name| (*name, file(name))).collect();
         (figure_table(&trained), protocol_table(&model, &adapters))
@@ -326,6 +376,7 @@ fn the_model_card_is_true() {
         let mut page = replaced(page, "reading", &reading_table(&model));
         page = replaced(&page, "aims", &aim_table(&rows));
         page = replaced(&page, "held-out figures", &figure_table(&held_out));
+        page = replaced(&page, "beyond", &beyond_table(&model));
         page = replaced(&page, "trained figures", &figure_table(&trained));
         page = replaced(&page, "protocol", &protocol_table(&model, &policies));
         if let Some((figures, protocol)) = &paper {

@@ -15,7 +15,7 @@ pub struct Plan {
     pub schedule: Schedule,
     /// Threads.
     pub threads: usize,
-    /// Trie nodes of a step.
+    /// Trie nodes of a step; the mean of a run's.
     pub nodes: usize,
     /// Bytes of the base model's weights, as in the file.
     pub weights: usize,
@@ -71,6 +71,13 @@ impl Plan {
             forth,
             seconds: passes * forth,
         }
+    }
+
+    /// Of steps that hold such a share of the nodes on average; memory stays that of these packs.
+    #[must_use]
+    pub fn scaled(self, share: f64) -> Self {
+        let nodes = (self.nodes as f64 * share).round() as usize;
+        Self { nodes, forth: self.forth * share, seconds: self.seconds * share, ..self }
     }
 
     /// The fastest plan within a number of bytes, or the most frugal plan.

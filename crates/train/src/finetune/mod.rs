@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use probity::agent::Scenario;
-use probity::agent::prompt::options;
+use probity::agent::prompt::{last_round, options, rules};
 use probity_engine::{Error as EngineError, Model};
-use probity_game::{Player, State};
+use probity_game::{Player, State, states};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -381,25 +381,34 @@ fn width(config: &TrainConfig, decoder: &Decoder) -> usize {
 
 /// The plan of a run: the fastest schedule that fits, or the most frugal.
 ///
+/// Memory is the largest step's, time and nodes are those of the mean step.
+///
 /// # Errors
 /// The errors of [`Finetuning::new`].
 pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
-    /// Steps to look at: labels vary, so one step says little of the largest.
-    const STEPS: u64 = 8;
+    /// Steps whose texts are measured, evenly over the run: games and labels vary.
+    const STEPS: u64 = 256;
+    /// The longest of them, which are tokenised.
+    const LONGEST: usize = 4;
     config.check()?;
     let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &config.targets);
-    let mut largest = Seat { batches: Vec::new() };
     let rounds = config.algorithm.rounds();
-    for step in 0..STEPS.min(config.steps()) {
-        let tasks = if rounds.is_some() { config.measured_at(step) } else { config.tasks_at(step) };
-        for seat in seats(model, config, &tasks?)? {
+    let tasks_of = |step| if rounds.is_some() { config.measured_at(step) } else { config.tasks_at(step) };
+    let (steps, every) = (config.steps(), config.steps().div_ceil(STEPS).max(1));
+    let lengths = (0..).map(|i| i * every).take_while(|step| *step < steps);
+    let mut lengths = lengths.map(|step| Ok((length(&tasks_of(step)?), step))).collect::<Result<Vec<_>>>()?;
+    lengths.sort_unstable_by(|a, b| b.cmp(a));
+    let mut largest = Seat { batches: Vec::new() };
+    for &(_, step) in lengths.iter().take(LONGEST) {
+        for seat in seats(model, config, &tasks_of(step)?)? {
             if largest.tokens() < seat.tokens() {
                 largest = seat;
             }
         }
     }
+    let mean = lengths.iter().map(|(length, _)| *length as f64).sum::<f64>() / lengths.len() as f64;
     let learners = config.learners();
-    let measured = Plan::within(memory, &decoder, &largest.packs(), learners);
+    let measured = Plan::within(memory, &decoder, &largest.packs(), learners).scaled(mean / lengths[0].0 as f64);
     let Some(rounds) = rounds else { return Ok(measured) };
     // A step learns from all sampled answers at once. The state is kept for a failure of one of several optimiser
     // steps.
@@ -412,6 +421,15 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let plan = if learned.bytes > measured.bytes { learned } else { measured };
     let nodes = learned.nodes;
     Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
+}
+
+/// Bytes of what a step asks: each game's rules, and its states.
+fn length(tasks: &[Task]) -> usize {
+    let of = |Task { game, style, .. }: &Task| -> usize {
+        let told = states(game).into_iter().map(|state| last_round(game, state, style.norm).len());
+        rules(game, *style).len() + told.sum::<usize>()
+    };
+    tasks.iter().map(of).sum()
 }
 
 /// A step's seats: the tasks, and the mirrored tasks of a second learner.

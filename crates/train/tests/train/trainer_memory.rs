@@ -5,6 +5,8 @@ use std::process::Command;
 use peak_alloc::PeakAlloc;
 use probity_engine::gguf::GgmlType;
 use probity_engine::numeric::{Matrix, MatrixMut, product};
+use probity_train::curriculum::TrainConfig;
+use probity_train::finetune::{Batch, plan};
 use probity_train::model_file::write_model;
 use probity_train::plan::Plan;
 use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards};
@@ -75,4 +77,51 @@ fn a_step_takes_the_memory_that_was_planned() {
             assert!(fits, "{name} {schedule:?}: planned {plan:?}, took {found}");
         }
     }
+}
+
+/// Random games differ in size: memory is planned for the largest step, time for the mean step.
+#[test]
+fn the_plan_holds_for_every_step_of_random_games() {
+    let config = TrainConfig::from_toml(
+        r#"
+name = "random"
+seed = 3
+labels = "pool"
+styles = "all"
+opponent = "random"
+games_per_step = 4
+shards = 2
+rank = 4
+alpha = 8.0
+rate = 0.01
+beta = 0.2
+legality = 0.1
+
+[games]
+random = 1.0
+reach = ["digits", "actions"]
+
+[[phases]]
+steps = 60
+reward = { framework = "game" }
+"#,
+    )
+    .unwrap();
+    let (_folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    let model = probity_testing::open(&path);
+    let planned = plan(&model, &config, u64::MAX).unwrap();
+    let decoder = Decoder::frozen(&model).unwrap().with_lora(config.rank, config.alpha, &config.targets);
+    let step = |step| {
+        let tasks = config.tasks_at(step).unwrap();
+        let batches = tasks.chunks(2).map(|tasks| Batch::new(&model, tasks.to_vec(), None).unwrap());
+        let batches: Vec<Batch> = batches.collect();
+        let packs: Vec<&Pack> = batches.iter().map(|batch| &batch.pack).collect();
+        Plan::of(&decoder, &packs, Schedule::Wide, 1)
+    };
+    let steps: Vec<Plan> = (0..config.steps()).map(step).collect();
+    let largest = steps.iter().map(|plan| plan.bytes).max().unwrap();
+    let mean = steps.iter().map(|plan| plan.nodes as f64).sum::<f64>() / steps.len() as f64;
+    assert!(steps[0].bytes as f64 * 1.2 < largest as f64, "the first step says too little");
+    assert!(planned.bytes as f64 >= 0.97 * largest as f64, "planned {planned:?}, of the largest step {largest}");
+    assert!((planned.nodes as f64 / mean - 1.0).abs() < 0.05, "planned {} nodes, the mean {mean}", planned.nodes);
 }

@@ -5,6 +5,7 @@
 mod habits;
 mod telling;
 
+use probity::agent::legality::DEFAULT_FLOOR;
 use probity::agent::prompt::prompt;
 use probity_game::moral::{EVALUATION_XI, ILLEGAL, Mixture, WeightedState, expected_regrets};
 use probity_game::{Player, State, argmax_set, fair_coin, states};
@@ -86,6 +87,11 @@ pub struct AimFigures {
     /// It is ahead of all others by at least [`CLEAR`]. `None` where there is no such state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clear_miss: Option<Spread>,
+    /// Share of the states with a clearly best action in which the policy is sure of another.
+    ///
+    /// It gives it a probability of at least [`SURE`], with a legality mass that counts as reliable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sure_miss: Option<Spread>,
     /// Total variation distance to `bare exp(R / beta)`, 0 to 1.
     ///
     /// `None` without a bare model or a beta.
@@ -95,6 +101,9 @@ pub struct AimFigures {
 
 /// How far a clearly best action is ahead, in the reward's units.
 pub const CLEAR: f64 = 0.5;
+
+/// The probability from which a policy is sure of an action.
+pub const SURE: f64 = 0.9;
 
 /// A policy in one game.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -237,10 +246,11 @@ fn of_telling(Sheet { telling, answers }: &Sheet) -> Result<Told> {
 }
 
 fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
-    let (mut regrets, mut misses, mut clear_misses, mut distances) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut regrets, mut misses, mut distances) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut clear_misses, mut sure_misses) = (Vec::new(), Vec::new());
     for (number, Sheet { telling, answers }) in sheets.iter().enumerate() {
         let (mut regret, mut miss, mut distance) = (0.0, 0.0, 0.0);
-        let (mut clear_miss, mut clear) = (0.0, 0.0);
+        let (mut clear_miss, mut sure_miss, mut clear) = (0.0, 0.0, 0.0);
         for (i, (state, answer)) in answers.iter().enumerate() {
             let values = aim.reward.expected(&telling.game, *state, &fair_coin(&telling.game))?;
             let best = argmax_set(&values);
@@ -249,6 +259,8 @@ fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
             let missed = 1.0 - best.iter().map(|&action| answer.policy[action]).sum::<f64>();
             miss += missed;
             if (0..values.len()).all(|action| action == best[0] || values[action] <= values[best[0]] - CLEAR) {
+                let sure = (0..values.len()).any(|action| action != best[0] && answer.policy[action] >= SURE);
+                sure_miss += f64::from(u8::from(sure && answer.legality_mass >= DEFAULT_FLOOR));
                 clear_miss += missed;
                 clear += 1.0;
             }
@@ -261,6 +273,7 @@ fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
         regrets.push(regret / n);
         misses.push(miss / n);
         clear_misses.extend((clear > 0.0).then(|| clear_miss / clear));
+        sure_misses.extend((clear > 0.0).then(|| sure_miss / clear));
         distances.push(distance / n);
     }
     let known = !plain.is_empty() && aim.beta > 0.0;
@@ -268,6 +281,7 @@ fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
         regret: Spread::of(regrets, true),
         miss: Spread::of(misses, true),
         clear_miss: (!clear_misses.is_empty()).then(|| Spread::of(clear_misses, true)),
+        sure_miss: (!sure_misses.is_empty()).then(|| Spread::of(sure_misses, true)),
         distance: known.then(|| Spread::of(distances, true)),
     })
 }

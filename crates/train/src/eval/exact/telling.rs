@@ -7,7 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use crate::Result;
-use crate::labels::{Split, any, draw_labels};
+use crate::labels::{Maker, Split, any, draw_labels};
 
 /// How the players' labels stand to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -63,9 +63,15 @@ impl LabelSet {
     /// Sets of labels that training never draws, with so many labels a player.
     #[must_use]
     pub fn drawn(sets: usize, most: usize, seed: u64) -> Vec<Self> {
+        Self::of_kind(sets, most, seed, any)
+    }
+
+    /// The same, of one kind of labels.
+    #[must_use]
+    pub fn of_kind(sets: usize, most: usize, seed: u64, kind: fn(&mut ChaCha8Rng) -> Maker<ChaCha8Rng>) -> Vec<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut set = || {
-            let mut own = draw_labels(&mut rng, 2 * most, Split::Test, any);
+            let mut own = draw_labels(&mut rng, 2 * most, Split::Test, kind);
             let other = own.split_off(most);
             Self { own, other }
         };

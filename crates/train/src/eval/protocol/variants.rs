@@ -97,7 +97,7 @@ pub static VARIANTS: &[Variant] = &[
     },
     Variant {
         name: "norm-told",
-        what: "new labels, and a line that tells which action is cooperation: not in the paper",
+        what: "new labels, and the norm told: not in the paper",
         ground: Ground::Games,
         labels: NEW,
         layout: Layout::Original,
