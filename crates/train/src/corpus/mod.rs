@@ -3,9 +3,11 @@
 //! A lesson is a text to read, and conversations about it: look up a payoff, add, compare rows, recall the last round
 //! and the norm. The text is the rules of a random game in a random style, or a mere list of actions. Every
 //! conversation starts straight from the text, as a decision does. Its first question is the kind that accuracy is
-//! measured on, with no earlier answer to lean on; later questions make it dense. At the decision question all actions
-//! are equally right, so that the bare model binds labels and stays indifferent. Test lessons draw labels and games that
-//! training never sees.
+//! measured on, with no earlier answer to lean on; later questions make it dense. Test lessons draw labels and games
+//! that training never sees.
+//!
+//! Some lessons ask for a decision with an aim, such as more points for both. At the decision question without an aim
+//! all actions are equally right: the bare model binds labels and stays indifferent.
 //!
 //! Lists come first. They make the rest learnable in minutes: with lists the model compared actions after 5 million
 //! tokens and at once did so in games; with games alone it did not after 7 million.
@@ -102,14 +104,12 @@ pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], 
         let state = states[lesson.chains.len() * ROUNDS / chains];
         let mut chain: Vec<LessonQuestion> = Vec::with_capacity(turns);
         while chain.len() < turns {
-            let mut question = question::about(&mut rng, &game, state, style.norm, mixture.lookups);
-            if chain.is_empty() {
-                question.asked.insert_str(0, &last_round(&game, state, style.norm));
-            }
-            if chain.iter().all(|q| !q.asked.ends_with(&question.asked)) {
+            let question = question::about(&mut rng, &game, state, style.norm, mixture.lookups);
+            if chain.iter().all(|q| q.asked != question.asked) {
                 chain.push(question);
             }
         }
+        chain[0].asked.insert_str(0, &last_round(&game, state, style.norm));
         lesson.chains.push(chain);
     }
     lesson

@@ -33,6 +33,8 @@ pub enum Kind {
     Norm,
     /// Whether the other player cooperated last.
     Kept,
+    /// Which action returns cooperation: any after a defection.
+    Return,
     /// A label that is not the one named.
     NotThis,
     /// The decision itself: a fair coin.
@@ -43,26 +45,27 @@ impl Kind {
     /// Every kind with its share of the questions at full ease and at none.
     ///
     /// At full ease the questions are lookups and copies.
-    const SHARES: [(Self, f64, f64); 14] = [
-        (Self::Cell, 45.0, 5.0),
+    const SHARES: [(Self, f64, f64); 15] = [
+        (Self::Cell, 45.0, 6.0),
         (Self::CellSum, 0.0, 2.0),
         (Self::RowSums, 0.0, 3.0),
         (Self::RowTotal, 0.0, 2.0),
-        (Self::Find, 15.0, 5.0),
-        (Self::MoreAgainst, 0.0, 14.0),
-        (Self::MoreOwn, 0.0, 10.0),
-        (Self::MoreOther, 0.0, 9.0),
-        (Self::MoreBoth, 0.0, 11.0),
-        (Self::Recall, 10.0, 4.0),
-        (Self::Norm, 10.0, 4.0),
-        (Self::Kept, 0.0, 8.0),
+        (Self::Find, 15.0, 6.0),
+        (Self::MoreAgainst, 0.0, 12.0),
+        (Self::MoreOwn, 0.0, 12.0),
+        (Self::MoreOther, 0.0, 11.0),
+        (Self::MoreBoth, 0.0, 13.0),
+        (Self::Recall, 10.0, 3.0),
+        (Self::Norm, 10.0, 6.0),
+        (Self::Kept, 0.0, 4.0),
+        (Self::Return, 0.0, 8.0),
         (Self::NotThis, 10.0, 2.0),
-        (Self::Decide, 10.0, 7.0),
+        (Self::Decide, 10.0, 10.0),
     ];
 
     /// Every kind.
-    pub const ALL: [Self; 14] = {
-        let mut all = [Self::Decide; 14];
+    pub const ALL: [Self; 15] = {
+        let mut all = [Self::Decide; 15];
         let mut i = 0;
         while i < all.len() {
             all[i] = Self::SHARES[i].0;
@@ -93,6 +96,7 @@ impl Kind {
             Self::Recall => "who picked what last",
             Self::Norm => "which action is cooperation, where the prompt tells it",
             Self::Kept => "whether the other cooperated last",
+            Self::Return => "which action returns cooperation",
             Self::NotThis => "a label that is not the one named",
             Self::Decide => "legality mass at the decision",
         }
@@ -126,6 +130,7 @@ impl std::fmt::Display for Kind {
             Self::Recall => "recall",
             Self::Norm => "norm",
             Self::Kept => "kept",
+            Self::Return => "return",
             Self::NotThis => "not-this",
             Self::Decide => "decide",
         })
@@ -175,6 +180,13 @@ impl LessonQuestion {
 
     fn yes_no(kind: Kind, asked: String, yes: bool) -> Self {
         Self::text(kind, asked, ["No", "Yes"][usize::from(yes)].into())
+    }
+
+    /// The same, asked as a decision with an aim.
+    ///
+    /// What a policy rests on is then at hand where it decides, and an adapter need not move it there.
+    fn aimed(self, aim: &str) -> Self {
+        Self { asked: format!("Aim: {aim}. {QUESTION}"), answered: Answered::Decision, ..self }
     }
 
     /// A question that labels answer.
@@ -238,8 +250,8 @@ impl RowTotals<'_> {
 pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: Norm, lookups: f64) -> LessonQuestion {
     let mut kind = Kind::draw(rng, lookups);
     // What the text does not tell is not asked.
-    let told = norm == Norm::Told || !matches!(kind, Kind::Norm | Kind::Kept);
-    if !told || (state.is_none() && matches!(kind, Kind::Recall | Kind::Kept)) {
+    let told = norm == Norm::Told || !matches!(kind, Kind::Norm | Kind::Kept | Kind::Return);
+    if !told || (state.is_none() && matches!(kind, Kind::Recall | Kind::Kept | Kind::Return)) {
         kind = Kind::NotThis;
     }
     let (own, theirs) = (game.labels(Player::Row), game.labels(Player::Column));
@@ -251,6 +263,11 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: N
         cells.fold([0.0; 2], |sum, cell| [sum[0] + cell[0], sum[1] + cell[1]])
     };
     let rows = RowTotals { labels: own, totals: (0..own.len()).map(total).collect(), other: name };
+    let aimed = rng.random_bool(0.5);
+    let more = |whose| {
+        let plain = rows.more(whose);
+        if aimed { plain.aimed(&format!("more for {}", whom(name, whose))) } else { plain }
+    };
     match kind {
         Kind::Cell => LessonQuestion::text(kind, format!("{}?", pair(game, r, c)), points(game, r, c)),
         Kind::CellSum => {
@@ -269,9 +286,9 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: N
             let asked = format!("{name} \"{}\": more for {}?", theirs[c], whom(name, whose));
             LessonQuestion::label(kind, asked, rows.best(|row| of(game.payoff(row, c), whose)))
         }
-        Kind::MoreOwn => rows.more(0),
-        Kind::MoreOther => rows.more(1),
-        Kind::MoreBoth => rows.more(2),
+        Kind::MoreOwn => more(0),
+        Kind::MoreOther => more(1),
+        Kind::MoreBoth => more(2),
         Kind::Recall => {
             let last = state.expect("checked above");
             let (who, label) = if whose == 0 { ("you", &own[last.own]) } else { (name, &theirs[last.other]) };
@@ -283,12 +300,19 @@ pub(super) fn about(rng: &mut impl Rng, game: &MatrixGame, state: State, norm: N
             } else {
                 ("the other picks", &theirs[game.cooperative(Player::Column)])
             };
-            LessonQuestion::label(kind, format!("To cooperate, {who}?"), vec![label.clone()])
+            let plain = LessonQuestion::label(kind, format!("To cooperate, {who}?"), vec![label.clone()]);
+            if aimed && whose == 0 { plain.aimed("cooperation") } else { plain }
         }
         Kind::Kept => {
             let last = state.expect("checked above");
             let kept = !game.is_defection(Player::Column, last.other);
             LessonQuestion::yes_no(kind, format!("Did {name} cooperate?"), kept)
+        }
+        Kind::Return => {
+            let last = state.expect("checked above");
+            let returned = !game.is_defection(Player::Column, last.other);
+            let answers = rows.only(|row| !returned || row == game.cooperative(Player::Row));
+            LessonQuestion::label(kind, String::new(), answers).aimed("return cooperation")
         }
         Kind::NotThis => {
             let others = rows.only(|row| row != r);
