@@ -27,9 +27,10 @@ mod header {
  *
  * What the library promises:
  * - A function that can fail returns a probity_status_t. Outputs come last, before the error, and are written on success
- *   alone; a decision with PROBITY_STATUS_UNRELIABLE is written, too. The error may be NULL.
+ *   alone; with PROBITY_STATUS_UNRELIABLE they are written, too. The error may be NULL.
  * - Handles are small structs, passed by value: one that was freed, is of another kind or was made up is an error and never
  *   undefined behaviour.
+ * - A call needs 256 KiB of stack. What a file or a text makes deep runs on a stack of its own.
  * - Models, adapters, sessions, games and graphs may be used by many threads at once, an agent by one thread at a time.
  * - The library opens no network connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */";

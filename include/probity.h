@@ -11,9 +11,10 @@
  *
  * What the library promises:
  * - A function that can fail returns a probity_status_t. Outputs come last, before the error, and are written on success
- *   alone; a decision with PROBITY_STATUS_UNRELIABLE is written, too. The error may be NULL.
+ *   alone; with PROBITY_STATUS_UNRELIABLE they are written, too. The error may be NULL.
  * - Handles are small structs, passed by value: one that was freed, is of another kind or was made up is an error and never
  *   undefined behaviour.
+ * - A call needs 256 KiB of stack. What a file or a text makes deep runs on a stack of its own.
  * - Models, adapters, sessions, games and graphs may be used by many threads at once, an agent by one thread at a time.
  * - The library opens no network connection and prints nothing, short of a defect of its own (PROBITY_STATUS_PANIC).
  */
@@ -586,7 +587,8 @@ probity_status_t probity_agent_legality(struct probity_agent_t agent,
 
 /// Computes the probability of each action in a state, without a decision.
 ///
-/// Nothing is drawn or remembered.
+/// Nothing is drawn or remembered. Where the legality mass is below the floor, the outputs are written, and the call
+/// returns `PROBITY_STATUS_UNRELIABLE`, as `probity_agent_decide` does.
 ///
 /// - `agent`: a live agent that no other thread is using.
 /// - `last`: the last round, read during the call; NULL for the first round.
@@ -662,7 +664,7 @@ probity_status_t probity_agent_record(struct probity_agent_t agent,
 
 /// Cancels the running decision of the agent.
 ///
-/// Where none runs, the next decision is cancelled.
+/// Where none runs, the next call that asks the model is cancelled: a decision, a policy or a replay.
 ///
 /// The decision fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged.
 ///
@@ -1052,7 +1054,7 @@ probity_status_t probity_session_retake(struct probity_session_t session,
 
 /// Cancels the running decision of any of the session's agents.
 ///
-/// Where none runs, the next decision is cancelled.
+/// Where none runs, the next call that asks the model is cancelled.
 ///
 /// - `session`: a live session; from any thread.
 /// - `error`: filled on failure; NULL to do without.

@@ -378,6 +378,9 @@ inline std::vector<probity_adapter_t> handles_of(const std::vector<const Adapter
 struct Policy {
     std::vector<double> probabilities;
     double legality_mass;
+    /* As a decision's. */
+    bool reliable;
+    std::string doubt;
 };
 
 /* An agent: one thread at a time. */
@@ -454,11 +457,16 @@ class Agent : public detail::Owned<probity_agent_t, probity_agent_free> {
     Policy policy(std::optional<probity_round_t> last = {}) { return policy(actions(), last); }
 
     Policy policy(size_t actions, std::optional<probity_round_t> last = {}) {
-        Policy policy{std::vector<double>(actions), 0.0};
-        detail::check([&](auto *e) {
-            return probity_agent_policy(handle_, last ? &*last : nullptr, policy.probabilities.data(), actions,
-                                        &policy.legality_mass, e);
-        });
+        Policy policy{std::vector<double>(actions), 0.0, true, {}};
+        probity_error_t error{};
+        probity_status_t status = probity_agent_policy(handle_, last ? &*last : nullptr, policy.probabilities.data(),
+                                                       actions, &policy.legality_mass, &error);
+        if (status == PROBITY_STATUS_UNRELIABLE) {
+            policy.reliable = false;
+            policy.doubt = error.message;
+        } else if (status != PROBITY_STATUS_OK) {
+            throw Error(error);
+        }
         return policy;
     }
 

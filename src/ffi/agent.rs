@@ -19,7 +19,7 @@ use super::status::{
 };
 use super::strings::{json, text};
 use crate::Error;
-use crate::agent::{Agent, Scenario};
+use crate::agent::{Agent, Consideration, Scenario};
 
 /// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`.
 ///
@@ -205,6 +205,13 @@ pub unsafe extern "C" fn probity_agent_action_count(
     unsafe { call_for(count, "count", error, || Ok(Number(agent.get()?.lock()?.game().count(Player::Row)))) }
 }
 
+/// An error for an answer that is not reliable, which has been written by then.
+fn reliable(considered: &Consideration, what: &str) -> Outcome<()> {
+    let Some(unreliable) = &considered.unreliable else { return Ok(()) };
+    let mass = considered.legality_mass;
+    Err(Failure::new(PROBITY_STATUS_UNRELIABLE, format!("{what}: legality mass {mass:.4}, {unreliable}")))
+}
+
 /// Takes a decision.
 ///
 /// The history is unchanged until `probity_agent_observe` says what was really played.
@@ -244,14 +251,7 @@ pub unsafe extern "C" fn probity_agent_decide(
             }
             action.write(decision.action as u32);
         }
-        match &decision.considered.unreliable {
-            None => Ok(()),
-            Some(unreliable) => {
-                let mass = decision.considered.legality_mass;
-                let message = format!("decision: legality mass {mass:.4}, {unreliable}");
-                Err(Failure::new(PROBITY_STATUS_UNRELIABLE, message))
-            }
-        }
+        reliable(&decision.considered, "decision")
     };
     // SAFETY: the contract.
     unsafe { call(error, body) }
@@ -289,7 +289,8 @@ impl<T> Give for Number<T> {
 
 /// Computes the probability of each action in a state, without a decision.
 ///
-/// Nothing is drawn or remembered.
+/// Nothing is drawn or remembered. Where the legality mass is below the floor, the outputs are written, and the call
+/// returns `PROBITY_STATUS_UNRELIABLE`, as `probity_agent_decide` does.
 ///
 /// - `agent`: a live agent that no other thread is using.
 /// - `last`: the last round, read during the call; NULL for the first round.
@@ -319,7 +320,7 @@ pub unsafe extern "C" fn probity_agent_policy(
             // SAFETY: not NULL; the contract.
             unsafe { legality_mass.write(choice.legality_mass) };
         }
-        Ok(())
+        reliable(&choice, "policy")
     };
     // SAFETY: the contract.
     unsafe { call(error, body) }
@@ -434,7 +435,7 @@ fn of_last_decision<T>(agent: probity_agent_t, tell: impl FnOnce(&Agent) -> Opti
 
 /// Cancels the running decision of the agent.
 ///
-/// Where none runs, the next decision is cancelled.
+/// Where none runs, the next call that asks the model is cancelled: a decision, a policy or a replay.
 ///
 /// The decision fails with `PROBITY_STATUS_CANCELLED` and leaves the agent unchanged.
 ///

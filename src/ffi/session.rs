@@ -113,7 +113,7 @@ impl probity_session_options_t {
             o.context = self.context as usize;
             o.threads = self.threads as usize;
             o.memory = self.memory;
-            o.exact_cache = self.exact_cache != 0;
+            o.exact_cache = self.exact_cache == 1;
         })
     }
 
@@ -121,6 +121,9 @@ impl probity_session_options_t {
         let refuse = |name, given: String, expected: &str| {
             Failure::from(EngineError::Option { name, given, expected: expected.into() })
         };
+        if self.exact_cache > 1 {
+            return Err(refuse("exact_cache", self.exact_cache.to_string(), "0 or 1"));
+        }
         let seeds = match self.seeds {
             PROBITY_SEEDS_SCENARIO => Seeds::Scenario,
             PROBITY_SEEDS_NUMBERED => Seeds::Numbered,
@@ -263,7 +266,7 @@ pub unsafe extern "C" fn probity_session_retake(
 
 /// Cancels the running decision of any of the session's agents.
 ///
-/// Where none runs, the next decision is cancelled.
+/// Where none runs, the next call that asks the model is cancelled.
 ///
 /// - `session`: a live session; from any thread.
 /// - `error`: filled on failure; NULL to do without.

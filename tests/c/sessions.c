@@ -189,6 +189,9 @@ static void guards(const char *path) {
     TRUE(action < 2 && fabs(p[0] + p[1] - 1) < 1e-9);
     OK(probity_agent_legality(agent, &mass, &error));
     TRUE(mass >= 0 && mass < 0.25);
+    double again[2] = {-1, -1};
+    EXPECT(PROBITY_STATUS_UNRELIABLE, probity_agent_policy(agent, NULL, again, 2, NULL, &error));
+    TRUE(memcmp(again, p, sizeof p) == 0);
     char *record;
     OK(probity_agent_record(agent, &record, &error));
     TRUE(strstr(record, "\"unreliable\":{") != NULL);

@@ -175,19 +175,17 @@ fn a_session_refuses_a_floor_that_no_scenario_may_have() {
 
 /// llama.cpp adds several adapters in the order of an unordered map of pointers.
 #[test]
-fn adapters_together_give_the_same_bits_wherever_they_lie() -> Result<()> {
-    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+fn adapters_together_give_the_same_bits_in_any_order() -> Result<()> {
+    let (folder, path) = probity_testing::tiny(GgmlType::Q8_0);
     let model = probity_testing::open(&path);
     let files: Vec<_> = (0..4).map(|i| folder.path().join(format!("{i}.gguf"))).collect();
     files.iter().zip(1..).for_each(|(f, seed)| probity_testing::write_adapter(f, seed));
     let scales = [1.0, 0.5, -0.25, 0.75];
     let considered = |order: &[usize]| -> Result<_> {
-        // Loaded in this order, so that their places in memory differ.
-        let mut loaded: Vec<(usize, Adapter)> =
-            order.iter().map(|&i| Ok((i, Adapter::load(&model, &files[i])?))).collect::<Result<_>>()?;
-        loaded.sort_by_key(|(i, _)| *i);
+        // Loaded and given in this order.
+        let given = order.iter().map(|&i| Ok((Adapter::load(&model, &files[i])?, scales[i])));
         let mut agent = Agent::new(&model, scenario("ipd", 1), ContextOptions::default())?;
-        agent.set_adapters(&loaded.into_iter().map(|(i, adapter)| (adapter, scales[i])).collect::<Vec<_>>())?;
+        agent.set_adapters(&given.collect::<Result<Vec<_>>>()?)?;
         agent.consider(None)
     };
     let expected = considered(&[0, 1, 2, 3])?;
@@ -203,7 +201,7 @@ fn adapters_together_give_the_same_bits_wherever_they_lie() -> Result<()> {
     let mut agent = Agent::new(&model, scenario("ipd", 1), ContextOptions::default())?;
     agent.set_adapters(&[(Adapter::load(&model, &sum)?, 1.0)])?;
     for (a, b) in agent.consider(None)?.actions.iter().zip(&expected.actions) {
-        assert!((a.log_prob - b.log_prob).abs() < 1e-4, "{} and {}", a.log_prob, b.log_prob);
+        assert!((a.log_prob - b.log_prob).abs() < 1e-2, "{} and {}", a.log_prob, b.log_prob);
     }
     Ok(())
 }

@@ -101,13 +101,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         print(&agent, &record)?
     }
-    match &record.decision.considered.unreliable {
-        None => Ok(()),
-        Some(unreliable) => {
-            let mass = record.decision.considered.legality_mass;
-            Err(NotReliable(format!("the decision is not reliable: legality mass {mass:.4}, {unreliable}")).into())
-        }
-    }
+    reliable(&record)
+}
+
+/// An error for a decision that is not reliable.
+pub fn reliable(record: &Record) -> anyhow::Result<()> {
+    let considered = &record.decision.considered;
+    let Some(unreliable) = &considered.unreliable else { return Ok(()) };
+    let mass = considered.legality_mass;
+    Err(NotReliable(format!("the decision is not reliable: legality mass {mass:.4}, {unreliable}")).into())
 }
 
 fn adapter(model: &probity_engine::Model, spec: &str) -> anyhow::Result<(probity_engine::Adapter, f32)> {

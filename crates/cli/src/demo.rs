@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say!("With your own model: {program} demo --model your.gguf --labels share,keep");
     say!("Train an adapter:    {program} train --recipe deontological --model your.gguf --out yours.gguf");
     say!("And see it play:     {program} demo --model your.gguf --adapter yours.gguf");
-    Ok(())
+    decide::reliable(&record)
 }
 
 /// A bar for each state, a panel for each policy.

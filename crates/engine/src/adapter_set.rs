@@ -2,7 +2,7 @@
 //!
 //! llama.cpp adds several adapters in the order of an unordered map of pointers, so the same set gives other bits in
 //! another process. Here several become one adapter, whose rank is the sum of theirs: their rows stand beside each
-//! other in the order that the caller gave.
+//! other in the order of their fingerprints, so that a set is the same in whatever order it is given.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,7 +54,11 @@ impl AdapterSet {
         let applied = match adapters {
             [] => None,
             [one] => Some(one.clone()),
-            several => Some((merged(model, several)?, 1.0)),
+            several => {
+                let mut sorted = several.to_vec();
+                sorted.sort_by(|(a, s), (b, t)| a.fingerprint().cmp(b.fingerprint()).then(s.total_cmp(t)));
+                Some((merged(model, &sorted)?, 1.0))
+            }
         };
         Ok(Self { inner: Arc::new(Inner { parts: adapters.to_vec(), applied }) })
     }

@@ -42,21 +42,23 @@ pub fn set_log(sink: Option<LogSink>) {
     drop(old);
 }
 
-/// The process that has started the engine; 0 before.
+/// The process that used the library first; 0 before.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
-/// Refuses the child of a fork whose parent had started the engine.
+/// Refuses the child of a fork whose parent had used the library.
 ///
-/// The engine's threads do not exist in the child, and its locks may be held by them.
+/// The parent's threads do not exist in the child, and the library's locks may be held by them. The first call notes
+/// the process, before it takes any lock.
 ///
 /// # Errors
 /// [`Error::Forked`].
 #[doc(hidden)]
 pub fn check_process() -> Result<()> {
-    match PROCESS.load(Ordering::Relaxed) {
-        0 => Ok(()),
-        process if process == std::process::id() => Ok(()),
-        _ => Err(Error::Forked),
+    let own = std::process::id();
+    match PROCESS.compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => Ok(()),
+        Err(first) if first == own => Ok(()),
+        Err(_) => Err(Error::Forked),
     }
 }
 
@@ -70,7 +72,6 @@ pub(super) fn start() -> Result<()> {
         // SAFETY: the callback is a plain function that never unwinds; it is set before any other engine call, so no
         // thread can be inside the old one.
         shim::call("start", || unsafe { shim::probity_engine_start(Some(on_log)) })?;
-        PROCESS.store(std::process::id(), Ordering::Relaxed);
         *started = true;
     }
     Ok(())

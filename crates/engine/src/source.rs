@@ -1,7 +1,7 @@
 //! Where a GGUF file's bytes are: in a file, in a section of one, or in memory.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
@@ -47,6 +47,8 @@ impl Source {
     /// # Errors
     /// [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
+        // A named pipe would wait for its other end.
+        regular_length(&std::fs::metadata(path).map_err(Error::io(path))?).map_err(Error::io(path))?;
         let file = File::open(path).map_err(Error::io(path))?;
         let length = length_of(&file).map_err(Error::io(path))?;
         Ok(Self::new(path, Bytes::Whole(file), length))
@@ -200,9 +202,12 @@ impl Read for Cursor<'_> {
     }
 }
 
-/// The length of a regular file, bytes.
+/// The length of an open regular file, bytes.
 fn length_of(file: &File) -> io::Result<u64> {
-    let metadata = file.metadata()?;
+    regular_length(&file.metadata()?)
+}
+
+fn regular_length(metadata: &Metadata) -> io::Result<u64> {
     match metadata.is_file() {
         true => Ok(metadata.len()),
         false => Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file, expected one")),

@@ -563,8 +563,8 @@ fn check_labels(labels: &[String]) -> Result<(), GameError> {
             Some("starts or ends with white space")
         } else if label.chars().any(|c| c.is_control() || c == '"' || c == '\u{2028}' || c == '\u{2029}') {
             Some("holds a control character, a line break or a double quote")
-        } else if label.chars().any(is_invisible) {
-            Some("holds a character that is invisible or changes the direction of writing")
+        } else if label.chars().any(|c| is_invisible(c) || (c.is_whitespace() && c != ' ')) {
+            Some("holds a character that is invisible, looks like a blank or changes the direction of writing")
         } else {
             None
         };
@@ -581,13 +581,13 @@ fn check_labels(labels: &[String]) -> Result<(), GameError> {
 /// Whether a character shows nothing of its own.
 ///
 /// With it, two labels that look the same would be two actions. These are the format characters and the ignorable ones
-/// of Unicode 17 (`DerivedCoreProperties.txt`).
+/// of Unicode 17 (`DerivedCoreProperties.txt`), the empty Braille cell and the note without a head.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{34F}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}' | '\u{890}' | '\u{891}'
         | '\u{8E2}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
+        | '\u{2800}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
         | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{110BD}' | '\u{110CD}'
-        | '\u{13430}'..='\u{1343F}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{13430}'..='\u{1343F}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D159}' | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0000}'..='\u{E0FFF}')
 }

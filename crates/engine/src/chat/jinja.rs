@@ -18,7 +18,7 @@ use serde_json::ser::{Formatter, PrettyFormatter};
 use super::meter::{LIST, LITERAL, MEMBER, OPERAND, PRODUCT, metered};
 
 /// The longest template source accepted, bytes.
-const MAX_SOURCE: usize = 1 << 18;
+const MAX_SOURCE: usize = 1 << 16;
 /// Instructions one rendering may take.
 const FUEL: u64 = 200_000;
 /// Bytes one rendering may make, intermediate results included.
@@ -33,12 +33,17 @@ type Result<T> = std::result::Result<T, minijinja::Error>;
 #[derive(Debug)]
 pub(super) struct Jinja(Environment<'static>);
 
+/// Refuses a template that is too long; the error is one line.
+pub(super) fn check_length(source: &str) -> std::result::Result<(), String> {
+    if source.len() > MAX_SOURCE {
+        return Err(format!("{} bytes, expected at most {MAX_SOURCE}", source.len()));
+    }
+    Ok(())
+}
+
 impl Jinja {
     /// Compiles a template; the error is one line.
     pub(super) fn compile(source: &str) -> std::result::Result<Self, String> {
-        if source.len() > MAX_SOURCE {
-            return Err(format!("{} bytes, expected at most {MAX_SOURCE}", source.len()));
-        }
         let source = metered(source)?;
         let mut env = environment();
         env.add_template_owned(NAME, source).map_err(|e| one_line(&e))?;
@@ -393,6 +398,44 @@ mod tests {
 
     fn rendered(source: &str) -> std::result::Result<String, String> {
         Jinja::compile(source)?.render(context! { name => "Ann", items => vec!["a", "b"], one => 1 })
+    }
+
+    /// Signs in a row recurse in the parser, and make trees that are as deep.
+    #[test]
+    fn no_source_is_too_deep() {
+        let repeated = |head: &str, part: &str, tail: &str| {
+            let n = (MAX_SOURCE - head.len() - tail.len()) / part.len();
+            [head, &part.repeat(n), tail].concat()
+        };
+        let sources = [
+            repeated("{{ ", "-", "1 }}"),
+            repeated("{{ ", "not ", "1 }}"),
+            repeated("{{ 1", "+1", " }}"),
+            repeated("{{ 1", "~1", " }}"),
+            repeated("{{ 1", "|int", " }}"),
+            repeated("{{ 1", " or 1", " }}"),
+            repeated("{{ 1", "**1", " }}"),
+            repeated("{{ 1", " if 1", " }}"),
+            repeated("{{ items", ".a", " }}"),
+            repeated("{{ items", "[1]", " }}"),
+            repeated("{{ items", "()", " }}"),
+            repeated("{{ ", "(", "1 }}"),
+            repeated("{{ ", "[", "1 }}"),
+            repeated("{{ 1 is ", "not ", "odd }}"),
+            repeated("{% if 1 %}", "{% elif 0 %}", "{% endif %}"),
+            repeated("", "{% if 1 %}", ""),
+            repeated("", "{% for i in items %}", ""),
+            repeated("{% set x = 1 if 1 else ", "1 if 1 else ", "1 %}"),
+        ];
+        let each = move || {
+            for source in sources {
+                let stack = super::super::STACK + super::super::STACK_A_BYTE * source.len();
+                let compiled = crate::stack::on_a_stack(stack, || Jinja::compile(&source).map(|_| ()));
+                drop(compiled.unwrap());
+            }
+        };
+        std::thread::Builder::new().stack_size(512 << 10).spawn(each).unwrap().join().unwrap();
+        assert!(check_length(&"-".repeat(MAX_SOURCE + 1)).is_err());
     }
 
     #[test]

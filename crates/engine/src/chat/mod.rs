@@ -26,8 +26,13 @@ use crate::{Error, Result};
 /// The date that templates are told, so that a decision can be repeated.
 pub const DATE: &str = jinja::DATE;
 
-/// Stack for compiling and rendering a template, bytes.
+/// Stack for rendering a template, bytes; it is run by a machine of its own.
 const STACK: usize = 8 << 20;
+
+/// More stack for compiling one, bytes a byte of its source.
+///
+/// Its parser recurses for every sign in a row, without a limit.
+const STACK_A_BYTE: usize = 2 << 10;
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,8 +128,10 @@ impl Template {
         let jinja = match source {
             None => None,
             Some(source) => {
-                let compiled = on_a_stack(STACK, || Jinja::compile(source))?;
-                Some(compiled.map_err(|problem| Error::Template { problem })?)
+                let problem = |problem| Error::Template { problem };
+                jinja::check_length(source).map_err(problem)?;
+                let stack = STACK + STACK_A_BYTE * source.len();
+                Some(on_a_stack(stack, || Jinja::compile(source))?.map_err(problem)?)
             }
         };
         Ok(Self(Arc::new(Inner {

@@ -128,7 +128,11 @@ fn a_source_that_does_not_fit_is_refused() {
         let error = Model::from_source(source, mapped, |_| true).unwrap_err();
         assert!(matches!(error, Error::Option { name: "mmap", .. }), "{error}");
     }
-    assert!(Source::open(folder.path()).unwrap_err().to_string().contains("regular file"));
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for other in [folder.path(), &pipe] {
+        assert!(Source::open(other).unwrap_err().to_string().contains("regular file"));
+    }
     // Bytes that are others each time.
     let bytes_of = |lengths: [usize; 3]| Fickle(bytes.clone(), lengths, AtomicUsize::new(0));
     for lengths in [[usize::MAX, usize::MAX, 4], [usize::MAX, 4, 4], [4, usize::MAX, usize::MAX]] {
