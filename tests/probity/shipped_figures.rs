@@ -248,12 +248,16 @@ fn protocol_table(model: &Model, policies: &[(&str, PathBuf)]) -> String {
         let adapter = Adapter::load(model, file).unwrap();
         let mut respondents = [Respondent::model(model, &[(adapter, 1.0)], "").unwrap()];
         let report = measure(&mut respondents, &VARIANTS[0], 5, published, || ()).unwrap();
+        let told = VARIANTS.iter().find(|variant| variant.name == "norm-told").expect("a variant");
+        let told = measure(&mut respondents, told, 5, published, || ()).unwrap();
         for (i, kind) in ["deontological", "utilitarian"].into_iter().enumerate() {
-            let ours = report.games.iter().map(|game| {
-                let expected = game.free.expected.expect("a game with payoffs");
-                format!("{:.3}", [expected.deontological_regret, expected.utilitarian_regret][i])
-            });
-            writeln!(text, "| {name} | {kind} | ours | {} |", ours.collect::<Vec<_>>().join(" | ")).unwrap();
+            for (who, report) in [("ours", &report), ("ours, norm told", &told)] {
+                let ours = report.games.iter().map(|game| {
+                    let expected = game.free.expected.expect("a game with payoffs");
+                    format!("{:.3}", [expected.deontological_regret, expected.utilitarian_regret][i])
+                });
+                writeln!(text, "| {name} | {kind} | {who} | {} |", ours.collect::<Vec<_>>().join(" | ")).unwrap();
+            }
             let paper: Vec<String> = report
                 .games
                 .iter()
