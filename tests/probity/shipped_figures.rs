@@ -17,7 +17,7 @@ use probity_testing::{open, root, shipped};
 use probity_train::corpus::Kind;
 use probity_train::eval::Respondent;
 use probity_train::eval::exact::{Aim, GameView, LabelSet, Labelling, Telling, tellings, view};
-use probity_train::eval::protocol::{VARIANTS, measure};
+use probity_train::eval::protocol::{VARIANTS, Variant, measure};
 use probity_train::games::{held_out, random_game};
 use probity_train::labels::{self, Maker, any};
 use rand_chacha::ChaCha8Rng;
@@ -248,7 +248,7 @@ fn protocol_table(model: &Model, policies: &[(&str, PathBuf)]) -> String {
         let adapter = Adapter::load(model, file).unwrap();
         let mut respondents = [Respondent::model(model, &[(adapter, 1.0)], "").unwrap()];
         let report = measure(&mut respondents, &VARIANTS[0], 5, published, || ()).unwrap();
-        let told = VARIANTS.iter().find(|variant| variant.name == "norm-told").expect("a variant");
+        let told = Variant::find("norm-told").expect("a variant");
         let told = measure(&mut respondents, told, 5, published, || ()).unwrap();
         for (i, kind) in ["deontological", "utilitarian"].into_iter().enumerate() {
             for (who, report) in [("ours", &report), ("ours, norm told", &told)] {
