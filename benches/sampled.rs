@@ -2,12 +2,12 @@
 //!
 //! The exact objective runs beside the sampled loop of arXiv 2410.01639, REINFORCE and GRPO.
 //!
-//! One game, fixed labels, four orders of mention, against tit-for-tat, as the paper trains. All algorithms have the same
-//! rank and optimiser and the same sweep of learning rates. Each gets the best of its own rates, by the median of the
-//! seeds. A policy arrives when exact measurements
-//! are near enough at ten steps in a row; tokens count up to the first of them. For a sampled run that does not arrive
-//! in its 800 answers, its tokens so far are a lower bound. Tokens of the published loop count as it computes them:
-//! sampling, old and reference log-probabilities, four passes over the samples.
+//! One game, fixed labels, four orders of mention, against tit-for-tat, as the paper trains. All algorithms have the
+//! same rank and optimiser and the same sweep of learning rates. Each gets the best of its own rates, by the median of
+//! the seeds. A policy arrives when exact measurements are near enough at ten steps in a row; tokens count up to the
+//! first of them. For a sampled run that does not arrive in its 800 answers, its tokens so far are a lower bound.
+//! Tokens of the published loop count as it computes them: sampling, old and reference log-probabilities, four passes
+//! over the samples.
 
 use std::error::Error;
 

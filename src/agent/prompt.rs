@@ -95,7 +95,9 @@ impl Layout {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
-    /// A line names the cooperative action of each player, and the last round says whether the other cooperated.
+    /// A line names the cooperative action of each player.
+    ///
+    /// The last round says whether the other cooperated.
     #[default]
     Told,
     /// The payoffs alone; so the paper asks.

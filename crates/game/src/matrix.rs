@@ -460,8 +460,8 @@ impl MatrixGame {
 
     /// The action that brings the other player the most points in all.
     ///
-    /// The points are summed over the other player's actions. `None` where several do. It is the cooperative action of a
-    /// document that names none.
+    /// The points are summed over the other player's actions. `None` where several do. It is the cooperative action of
+    /// a document that names none.
     ///
     /// ```
     /// use probity_game::{CatalogGame, Player};

@@ -73,7 +73,9 @@ impl Plan {
         }
     }
 
-    /// Of steps that hold such a share of the nodes on average; memory stays that of these packs.
+    /// The same of steps that hold such a share of the nodes on average.
+    ///
+    /// Memory stays that of the largest step.
     #[must_use]
     pub fn scaled(self, share: f64) -> Self {
         let nodes = (self.nodes as f64 * share).round() as usize;

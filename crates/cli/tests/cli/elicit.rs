@@ -138,7 +138,8 @@ fn the_command_line_elicits() {
     std::fs::write(at("scenario.json"), r#"{"version": 1, "game": "ipd", "labels": ["share", "keep"]}"#).unwrap();
     // A named context needs no embedder.
     let scored = ["score", "--store", &scored_store, "--embedder", "none", "--context", "When somebody is grieving"];
-    let (code, _, complaint) = values(&[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward]].concat());
+    let (code, _, complaint) =
+        values(&[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward, "--resolution", "100"]].concat());
     assert!(code == 2 && complaint.contains("abstains in every state") && !Path::new(&reward).exists(), "{complaint}");
     let (code, said, complaint) = values(
         &[&scored[..], &["--scenario", &at("scenario.json"), "--out", &reward, "--json", "--resolution", "0"]].concat(),

@@ -399,16 +399,20 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let mut lengths = lengths.map(|step| Ok((length(&tasks_of(step)?), step))).collect::<Result<Vec<_>>>()?;
     lengths.sort_unstable_by(|a, b| b.cmp(a));
     let mut largest = Seat { batches: Vec::new() };
-    for &(_, step) in lengths.iter().take(LONGEST) {
+    let (mut bytes, mut nodes) = (0.0, 0.0);
+    for &(length, step) in lengths.iter().take(LONGEST) {
         for seat in seats(model, config, &tasks_of(step)?)? {
+            bytes += length as f64;
+            nodes += seat.tokens() as f64;
             if largest.tokens() < seat.tokens() {
                 largest = seat;
             }
         }
     }
     let mean = lengths.iter().map(|(length, _)| *length as f64).sum::<f64>() / lengths.len() as f64;
+    let mean = mean * nodes / bytes / largest.tokens() as f64;
     let learners = config.learners();
-    let measured = Plan::within(memory, &decoder, &largest.packs(), learners).scaled(mean / lengths[0].0 as f64);
+    let measured = Plan::within(memory, &decoder, &largest.packs(), learners).scaled(mean);
     let Some(rounds) = rounds else { return Ok(measured) };
     // A step learns from all sampled answers at once. The state is kept for a failure of one of several optimiser
     // steps.

@@ -123,5 +123,5 @@ reward = { framework = "game" }
     let mean = steps.iter().map(|plan| plan.nodes as f64).sum::<f64>() / steps.len() as f64;
     assert!(steps[0].bytes as f64 * 1.2 < largest as f64, "the first step says too little");
     assert!(planned.bytes as f64 >= 0.97 * largest as f64, "planned {planned:?}, of the largest step {largest}");
-    assert!((planned.nodes as f64 / mean - 1.0).abs() < 0.05, "planned {} nodes, the mean {mean}", planned.nodes);
+    assert!((planned.nodes as f64 / mean - 1.0).abs() < 0.1, "planned {} nodes, the mean {mean}", planned.nodes);
 }

@@ -583,7 +583,7 @@ fn a_run_that_goes_astray_stops() {
     let model = probity_testing::open(&path);
     // Steps too small to matter, from an adapter far from the bare model, where that costs.
     let text = CONFIG.replace("rate = 0.01", "rate = 1e-12").replace("steps = 4", "steps = 60");
-    let text = text.replace("beta = 0.2", "beta = 50.0").replace("legality = 0.1", "legality = 0.0");
+    let text = text.replace("beta = 0.2", "beta = 5000.0").replace("legality = 0.1", "legality = 0.0");
     let text = text.replace("labels = \"pool\"", "labels = { fixed = [\"zork\", \"blip\"] }");
     let text = text.replace("= 4\nshards", "= 0\nshards").replace("random = 0.5", "random = 0.0");
     let mut run = Finetuning::new(&model, TrainConfig::from_toml(&text).unwrap(), Schedule::Wide).unwrap();
@@ -592,8 +592,8 @@ fn a_run_that_goes_astray_stops() {
     state.theta.iter_mut().enumerate().for_each(|(i, w)| *w = 0.5 * (i as f32).sin());
     run.resume(state.clone());
     for _ in 0..49 {
-        run.step().unwrap();
-        assert!(run.astray());
+        let report = run.step().unwrap();
+        assert!(run.astray(), "{:?}", report.parts);
     }
     let before = run.state().theta.clone();
     let error = run.step().unwrap_err().to_string();

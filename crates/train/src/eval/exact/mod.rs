@@ -87,7 +87,7 @@ pub struct AimFigures {
     /// It is ahead of all others by at least [`CLEAR`]. `None` where there is no such state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clear_miss: Option<Spread>,
-    /// Share of the states with a clearly best action in which the policy is sure of another.
+    /// Share of the clear states in which the policy is sure of another action.
     ///
     /// It gives it a probability of at least [`SURE`], with a legality mass that counts as reliable.
     #[serde(skip_serializing_if = "Option::is_none")]
