@@ -176,7 +176,13 @@ fn a_session_refuses_a_floor_that_no_scenario_may_have() {
 /// llama.cpp adds several adapters in the order of an unordered map of pointers.
 #[test]
 fn adapters_together_give_the_same_bits_in_any_order() -> Result<()> {
-    let (folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    // Rounded weights make more of a difference in the order; exact ones tell the sum.
+    same_bits_in_any_order(GgmlType::Q8_0)?;
+    same_bits_in_any_order(GgmlType::F32)
+}
+
+fn same_bits_in_any_order(weights: GgmlType) -> Result<()> {
+    let (folder, path) = probity_testing::tiny(weights);
     let model = probity_testing::open(&path);
     let files: Vec<_> = (0..4).map(|i| folder.path().join(format!("{i}.gguf"))).collect();
     files.iter().zip(1..).for_each(|(f, seed)| probity_testing::write_adapter(f, seed));
@@ -192,6 +198,9 @@ fn adapters_together_give_the_same_bits_in_any_order() -> Result<()> {
     for order in [[3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1], [3, 0, 1, 2], [0, 2, 1, 3]] {
         assert_eq!(considered(&order)?, expected, "{order:?}");
     }
+    if weights != GgmlType::F32 {
+        return Ok(());
+    }
     // The sum is that of `probity merge`.
     let weights = files.iter().zip(scales).map(|(file, scale)| (AdapterWeights::load(&model, file).unwrap(), scale));
     let mixed = mix(&weights.collect::<Vec<_>>()).unwrap();
@@ -201,7 +210,7 @@ fn adapters_together_give_the_same_bits_in_any_order() -> Result<()> {
     let mut agent = Agent::new(&model, scenario("ipd", 1), ContextOptions::default())?;
     agent.set_adapters(&[(Adapter::load(&model, &sum)?, 1.0)])?;
     for (a, b) in agent.consider(None)?.actions.iter().zip(&expected.actions) {
-        assert!((a.log_prob - b.log_prob).abs() < 1e-2, "{} and {}", a.log_prob, b.log_prob);
+        assert!((a.log_prob - b.log_prob).abs() < 1e-4, "{} and {}", a.log_prob, b.log_prob);
     }
     Ok(())
 }

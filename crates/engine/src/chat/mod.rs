@@ -16,7 +16,7 @@ use std::sync::Arc;
 use minijinja::{Value, context};
 use parking_lot::Mutex;
 
-use self::jinja::Jinja;
+use self::jinja::{Jinja, MAX_SOURCE};
 use self::words::Words;
 use super::gguf::Gguf;
 use super::stack::on_a_stack;
@@ -113,6 +113,12 @@ impl std::fmt::Debug for Template {
     }
 }
 
+/// A template, compiled on a stack by the length of its source.
+fn compiled(source: &str) -> Result<Jinja> {
+    let stack = STACK + STACK_A_BYTE * source.len().min(MAX_SOURCE);
+    on_a_stack(stack, || Jinja::compile(source))?.map_err(|problem| Error::Template { problem })
+}
+
 impl Template {
     /// The template in a model's metadata, compiled.
     ///
@@ -127,12 +133,7 @@ impl Template {
         let source = gguf.str("tokenizer.chat_template");
         let jinja = match source {
             None => None,
-            Some(source) => {
-                let problem = |problem| Error::Template { problem };
-                jinja::check_length(source).map_err(problem)?;
-                let stack = STACK + STACK_A_BYTE * source.len();
-                Some(on_a_stack(stack, || Jinja::compile(source))?.map_err(problem)?)
-            }
+            Some(source) => Some(compiled(source)?),
         };
         Ok(Self(Arc::new(Inner {
             jinja,

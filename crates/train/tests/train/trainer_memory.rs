@@ -11,6 +11,8 @@ use probity_train::model_file::write_model;
 use probity_train::plan::Plan;
 use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards};
 
+use crate::training_runs::CONFIG;
+
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
@@ -82,31 +84,9 @@ fn a_step_takes_the_memory_that_was_planned() {
 /// Random games differ in size: memory is planned for the largest step, time for the mean step.
 #[test]
 fn the_plan_holds_for_every_step_of_random_games() {
-    let config = TrainConfig::from_toml(
-        r#"
-name = "random"
-seed = 3
-labels = "pool"
-styles = "all"
-opponent = "random"
-games_per_step = 4
-shards = 2
-rank = 4
-alpha = 8.0
-rate = 0.01
-beta = 0.2
-legality = 0.1
-
-[games]
-random = 1.0
-reach = ["digits", "actions"]
-
-[[phases]]
-steps = 60
-reward = { framework = "game" }
-"#,
-    )
-    .unwrap();
+    let text = CONFIG
+        .replace("catalogue = [\"ipd\", \"icd\"]\nrandom = 0.5", "random = 1.0\nreach = [\"digits\", \"actions\"]");
+    let config = TrainConfig::from_toml(&text.replace("steps = 4", "steps = 30")).unwrap();
     // Games of four actions are longer than the context of the tests' own models.
     let model = probity_testing::open(&probity_testing::shipped("default"));
     let planned = plan(&model, &config, u64::MAX).unwrap();

@@ -231,7 +231,7 @@ fn tit_for_tat_answers_what_it_was_shown() {
     let rewards: Vec<f64> = samples.iter().map(|s| s.reward).collect();
     assert_eq!(rewards[1..], [4.0, -6.0, 0.0, 3.0]);
     assert!(prompts[1].contains("you \"coop\"") && prompts[2].contains("you \"defect\", A \"coop\""));
-    assert!(prompts[3].contains("you \"defect\", A \"defect\". A did not cooperate.\n"), "{}", prompts[3]);
+    assert!(prompts[3].contains("you \"defect\", A \"defect\". A did not cooperate.\nYour pick?"), "{}", prompts[3]);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn who_always_does_the_same_did_it_before() {
         let did = if label == "coop" { "cooperated" } else { "did not cooperate" };
         for seed in 0..6 {
             let (_, prompts) = rounds(1, framework("game"), &Opponent::Strategy(strategy), seed, |_, _| Some(0));
-            assert!(prompts[0].contains(&format!("A \"{label}\". A {did}.\n")), "{}", prompts[0]);
+            assert!(prompts[0].contains(&format!("A \"{label}\". A {did}.\nYour pick?")), "{}", prompts[0]);
         }
     }
 }
@@ -261,10 +261,10 @@ fn two_learners_see_the_same_round_from_their_sides() {
             }
         });
     assert_eq!(samples.len(), 2);
-    assert!(prompts[2].contains("you \"coop\", A \"defect\". A did not cooperate.\n"));
-    assert!(prompts[3].contains("you \"defect\", A \"coop\". A cooperated.\n"));
+    assert!(prompts[2].contains("you \"coop\", A \"defect\". A did not cooperate.\nYour pick?"));
+    assert!(prompts[3].contains("you \"defect\", A \"coop\". A cooperated.\nYour pick?"));
     // Its last move stands for the illegal answer.
-    assert!(prompts[4].contains("you \"coop\", A \"defect\". A did not cooperate.\n"));
+    assert!(prompts[4].contains("you \"coop\", A \"defect\". A did not cooperate.\nYour pick?"));
     assert_eq!(samples[1][1].reward, -6.0);
 }
 

@@ -23,7 +23,7 @@ fn strategy(name: &str) -> Strategy {
     Strategy::find(name).unwrap()
 }
 
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 name = "test"
 seed = 3
 labels = "pool"
