@@ -98,6 +98,10 @@ unsafe impl Versioned for probity_session_options_t {
     const FIRST: usize = offset_of!(Self, user_data_free) + size_of::<probity_user_data_free_t>();
 }
 
+fn refuse(name: &'static str, given: String, expected: &str) -> Failure {
+    EngineError::Option { name, given, expected: expected.into() }.into()
+}
+
 impl probity_session_options_t {
     /// The options that a caller gave; NULL stands for the defaults.
     ///
@@ -108,22 +112,22 @@ impl probity_session_options_t {
         if options.is_null() { Ok(Self::DEFAULT) } else { unsafe { Self::read(options, "options") } }
     }
 
-    fn context(&self) -> ContextOptions {
-        ContextOptions::default().with(|o| {
+    fn context(&self) -> Outcome<ContextOptions> {
+        let exact_cache = match self.exact_cache {
+            0 => false,
+            1 => true,
+            other => return Err(refuse("exact_cache", other.to_string(), "0 or 1")),
+        };
+        Ok(ContextOptions::default().with(|o| {
             o.context = self.context as usize;
             o.threads = self.threads as usize;
             o.memory = self.memory;
-            o.exact_cache = self.exact_cache == 1;
-        })
+            o.exact_cache = exact_cache;
+        }))
     }
 
     fn session(&self) -> Outcome<SessionOptions> {
-        let refuse = |name, given: String, expected: &str| {
-            Failure::from(EngineError::Option { name, given, expected: expected.into() })
-        };
-        if self.exact_cache > 1 {
-            return Err(refuse("exact_cache", self.exact_cache.to_string(), "0 or 1"));
-        }
+        let context = self.context()?;
         let seeds = match self.seeds {
             PROBITY_SEEDS_SCENARIO => Seeds::Scenario,
             PROBITY_SEEDS_NUMBERED => Seeds::Numbered,
@@ -136,7 +140,7 @@ impl probity_session_options_t {
             other => return Err(refuse("legality_floor", other.to_string(), "a number to 1, or PROBITY_FLOOR_OFF")),
         };
         Ok(SessionOptions::default().with(|o| {
-            o.context = self.context();
+            o.context = context;
             o.seeds = seeds;
             o.legality_floor = legality_floor;
         }))
@@ -210,7 +214,7 @@ pub unsafe extern "C" fn probity_session_plan(
     let body = || {
         // SAFETY: the contract.
         let options = unsafe { probity_session_options_t::of(options)? };
-        Ok(model.get()?.plan(options.context())?)
+        Ok(model.get()?.plan(options.context()?)?)
     };
     // SAFETY: the contract.
     unsafe { call_for(plan, "plan", error, body) }
@@ -222,7 +226,7 @@ pub unsafe extern "C" fn probity_session_plan(
 /// As [`probity_session_options_t::of`].
 pub(super) unsafe fn context_of(options: *const probity_session_options_t) -> Outcome<ContextOptions> {
     // SAFETY: the caller's promise.
-    Ok(unsafe { probity_session_options_t::of(options)? }.context())
+    unsafe { probity_session_options_t::of(options)? }.context()
 }
 
 /// Takes a recorded decision again.

@@ -129,6 +129,10 @@ static void options(const char *path, probity_model_t model) {
     OK(probity_model_plan(&source, NULL, &options, &before, &error));
     OK(probity_session_plan(model, &options, &open, &error));
     TRUE(memcmp(&before, &open, sizeof open) == 0 && open.weights > 0 && open.cache > 0 && open.buffers > 0);
+    options.exact_cache = 2;
+    EXPECT(PROBITY_STATUS_OPTION, probity_session_plan(model, &options, &open, &error));
+    EXPECT(PROBITY_STATUS_OPTION, probity_session_new(model, &options, &session, &error));
+    options.exact_cache = 0;
     options.memory = open.weights + open.cache + open.buffers - 1;
     EXPECT(PROBITY_STATUS_MEMORY, probity_session_new(model, &options, &session, &error));
     TRUE(strstr(error.message, "of cache") != NULL);
