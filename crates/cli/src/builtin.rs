@@ -8,6 +8,7 @@ use probity_engine::{Adapter, Model, ModelOptions};
 use probity_train::lora::AdapterWeights;
 
 use crate::errors::Usage;
+use crate::model;
 
 const DEFAULT: &[u8] = include_bytes!("../models/default.gguf");
 
@@ -41,9 +42,18 @@ fn unpack(name: &str, bytes: &[u8]) -> anyhow::Result<Resolved> {
     Ok(Resolved { path, _folder: Some(folder) })
 }
 
+/// Whether a name is that of a model.
+pub fn is_model(name: &str) -> bool {
+    name == "default" || model::CATALOGUE.iter().any(|entry| entry.name == name)
+}
+
 /// The model file a name or path stands for.
 pub fn model_file(name: &str) -> anyhow::Result<Resolved> {
-    if name == "default" { unpack(name, DEFAULT) } else { Ok(Resolved { path: name.into(), _folder: None }) }
+    if name == "default" {
+        return unpack(name, DEFAULT);
+    }
+    let path = model::known(name)?.unwrap_or_else(|| name.into());
+    Ok(Resolved { path, _folder: None })
 }
 
 /// The adapter file a name or path stands for.

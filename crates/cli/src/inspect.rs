@@ -53,8 +53,11 @@ struct TensorReport {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let file =
-        if args.file == "default" { builtin::model_file("default")? } else { builtin::adapter_file(&args.file)? };
+    let file = if builtin::is_model(&args.file) {
+        builtin::model_file(&args.file)?
+    } else {
+        builtin::adapter_file(&args.file)?
+    };
     let source = Source::open(file.path())?;
     let length = source.length();
     let gguf = source.header()?;
@@ -89,7 +92,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         report.parameters
     );
     if let Some(m) = &report.manifest {
-        let rewards: Vec<String> = m.rewards.iter().map(Mixture::name).collect();
+        let mut rewards: Vec<String> = m.rewards.iter().map(Mixture::name).collect();
+        // A run that was extended has the same reward twice.
+        rewards.dedup();
         let how = if m.algorithm.is_empty() { String::new() } else { format!(" ({})", m.algorithm) };
         match rewards.as_slice() {
             // Merged and imported adapters state their origin in place of games.

@@ -11,6 +11,7 @@ mod import;
 mod input;
 mod inspect;
 mod merge;
+mod model;
 mod names;
 mod output;
 mod plan;
@@ -40,8 +41,9 @@ struct Cli {
 fn about() -> String {
     format!(
         "Moral decisions on a local language model: decide, account for it, train it.\n\nModels and adapters are GGUF files, or \
-         built-in names: the model default, and the adapters {}.",
-        names::adapters()
+         names. Built in are the model default and the adapters {}; `probity model fetch` brings {}.",
+        names::adapters(),
+        names::models()
     )
 }
 
@@ -49,6 +51,7 @@ fn about() -> String {
 enum Command {
     Demo(demo::Args),
     Decide(decide::Args),
+    Model(model::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
     Verify(verify::Args),
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Decide(args) => decide::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -1,19 +1,15 @@
 //! Names for help texts, from the tables of the library.
 
 use probity_game::moral::Framework;
-use probity_game::{CATALOG, CatalogGame, Strategy};
+use probity_game::{CATALOG, Strategy};
 
 use crate::errors::Usage;
+use crate::model::CATALOGUE;
 use crate::{builtin, train};
 
 /// The games of the catalogue.
 pub fn games() -> String {
     CATALOG.iter().map(|game| game.name).collect::<Vec<_>>().join(", ")
-}
-
-/// The games of the protocol, as a default.
-pub fn protocol() -> Vec<String> {
-    CatalogGame::protocol().map(|game| game.name.to_owned()).collect()
 }
 
 /// The moral frameworks.
@@ -29,6 +25,11 @@ pub fn strategies() -> String {
 /// The built-in adapters.
 pub fn adapters() -> String {
     builtin::ADAPTERS.map(|(name, _)| name).join(", ")
+}
+
+/// The models that can be fetched.
+pub fn models() -> String {
+    CATALOGUE.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ")
 }
 
 /// The configs that come with the program.

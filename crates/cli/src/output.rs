@@ -78,11 +78,19 @@ pub fn table(header: &[&str]) -> comfy_table::Table {
 
 /// A progress bar on standard error, hidden where nobody looks.
 pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
+    progress(length, what, "{msg:>24} {wide_bar} {pos}/{len} {eta}")
+}
+
+/// A progress bar of bytes.
+pub fn download(bytes: u64, what: &str) -> indicatif::ProgressBar {
+    progress(bytes, what, "{msg:>24} {wide_bar} {bytes}/{total_bytes} {eta}")
+}
+
+fn progress(length: u64, what: &str, style: &str) -> indicatif::ProgressBar {
     if !std::io::stderr().is_terminal() {
         return indicatif::ProgressBar::hidden();
     }
     let bar = indicatif::ProgressBar::new(length).with_message(what.to_owned());
-    let style = "{msg:>24} {wide_bar} {pos}/{len} {eta}";
     bar.set_style(
         indicatif::ProgressStyle::with_template(style).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()),
     );
