@@ -89,6 +89,39 @@ fn tape(logits: &[f32], normed: &[f32]) -> Tape {
     tape
 }
 
+/// Ratios of the policy's probabilities to those at sampling, where every token has one in [`VOCABULARY`].
+fn with_ratios(rollouts: &[Rollout], ratios: [f64; 2]) -> Vec<Rollout> {
+    let now = -(VOCABULARY as f64).ln();
+    let old: Vec<f64> = ratios.iter().map(|ratio| now - ratio.ln()).collect();
+    rollouts.iter().map(|r| Rollout { old: old.clone(), ..r.clone() }).collect()
+}
+
+/// TRL's PPO loss: the clipped ratios, and half the larger of two squared errors of the value.
+#[test]
+fn the_loss_of_ppo_on_paper() {
+    let (pack, rollouts) = batch();
+    let rollouts: Vec<Rollout> =
+        with_ratios(&rollouts, [1.25, 0.5]).into_iter().map(|r| Rollout { values: vec![0.1, 0.5], ..r }).collect();
+    let p = Ppo::default().with(|o| {
+        o.clip = 0.2;
+        o.value_clip = 0.2;
+        o.value_weight = 0.1;
+        o.ratio_threshold = 10.0;
+    });
+    let advantages = [[1.0, 1.0], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]].map(Vec::from).to_vec();
+    let targets = ppo::Targets { advantages, returns: vec![vec![1.0, 1.0]; 4] };
+    let n = pack.outputs.len();
+    // The head says 0.5 whatever it sees.
+    let head = [0.0, 0.0, 0.0, 0.5];
+    let mut tape = tape(&vec![0.0; n * VOCABULARY], &random(n * HIDDEN, 2));
+    let (loss, _) = ppo::loss(&p, &rollouts, &targets, &pack, &mut tape, &head);
+    // -min(1.25, 1.2), -min(0.5, 0.8), -min(-1.25, -1.2), -min(-0.5, -0.8).
+    let policy = (-1.2 - 0.5 + 1.25 + 0.8) / 8.0;
+    // 0.5 is held to at most 0.1 + 0.2, which errs by 0.7; or it is near enough to 0.5, and errs by 0.5.
+    let value = 0.1 * 0.5 * (0.49 + 0.25) / 2.0;
+    assert!((loss - policy - value).abs() < 1e-6, "{loss}, {policy} and {value}");
+}
+
 #[test]
 fn the_gradient_of_ppo() {
     let (pack, rollouts) = batch();
@@ -498,6 +531,24 @@ fn reinforce_has_no_bias_from_later_rounds() {
     for (e, x) in estimate.iter().flatten().zip(exact.iter().flatten()) {
         assert!((e - x).abs() < 1e-6, "{estimate:?} and {exact:?}");
     }
+}
+
+/// TRL's GRPO loss: the clipped ratios, and the divergence by `p_ref / p - log(p_ref / p) - 1`.
+#[test]
+fn the_loss_of_grpo_on_paper() {
+    let (pack, rollouts) = batch();
+    let now = -(VOCABULARY as f64).ln();
+    let reference = |i: usize| now + if i < 2 { 2.0_f64.ln() } else { -(2.0_f64.ln()) };
+    let rollouts: Vec<Rollout> = (0..)
+        .zip(with_ratios(&rollouts, [1.25, 0.5]))
+        .map(|(i, r)| Rollout { reference: vec![reference(i); 2], ..r })
+        .collect();
+    let g: Grpo = toml::from_str("clip = 0.2").unwrap();
+    let advantages = [1.0, -1.0, 0.0, 0.0];
+    let loss = grpo::loss(&g, 0.1, &advantages, &rollouts, &pack, &mut vec![0.0; pack.outputs.len() * VOCABULARY]);
+    // Four tokens have 2 - ln 2 - 1 = 0.3069, and four 0.5 + ln 2 - 1 = 0.1931: their sum is 2.
+    let expected = (-1.2 - 0.5 + 1.25 + 0.8 + 0.1 * 2.0) / 8.0;
+    assert!((loss - expected).abs() < 1e-6, "{loss}, expected {expected}");
 }
 
 #[test]
