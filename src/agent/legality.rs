@@ -5,7 +5,7 @@
 use std::fmt;
 
 use probity_engine::{Error as EngineError, Model};
-use probity_game::Reach;
+use probity_game::{Reading, Wording};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -88,11 +88,16 @@ impl From<Floor> for Document {
     }
 }
 
-/// The metadata that lists what a model was seen to read, as JSON: `["digits"]`.
+/// The metadata that lists what a model was seen to read.
+///
+/// It is JSON: `["digits/ascii"]`.
 pub const READING: &str = "probity.reading";
 
 /// What a model was seen to read; `None` where its file does not tell.
-pub(super) fn reading(model: &Model) -> Result<Option<Vec<Reach>>> {
+///
+/// # Errors
+/// [`EngineError::UnsupportedModel`] for a list that does not parse.
+pub fn reading(model: &Model) -> Result<Option<Vec<Reading>>> {
     let Some(list) = model.gguf().str(READING) else { return Ok(None) };
     let bad = |e: serde_json::Error| {
         let problem = format!("{READING} {list:?}: {e}");
@@ -134,11 +139,11 @@ pub enum Cause {
     Unclosed {},
     /// The model was measured, and not seen to read such games.
     ///
-    /// They are larger, or have other payoffs. The metadata `probity.reading` of a model file lists what it was seen to
-    /// read. A file without it is not held to this.
+    /// They are larger, or have other payoffs or labels. The metadata `probity.reading` of a model file lists what it
+    /// was seen to read. A file without it is not held to this.
     Unread {
         /// What it reads.
-        reads: Vec<Reach>,
+        reads: Vec<Reading>,
     },
     /// The model begins with a thought.
     Thought {
@@ -162,9 +167,13 @@ impl fmt::Display for Cause {
                 write!(f, "the model writes the labels, and goes on without the quotation mark that closes them")
             }
             Self::Unread { reads } => {
-                let reads: Vec<&str> = reads.iter().map(|reach| reach.words()).collect();
-                let reads =
-                    if reads.is_empty() { "no game".into() } else { format!("games of {}", reads.join(", of ")) };
+                let under = |wording: Wording| {
+                    let of = reads.iter().filter(|kind| kind.wording == wording);
+                    let of: Vec<&str> = of.map(|kind| kind.reach.words()).collect();
+                    (!of.is_empty()).then(|| format!("games of {} with {}", of.join(", of "), wording.words()))
+                };
+                let reads: Vec<String> = Wording::ALL.into_iter().filter_map(under).collect();
+                let reads = if reads.is_empty() { "no game".into() } else { reads.join(", and ") };
                 write!(f, "the model was seen to read {reads}, and not this one")
             }
             Self::Thought { begins } => write!(f, "the model begins with a thought, {begins:?}, before it answers"),

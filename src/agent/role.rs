@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use probity_engine::score::{Continuation, PromptTokens, Scorer};
 use probity_engine::{AdapterSet, Model};
 use probity_game::moral::account;
-use probity_game::{Player, Reach, State};
+use probity_game::{Player, Reading, State};
 
 use super::decision::{Choice, Consideration};
 use super::legality::{Cause, Floor, Unreliable, reading};
@@ -28,14 +28,14 @@ pub(super) struct Task {
     /// The labels as answers, with the quotation mark behind them.
     options: Vec<Continuation>,
     /// What the model reads, where that is known and the game is not among it.
-    unread: Option<Vec<Reach>>,
+    unread: Option<Vec<Reading>>,
     prompts: Mutex<HashMap<State, Arc<PromptTokens>>>,
 }
 
 impl Task {
     pub fn new(model: &Model, scenario: Scenario) -> Result<Self> {
         let options = options(model, &scenario.game)?;
-        let known = |reads: &Vec<Reach>| Reach::of(&scenario.game).is_some_and(|reach| reads.contains(&reach));
+        let known = |reads: &Vec<Reading>| Reading::of(&scenario.game).is_some_and(|kind| reads.contains(&kind));
         let unread = reading(model)?.filter(|reads| !known(reads));
         Ok(Self { scenario, options, unread, prompts: Mutex::default() })
     }

@@ -11,7 +11,7 @@ use probity::{Error, Result};
 use probity_engine::gguf::{GgmlType, Value};
 use probity_engine::{Adapter, ContextOptions, Error as EngineError, Model};
 use probity_game::moral::{Framework, Reward};
-use probity_game::{CatalogGame, MatrixGame, Profile, Reach};
+use probity_game::{CatalogGame, MatrixGame, Profile, Reading};
 use probity_testing::parts::GgufParts;
 use probity_train::pretrain::PretrainConfig;
 
@@ -287,16 +287,25 @@ fn a_game_that_the_model_does_not_read_is_not_reliable() -> Result<()> {
         scenario.legality_floor = Some(Floor::At(0.0));
         Agent::new(&probity_testing::open(&file), scenario, ContextOptions::default())?.consider(None)
     };
-    assert_eq!(considered(r#"["digits"]"#, ipd())?.unreliable, None);
-    let doubted = considered(r#"["actions"]"#, ipd())?.unreliable.clone().unwrap();
-    assert_eq!(doubted.cause, Cause::Unread { reads: vec![Reach::Actions] });
+    assert_eq!(considered(r#"["digits/ascii"]"#, ipd())?.unreliable, None);
+    let doubted = considered(r#"["actions/ascii", "digits/blanks"]"#, ipd())?.unreliable.clone().unwrap();
+    let reads = ["actions/ascii", "digits/blanks"].map(|kind| kind.parse::<Reading>().unwrap());
+    assert_eq!(doubted.cause, Cause::Unread { reads: reads.into() });
     assert_eq!(
         doubted.to_string(),
-        "and the model was seen to read games of up to four actions each and whole payoffs from 0 to 9, and not this one"
+        "and the model was seen to read games of up to four actions each and whole payoffs from 0 to 9 with ASCII labels \
+         without blanks, and games of two actions each and whole payoffs from 0 to 9 with ASCII labels with blanks, and \
+         not this one"
+    );
+    assert!(
+        considered(r#"["digits/ascii"]"#, CatalogGame::find("ipd").unwrap().labelled(["да", "нет"]).unwrap())?
+            .unreliable
+            .is_some()
     );
     let labels = || vec!["x".to_owned(), "y".to_owned()];
     let half = MatrixGame::new("half", [labels(), labels()], vec![vec![[0.5; 2]; 2]; 2], [0, 0])?;
-    assert!(considered(r#"["digits", "numbers", "actions"]"#, half)?.unreliable.is_some());
+    let all: Vec<String> = Reading::all().map(|kind| kind.to_string()).collect();
+    assert!(considered(&serde_json::to_string(&all).unwrap(), half)?.unreliable.is_some());
     assert!(matches!(considered("digits", ipd()), Err(Error::Engine(EngineError::UnsupportedModel { .. }))));
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use probity_engine::Error as EngineError;
 use probity_engine::gguf::GgmlType;
+use probity_train::games::Reading;
 use probity_train::pretrain::{Accuracy, PretrainConfig, PretrainEvent, PretrainRun};
 use probity_train::run::{End, Session};
 use serde_json::json;
@@ -99,7 +100,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "f16" => GgmlType::F16,
         _ => GgmlType::Q8_0,
     };
-    let accuracy = run.export(&args.out, ty)?;
+    let measured = output::bar(Reading::all().count() as u64, "measure");
+    let accuracy = run.export(&args.out, ty, |kind| {
+        measured.inc(1);
+        measured.set_message(kind.to_string());
+    })?;
+    measured.finish_and_clear();
     let state = run.training().state();
     if args.json {
         return output::json_line(
@@ -107,8 +113,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     say!("{} tokens in {} steps; on unseen labels and games:", state.tokens, state.step());
-    for (reach, accuracy) in &accuracy {
-        say!("{reach}: {}", spell(accuracy));
+    for (kind, accuracy) in &accuracy {
+        say!("{kind}: {}", spell(accuracy));
     }
     say!("written: {}", args.out.display());
     Ok(())

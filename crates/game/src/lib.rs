@@ -13,7 +13,7 @@ pub mod moral;
 mod opponent;
 pub mod play;
 pub mod protocol;
-mod reach;
+mod reading;
 mod solve;
 mod strategy;
 
@@ -21,7 +21,7 @@ pub use catalog::{CATALOG, CatalogGame};
 pub use history::{History, Profile, State, state_count, state_number, states};
 pub use matrix::{ActionId, GameError, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
 pub use opponent::Opponent;
-pub use reach::Reach;
+pub use reading::{Reach, Reading, Wording};
 pub use solve::{
     argmax_set, best_replies, check_belief, expected_payoffs, fair_coin, max_joint_payoff, min_joint_payoff, sample,
 };

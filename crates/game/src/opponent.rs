@@ -60,6 +60,15 @@ impl Opponent {
     }
 }
 
+impl fmt::Display for Opponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Strategy(strategy) => f.write_str(strategy.name()),
+            Self::Learner => f.write_str(LEARNER),
+        }
+    }
+}
+
 impl Serialize for Opponent {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {

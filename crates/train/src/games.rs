@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::labels::{Split, any, labelled};
 
-pub use probity_game::Reach;
+pub use probity_game::{Reach, Reading, Wording};
 
 /// The name of random games.
 pub const RANDOM: &str = "random";

@@ -191,7 +191,7 @@ impl Reward {
             let (constant, value, expected) = (constant.into(), value.to_string(), expected.into());
             if ok { Ok(()) } else { Err(RewardError::Constant { constant, value, expected }) }
         };
-        constant("illegal", self.illegal, self.illegal.is_finite(), "a finite number")?;
+        constant("illegal", self.illegal, self.illegal.abs() <= MAX_SCORE, "a number from -1e6 to 1e6")?;
         if let Some((own, value)) = self.framework.constant() {
             constant(own.name, value, (0.0..=own.most).contains(&value), own.expected)?;
         }

@@ -22,7 +22,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::games::{Reach, random_game};
+use super::games::{Reach, Reading, Wording, random_game};
 use super::labels::{self, Split};
 use probity::agent::prompt::{Layout, Norm, Style, last_round, rules};
 use probity_game::{MatrixGame, State, states};
@@ -52,14 +52,17 @@ pub struct Mixture {
     pub numbers: f64,
     /// Share of other games with up to four actions.
     pub actions: f64,
+    /// The only wording of other games' labels; without one, any.
+    pub wording: Option<Wording>,
 }
 
 impl Mixture {
-    /// Games of one reach.
+    /// Games of one kind.
     #[must_use]
-    pub fn of(reach: Reach) -> Self {
-        let share = |of| f64::from(u8::from(reach == of));
-        Self { numbers: share(Reach::Numbers), actions: share(Reach::Actions), ..Self::default() }
+    pub fn of(kind: Reading) -> Self {
+        let share = |of| f64::from(u8::from(kind.reach == of));
+        let [numbers, actions] = [Reach::Numbers, Reach::Actions].map(share);
+        Self { numbers, actions, wording: Some(kind.wording), ..Self::default() }
     }
 
     fn reach(&self, rng: &mut impl Rng) -> Reach {
@@ -87,6 +90,10 @@ pub fn lesson(seed: u64, index: u64, split: Split, [chains, turns]: [usize; 2], 
     let mut game = random_game(&mut rng, split, reach);
     if plain {
         game = labels::labelled(&mut rng, game, split, labels::plain);
+    } else if let Some(wording) = mixture.wording {
+        while Wording::of(&game) != wording {
+            game = labels::labelled(&mut rng, game, split, labels::any);
+        }
     }
     let style = random_style(&mut rng);
     if style.norm == Norm::Told {

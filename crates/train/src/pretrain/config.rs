@@ -199,6 +199,7 @@ impl PretrainConfig {
             lists: left(self.lists),
             numbers: self.numbers,
             actions: self.actions,
+            wording: None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::corpus::{self, Kind, Lesson, Mixture};
 use crate::decoder::Pack;
 use crate::decoder::kernels::log_softmax;
-use crate::games::Reach;
+use crate::games::Reading;
 use crate::labels::Split;
 
 /// Accuracy by kind of question.
@@ -29,15 +29,23 @@ impl Pretraining {
         self.accuracy(vocabulary, lessons, mixture)
     }
 
-    /// Accuracy on unseen labels and games of each reach.
+    /// Accuracy on unseen labels and games of each kind.
+    ///
+    /// `each` hears a kind before it is measured.
     ///
     /// # Errors
     /// [`probity_engine::Error::Template`].
-    pub fn reading(&mut self, vocabulary: &Model, lessons: u64) -> Result<BTreeMap<Reach, Accuracy>> {
-        Reach::ALL
-            .into_iter()
-            .map(|reach| Ok((reach, self.accuracy(vocabulary, lessons, Mixture::of(reach))?)))
-            .collect()
+    pub fn reading(
+        &mut self,
+        vocabulary: &Model,
+        lessons: u64,
+        mut each: impl FnMut(Reading),
+    ) -> Result<BTreeMap<Reading, Accuracy>> {
+        let measured = |kind| {
+            each(kind);
+            Ok((kind, self.accuracy(vocabulary, lessons, Mixture::of(kind))?))
+        };
+        Reading::all().map(measured).collect()
     }
 
     /// Accuracy by kind of question, without ties.

@@ -12,7 +12,7 @@ use super::{Accuracy, PretrainConfig, PretrainReport, Pretraining, open_vocabula
 use crate::Result;
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Kind;
-use crate::games::Reach;
+use crate::games::Reading;
 use crate::model_file::write_model;
 use crate::run::{End, Log, Session};
 use crate::vocab::{self, Vocabulary};
@@ -137,12 +137,19 @@ impl PretrainRun {
 
     /// Measures the model as it stands, and writes it with its accuracies.
     ///
+    /// `each` hears every kind of games before it is measured.
+    ///
     /// # Errors
     /// [`EngineError::Io`]; the errors of [`Pretraining::evaluate`].
-    pub fn export(&mut self, out: &Path, ty: GgmlType) -> Result<BTreeMap<Reach, Accuracy>> {
-        let reading = self.training.reading(&self.vocabulary, MEASURED[1])?;
+    pub fn export(
+        &mut self,
+        out: &Path,
+        ty: GgmlType,
+        each: impl FnMut(Reading),
+    ) -> Result<BTreeMap<Reading, Accuracy>> {
+        let reading = self.training.reading(&self.vocabulary, MEASURED[1], each)?;
         let read = |accuracy: &Accuracy| Kind::READING.iter().all(|kind| accuracy.get(kind) >= Some(&READ));
-        let reads: Vec<Reach> = reading.iter().filter(|(_, found)| read(found)).map(|(reach, _)| *reach).collect();
+        let reads: Vec<Reading> = reading.iter().filter(|(_, found)| read(found)).map(|(kind, _)| *kind).collect();
         let notes = [
             ("pretraining", serde_json::to_string(&self.training.config).expect("a config is plain data")),
             ("tokens", self.training.state().tokens.to_string()),

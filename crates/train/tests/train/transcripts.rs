@@ -3,7 +3,7 @@
 use probity_game::Profile;
 use probity_train::corpus::{Mixture, lesson};
 use probity_train::eval::protocol::VARIANTS;
-use probity_train::games::Reach;
+use probity_train::games::{Reach, Reading, Wording};
 use probity_train::labels::Split;
 
 /// What the default model was pretrained on: a change here is another model, and `models/` must be made anew.
@@ -11,7 +11,13 @@ use probity_train::labels::Split;
 fn lessons() {
     let mut text = String::new();
     let lists = Mixture { lists: 1.0, ..Mixture::default() };
-    let mixtures = [lists, Mixture::of(Reach::Digits), Mixture::of(Reach::Numbers), Mixture::of(Reach::Actions)];
+    let of = |reach, wording| Mixture::of(Reading { reach, wording });
+    let mixtures = [
+        lists,
+        of(Reach::Digits, Wording::Ascii),
+        of(Reach::Numbers, Wording::Blanks),
+        of(Reach::Actions, Wording::BeyondAscii),
+    ];
     for (index, mixture) in (0..).zip(mixtures) {
         let lesson = lesson(1, index, Split::Train, [2, 5], mixture);
         text += &lesson.rules;
