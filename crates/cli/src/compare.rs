@@ -10,7 +10,7 @@ use probity::agent::prompt::{Layout, Style};
 use probity::agent::{Scenario, verify};
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::moral::{OTHER, Reward, WORDINGS};
-use probity_game::{MatrixGame, Player};
+use probity_game::{CatalogGame, MatrixGame, Player};
 use probity_train::Schedule;
 use probity_train::curriculum::{Algorithm, TrainConfig};
 use probity_train::eval::{Candidate, Evaluation, Figures};
@@ -28,7 +28,7 @@ use crate::{builtin, input, names, output, train};
 /// name.
 ///
 /// Every policy decides every state of the games in every layout; figures are exact means, against a fair coin.
-/// Training never draws the default labels.
+/// Training never draws the labels zork and blip.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity compare --reward deontological --steps 100\n         probity compare --model your.gguf --steps 0 --adapter yours.gguf --labels share,keep"
@@ -39,19 +39,24 @@ pub struct Args {
     model: String,
     #[arg(long, default_value = "deontological", help = format!("The reward that every policy aims for: {}, or a file of `probity values score --scenario`", names::frameworks()))]
     reward: String,
-    /// Games: catalogue names or game files.
-    #[arg(long, value_delimiter = ',', default_values_t = names::protocol())]
+    /// Games to train and to measure on: catalogue names or game files.
+    ///
+    /// Without any, the five of the protocol measure, and the config's train.
+    #[arg(long, value_delimiter = ',')]
     game: Vec<String>,
-    /// Labels of games of two actions, in order; of a larger game the file has them.
-    #[arg(long, value_delimiter = ',', default_value = "zork,blip")]
+    /// Labels of games of two actions, in order.
+    ///
+    /// Without them, files keep their own, and games of the catalogue have zork,blip.
+    #[arg(long, value_delimiter = ',')]
     labels: Vec<String>,
     /// Steps of supervised and of exact training; 0 trains nothing.
     #[arg(long, default_value_t = 100)]
     steps: u64,
     /// The config to train by: a recipe's name or a TOML file.
     ///
-    /// The command takes games, labels, styles, opponent, rank and rates from it. Algorithm, reward and steps are the
-    /// command's own: one phase of single rounds. The default is the reward's recipe, or the deontological recipe.
+    /// The command takes games (without --game), labels, styles, opponent, rank and rates from it. Algorithm, reward
+    /// and steps are the command's own: one phase of single rounds. The default is the reward's recipe, or the
+    /// deontological recipe.
     #[arg(long)]
     config: Option<String>,
     /// Another adapter to compare: a GGUF file or a built-in name. May be repeated.
@@ -76,21 +81,18 @@ struct Row {
     figures: Figures,
     training_tokens: u64,
     training_seconds: f64,
+    /// Distance to the optimum at the end of the training, in the training's own games.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance: Option<f64>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let reward = input::reward(&args.reward)?;
-    let [c, d] = input::two_labels(&args.labels)?;
-    let labels = [c, d].map(str::to_owned);
-    let told = |name: &String| -> anyhow::Result<MatrixGame> {
-        let game = input::game(name)?;
-        let two = [Player::Row, Player::Column].map(|player| game.count(player)) == [2, 2];
-        Ok(if two { game.with_labels(&labels, &labels)? } else { game })
-    };
-    let games = args.game.iter().map(told).collect::<anyhow::Result<_>>()?;
-    let ground =
-        Evaluation::new(games, Layout::ALL.map(|layout| Style::default().with(|o| o.layout = layout)).to_vec(), reward);
-    let config = config(args, ground.reward.clone())?;
+    let given = args.game.iter().map(|name| input::game(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let config = config(args, &given, reward.clone())?;
+    let games = told(args, given)?;
+    let styles = Layout::ALL.map(|layout| Style::default().with(|o| o.layout = layout)).to_vec();
+    let ground = Evaluation::new(games, styles, reward);
     // Invalid arguments fail before any training.
     ground.games.iter().try_for_each(|game| Scenario::new(game.clone()).check())?;
     for name in &args.adapter {
@@ -104,7 +106,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // Training comes first: its memory is given back before the runtime's model takes its own.
     let mut trained = Vec::new();
     if args.steps > 0 {
-        for (name, algorithm) in [("taught labels", Algorithm::Supervised {}), ("trained exactly", Algorithm::Exact {})]
+        for (name, algorithm) in
+            [("supervised training", Algorithm::Supervised {}), ("exact training", Algorithm::Optimum {})]
         {
             let config = config.clone().with(|o| {
                 o.algorithm = algorithm;
@@ -123,6 +126,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         figures,
         training_tokens: 0,
         training_seconds: 0.0,
+        distance: None,
     };
     let measure = |policy: &str, player: &Candidate<'_>| -> probity_train::Result<Row> {
         Ok(row(policy, ground.measure(&model, player, || bar.inc(1))?))
@@ -135,7 +139,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for (name, run) in &trained {
         let adapters = vec![(verify::load(&model, &run.path)?, 1.0)];
         let row = measure(&format!("{name}, {} steps", run.steps), &Candidate::of(adapters))?;
-        rows.push(Row { training_tokens: run.tokens, training_seconds: run.seconds, ..row });
+        let distance = Some(run.distance);
+        rows.push(Row { training_tokens: run.tokens, training_seconds: run.seconds, distance, ..row });
     }
     for name in &args.adapter {
         let adapters = vec![(builtin::load_adapter(&model, name)?, 1.0)];
@@ -149,17 +154,38 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The games that every policy decides, as they are told.
+fn told(args: &Args, given: Vec<MatrixGame>) -> anyhow::Result<Vec<MatrixGame>> {
+    let labels = match &args.labels[..] {
+        [] => ["zork", "blip"],
+        labels => input::two_labels(labels)?,
+    };
+    let labels = labels.map(str::to_owned);
+    let relabelled = |(game, keeps): (MatrixGame, bool)| {
+        let two = [Player::Row, Player::Column].map(|player| game.count(player)) == [2, 2];
+        Ok(if two && !keeps { game.with_labels(&labels, &labels)? } else { game })
+    };
+    if given.is_empty() {
+        return CatalogGame::protocol().map(|known| relabelled((known.game(), false))).collect();
+    }
+    let keeps = args.game.iter().map(|name| args.labels.is_empty() && CatalogGame::find(name).is_err());
+    given.into_iter().zip(keeps).map(relabelled).collect()
+}
+
 /// The config both adapters are trained by.
-fn config(args: &Args, reward: Reward) -> anyhow::Result<TrainConfig> {
+fn config(args: &Args, games: &[MatrixGame], reward: Reward) -> anyhow::Result<TrainConfig> {
     let name = args.config.clone().unwrap_or_else(|| {
         // The recipes spell sums with a plus.
         let name = args.reward.replace("game-deontological", "game+deontological");
         if train::recipe(&name).is_some() { name } else { "deontological".into() }
     });
-    let config = match train::recipe(&name) {
+    let mut config = match train::recipe(&name) {
         Some(config) => config,
         None => input::config(&name)?,
     };
+    if !games.is_empty() {
+        train::play_on(&mut config, games.to_vec());
+    }
     config.single_phase(reward.into(), args.steps.max(1)).with_context(|| format!("--config {name}"))
 }
 
@@ -169,6 +195,7 @@ struct Run {
     steps: u64,
     tokens: u64,
     seconds: f64,
+    distance: f64,
 }
 
 fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result<Run> {
@@ -189,15 +216,16 @@ fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result
     }
     bar.finish_and_clear();
     let (steps, tokens) = (training.done(), training.state().tokens);
+    let distance = training.measure_end(|_| ())?.first().map_or(f64::NAN, |parts| parts.distance);
     let trained = training.finish()?;
     give_freed_memory_back();
     write_verified(&trained[0], &builtin::open_model(model_name)?, &path)?;
-    Ok(Run { path, steps, tokens, seconds: begin.elapsed().as_secs_f64() })
+    Ok(Run { path, steps, tokens, seconds: begin.elapsed().as_secs_f64(), distance })
 }
 
 fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
-    let games = args.game.join(", ");
-    say!("{} reward in {games}; every state, four layouts, labels {:?}.\n", args.reward, args.labels);
+    let games = if args.game.is_empty() { "the protocol's games".into() } else { args.game.join(", ") };
+    say!("{} reward in {games}; every state, four layouts.\n", args.reward);
     let mut table = output::table(&[
         "policy",
         "reward",
@@ -208,6 +236,7 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
         "legality",
         "trained on",
         "in",
+        "to optimum",
         "prompt",
         "decision",
     ]);
@@ -224,6 +253,7 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
             format!("{:.3}", f.legality_mass),
             trained(format!("{:.2} M tokens", row.training_tokens as f64 / 1e6)),
             trained(format!("{:.0} s", row.training_seconds)),
+            row.distance.map_or_else(|| "-".into(), |distance| format!("{distance:.3}")),
             format!("{:.0} tokens", f.prompt_tokens),
             format!("{:.1} ms", 1e3 * f.seconds),
         ]);
@@ -237,6 +267,10 @@ fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {
         "Reward: expected points a round, of the possible maximum. Miss: probability of actions that are not the best."
     );
     say!("De and Ut regret: deontological and utilitarian as in arXiv 2410.01639, figure 4 (xi = 4); 0 is best.");
+    say!(
+        "To optimum: distance of the policy, at the end of its training and in its games, to bare exp(R / {}).",
+        config.beta
+    );
     say!("Legality: probability of the legal answers before the choice is narrowed to them.");
     say!("tilted: pi ~ bare exp(R / {}), no training; it needs the payoffs at every decision.", config.beta);
 }

@@ -3,7 +3,6 @@
 mod curves;
 mod watch;
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use probity_engine::Source;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
+use probity_game::MatrixGame;
 use probity_game::moral::Framework;
 use probity_train::curriculum::{GivenGame, Reference, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
@@ -199,7 +199,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let bar = output::bar(100, "measuring");
-    let stands = run.measure_end(|share| bar.set_position((100.0 * share) as u64))?;
+    // The adapter is written whatever the measurement says.
+    let stands = run.measure_end(|share| bar.set_position((100.0 * share) as u64));
     bar.finish_and_clear();
     let steps = run.training.done();
     // The trainer's memory is given back before the runtime's model takes its own.
@@ -217,6 +218,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let stands = stands.with_context(|| format!("written and verified: {}; and not measured", out.display()))?;
     let distance = stands.iter().map(|parts| parts.distance).fold(0.0, f64::max);
     let arrived = distance <= config.arrival;
     if args.json {
@@ -282,15 +284,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     config.rate = args.rate.unwrap_or(config.rate);
     config.arrival = args.arrival.unwrap_or(config.arrival);
     if !args.game.is_empty() {
-        let games =
-            args.game.iter().map(|name| input::game(name).map(GivenGame)).collect::<anyhow::Result<Vec<_>>>()?;
-        config.games.catalogue = games;
-        let mut named = HashSet::new();
-        config.games.catalogue.retain(|game| named.insert(game.name().to_owned()));
-        config.games.random = 0.0;
-        config.games.weights.retain(|name, _| named.contains(name));
-        let names: Vec<&str> = config.games.catalogue.iter().map(GivenGame::name).collect();
-        config.name = format!("{}-{}", config.name, names.join("-"));
+        play_on(&mut config, args.game.iter().map(|name| input::game(name)).collect::<anyhow::Result<_>>()?);
     }
     if let Some(name) = &args.reward {
         let reward = input::reward(name)?;
@@ -311,6 +305,15 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
         config.name = format!("{}-{}", config.name, phase.reward.name());
     }
     Ok(config)
+}
+
+/// Makes a config play some games, and no others.
+pub fn play_on(config: &mut TrainConfig, games: Vec<MatrixGame>) {
+    let names: Vec<&str> = games.iter().map(MatrixGame::name).collect();
+    config.name = format!("{}-{}", config.name, names.join("-"));
+    config.games.weights.retain(|name, _| names.contains(&name.as_str()));
+    config.games.catalogue = games.into_iter().map(GivenGame).collect();
+    config.games.random = 0.0;
 }
 
 /// Prints what a run takes as a table.
@@ -336,10 +339,10 @@ const WEAK: f64 = 0.05;
 
 /// Takes the steps that are left, and draws them as they come.
 fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+    let (stop, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (flag, done) = (Arc::clone(&stop), Arc::clone(&over));
     ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
+        if flag.swap(true, Ordering::Relaxed) || done.load(Ordering::Relaxed) {
             // The last checkpoint is on the disk.
             std::process::exit(130);
         }
@@ -375,6 +378,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
         anyhow::Ok(())
     });
     drop(watch);
+    over.store(true, Ordering::Relaxed);
     match &taken {
         Ok(End::Finished) => bar.finish_and_clear(),
         _ => bar.abandon(),

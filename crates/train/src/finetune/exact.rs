@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use probity_game::play::Policy;
 use probity_game::states;
 
-use super::{Batch, Finetuning, Gradient, Seat, StateParts, seats, state_name, width};
+use super::{Batch, Finetuning, Gradient, Seat, StateParts, end_batches, seats, state_name, width};
 use crate::curriculum::{Algorithm, Labels};
 use crate::decoder::Pack;
 use crate::objective::{Group, Judged, ObjectiveParts, ObjectiveTerms, all_scores, objective, softmax};
@@ -107,7 +107,7 @@ impl Finetuning {
         if self.config.algorithm.rounds().is_some() || fixed {
             return Ok(self.measure()?.into_iter().map(|(parts, _)| parts).collect());
         }
-        let (last, batches) = (self.config.phases.len() - 1, (self.config.steps() / 20).clamp(1, 10));
+        let (last, batches) = (self.config.phases.len() - 1, end_batches(&self.config));
         let mut all: Vec<Vec<ObjectiveParts>> = vec![Vec::new(); self.config.learners()];
         for batch in 0..batches {
             progress(batch as f64 / batches as f64);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
-use super::decoder::Decoder;
+use super::decoder::{Decoder, Keep};
 use super::lora::{AdapterWeights, Pair};
 use super::objective::ObjectiveParts;
 use super::plan::Plan;
@@ -117,6 +117,8 @@ pub struct Trained {
     pub tokens: u64,
     /// Which learner it is, from 1.
     pub learner: u32,
+    /// The weight of the divergence after the last step.
+    pub beta: f64,
 }
 
 /// What the gradient of a step found, by the learners' seats.
@@ -209,7 +211,8 @@ impl Finetuning {
     /// The adapter's policy is the reference where the config says so. An adapter of a lower rank is widened.
     ///
     /// # Errors
-    /// [`probity_engine::Error::AdapterMismatch`] for other layers, other widths, or a higher rank.
+    /// [`probity_engine::Error::AdapterMismatch`] for other layers or widths; [`probity_engine::Error::Option`] for a
+    /// higher rank.
     pub fn start_from(&mut self, adapter: &AdapterWeights, file: &Path) -> Result<()> {
         let bad = |problem: String| EngineError::AdapterMismatch { file: file.display().to_string(), problem };
         let mut pairs: HashMap<&str, &Pair> = adapter.pairs.iter().map(|pair| (pair.target.as_str(), pair)).collect();
@@ -225,7 +228,8 @@ impl Finetuning {
                 }
                 if pair.rank > lora.rank {
                     let (rank, most) = (pair.rank, lora.rank);
-                    return Err(bad(format!("{target}: rank {rank}, expected at most {most}, this run's")).into());
+                    let (given, expected) = (most.to_string(), format!("at least {rank}, that of {}", file.display()));
+                    return Err(EngineError::Option { name: "rank", given, expected }.into());
                 }
                 for theta in self.state.theta.chunks_exact_mut(width) {
                     theta[lora.a.clone()][..pair.a.len()].copy_from_slice(&pair.a);
@@ -284,6 +288,7 @@ impl Finetuning {
             theta: theta[..decoder.n_params()].to_vec(),
             steps: self.done(),
             tokens: self.state.tokens,
+            beta: self.state.steering.beta,
         };
         Ok((1..).zip(self.state.theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())
     }
@@ -388,29 +393,52 @@ fn width(config: &TrainConfig, decoder: &Decoder) -> usize {
 pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     /// Steps whose texts are measured, evenly over the run: games and labels vary.
     const STEPS: u64 = 256;
-    /// The longest of them, which are tokenised.
+    /// Steps that are tokenised: of the longest texts, and of the widest attention.
     const LONGEST: usize = 4;
     config.check()?;
     let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &config.targets);
     let rounds = config.algorithm.rounds();
     let tasks_of = |step| if rounds.is_some() { config.measured_at(step) } else { config.tasks_at(step) };
     let (steps, every) = (config.steps(), config.steps().div_ceil(STEPS).max(1));
-    let lengths = (0..).map(|i| i * every).take_while(|step| *step < steps);
-    let mut lengths = lengths.map(|step| Ok((length(&tasks_of(step)?), step))).collect::<Result<Vec<_>>>()?;
-    lengths.sort_unstable_by(|a, b| b.cmp(a));
+    let trained = (0..).map(|i| i * every).take_while(|step| *step < steps);
+    let mut lengths = Vec::new();
+    let mut longest: Vec<(usize, Task)> = Vec::new();
+    // The batches that measure the end are behind the last step.
+    for step in trained.chain(steps..steps + end_batches(config)) {
+        let tasks = tasks_of(step)?;
+        if step < steps {
+            let attention = |task: &Task| length(task) * prompt_length(task);
+            lengths.push(Length {
+                step,
+                text: tasks.iter().map(length).sum(),
+                attention: tasks.iter().map(attention).sum(),
+            });
+        }
+        longest.extend(tasks.into_iter().map(|task| (prompt_length(&task), task)));
+        longest.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        longest.truncate(LONGEST);
+    }
+    // A prompt that does not fit fails now, not in the middle of the run.
+    Batch::new(model, longest.into_iter().map(|(_, task)| task).collect(), None)?;
+    let mut asked: Vec<Length> = Vec::new();
+    for by in [|length: &Length| length.text, |length: &Length| length.attention] {
+        lengths.sort_by_key(|length| std::cmp::Reverse(by(length)));
+        asked.extend(lengths.iter().take(LONGEST).filter(|length| !asked.contains(length)).collect::<Vec<_>>());
+    }
     let mut largest = Seat { batches: Vec::new() };
-    let (mut bytes, mut nodes) = (0.0, 0.0);
-    for &(length, step) in lengths.iter().take(LONGEST) {
+    let size = |seat: &Seat| seat.packs().iter().map(|pack| decoder.tape_bytes(pack, Keep::All)).sum::<usize>();
+    let (mut texts, mut nodes) = (0.0, 0.0);
+    for Length { step, text, .. } in asked {
         for seat in seats(model, config, &tasks_of(step)?)? {
-            bytes += length as f64;
+            texts += text as f64;
             nodes += seat.tokens() as f64;
-            if largest.tokens() < seat.tokens() {
+            if size(&largest) < size(&seat) {
                 largest = seat;
             }
         }
     }
-    let mean = lengths.iter().map(|(length, _)| *length as f64).sum::<f64>() / lengths.len() as f64;
-    let mean = mean * nodes / bytes / largest.tokens() as f64;
+    let mean = lengths.iter().map(|length| length.text as f64).sum::<f64>() / lengths.len() as f64;
+    let mean = mean * nodes / texts / largest.tokens() as f64;
     let learners = config.learners();
     let measured = Plan::within(memory, &decoder, &largest.packs(), learners).scaled(mean);
     let Some(rounds) = rounds else { return Ok(measured) };
@@ -427,13 +455,39 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
 }
 
-/// Bytes of what a step asks: each game's rules, and its states.
-fn length(tasks: &[Task]) -> usize {
-    let of = |Task { game, style, .. }: &Task| -> usize {
-        let told = states(game).into_iter().map(|state| last_round(game, state, style.norm).len());
-        rules(game, *style).len() + told.sum::<usize>()
-    };
-    tasks.iter().map(of).sum()
+/// How large a step may be, by the weights of its texts.
+#[derive(Clone, Copy, PartialEq)]
+struct Length {
+    step: u64,
+    /// What grows with the tokens.
+    text: usize,
+    /// What grows with the tokens that each token looks back at.
+    attention: usize,
+}
+
+/// A rough measure of a text's tokens: its bytes, those beyond ASCII three times.
+///
+/// A vocabulary joins the letters of English words, and few others.
+fn weigh(text: &str) -> usize {
+    text.len() + 2 * text.bytes().filter(|byte| !byte.is_ascii()).count()
+}
+
+/// The weight of what a task asks: the game's rules once, and its states.
+fn length(Task { game, style, .. }: &Task) -> usize {
+    let told = states(game).into_iter().map(|state| weigh(&last_round(game, state, style.norm)));
+    weigh(&rules(game, *style)) + told.sum::<usize>()
+}
+
+/// The weight of a task's longest prompt, with its longest label.
+fn prompt_length(Task { game, style, .. }: &Task) -> usize {
+    let told = states(game).into_iter().map(|state| weigh(&last_round(game, state, style.norm)));
+    let labels = game.labels(Player::Row).iter().map(|label| weigh(label));
+    weigh(&rules(game, *style)) + told.max().unwrap_or(0) + labels.max().unwrap_or(0)
+}
+
+/// Batches that measure the end of a run.
+fn end_batches(config: &TrainConfig) -> u64 {
+    (config.steps() / 20).clamp(1, 10)
 }
 
 /// A step's seats: the tasks, and the mirrored tasks of a second learner.

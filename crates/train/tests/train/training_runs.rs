@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use probity::agent::prompt::Style;
 use probity_engine::gguf::GgmlType;
@@ -228,7 +229,7 @@ fn a_run_starts_from_an_adapter() {
         assert_eq!(found.bare, expected.bare, "the bare model stays the reference");
     }
     let narrow = config.clone().with(|o| o.rank = 2);
-    assert!(at(&narrow).unwrap_err().to_string().contains("rank 4, expected at most 2"));
+    assert!(at(&narrow).unwrap_err().to_string().contains("rank: 2, expected at least 4"));
     let fewer = config.clone().with(|o| o.targets = vec!["attn_q".into()]);
     assert!(at(&fewer).unwrap_err().to_string().contains("no target of this run"));
     drop(folder);
@@ -289,6 +290,67 @@ fn a_run_that_ended_early_is_extended() {
     assert!(run.training.done() > 6 && run.training.state().theta != ended);
     drop(run);
     begin(&longer, Some(&longer));
+}
+
+/// PEFT's start: A is uniform within `1 / sqrt(inputs)`, B is 0.
+#[test]
+fn an_adapter_starts_as_peft_starts_it() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let training = Finetuning::new(&model, TrainConfig::from_toml(CONFIG).unwrap(), Schedule::Wide).unwrap();
+    let theta = &training.state().theta;
+    for (name, linear) in training.decoder().blocks().iter().flat_map(|block| block.linears()) {
+        let lora = linear.lora.as_ref().unwrap();
+        let most = 1.0 / (linear.n_in as f32).sqrt();
+        let found = theta[lora.a.clone()].iter().fold(0.0_f32, |most, a| most.max(a.abs()));
+        assert!(found <= most && found > 0.95 * most, "{name}: {found} of {most}");
+        let mean = theta[lora.a.clone()].iter().sum::<f32>() / lora.a.len() as f32;
+        assert!(mean.abs() < 0.2 * most, "{name}: {mean}");
+        assert!(theta[lora.b.clone()].iter().all(|b| *b == 0.0), "{name}");
+    }
+}
+
+/// Checkpoints are written by time; a machine's speed does not count here.
+#[test]
+fn a_checkpoint_is_due_by_time() {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(&CONFIG.replace("steps = 4", "steps = 2")).unwrap();
+    for (after, kept) in [(Duration::ZERO, [1, 2, 3]), (Duration::MAX, [0, 0, 0])] {
+        let run = folder.path().join(format!("{kept:?}"));
+        std::fs::create_dir(&run).unwrap();
+        let training = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+        let mut open = Run::open(&run, training, Checkpoints::of(&run).unwrap()).unwrap();
+        let stop = AtomicBool::new(false);
+        let read = || Checkpoint::read(&run.join("checkpoint.bin"), &config, model.content().unwrap()).unwrap().step();
+        // A step is told before its checkpoint is written.
+        let mut before = Vec::new();
+        let session = Session::new(&stop).with(|o| o.checkpoint_after = after);
+        open.steps::<Error>(&session, |_| {
+            before.push(read());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((&before[..], read()), (&[&[0], &kept[..]].concat()[..], 4));
+    }
+}
+
+/// A game whose labels may become too long for the model fails before the first step.
+#[test]
+fn a_prompt_that_does_not_fit_is_found_by_the_plan() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let rows = |text: &str, n: usize| vec![text; n].join(", ");
+    let labels: Vec<String> = (0..40).map(|i| format!("\"action-{i:02}\"")).collect();
+    let game = format!(
+        "[{{ version = 1, name = \"wide\", actions = [[{}], [\"a\", \"b\"]], payoffs = [{}], cooperative = [0, 0] }}]",
+        labels.join(", "),
+        rows("[[1, 2], [3, 4]]", 40)
+    );
+    let text = CONFIG.replace("[\"ipd\", \"icd\"]", &game).replace("random = 0.5", "");
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let planned = probity_train::finetune::plan(&model, &config, u64::MAX);
+    assert!(planned.unwrap_err().to_string().contains("expected at most"));
 }
 
 /// A game of one's own stands wherever a name stands: three actions against two, unequal payoffs.
