@@ -6,7 +6,7 @@ use probity_engine::Error as EngineError;
 use probity_engine::Model;
 use probity_engine::gguf::Gguf;
 use probity_game::moral::Mixture;
-use probity_game::{MatrixGame, Opponent, Profile};
+use probity_game::{MatrixGame, Opponent, Profile, Reach};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::{PROMPT_VERSION, Style};
@@ -81,7 +81,7 @@ pub struct Manifest {
     /// The algorithm, as a config names it; empty where it is unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub algorithm: String,
-    /// Weight of the divergence from the bare model.
+    /// Weight of the divergence from the bare model, at the end.
     pub beta: f64,
     /// Weight of the log legality mass.
     ///
@@ -114,6 +114,12 @@ pub struct Manifest {
     pub from_start: bool,
     /// The games of the curriculum, in words.
     pub games: String,
+    /// The games that the curriculum names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named_games: Vec<MatrixGame>,
+    /// What its random games were drawn from; empty without random games.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub random_games: Vec<Reach>,
     /// The labels of the curriculum, in words.
     pub labels: String,
     /// Version of the prompt's wording.

@@ -12,7 +12,7 @@ use probity::agent::manifest::Manifest;
 use probity::agent::prompt::Norm;
 use probity::engine::{Adapter, Model};
 use probity_game::protocol::PUBLISHED;
-use probity_game::{CatalogGame, MatrixGame, Player, Reach};
+use probity_game::{CatalogGame, MatrixGame, Player, Reach, Reading, Wording};
 use probity_testing::{open, root, shipped};
 use probity_train::corpus::Kind;
 use probity_train::eval::Respondent;
@@ -92,14 +92,19 @@ fn told(game: &MatrixGame, seed: u64, labels: Labels) -> Vec<Telling> {
 }
 
 fn measured(model: &Model, name: &str, file: Option<&Path>, games: &[MatrixGame], labels: Labels) -> Measured {
+    let tellings = games.iter().enumerate().map(|(i, game)| told(game, 2410 + i as u64, labels));
+    measured_as_told(model, name, file, &tellings.collect::<Vec<_>>())
+}
+
+/// `tellings` are those of each game.
+fn measured_as_told(model: &Model, name: &str, file: Option<&Path>, tellings: &[Vec<Telling>]) -> Measured {
     let adapter = file.map(|file| Adapter::load(model, file).unwrap());
     let manifest = adapter.as_ref().and_then(|adapter| Manifest::of(adapter.gguf()).unwrap());
-    let aim = manifest.and_then(|m| Some(Aim { reward: m.rewards.last()?.clone(), beta: m.beta }));
+    let aim = manifest.map(|manifest| Aim::of_training(&manifest).unwrap());
     let adapters: Vec<(Adapter, f32)> = adapter.into_iter().map(|adapter| (adapter, 1.0)).collect();
     let mut respondent = Respondent::model(model, &adapters, "").unwrap();
-    let of =
-        |(i, game)| view(&told(game, 2410 + i as u64, labels), &mut respondent, None, aim.as_ref(), || ()).unwrap();
-    Measured { name: name.into(), views: games.iter().enumerate().map(of).collect() }
+    let of = |told: &Vec<Telling>| view(told, &mut respondent, None, aim.as_ref(), || ()).unwrap();
+    Measured { name: name.into(), views: tellings.iter().map(of).collect() }
 }
 
 /// An aim of a policy in the held-out games.
@@ -143,8 +148,9 @@ fn find<'a>(all: &'a [Measured], name: &str) -> &'a Measured {
 
 /// The aims of each adapter in games that it was not trained on.
 fn aims(all: &[Measured]) -> Vec<Row<'_>> {
+    let adapters = all.iter().filter(|policy| policy.name != "bare");
     let mut rows: Vec<Row<'_>> =
-        all.iter().map(|policy| Row::at_least(policy, "legality mass", policy.missing(), 0.98, Some(0.9))).collect();
+        adapters.map(|policy| Row::at_least(policy, "legality mass", policy.missing(), 0.98, Some(0.9))).collect();
     for name in ["utilitarian", "game-then-utilitarian"] {
         let policy = find(all, name);
         let figure = "utilitarian regret above the best";
@@ -201,7 +207,7 @@ fn figure_table(all: &[Measured]) -> String {
 
 /// The adapters under kinds of labels, and in games of payoffs, that the aims do not single out.
 fn beyond_table(model: &Model) -> String {
-    let reads: Vec<Reach> = serde_json::from_str(model.gguf().str(READING).unwrap()).unwrap();
+    let reads = reads(model);
     let digits: Vec<MatrixGame> = held_out().into_iter().step_by(4).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(99);
     let numbers: Vec<MatrixGame> =
@@ -212,25 +218,35 @@ fn beyond_table(model: &Model) -> String {
         ("labels beyond ASCII", &digits, labels::foreign),
         ("payoffs from -99 to 99", &numbers, labels::any),
     ];
-    let mut text = "| where | policy | flagged | legality mass | miss where the best is clear | certain and wrong |\n\
-                    |---|---|---|---|---|---|\n"
-        .to_owned();
+    let mut text =
+        "| where | policy | flagged | legality mass | miss where the best is clear | certain and wrong | not flagged \
+                    among these |\n|---|---|---|---|---|---|---|\n"
+            .to_owned();
     for (case, games, kind) in cases {
-        let flagged = games.iter().filter(|game| Reach::of(game).is_none_or(|reach| !reads.contains(&reach))).count();
-        let flagged = 100 * flagged / games.len();
+        let all: Vec<Vec<Telling>> =
+            games.iter().enumerate().map(|(i, game)| told(game, 2410 + i as u64, kind)).collect();
+        let trusted = |telling: &Telling| Reading::of(&telling.game).is_some_and(|kind| reads.contains(&kind));
+        let of_trust = |told: &Vec<Telling>| told.iter().filter(|t| trusted(t)).cloned().collect::<Vec<_>>();
+        let relied_on: Vec<Vec<Telling>> = all.iter().map(of_trust).filter(|told| !told.is_empty()).collect();
+        let [relied, of] = [&relied_on, &all].map(|tellings| tellings.iter().map(Vec::len).sum::<usize>());
+        let flagged = 100 * (of - relied) / of;
         for name in ["game", "deontological", "utilitarian", "game+deontological"] {
-            let policy = measured(model, name, Some(&shipped(name)), games, kind);
+            let policy = measured_as_told(model, name, Some(&shipped(name)), &all);
             let (missing, clear) = (policy.missing(), policy.clear_miss().expect("a clear state"));
             let sure = policy.sure_miss().expect("a clear state");
+            let trusted = measured_as_told(model, name, Some(&shipped(name)), &relied_on);
+            let trusted = trusted.sure_miss().unwrap_or(Over { mean: 0.0, worst: 0.0 });
             writeln!(
                 text,
-                "| {case} | {name} | {flagged}% | {:.3} / {:.3} | {:.3} / {:.3} | {:.3} / {:.3} |",
+                "| {case} | {name} | {flagged}% | {:.3} / {:.3} | {:.3} / {:.3} | {:.3} / {:.3} | {:.3} / {:.3} |",
                 1.0 - missing.mean,
                 1.0 - missing.worst,
                 clear.mean,
                 clear.worst,
                 sure.mean,
-                sure.worst
+                sure.worst,
+                trusted.mean,
+                trusted.worst,
             )
             .unwrap();
         }
@@ -281,23 +297,51 @@ fn protocol_table(model: &Model, policies: &[(&str, PathBuf)]) -> String {
     text
 }
 
-/// What the model file says of its own reading.
+fn reads(model: &Model) -> Vec<Reading> {
+    serde_json::from_str(model.gguf().str(READING).unwrap()).unwrap()
+}
+
+/// Shares of right answers by kind of games and kind of question, which the model file carries.
+type Accuracies = BTreeMap<Reading, BTreeMap<String, f64>>;
+
+fn accuracies(model: &Model) -> Accuracies {
+    serde_json::from_str(model.gguf().str("probity.accuracy").unwrap()).unwrap()
+}
+
+fn percent(share: Option<&f64>) -> String {
+    share.map_or_else(|| "-".into(), |share| format!("{:.0}%", 100.0 * share))
+}
+
+/// What the model file says of its reading, under ASCII labels.
 fn reading_table(model: &Model) -> String {
-    let note = |key: &str| model.gguf().str(key).unwrap_or_else(|| panic!("{key} in the model"));
-    let accuracy: BTreeMap<Reach, BTreeMap<String, f64>> = serde_json::from_str(note("probity.accuracy")).unwrap();
-    let reads: Vec<Reach> = serde_json::from_str(note(READING)).unwrap();
+    let accuracy = accuracies(model);
     let mut text = "| question |".to_owned();
-    for reach in Reach::ALL {
-        let read = if reads.contains(&reach) { "" } else { ": flagged unreliable" };
-        write!(text, " {}{read} |", reach.words()).unwrap();
-    }
+    Reach::ALL.iter().for_each(|reach| write!(text, " {} |", reach.words()).unwrap());
     text += "\n|---|---|---|---|\n";
     for kind in Kind::ALL {
         let cells = Reach::ALL.map(|reach| {
-            let found = accuracy[&reach].get(&kind.to_string());
-            found.map_or_else(|| "-".into(), |share| format!("{:.0}%", 100.0 * share))
+            let of = Reading { reach, wording: Wording::Ascii };
+            percent(accuracy[&of].get(&kind.to_string()))
         });
         writeln!(text, "| {} | {} |", kind.words(), cells.join(" | ")).unwrap();
+    }
+    text
+}
+
+/// What decides on trust, for every kind of games.
+fn trust_table(model: &Model) -> String {
+    let (accuracy, reads) = (accuracies(model), reads(model));
+    let asked = [&Kind::READING[..], &[Kind::Decide]].concat();
+    let mut text = "| games of | with |".to_owned();
+    asked.iter().for_each(|kind| write!(text, " {} |", kind.words()).unwrap());
+    text += " |\n|---|---|";
+    text += &"---|".repeat(asked.len() + 1);
+    text.push('\n');
+    for kind in Reading::all() {
+        let cells: Vec<String> = asked.iter().map(|asked| percent(accuracy[&kind].get(&asked.to_string()))).collect();
+        let trust = if reads.contains(&kind) { "read" } else { "flagged unreliable" };
+        let Reading { reach, wording } = kind;
+        writeln!(text, "| {} | {} | {} | {trust} |", reach.words(), wording.words(), cells.join(" | ")).unwrap();
     }
     text
 }
@@ -321,37 +365,69 @@ fn claim(all: &[Measured]) -> String {
     )
 }
 
-/// Replaces the text between the markers of `section`.
-fn replaced(document: &str, section: &str, text: &str) -> String {
-    let [open, close] = [format!("<!-- {section} -->\n"), format!("<!-- end of {section} -->")];
-    let start = document.find(&open).unwrap_or_else(|| panic!("the page has {open}")) + open.len();
-    let end = document.find(&close).unwrap_or_else(|| panic!("the page has {close}"));
-    format!("{}\n{text}\n{}", &document[..start], &document[end..])
+/// A measured part of a page, between two markers.
+struct Section {
+    name: &'static str,
+    text: String,
+    /// How far a mean may be from the committed one: the last digits depend on the processor.
+    near: f64,
 }
 
-/// Whether two documents differ in the last digits of figures alone, which depend on the processor.
-///
-/// A worst game is a mean over a dozen tellings: one answer that flips moves it by up to 0.02.
-fn alike(a: &str, b: &str) -> bool {
-    let words = |t: &str| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().ok();
-    let (a, b) = (words(a), words(b));
-    a.len() == b.len()
-        && a.iter().zip(&b).all(|(a, b)| match (number(a), number(b)) {
-            (Some(a), Some(b)) => (a - b).abs() < 0.05,
-            _ => a == b,
-        })
+/// How far a figure of the worst game may be: a mean over a dozen tellings, which one answer that flips moves by 0.02.
+const WORST: f64 = 0.05;
+
+impl Section {
+    /// Where the text stands in a page.
+    fn place(&self, page: &str) -> std::ops::Range<usize> {
+        let [open, close] = [format!("<!-- {} -->\n", self.name), format!("<!-- end of {} -->", self.name)];
+        let start = page.find(&open).unwrap_or_else(|| panic!("the page has {open}")) + open.len();
+        let end = page.find(&close).unwrap_or_else(|| panic!("the page has {close}"));
+        start..end
+    }
+
+    /// Whether the committed text differs in the last digits of figures alone.
+    fn is_alike(&self, committed: &str) -> bool {
+        let lines = |text: &str| text.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+        let (fresh, committed) = (lines(&self.text), lines(committed));
+        let worst = fresh
+            .first()
+            .map_or(0, |header| header.split('|').position(|title| title.trim() == "worst game").unwrap_or(usize::MAX));
+        let line = |a: &String, b: &String| {
+            let cells: Vec<_> = a.split('|').zip(b.split('|')).collect();
+            a.split('|').count() == b.split('|').count()
+                && cells.iter().enumerate().all(|(i, (a, b))| self.is_cell_alike(a, b, i == worst))
+        };
+        fresh.len() == committed.len() && fresh.iter().zip(&committed).all(|(a, b)| line(a, b))
+    }
+
+    fn is_cell_alike(&self, a: &str, b: &str, of_worst: bool) -> bool {
+        let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().ok();
+        let (a, b): (Vec<&str>, Vec<&str>) = (a.split_whitespace().collect(), b.split_whitespace().collect());
+        let word = |i: usize| match (number(a[i]), number(b[i])) {
+            (Some(x), Some(y)) => {
+                let worst = of_worst || i > 0 && ["/", "game"].contains(&a[i - 1]);
+                (x - y).abs() <= if worst { WORST } else { self.near }
+            }
+            _ => a[i] == b[i],
+        };
+        a.len() == b.len() && (0..a.len()).all(word)
+    }
 }
 
-/// Writes a page, or holds it against what is measured.
-fn settle(page: &str, fresh: impl Fn(&str) -> String) {
+/// Writes a page's sections, or holds them against what is measured.
+fn settle(page: &str, sections: Vec<Section>) {
     let path = root().join(page);
-    let committed = std::fs::read_to_string(&path).unwrap();
-    let fresh = fresh(&committed);
-    if std::env::var_os("PROBITY_UPDATE_CARD").is_some() {
-        std::fs::write(&path, &fresh).unwrap();
-    } else {
-        assert!(alike(&fresh, &committed), "{page} is stale; PROBITY_UPDATE_CARD=1 writes this:\n{fresh}");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    let update = std::env::var_os("PROBITY_UPDATE_CARD").is_some();
+    for section in sections {
+        let place = section.place(&text);
+        let (name, fresh) = (section.name, &section.text);
+        let stale = || format!("{page}, {name}, is stale; PROBITY_UPDATE_CARD=1 writes this:\n{fresh}");
+        assert!(update || section.is_alike(&text[place.clone()]), "{}", stale());
+        text.replace_range(place, &format!("\n{fresh}\n"));
+    }
+    if update {
+        std::fs::write(&path, text).unwrap();
     }
 }
 
@@ -376,20 +452,21 @@ fn the_model_card_is_true() {
         let adapters: Vec<(&str, PathBuf)> = PAPER.iter().map(|name| (*name, file(name))).collect();
         (figure_table(&trained), protocol_table(&model, &adapters))
     });
-    settle("docs/models.md", |page| {
-        let mut page = replaced(page, "reading", &reading_table(&model));
-        page = replaced(&page, "aims", &aim_table(&rows));
-        page = replaced(&page, "held-out figures", &figure_table(&held_out));
-        page = replaced(&page, "beyond", &beyond_table(&model));
-        page = replaced(&page, "trained figures", &figure_table(&trained));
-        page = replaced(&page, "protocol", &protocol_table(&model, &policies));
-        if let Some((figures, protocol)) = &paper {
-            page = replaced(&page, "paper figures", figures);
-            page = replaced(&page, "paper protocol", protocol);
-        }
-        page
-    });
-    settle("README.md", |page| replaced(page, "claims", &claim(&held_out)));
+    let section = |name, text, near| Section { name, text, near };
+    let mut sections = vec![
+        section("reading", reading_table(&model), 0.0),
+        section("trust", trust_table(&model), 0.0),
+        section("aims", aim_table(&rows), 0.01),
+        section("held-out figures", figure_table(&held_out), 0.01),
+        section("beyond", beyond_table(&model), 0.02),
+        section("trained figures", figure_table(&trained), 0.01),
+        section("protocol", protocol_table(&model, &policies), 0.05),
+    ];
+    if let Some((figures, protocol)) = paper {
+        sections.extend([section("paper figures", figures, 0.01), section("paper protocol", protocol, 0.05)]);
+    }
+    settle("docs/models.md", sections);
+    settle("README.md", vec![section("claims", claim(&held_out), 0.01)]);
 }
 
 /// The published list of the games is the list that is measured.

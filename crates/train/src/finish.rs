@@ -81,7 +81,7 @@ fn protocol() -> Vec<MatrixGame> {
 pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verification> {
     let c = &run.config;
     let given: Vec<MatrixGame> = c.games.catalogue.iter().map(|given| given.0.clone()).collect();
-    let games = if given.is_empty() { protocol() } else { given };
+    let games = if given.is_empty() { protocol() } else { given.clone() };
     let manifest = Manifest {
         version: 1,
         name: c.name.clone(),
@@ -89,7 +89,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         base_content: model.content()?.into(),
         rewards: c.phases.iter().map(|p| p.reward.clone()).collect(),
         algorithm: c.algorithm.name().into(),
-        beta: c.beta,
+        beta: run.beta,
         legality: Some(c.legality),
         opponent: Some(c.phases.last().and_then(|phase| phase.opponent.clone()).unwrap_or_else(|| c.opponent.clone())),
         learner: (c.learners() > 1).then_some(run.learner),
@@ -98,6 +98,8 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         start: c.start.clone(),
         from_start: c.reference == Reference::Start,
         games: trained_games(c),
+        random_games: if c.games.random > 0.0 { c.games.reach.clone() } else { Vec::new() },
+        named_games: given,
         labels: match &c.labels {
             Labels::Pool => "drawn anew for every game from the training split".into(),
             Labels::Own => "the games' own".into(),
@@ -157,6 +159,8 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
         start: None,
         from_start: false,
         games: origin.into(),
+        named_games: Vec::new(),
+        random_games: Vec::new(),
         labels: "unknown".into(),
         prompt_version: PROMPT_VERSION,
         seed: 0,

@@ -1,10 +1,13 @@
 //! The exact view: every state, seat, layout and labelling.
 
 use anyhow::Context;
+use probity::agent::legality::reading;
 use probity::agent::prompt::Norm;
-use probity_game::{CATALOG, MatrixGame, Player, Strategy};
+use probity_game::{CATALOG, MatrixGame, Opponent, Player, Reading, Strategy};
 use probity_train::eval::Respondent;
-use probity_train::eval::exact::{Aim, AimFigures, Figures, GameView, LabelSet, Spread, Telling, tellings, view};
+use probity_train::eval::exact::{
+    Aim, AimFigures, Familiarity, Figures, GameView, LabelSet, Spread, Telling, tellings, view,
+};
 use probity_train::games::held_out;
 use serde::Serialize;
 
@@ -22,15 +25,23 @@ struct Report<'a> {
     /// The reward it is held against.
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<String>,
+    /// Whose next action the reward is expected over; absent for a fair coin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opponent: Option<Opponent>,
     games: Vec<Entry>,
 }
 
 /// A game, and policies to compare with.
 #[derive(Serialize)]
 struct Entry {
-    /// Whether its manifest names the game; absent where there is no manifest.
+    /// How it stands to the training that the manifest tells.
     #[serde(skip_serializing_if = "Option::is_none")]
-    trained_on: Option<bool>,
+    familiarity: Option<Familiarity>,
+    /// Share of tellings that the model is not known to read.
+    ///
+    /// Their decisions are flagged unreliable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flagged: Option<f64>,
     #[serde(flatten)]
     view: GameView,
     beside: Vec<Beside>,
@@ -52,20 +63,21 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
     let [respondent] = &mut all[..] else {
         return Err(Usage("--policy: several adapters, expected one; --protocol takes training seeds".into()).into());
     };
-    let aim = match (&args.reward, &manifest) {
-        (Some(name), manifest) => {
-            let beta = manifest.as_ref().map_or(0.0, |manifest| manifest.beta);
-            Some(Aim { reward: input::reward(name)?.into(), beta })
-        }
-        (None, Some(manifest)) => {
-            manifest.rewards.last().map(|reward| Aim { reward: reward.clone(), beta: manifest.beta })
-        }
-        (None, None) => None,
+    let (aim, unknown) = match (&args.reward, &manifest) {
+        (Some(name), _) => (Some(Aim::against_a_coin(input::reward(name)?.into())), None),
+        (None, Some(manifest)) => match Aim::of_training(manifest) {
+            Ok(aim) => (Some(aim), None),
+            Err(why) => (None, Some(why)),
+        },
+        (None, None) => (None, None),
     };
-    let mut bare = match policy {
-        Policy::Adapters(_) | Policy::Asked(_) => Some(Respondent::model(&builtin::open_model(&args.model)?, &[], "")?),
-        Policy::Bare | Policy::Scripted(_) => None,
+    let model = match policy {
+        Policy::Scripted(_) => None,
+        _ => Some(builtin::open_model(&args.model)?),
     };
+    let reads = model.as_ref().map(reading).transpose()?.flatten();
+    let adapted = matches!(policy, Policy::Adapters(_) | Policy::Asked(_));
+    let mut bare = model.filter(|_| adapted).map(|model| Respondent::model(&model, &[], "")).transpose()?;
     let most = games.iter().flat_map(|game| [Player::Row, Player::Column].map(|player| game.count(player))).max();
     let sets = LabelSet::drawn(args.sets.into(), most.unwrap_or(2), args.seed);
     let norm = if args.norm == "told" { Norm::Told } else { Norm::Untold };
@@ -75,17 +87,34 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
     for (game, told) in games.iter().zip(&told) {
         let view = view(told, respondent, bare.as_mut(), aim.as_ref(), || bar.inc(1))
             .with_context(|| game.name().to_owned())?;
-        let trained_on = manifest.as_ref().filter(|m| !m.rewards.is_empty()).map(|m| names(&m.games, game.name()));
+        let familiarity = manifest.as_ref().and_then(|manifest| Familiarity::of(game, manifest));
+        let unread = |telling: &&Telling| {
+            let kind = Reading::of(&telling.game);
+            reads.as_ref().is_some_and(|reads| kind.is_none_or(|kind| !reads.contains(&kind)))
+        };
+        let flagged = reads.is_some().then(|| told.iter().filter(unread).count() as f64 / told.len() as f64);
         // Scripted players read no labels: one set tells all.
         let few: Vec<Telling> = told.iter().filter(|telling| telling.labels == 0).cloned().collect();
-        entries.push(Entry { trained_on, view, beside: beside(game, &few, aim.as_ref())? });
+        entries.push(Entry { familiarity, flagged, view, beside: beside(game, &few, aim.as_ref())? });
     }
     bar.finish_and_clear();
+    let opponent = aim.as_ref().and_then(|aim| aim.opponent.clone());
     let reward = aim.map(|aim| aim.reward.name());
     if args.json {
-        return output::json(&Report { policy: &args.policy, model: &args.model, reward, games: entries });
+        let (policy, model) = (&args.policy, &args.model);
+        return output::json(&Report { policy, model, reward, opponent, games: entries });
     }
-    show(args, reward.as_deref(), &entries);
+    let against = match (&reward, unknown) {
+        (Some(reward), _) => {
+            let coin = || "random".to_owned();
+            let whom = opponent.as_ref().map_or_else(coin, Opponent::to_string);
+            format!(", held against the reward {reward} with the opponent {whom}")
+        }
+        (None, Some(why)) => format!(", held against no reward: {why}; --reward names one"),
+        (None, None) => String::new(),
+    };
+    say!("{}{against}.", args.policy);
+    show(args, &entries);
     Ok(())
 }
 
@@ -104,37 +133,29 @@ fn games(given: &[String]) -> anyhow::Result<Vec<MatrixGame>> {
     Ok(games)
 }
 
-/// Whether a manifest's list names a game.
-///
-/// A list is `ipd, my game; 0.5 of them random: digits`.
-fn names(list: &str, game: &str) -> bool {
-    let named = list.rsplit_once("; ").map_or(list, |(named, _)| named);
-    named.split(", ").any(|name| name == game)
-}
-
 /// The scripted players that can play a game.
 fn beside(game: &MatrixGame, tellings: &[Telling], aim: Option<&Aim>) -> anyhow::Result<Vec<Beside>> {
     let mirrored = game.count(Player::Row) == game.count(Player::Column);
     let mut rows = Vec::new();
     for policy in BESIDE.into_iter().filter(|name| mirrored || *name != "tit-for-tat") {
         let mut player = Respondent::scripted(Strategy::find(policy).context("a scripted player")?);
-        let aim = aim.map(|aim| Aim { beta: 0.0, ..aim.clone() });
-        let view = view(tellings, &mut player, None, aim.as_ref(), || ())?;
+        let view = view(tellings, &mut player, None, aim, || ())?;
         rows.push(Beside { policy, figures: view.figures });
     }
     Ok(rows)
 }
 
-fn show(args: &Args, reward: Option<&str>, entries: &[Entry]) {
-    let against = reward.map_or_else(String::new, |reward| format!(", held against the reward {reward}"));
-    say!("{}{against}.", args.policy);
-    say!("Exact means over every state, the first round too, against a fair coin; in brackets the worst telling.\n");
-    for (trained_on, title) in [
-        (Some(true), "Games it was trained on, by its manifest"),
-        (Some(false), "Games it was not trained on"),
+fn show(args: &Args, entries: &[Entry]) {
+    say!(
+        "Exact means over every state, the first round too; in brackets the worst telling. P and Ut: against a fair coin.\n"
+    );
+    for (familiarity, title) in [
+        (Some(Familiarity::Named), "Games it was trained on, by its manifest"),
+        (Some(Familiarity::Drawn), "Games like those that its training drew at random"),
+        (Some(Familiarity::New), "Games it was not trained on"),
         (None, "Games"),
     ] {
-        let section: Vec<&Entry> = entries.iter().filter(|entry| entry.trained_on == trained_on).collect();
+        let section: Vec<&Entry> = entries.iter().filter(|entry| entry.familiarity == familiarity).collect();
         if !section.is_empty() {
             say!("{title}:");
             say!("{}", figures(args, &section));
@@ -142,13 +163,17 @@ fn show(args: &Args, reward: Option<&str>, entries: &[Entry]) {
             say!("{}\n", signs(&section));
         }
     }
+    say!("Flagged: tellings that the model is not known to read; a decision there is unreliable to the caller.");
     say!(
         "P(C): probability of cooperating in the first round, after C, after D. P(D|C): of defecting on a cooperator."
     );
     say!(
         "Ut: utilitarian regret above the least that any policy has. Miss: probability of actions that are not the best."
     );
-    say!("Distance: to bare exp(R / beta), the optimum of training. KL: divergence from the bare model, nats.");
+    say!(
+        "Distance: to bare exp(R / beta), the optimum of its training; - where another policy was the reference. KL: divergence \
+         from the bare model, nats."
+    );
     say!(
         "Flips: shares of states whose likeliest action changes with the labels' order, the orders of mention, the layout, \
          the seat."
@@ -173,6 +198,7 @@ fn figures(args: &Args, section: &[&Entry]) -> comfy_table::Table {
         "game",
         "policy",
         "legality",
+        "flagged",
         "P(C) first",
         "after C",
         "after D",
@@ -182,7 +208,7 @@ fn figures(args: &Args, section: &[&Entry]) -> comfy_table::Table {
         "distance",
         "KL",
     ]);
-    for Entry { view, .. } in section {
+    for Entry { view, flagged, .. } in section {
         for (policy, figures) in [(args.policy.as_str(), Some(&view.figures)), ("bare", view.bare.as_ref())] {
             let Some(f) = figures else { continue };
             let aim = |figure: fn(&AimFigures) -> Option<Spread>| f.aim.as_ref().and_then(figure);
@@ -190,6 +216,7 @@ fn figures(args: &Args, section: &[&Entry]) -> comfy_table::Table {
                 view.game.clone(),
                 policy.to_owned(),
                 pair(f.legality_mass),
+                flagged.map_or_else(|| "-".into(), |share| format!("{:.0}%", 100.0 * share)),
                 format!("{:.3}", f.cooperation_first),
                 format!("{:.3}", f.cooperation_after_c),
                 format!("{:.3}", f.cooperation_after_d),
@@ -236,19 +263,10 @@ fn signs(section: &[&Entry]) -> comfy_table::Table {
         let (flips, habits) = (&entry.view.flips, &entry.view.habits);
         let mut cells = vec![entry.view.game.clone()];
         cells.extend([flips.labels, flips.order, flips.layout, flips.seat].map(share));
-        cells.extend([habits.constant, habits.word, Some(habits.first)].map(share));
+        cells.extend([habits.constant, habits.word, habits.first].map(share));
         let found: Vec<&str> = habits.found.iter().map(|habit| habit.words()).collect();
         cells.push(if found.is_empty() { "none".into() } else { found.join(", ") });
         table.add_row(cells);
     }
     table
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_name_of_several_words_is_found() {
-        let names = |game| super::names("ipd, my game; 0.5 of them random: digits", game);
-        assert!(names("ipd") && names("my game") && !names("game") && !names("random"));
-    }
 }

@@ -5,6 +5,7 @@ use probity_game::Strategy;
 use probity_game::moral::Framework;
 use probity_train::eval::Respondent;
 
+use crate::errors::Usage;
 use crate::{builtin, input};
 
 /// A policy by its name.
@@ -56,16 +57,24 @@ impl Policy {
             Self::Scripted(strategy) => Ok(one(Respondent::scripted(*strategy), None)),
             Self::Bare => Ok(one(Respondent::model(&builtin::open_model(model)?, &[], "")?, Some("bare"))),
             Self::Asked(framework) => {
+                // The paper's rows are of its untrained model, not asked in these words.
                 let [wording, ..] = framework.wordings();
-                Ok(one(Respondent::model(&builtin::open_model(model)?, &[], wording)?, Some("bare")))
+                Ok(one(Respondent::model(&builtin::open_model(model)?, &[], wording)?, None))
             }
             Self::Adapters(names) => {
                 let model = builtin::open_model(model)?;
                 let mut found = Respondents { all: Vec::new(), published: None, manifest: None };
-                for name in names {
+                for (i, name) in names.iter().enumerate() {
                     let adapter = builtin::load_adapter(&model, name)?;
-                    found.manifest = Manifest::of(adapter.gguf())?;
-                    found.published = found.manifest.as_ref().map(trained_on);
+                    let manifest = Manifest::of(adapter.gguf())?;
+                    let published = manifest.as_ref().map(trained_on);
+                    if i > 0 && published != found.published {
+                        let of = |published: &Option<String>| published.clone().unwrap_or_else(|| "unknown".into());
+                        let (first, this) = (of(&found.published), of(&published));
+                        let problem = format!("--policy: {name} was trained on {this}, and {} on {first}", names[0]);
+                        return Err(Usage(problem + "; expected training seeds of one policy").into());
+                    }
+                    (found.manifest, found.published) = (manifest, published);
                     found.all.push(Respondent::model(&model, &[(adapter, 1.0)], "")?);
                 }
                 Ok(found)
@@ -76,6 +85,8 @@ impl Policy {
 
 /// The rewards of a manifest as adapters are named: `game-then-utilitarian`.
 fn trained_on(manifest: &Manifest) -> String {
-    let names: Vec<String> = manifest.rewards.iter().map(|reward| reward.name().replace("game-", "game+")).collect();
-    names.join("-then-")
+    let mut rewards: Vec<_> = manifest.rewards.iter().collect();
+    // A run that was extended has the same reward twice.
+    rewards.dedup();
+    rewards.into_iter().map(|reward| reward.name().replace("game-", "game+")).collect::<Vec<_>>().join("-then-")
 }

@@ -546,6 +546,11 @@ fn a_failed_run_leaves_a_checkpoint_that_is_good() {
     assert!(output.status.code() == Some(1) && err(&output).contains("not arrived: 0."), "{}", err(&output));
     let end: Value = serde_json::from_str(out(&output).lines().last().unwrap()).unwrap();
     assert!(end["arrived"] == false && folder.path().join("far.gguf").exists(), "{end}");
+    // What the message advises works on the finished run.
+    let (run, adapter) = (at("far"), at("far.gguf"));
+    let output =
+        probity(&["train", "--config", &config, "--run", &run, "--out", &adapter, "--resume", "--arrival", "1"]);
+    assert!(output.status.success(), "{}", err(&output));
 }
 
 #[test]
@@ -555,7 +560,14 @@ fn ways_to_behave_are_compared() {
     let names: Vec<&str> = rows.as_array().unwrap().iter().map(|r| r["policy"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["bare model", "asked in words", "tilted", "taught labels, 2 steps", "trained exactly, 2 steps", "utilitarian"]
+        [
+            "bare model",
+            "asked in words",
+            "tilted",
+            "supervised training, 2 steps",
+            "exact training, 2 steps",
+            "utilitarian"
+        ]
     );
     let of = |i: usize, key: &str| rows[i][key].as_f64().unwrap();
     // A fair coin, and mutual cooperation worth 6, one-sided 4, none 2: cooperating brings 5, defecting 3.
@@ -612,6 +624,44 @@ fn a_game_file_stands_where_a_name_stands() {
     assert_eq!((&shown["manifest"]["opponent"], &shown["manifest"]["rank"]), (&"random".into(), &16.into()));
     let rows = json(&["compare", "--steps", "0", "--game", &at("ferry.json"), "--reward", "utilitarian", "--json"]);
     assert!((rows[0]["best"].as_f64().unwrap() - 5.0).abs() < 1e-9, "{rows}");
+    // What is compared is trained on that game, and the file's labels stay.
+    let ask =
+        ["compare", "--steps", "1", "--game", &at("ferry.json"), "--reward", "game", "--out", &at("kept"), "--json"];
+    let rows = json(&ask);
+    assert!(rows[4]["policy"] == "exact training, 1 steps" && rows[4]["distance"].is_number(), "{rows}");
+    let trained = json(&["inspect", &at("kept/exact-training.gguf"), "--json"]);
+    assert_eq!(trained["manifest"]["named_games"][0]["name"], "ferry");
     let bad = probity(&["train", "--recipe", "game", "--game", &at("none.json"), "--out", &at("x.gguf")]);
     assert!(bad.status.code() == Some(2) && err(&bad).contains("none.json"), "{}", err(&bad));
+    // Two games of one name cannot be told apart in reports and weights.
+    let file = at("ferry.json");
+    let twice = probity(&["train", "--recipe", "game", "--game", &file, "--game", &file, "--out", &at("x.gguf")]);
+    assert!(twice.status.code() == Some(2) && err(&twice).contains("ferry"), "{}", err(&twice));
+}
+
+#[test]
+fn a_model_that_was_not_fetched_says_how() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let index = "http://127.0.0.1:9/simple";
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_probity"));
+        command.args(args).env("PROBITY_MODEL_FOLDER", folder.path()).env("PROBITY_INDEX", index).output().unwrap()
+    };
+    let missing = run(&["decide", "--model", "smollm2", "--game", "ipd"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(err(&missing).contains("`probity model fetch smollm2` brings it"), "{}", err(&missing));
+    let list: Value = serde_json::from_str(&out(&run(&["model", "list", "--json"]))).unwrap();
+    assert_eq!(
+        (&list[0]["name"], &list[0]["licence"], &list[0]["file"]),
+        (&"smollm2".into(), &"Apache-2.0".into(), &Value::Null)
+    );
+    let refused = run(&["model", "fetch", "smollm2"]);
+    assert!(refused.status.code() == Some(1) && err(&refused).contains("127.0.0.1:9"), "{}", err(&refused));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    // A file that is not the model is not taken for it.
+    std::fs::write(folder.path().join("smollm2.gguf"), b"GGUF").unwrap();
+    let other = run(&["model", "fetch", "smollm2"]);
+    assert!(err(&other).contains("--force fetches it anew"), "{}", err(&other));
+    let unknown = run(&["model", "fetch", "gpt"]);
+    assert!(unknown.status.code() == Some(2) && err(&unknown).contains("smollm2, gemma3-270m"), "{}", err(&unknown));
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use probity::agent::prompt::Style;
-use probity_game::{Player, argmax_set, fair_coin};
+use probity::agent::prompt::{Layout, Style};
+use probity_game::{Player, argmax_set};
 use serde::Serialize;
 
 use super::{Aim, Labelling, Sheet, Telling};
@@ -84,7 +84,7 @@ pub enum Habit {
     Constant,
     /// The other player's last word, also where it is another action.
     Word,
-    /// The action at one end of the table.
+    /// The action at one end of the table, or of the list of actions.
     Position,
 }
 
@@ -119,7 +119,11 @@ pub struct Habits {
     ///
     /// The layouts put each end first as often. A policy that reads the table has a half where the game has two
     /// actions.
-    pub first: f64,
+    pub first: Option<f64>,
+    /// The same for the sentence that tells what one may pick.
+    pub first_mentioned: Option<f64>,
+    /// The same for the sentence that tells what to answer with.
+    pub first_answer: Option<f64>,
     /// The habits.
     pub found: Vec<Habit>,
 }
@@ -128,11 +132,19 @@ impl Habits {
     pub(super) fn of(sheets: &[Sheet], aim: Option<&Aim>) -> Result<Self> {
         let constant = aim.map(|aim| constant(sheets, aim)).transpose()?.flatten();
         let (mut words, mut turned) = (0_u64, 0_u64);
-        let (mut first, mut last, mut all) = (0_u64, 0_u64, 0_u64);
+        let mut ends = [Ends::default(); 3];
         for Sheet { telling, answers } in sheets {
             let game = &telling.game;
             let own = game.labels(Player::Row);
-            let orders = (telling.style.mention_reversed, telling.style.answer_reversed);
+            let style = telling.style;
+            let orders = (style.mention_reversed, style.answer_reversed);
+            let usual_layout = style.layout == Layout::default();
+            // Whether each list is turned, where the tellings turn it as often as not.
+            let turned_lists = [
+                (orders == (false, false)).then(|| style.layout.reverses_rows()),
+                usual_layout.then_some(style.mention_reversed),
+                usual_layout.then_some(style.answer_reversed),
+            ];
             for (state, answer) in answers {
                 let action = likeliest(&answer.policy);
                 if let (Labelling::OtherTurned, Some(state)) = (telling.labelling, state) {
@@ -143,16 +155,14 @@ impl Habits {
                         turned += 1;
                     }
                 }
-                if orders == (false, false) {
-                    let place = if telling.style.layout.reverses_rows() { own.len() - 1 - action } else { action };
-                    first += u64::from(place == 0);
-                    last += u64::from(place + 1 == own.len());
-                    all += 1;
+                for (ends, list) in ends.iter_mut().zip(turned_lists) {
+                    if let Some(turned) = list {
+                        ends.count(action, own.len(), turned);
+                    }
                 }
             }
         }
         let word = (turned > 0).then(|| words as f64 / turned as f64);
-        let [first, last] = [first, last].map(|count| count as f64 / all as f64);
         let mut found = Vec::new();
         if constant.is_some_and(|share| share >= HABIT) {
             found.push(Habit::Constant);
@@ -160,10 +170,36 @@ impl Habits {
         if word.is_some_and(|share| share >= HABIT) {
             found.push(Habit::Word);
         }
-        if first.max(last) >= HABIT {
+        if ends.iter().any(Ends::is_habit) {
             found.push(Habit::Position);
         }
-        Ok(Self { constant, word, first, found })
+        let [first, first_mentioned, first_answer] = ends.map(|ends| ends.share(ends.first));
+        Ok(Self { constant, word, first, first_mentioned, first_answer, found })
+    }
+}
+
+/// How often the likeliest action stands at an end of a list.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    first: u64,
+    last: u64,
+    all: u64,
+}
+
+impl Ends {
+    fn count(&mut self, action: usize, actions: usize, turned: bool) {
+        let place = if turned { actions - 1 - action } else { action };
+        self.first += u64::from(place == 0);
+        self.last += u64::from(place + 1 == actions);
+        self.all += 1;
+    }
+
+    fn share(&self, count: u64) -> Option<f64> {
+        (self.all > 0).then(|| count as f64 / self.all as f64)
+    }
+
+    fn is_habit(&self) -> bool {
+        self.share(self.first.max(self.last)).is_some_and(|share| share >= HABIT)
     }
 }
 
@@ -176,7 +212,8 @@ fn constant(sheets: &[Sheet], aim: &Aim) -> Result<Option<f64>> {
         let game = &telling.game;
         let mut best_in: BTreeMap<usize, usize> = BTreeMap::new();
         for (state, _) in answers {
-            for action in argmax_set(&aim.reward.expected(game, *state, &fair_coin(game))?) {
+            let Some(values) = aim.values(game, *state)? else { return Ok(None) };
+            for action in argmax_set(&values) {
                 *best_in.entry(action).or_default() += 1;
             }
         }
@@ -215,7 +252,7 @@ mod tests {
 
     fn of(player: impl Fn(&Telling, State) -> usize) -> (Flips, Habits) {
         let sheets = sheets(&CatalogGame::find("ipd").unwrap().game(), player);
-        let aim = Aim { reward: Framework::find("game-deontological").unwrap().into(), beta: 0.0 };
+        let aim = Aim::against_a_coin(Framework::find("game-deontological").unwrap().into());
         (Flips::of(&sheets), Habits::of(&sheets, Some(&aim)).unwrap())
     }
 
@@ -223,7 +260,7 @@ mod tests {
     fn who_answers_the_act_has_no_habit() {
         let (flips, habits) = of(|_, state| state.map_or(0, |last| last.other));
         assert_eq!(flips, Flips { labels: Some(0.0), order: Some(0.0), layout: Some(0.0), seat: None });
-        assert_eq!((habits.constant, habits.word, habits.first), (Some(0.0), Some(0.0), 0.5));
+        assert_eq!((habits.constant, habits.word, habits.first), (Some(0.0), Some(0.0), Some(0.5)));
         assert!(habits.found.is_empty());
     }
 
@@ -241,8 +278,20 @@ mod tests {
     fn who_picks_by_position_flips_with_the_layout() {
         let (flips, habits) = of(|telling, _| usize::from(telling.style.layout.reverses_rows()));
         assert_eq!((flips.order, flips.layout), (Some(0.0), Some(2.0 / 3.0)));
-        assert_eq!((habits.first, habits.constant), (1.0, Some(1.0)));
+        assert_eq!((habits.first, habits.constant), (Some(1.0), Some(1.0)));
+        assert_eq!((habits.first_mentioned, habits.first_answer), (Some(0.5), Some(0.5)));
         assert_eq!(habits.found, [Habit::Constant, Habit::Position]);
+    }
+
+    #[test]
+    fn who_picks_by_the_order_of_mention_has_a_habit_of_position() {
+        let (flips, habits) = of(|telling, _| usize::from(telling.style.mention_reversed));
+        assert_eq!((flips.layout, habits.first), (Some(0.0), Some(0.5)));
+        assert_eq!((habits.first_mentioned, habits.first_answer), (Some(1.0), Some(0.5)));
+        assert!(habits.found.contains(&Habit::Position));
+        let (_, habits) = of(|telling, _| usize::from(!telling.style.answer_reversed));
+        assert_eq!((habits.first_mentioned, habits.first_answer), (Some(0.5), Some(0.0)));
+        assert!(habits.found.contains(&Habit::Position));
     }
 
     #[test]
@@ -259,7 +308,7 @@ mod tests {
     fn a_constant_player_has_no_habit_where_one_action_is_best_anyway() {
         let sheets = sheets(&CatalogGame::find("ipd").unwrap().game(), |_, _| 0);
         let of = |reward: &str| {
-            let aim = Aim { reward: Framework::find(reward).unwrap().into(), beta: 0.0 };
+            let aim = Aim::against_a_coin(Framework::find(reward).unwrap().into());
             Habits::of(&sheets, Some(&aim)).unwrap()
         };
         assert_eq!(of("utilitarian").constant, None);

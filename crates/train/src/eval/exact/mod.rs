@@ -1,31 +1,25 @@
 //! The exact view of a policy: expectations over every state and telling of a game.
 //!
-//! States include the first round. The other player is a fair coin. Nothing is sampled.
+//! States include the first round. The other player is a fair coin; where a policy is held against the reward of its
+//! own training, it is the opponent of the training. Nothing is sampled.
 
+mod aim;
 mod habits;
 mod telling;
 
 use probity::agent::legality::DEFAULT_FLOOR;
 use probity::agent::prompt::prompt;
-use probity_game::moral::{EVALUATION_XI, ILLEGAL, Mixture, WeightedState, expected_regrets};
+use probity_game::moral::{EVALUATION_XI, ILLEGAL, WeightedState, expected_regrets};
 use probity_game::{Player, State, argmax_set, fair_coin, states};
 use serde::Serialize;
 
+pub use aim::{Aim, Familiarity};
 pub use habits::{Flips, Habit, Habits};
 pub use telling::{LabelSet, Labelling, Telling, tellings};
 
 use super::respondent::{Answer, Respondent};
 use crate::Result;
 use crate::objective::optimum;
-
-/// The reward that a policy is held against.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Aim {
-    /// The reward.
-    pub reward: Mixture,
-    /// The weight of the divergence it was trained with; 0 where it is unknown.
-    pub beta: f64,
-}
 
 /// A figure over the tellings of a game.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -68,6 +62,8 @@ pub struct Figures {
     /// Utilitarian regret less the least that any policy has.
     pub utilitarian_above_best: Spread,
     /// Figures by the aim.
+    ///
+    /// `None` without one, and where its opponent cannot play the game.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aim: Option<AimFigures>,
     /// Divergence from the bare model over the legal actions, nats.
@@ -192,7 +188,7 @@ fn figures(sheets: &[Sheet], plain: &[Sheet], aim: Option<&Aim>) -> Result<Figur
         deontological_regret: spread(|told| told.deontological),
         utilitarian_regret: spread(|told| told.utilitarian),
         utilitarian_above_best: spread(|told| told.utilitarian - told.least_utilitarian),
-        aim: aim.map(|aim| by_aim(sheets, plain, aim)).transpose()?,
+        aim: aim.map(|aim| by_aim(sheets, plain, aim)).transpose()?.flatten(),
         divergence: (!divergences.is_empty()).then(|| Spread::of(divergences, true)),
     })
 }
@@ -245,14 +241,14 @@ fn of_telling(Sheet { telling, answers }: &Sheet) -> Result<Told> {
     })
 }
 
-fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
+fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<Option<AimFigures>> {
     let (mut regrets, mut misses, mut distances) = (Vec::new(), Vec::new(), Vec::new());
     let (mut clear_misses, mut sure_misses) = (Vec::new(), Vec::new());
     for (number, Sheet { telling, answers }) in sheets.iter().enumerate() {
         let (mut regret, mut miss, mut distance) = (0.0, 0.0, 0.0);
         let (mut clear_miss, mut sure_miss, mut clear) = (0.0, 0.0, 0.0);
         for (i, (state, answer)) in answers.iter().enumerate() {
-            let values = aim.reward.expected(&telling.game, *state, &fair_coin(&telling.game))?;
+            let Some(values) = aim.values(&telling.game, *state)? else { return Ok(None) };
             let best = argmax_set(&values);
             let value: f64 = answer.policy.iter().zip(&values).map(|(p, value)| p * value).sum();
             regret += values[best[0]] - value;
@@ -264,8 +260,8 @@ fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
                 clear_miss += missed;
                 clear += 1.0;
             }
-            if let Some(bare) = plain.get(number).filter(|_| aim.beta > 0.0) {
-                let optimum = optimum(&bare.answers[i].1.policy, &values, aim.beta);
+            if let (Some(bare), Some(beta)) = (plain.get(number), aim.beta) {
+                let optimum = optimum(&bare.answers[i].1.policy, &values, beta);
                 distance += answer.policy.iter().zip(&optimum).map(|(p, q)| (p - q).abs()).sum::<f64>() / 2.0;
             }
         }
@@ -276,20 +272,22 @@ fn by_aim(sheets: &[Sheet], plain: &[Sheet], aim: &Aim) -> Result<AimFigures> {
         sure_misses.extend((clear > 0.0).then(|| sure_miss / clear));
         distances.push(distance / n);
     }
-    let known = !plain.is_empty() && aim.beta > 0.0;
-    Ok(AimFigures {
+    let known = !plain.is_empty() && aim.beta.is_some();
+    Ok(Some(AimFigures {
         regret: Spread::of(regrets, true),
         miss: Spread::of(misses, true),
         clear_miss: (!clear_misses.is_empty()).then(|| Spread::of(clear_misses, true)),
         sure_miss: (!sure_misses.is_empty()).then(|| Spread::of(sure_misses, true)),
         distance: known.then(|| Spread::of(distances, true)),
-    })
+    }))
 }
 
 /// `KL(policy || bare)` as the mean over the states.
 fn divergence(answers: &[(State, Answer)], bare: &[(State, Answer)]) -> f64 {
+    // A bare probability may be too small for a number: the ratio then stays finite.
     let of = |p: &[f64], q: &[f64]| -> f64 {
-        p.iter().zip(q).map(|(p, q)| if *p > 0.0 { p * (p / q).ln() } else { 0.0 }).sum()
+        let each = p.iter().zip(q).filter(|(p, _)| **p > 0.0);
+        each.map(|(p, q)| p * (p.ln() - q.max(f64::MIN_POSITIVE).ln())).sum()
     };
     let all = answers.iter().zip(bare).map(|((_, a), (_, b))| of(&a.policy, &b.policy));
     all.sum::<f64>() / answers.len() as f64
