@@ -35,8 +35,7 @@ pub(super) struct Task {
 impl Task {
     pub fn new(model: &Model, scenario: Scenario) -> Result<Self> {
         let options = options(model, &scenario.game)?;
-        let known = |reads: &Vec<Reading>| Reading::of(&scenario.game).is_some_and(|kind| reads.contains(&kind));
-        let unread = reading(model)?.filter(|reads| !known(reads));
+        let unread = reading(model)?.filter(|reads| !Reading::any_of(reads, &scenario.game));
         Ok(Self { scenario, options, unread, prompts: Mutex::default() })
     }
 

@@ -225,8 +225,8 @@ fn beyond_table(model: &Model) -> String {
     for (case, games, kind) in cases {
         let all: Vec<Vec<Telling>> =
             games.iter().enumerate().map(|(i, game)| told(game, 2410 + i as u64, kind)).collect();
-        let trusted = |telling: &Telling| Reading::of(&telling.game).is_some_and(|kind| reads.contains(&kind));
-        let of_trust = |told: &Vec<Telling>| told.iter().filter(|t| trusted(t)).cloned().collect::<Vec<_>>();
+        let trusted = |telling: &&Telling| Reading::any_of(&reads, &telling.game);
+        let of_trust = |told: &Vec<Telling>| told.iter().filter(trusted).cloned().collect::<Vec<_>>();
         let relied_on: Vec<Vec<Telling>> = all.iter().map(of_trust).filter(|told| !told.is_empty()).collect();
         let [relied, of] = [&relied_on, &all].map(|tellings| tellings.iter().map(Vec::len).sum::<usize>());
         let flagged = 100 * (of - relied) / of;

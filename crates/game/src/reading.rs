@@ -163,6 +163,12 @@ impl Reading {
     pub fn of(game: &MatrixGame) -> Option<Self> {
         Reach::of(game).map(|reach| Self { reach, wording: Wording::of(game) })
     }
+
+    /// Whether a game is of one of these kinds.
+    #[must_use]
+    pub fn any_of(kinds: &[Self], game: &MatrixGame) -> bool {
+        Self::of(game).is_some_and(|kind| kinds.contains(&kind))
+    }
 }
 
 impl fmt::Display for Reading {

@@ -88,11 +88,10 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
         let view = view(told, respondent, bare.as_mut(), aim.as_ref(), || bar.inc(1))
             .with_context(|| game.name().to_owned())?;
         let familiarity = manifest.as_ref().and_then(|manifest| Familiarity::of(game, manifest));
-        let unread = |telling: &&Telling| {
-            let kind = Reading::of(&telling.game);
-            reads.as_ref().is_some_and(|reads| kind.is_none_or(|kind| !reads.contains(&kind)))
-        };
-        let flagged = reads.is_some().then(|| told.iter().filter(unread).count() as f64 / told.len() as f64);
+        let flagged = reads.as_ref().map(|reads| {
+            let unread = told.iter().filter(|telling| !Reading::any_of(reads, &telling.game));
+            unread.count() as f64 / told.len() as f64
+        });
         // Scripted players read no labels: one set tells all.
         let few: Vec<Telling> = told.iter().filter(|telling| telling.labels == 0).cloned().collect();
         entries.push(Entry { familiarity, flagged, view, beside: beside(game, &few, aim.as_ref())? });

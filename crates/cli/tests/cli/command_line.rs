@@ -624,7 +624,7 @@ fn a_game_file_stands_where_a_name_stands() {
     assert_eq!((&shown["manifest"]["opponent"], &shown["manifest"]["rank"]), (&"random".into(), &16.into()));
     let rows = json(&["compare", "--steps", "0", "--game", &at("ferry.json"), "--reward", "utilitarian", "--json"]);
     assert!((rows[0]["best"].as_f64().unwrap() - 5.0).abs() < 1e-9, "{rows}");
-    // What is compared is trained on that game, and the file's labels stay.
+    // What is compared is trained on that game.
     let ask =
         ["compare", "--steps", "1", "--game", &at("ferry.json"), "--reward", "game", "--out", &at("kept"), "--json"];
     let rows = json(&ask);

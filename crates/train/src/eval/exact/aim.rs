@@ -102,8 +102,11 @@ fn same(a: &MatrixGame, b: &MatrixGame) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::games::random_game;
     use probity_game::moral::Framework;
     use probity_game::{CatalogGame, Strategy};
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
 
     fn manifest() -> Manifest {
         let reward: Mixture = Framework::find("game").unwrap().into();
@@ -149,11 +152,13 @@ mod tests {
             let labels = || vec!["a".to_owned(), "b".to_owned()];
             MatrixGame::new("ipd", [labels(), labels()], payoffs.map(Vec::from).to_vec(), [0, 0]).unwrap()
         };
-        // A constant game is of the training split, and one of the protocol's orders is not.
-        let flat = named([[[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]]);
-        let expected = if split_of(&flat) == Split::Train { Familiarity::Drawn } else { Familiarity::New };
-        assert_eq!(of(&flat), Some(expected));
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut random = |split, reach| random_game(&mut rng, split, reach);
+        assert_eq!(of(&random(Split::Train, Reach::Digits)), Some(Familiarity::Drawn));
+        assert_eq!(of(&random(Split::Test, Reach::Digits)), Some(Familiarity::New));
+        assert_eq!(of(&random(Split::Train, Reach::Numbers)), Some(Familiarity::New), "random games are digits");
+        // The name of a game of the curriculum, and an order that no training draws.
         assert_eq!(of(&named([[[5.0, 5.0], [0.0, 7.0]], [[7.0, 0.0], [1.0, 1.0]]])), Some(Familiarity::New));
-        assert_eq!(Familiarity::of(&flat, &Manifest { rewards: Vec::new(), ..manifest() }), None);
+        assert_eq!(Familiarity::of(&ipd.game(), &Manifest { rewards: Vec::new(), ..manifest() }), None);
     }
 }
