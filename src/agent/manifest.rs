@@ -6,7 +6,7 @@ use probity_engine::Error as EngineError;
 use probity_engine::Model;
 use probity_engine::gguf::Gguf;
 use probity_game::moral::Mixture;
-use probity_game::{MatrixGame, Opponent, Profile, Reach};
+use probity_game::{MatrixGame, Opponent, Profile, Reach, Reading};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::{PROMPT_VERSION, Style};
@@ -128,6 +128,9 @@ pub struct Manifest {
     pub seed: u64,
     /// Optimiser steps.
     pub steps: u64,
+    /// What the base under it was seen to read; `None` where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Vec<Reading>>,
     /// Version of the trainer.
     pub trainer: String,
     /// Recorded decisions.

@@ -2,6 +2,7 @@
 
 mod builtin;
 mod compare;
+mod course;
 mod decide;
 mod demo;
 mod errors;
@@ -10,6 +11,7 @@ mod export;
 mod import;
 mod input;
 mod inspect;
+mod literacy;
 mod merge;
 mod model;
 mod names;
@@ -56,6 +58,7 @@ enum Command {
     Plan(plan::Args),
     Verify(verify::Args),
     Train(train::Args),
+    Literacy(literacy::Args),
     Pretrain(pretrain::Args),
     Import(import::Args),
     Export(export::Args),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Literacy(args) => literacy::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),

@@ -2,20 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use probity_engine::Error as EngineError;
 use probity_engine::gguf::GgmlType;
 use probity_train::games::Reading;
-use probity_train::pretrain::{Accuracy, PretrainConfig, PretrainEvent, PretrainRun};
-use probity_train::run::{End, Session};
+use probity_train::pretrain::{PretrainConfig, PretrainRun};
 use serde_json::json;
 
 use crate::output::say;
-use crate::{errors, input, output};
+use crate::{course, input, output};
 
 /// Train the built-in model: a small llama that reads payoff tables.
 ///
@@ -57,12 +53,8 @@ pub struct Args {
     /// Write the checkpoint's model without further steps.
     #[arg(long, requires = "resume")]
     export: bool,
-    /// Steps between checkpoints, evaluations on unseen labels and games included.
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    checkpoint_every: u64,
-    /// Stop after this many minutes in this session, with a checkpoint.
-    #[arg(long, value_parser = minutes)]
-    minutes: Option<f64>,
+    #[command(flatten)]
+    session: course::SessionArgs,
     /// Print every step as a line of JSON.
     #[arg(long)]
     json: bool,
@@ -87,11 +79,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (steps, bar) = (config.steps, output::bar(config.steps, "vocabulary"));
     let mut run = PretrainRun::open(&args.run, config, args.start.as_deref(), args.resume)?;
     if !args.export {
-        let end = take_steps(args, &mut run, &bar);
-        if matches!(end, Ok(End::Paused)) || end.as_ref().is_err_and(errors::is_cancelled) {
-            eprintln!("stopped at step {} of {steps}; continue with --resume", run.training().state().step());
-        }
-        if matches!(end?, End::Paused) {
+        let end = course::take_steps(&args.session, &bar, args.json, |session, each| run.steps(session, each));
+        if course::paused(end, run.training().state().step(), steps)? {
             return Ok(());
         }
     }
@@ -114,53 +103,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     say!("{} tokens in {} steps; on unseen labels and games:", state.tokens, state.step());
     for (kind, accuracy) in &accuracy {
-        say!("{kind}: {}", spell(accuracy));
+        say!("{kind}: {}", course::spell(accuracy));
     }
     say!("written: {}", args.out.display());
     Ok(())
-}
-
-/// Reads a number of minutes.
-fn minutes(given: &str) -> Result<f64, String> {
-    let minutes = given.parse().ok().filter(|minutes: &f64| (0.0..=1e6).contains(minutes));
-    minutes.ok_or_else(|| "expected a number from 0 to 1000000".into())
-}
-
-/// Takes the steps that are left, and shows them as they come.
-fn take_steps(args: &Args, run: &mut PretrainRun, bar: &indicatif::ProgressBar) -> anyhow::Result<End> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    let session = Session::new(&stop).with(|o| {
-        o.checkpoint_every = Some(args.checkpoint_every);
-        o.deadline = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(60.0 * minutes));
-    });
-    let mut smooth: Option<f64> = None;
-    let end = run.steps(&session, |event| {
-        if args.json {
-            output::json_line(event)?;
-        }
-        match event {
-            PretrainEvent::Step(report) => {
-                let loss = smooth.map_or(report.loss, |s| s + 0.02 * (report.loss - s));
-                smooth = Some(loss);
-                bar.set_position(report.step);
-                bar.set_message(format!("loss {loss:.3}"));
-            }
-            PretrainEvent::Measured(measured) if !args.json => {
-                bar.suspend(|| say!("step {}: {}", measured.step, spell(&measured.accuracy)));
-            }
-            PretrainEvent::Measured(_) => {}
-        }
-        anyhow::Ok(())
-    });
-    match &end {
-        Ok(End::Finished) => bar.finish_and_clear(),
-        _ => bar.abandon(),
-    }
-    end
-}
-
-fn spell(accuracy: &Accuracy) -> String {
-    accuracy.iter().map(|(k, a)| format!("{k} {:.0}%", 100.0 * a)).collect::<Vec<_>>().join(", ")
 }

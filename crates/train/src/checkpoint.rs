@@ -32,6 +32,9 @@ pub struct Steering {
     pub start: f64,
     /// Steps in a row that were worse than both.
     pub astray: u64,
+    /// Validations since the nearest.
+    #[serde(default)]
+    pub since: u64,
 }
 
 /// Mean and spread of numbers that come one after the other (Welford 1962).
@@ -61,6 +64,26 @@ impl Moments {
     }
 }
 
+/// The parameters that validation found nearest to the optimum.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Trained parameters.
+    pub theta: Vec<f32>,
+    /// What was found there.
+    pub at: KeptAt,
+}
+
+/// Where a run was nearest to the optimum.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KeptAt {
+    /// Steps taken.
+    pub step: u64,
+    /// Tokens pushed through the model.
+    pub tokens: u64,
+    /// Distance of free answers to the optimum.
+    pub distance: f64,
+}
+
 /// The state of a run.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
@@ -72,6 +95,8 @@ pub struct Checkpoint {
     pub tokens: u64,
     /// What steers it; of pretraining nothing.
     pub steering: Steering,
+    /// The nearest parameters so far, where a run is validated.
+    pub kept: Option<Kept>,
 }
 
 /// What stands beside the numbers, as JSON.
@@ -88,6 +113,8 @@ struct Head {
     step: u64,
     tokens: u64,
     steering: Steering,
+    #[serde(default)]
+    kept: Option<KeptAt>,
     parameters: usize,
     beta1: f32,
     beta2: f32,
@@ -114,6 +141,7 @@ impl Checkpoint {
             step: self.adam.step,
             tokens: self.tokens,
             steering: self.steering,
+            kept: self.kept.as_ref().map(|kept| kept.at),
             parameters: self.theta.len(),
             beta1: self.adam.beta1,
             beta2: self.adam.beta2,
@@ -125,7 +153,9 @@ impl Checkpoint {
             take(&(head.len() as u64).to_le_bytes())?;
             take(&head)?;
             let mut piece = Vec::with_capacity(4 * PIECE);
-            for values in [&self.theta, &self.adam.m, &self.adam.v].into_iter().flat_map(|v| v.chunks(PIECE)) {
+            let kept = self.kept.as_ref().map(|kept| &kept.theta);
+            let vectors = [&self.theta, &self.adam.m, &self.adam.v].into_iter().chain(kept);
+            for values in vectors.flat_map(|v| v.chunks(PIECE)) {
                 piece.clear();
                 piece.extend(values.iter().flat_map(|v| v.to_le_bytes()));
                 take(&piece)?;
@@ -178,8 +208,9 @@ impl Checkpoint {
             return Err(bad(format!("made with version {} of the prompt, expected {PROMPT_VERSION}", head.prompt)));
         }
         let n = head.parameters;
-        if numbers.len() != 3 * 4 * n {
-            return Err(bad(format!("holds {} bytes of numbers, expected {}", numbers.len(), 12 * n)));
+        let expected = 4 * n * (3 + usize::from(head.kept.is_some()));
+        if numbers.len() != expected {
+            return Err(bad(format!("holds {} bytes of numbers, expected {expected}", numbers.len())));
         }
         let mut vectors = numbers.chunks_exact(4 * n.max(1)).map(|part| {
             part.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<f32>>()
@@ -187,7 +218,8 @@ impl Checkpoint {
         let mut next = || vectors.next().unwrap_or_default();
         let (theta, m, v) = (next(), next(), next());
         let adam = Adam { beta1: head.beta1, beta2: head.beta2, decay: head.decay, step: head.step, m, v };
-        Ok(Self { theta, adam, tokens: head.tokens, steering: head.steering })
+        let kept = head.kept.map(|at| Kept { theta: next(), at });
+        Ok(Self { theta, adam, tokens: head.tokens, steering: head.steering, kept })
     }
 }
 

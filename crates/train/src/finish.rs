@@ -17,8 +17,9 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::curriculum::{GivenGame, Labels, Norms, Precision, Reference, Seats, Styles, TrainConfig};
 use super::finetune::Trained;
-use super::games::Reach;
+use super::games::{Reach, Reading};
 use super::labels::{Split, labelled, plain};
+use super::literacy::LiteracyConfig;
 use super::lora::AdapterWeights;
 use super::lora::merge::write_merged;
 use crate::{Error, Result};
@@ -118,10 +119,11 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         prompt_version: PROMPT_VERSION,
         seed: c.seed,
         steps: run.steps,
+        reading: None,
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: within(model, self_tests(games, &c.labels, c.seed)?, run.tokens)?,
     };
-    write_proven(&AdapterWeights::of(run), c.precision, manifest, model, path)
+    write_proven(&run.weights(), c.precision, manifest, model, path)
 }
 
 /// The games of a config, in words.
@@ -136,6 +138,31 @@ fn trained_games(c: &TrainConfig) -> String {
         (false, share) => format!("{}; {share} of them {random}", names.join(", ")),
         (true, _) => random,
     }
+}
+
+/// The manifest of an adapter that reads games, without recorded decisions.
+///
+/// # Errors
+/// [`probity::Error::Game`] for unfit labels, which the pool does not hold.
+pub fn literacy_manifest(
+    model: &Model,
+    config: &LiteracyConfig,
+    steps: u64,
+    tokens: u64,
+    reads: Vec<Reading>,
+) -> Result<Manifest> {
+    Ok(Manifest {
+        algorithm: "lessons".into(),
+        rank: Some(config.rank),
+        labels: "drawn anew for every game from the training split; every layout and order; both seats; the norm told \
+                 to most"
+            .into(),
+        seed: config.seed,
+        steps,
+        reading: Some(reads),
+        self_test: within(model, self_tests(protocol(), &Labels::Pool, config.seed)?, tokens)?,
+        ..foreign_manifest(model, "literacy", "lessons on random games, of orders that are not held out")?
+    })
 }
 
 /// The manifest of an imported adapter, without recorded decisions.
@@ -165,6 +192,7 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
         prompt_version: PROMPT_VERSION,
         seed: 0,
         steps: 0,
+        reading: None,
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: self_tests(protocol(), &Labels::Pool, 0)?,
     })

@@ -267,6 +267,19 @@ pub fn labelled<R: Rng>(rng: &mut R, game: MatrixGame, split: Split, kind: fn(&m
     game.with_labels(&own, &other).expect("drawn labels are valid")
 }
 
+/// A game with drawn labels, which the players share where they shared the game's.
+///
+/// # Panics
+/// Never: drawn labels are valid.
+pub fn relabelled<R: Rng>(rng: &mut R, game: MatrixGame, split: Split, kind: fn(&mut R) -> Maker<R>) -> MatrixGame {
+    let [own, other] = [Player::Row, Player::Column].map(|player| game.labels(player).to_vec());
+    let mut drawn = draw_labels(rng, own.len() + other.len(), split, kind).into_iter();
+    let new: Vec<String> = drawn.by_ref().take(own.len()).collect();
+    let same = |label: &String| own.iter().position(|known| known == label).map(|action| new[action].clone());
+    let others: Vec<String> = other.iter().map(|label| same(label).or_else(|| drawn.next()).expect("enough")).collect();
+    game.with_labels(&new, &others).expect("drawn labels are valid")
+}
+
 /// Any of the kinds.
 ///
 /// Made-up words, words, letters, a stem with a number, two words, other scripts.

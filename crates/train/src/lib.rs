@@ -9,6 +9,7 @@ mod adam;
 pub mod checkpoint;
 #[doc(hidden)]
 pub mod corpus;
+pub mod course;
 pub mod curriculum;
 mod decoder;
 mod error;
@@ -20,6 +21,7 @@ pub mod games;
 pub mod init;
 #[doc(hidden)]
 pub mod labels;
+pub mod literacy;
 pub mod lora;
 pub mod model_file;
 mod muon;

@@ -202,7 +202,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The adapter is written whatever the measurement says.
     let stands = run.measure_end(|share| bar.set_position((100.0 * share) as u64));
     bar.finish_and_clear();
-    let steps = run.training.done();
+    let steps = run.training.kept_step();
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = run.training.finish()?;
     give_freed_memory_back();

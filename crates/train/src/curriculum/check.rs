@@ -6,7 +6,7 @@ use probity_game::{CatalogGame, MatrixGame, states};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::{Algorithm, Labels, Opponent, Reference, TrainConfig};
+use super::{Algorithm, Labels, Opponent, Reference, TrainConfig, Validation};
 use crate::Result;
 use crate::decoder::LINEARS;
 use crate::games::{Reach, random_game};
@@ -94,6 +94,13 @@ impl TrainConfig {
             need(distance, "early_stop.distance", stop.distance.to_string(), "at least 0 and below 1")?;
             need(stop.patience > 0, "early_stop.patience", "0".into(), "at least 1")?;
         }
+        if let Some(Validation { games, labels, every, patience }) = self.validation.clone() {
+            let trained = matches!(&self.labels, Labels::Fixed(trained) if labels.contains(trained));
+            need(!trained, "validation.labels", format!("{labels:?}"), "others than labels.fixed")?;
+            need((1..=1 << 16).contains(&games), "validation.games", games.to_string(), "1 to 65536")?;
+            need(every > 0, "validation.every", "0".into(), "at least 1")?;
+            need(patience > 0, "validation.patience", "0".into(), "at least 1")?;
+        }
         need((0.0..=1.0).contains(&self.arrival), "arrival", self.arrival.to_string(), "a distance from 0 to 1")?;
         if self.algorithm.rounds().is_some() {
             let expected = "0 for a sampling algorithm, whose reward has a penalty for illegal answers";
@@ -133,6 +140,8 @@ impl TrainConfig {
             Labels::Own => need(share == 0.0, "labels", "own, with random games".into(), "pool or fixed labels")?,
             Labels::Fixed(_) | Labels::Pool => {}
         }
+        // Labels of another number of actions.
+        self.validation_tasks()?;
         Ok(())
     }
 

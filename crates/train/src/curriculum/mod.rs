@@ -187,6 +187,33 @@ pub struct EarlyStop {
     pub patience: u64,
 }
 
+/// Validation under labels that no step trains on.
+///
+/// A run keeps the parameters whose free answers come nearest to the optimum there, and ends once they have been the
+/// nearest for some time. More training on few labels makes a model repeat them under any others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Validation {
+    /// Games that are told, the same ones each time.
+    pub games: usize,
+    /// Labels for both players, in order of action id: a game has one of the lists, in turns.
+    ///
+    /// Without any, labels are drawn from the pool's training split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Vec<String>>,
+    /// Steps of the last phase between two validations.
+    #[serde(default = "one")]
+    pub every: u64,
+    /// Validations in a row without a nearer one that end the run.
+    #[serde(default = "ten")]
+    pub patience: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
 fn ten() -> u64 {
     10
 }
@@ -283,6 +310,9 @@ pub struct TrainConfig {
     /// When the run may end early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<EarlyStop>,
+    /// Which step's parameters are kept, and when the run may end, by labels that it does not train on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// Distance to the optimum (total variation) within which a run has arrived.
     ///
     /// A run that ends farther away fails; 1 accepts any distance.
@@ -305,7 +335,7 @@ impl TrainConfig {
 
     /// The same training on one reward, in one phase of single rounds.
     ///
-    /// An early stop is left out.
+    /// An early stop and validation are left out.
     ///
     /// # Errors
     /// [`EngineError::Option`] for a config with two learners; the errors of [`TrainConfig::check`].
@@ -319,6 +349,7 @@ impl TrainConfig {
         self.phases[0].steps = steps;
         self.play = None;
         self.early_stop = None;
+        self.validation = None;
         self.check()?;
         Ok(self)
     }
@@ -415,6 +446,29 @@ impl TrainConfig {
     /// As [`TrainConfig::draw`].
     pub fn measured_at(&self, step: u64) -> Result<Vec<Task>> {
         if self.games.catalogue.is_empty() { self.tasks_at(step) } else { self.full_batch(step) }
+    }
+
+    /// The games of a validation, under labels that no step trains on.
+    ///
+    /// They are games of the run, told in its styles.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::draw`].
+    pub fn validation_tasks(&self) -> Result<Vec<Task>> {
+        /// Beyond every step's tasks, and before the streams of the learners' first weights.
+        const FIRST: u64 = 1 << 62;
+        let Some(Validation { games, labels, .. }) = &self.validation else { return Ok(Vec::new()) };
+        let unseen = |number: usize| {
+            let task = self.draw(FIRST + number as u64)?;
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(2 * FIRST + number as u64);
+            let game = match labels.get(number % labels.len().max(1)) {
+                Some(labels) => task.game.with_labels(labels, labels)?,
+                None => self.labels.unseen(task.game, &mut rng),
+            };
+            Ok(Task { game, ..task })
+        };
+        (0..*games).map(unseen).collect()
     }
 
     /// Every catalogue game in every style, from every seat, with every norm.

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::labels::{Split, everyday, labelled};
+use crate::labels::{Split, everyday, labelled, relabelled};
 
 /// Which labels the actions get.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,24 @@ impl Labels {
             Self::Own => game,
             Self::Fixed(labels) => game.with_labels(labels, labels)?,
         })
+    }
+
+    /// A game of the run under labels that no step trains on.
+    ///
+    /// Both players share them where they shared the game's.
+    pub(super) fn unseen(&self, game: MatrixGame, rng: &mut ChaCha8Rng) -> MatrixGame {
+        match self {
+            // Drawn anew for this game as for any other.
+            Self::Pool => game,
+            Self::Own | Self::Fixed(_) => loop {
+                let labels =
+                    |game: &MatrixGame| [Player::Row, Player::Column].map(|p| game.labels(p).to_vec()).concat();
+                let new = relabelled(rng, game.clone(), Split::Train, everyday);
+                if labels(&new).iter().all(|label| !labels(&game).contains(label)) {
+                    return new;
+                }
+            },
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use probity_game::play::Policy;
 use probity_game::states;
 
 use super::{Batch, Finetuning, Gradient, Seat, StateParts, end_batches, seats, state_name, width};
-use crate::curriculum::{Algorithm, Labels};
+use crate::checkpoint::{Kept, KeptAt};
+use crate::curriculum::{Algorithm, Labels, Validation};
 use crate::decoder::Pack;
 use crate::objective::{Group, Judged, ObjectiveParts, ObjectiveTerms, all_scores, objective, softmax};
 use crate::{Error, Result};
@@ -73,6 +74,28 @@ impl Finetuning {
         Err(Error::Training { problem })
     }
 
+    /// Measures the policy after a step of the last phase, and keeps the nearest.
+    ///
+    /// A distance that is NaN is not nearer; the next step finds its cause.
+    pub(super) fn validate(&mut self, step: u64, phase: usize) -> Result<Option<ObjectiveParts>> {
+        let Some(Validation { every, .. }) = &self.config.validation else { return Ok(None) };
+        let (_, within) = self.config.phase_at(step).expect("a step that was taken");
+        if phase + 1 < self.config.phases.len() || !(within + 1).is_multiple_of(*every) {
+            return Ok(None);
+        }
+        let seats = seats(&self.model, &self.config, &self.config.validation_tasks()?)?;
+        let found = self.evaluate(&seats, phase, false)?;
+        let parts = ObjectiveParts::mean(found.iter().flatten().map(|judged| &judged.parts));
+        let nearest = self.state.kept.as_ref().map_or(f64::INFINITY, |kept| kept.at.distance);
+        self.state.steering.since += 1;
+        if parts.free_distance < nearest {
+            let at = KeptAt { step: step + 1, tokens: self.state.tokens, distance: parts.free_distance };
+            self.state.kept = Some(Kept { theta: self.state.theta.clone(), at });
+            self.state.steering.since = 0;
+        }
+        Ok(Some(parts))
+    }
+
     /// Measures the policy without a step, seat by seat.
     ///
     /// It uses the next step's batch, or the last step's. Sampled runs use the full batch of the catalogue games.
@@ -96,13 +119,16 @@ impl Finetuning {
 
     /// Measures the policy at the end of a run, each learner's.
     ///
-    /// It uses ten batches behind the run's last, or a twentieth of its steps where they are fewer. No step was trained
+    /// The policy is that of the kept parameters, which replace the last ones. It uses ten batches behind the run's last, or a twentieth of its steps where they are fewer. No step was trained
     /// on their labels, where labels are drawn. Sampled runs use the full batch of the catalogue games. `progress` is
     /// told the measured share, 0 to 1.
     ///
     /// # Errors
     /// As [`Finetuning::step`].
     pub fn measure_end(&mut self, mut progress: impl FnMut(f64)) -> Result<Vec<ObjectiveParts>> {
+        if let Some(kept) = &self.state.kept {
+            self.state.theta.clone_from(&kept.theta);
+        }
         let fixed = self.config.games_per_step == 0 && matches!(self.config.labels, Labels::Fixed(_));
         if self.config.algorithm.rounds().is_some() || fixed {
             return Ok(self.measure()?.into_iter().map(|(parts, _)| parts).collect());

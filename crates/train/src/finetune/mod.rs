@@ -16,7 +16,7 @@ use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
 use super::decoder::{Decoder, Keep};
-use super::lora::{AdapterWeights, Pair};
+use super::lora::{AdapterWeights, Pair, start_pairs};
 use super::objective::ObjectiveParts;
 use super::plan::Plan;
 use super::rollout::Played;
@@ -31,6 +31,14 @@ mod rollouts;
 pub use batch::Batch;
 use batch::Seat;
 pub use reference::References;
+
+impl Trained {
+    /// The adapter's weights.
+    #[must_use]
+    pub fn weights(&self) -> AdapterWeights {
+        AdapterWeights::of(&self.decoder, &self.theta)
+    }
+}
 
 /// What a step reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +65,9 @@ pub struct StepReport {
     /// The same of the second learner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_played: Option<Played>,
+    /// The policy after the step, under labels that no step trains on; at validated steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ObjectiveParts>,
     /// Norm of the gradient before clipping.
     pub norm: f32,
     /// Learning rate used.
@@ -144,7 +155,7 @@ impl Finetuning {
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
         // Labels that no answer can tell apart fail now, not after the training.
-        for task in config.tasks_at(0)? {
+        for task in config.tasks_at(0)?.into_iter().chain(config.validation_tasks()?) {
             options(model, &task.game)?;
             Scenario::new(task.game).check()?;
         }
@@ -156,13 +167,7 @@ impl Finetuning {
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             // The streams in between belong to the curriculum.
             rng.set_stream(0_u64.wrapping_sub(i as u64));
-            // A is random and B zero, so that training starts at the bare model (Hu et al. 2021). The spread of A is
-            // PEFT's: Kaiming's uniform start with a = sqrt(5).
-            for (_, linear) in decoder.blocks().iter().flat_map(|b| b.linears()) {
-                let Some(lora) = &linear.lora else { continue };
-                let most = 1.0 / (linear.n_in as f32).sqrt();
-                theta[lora.a.clone()].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
-            }
+            start_pairs(&decoder, theta, &mut rng);
             // PyTorch's initialisation of a linear layer, which TRL keeps.
             let most = 1.0 / (decoder.shape().n_embd as f32).sqrt();
             theta[decoder.n_params()..].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
@@ -175,7 +180,7 @@ impl Finetuning {
             model: model.clone(),
             base,
             decoder,
-            state: Checkpoint { theta, adam, tokens: 0, steering },
+            state: Checkpoint { theta, adam, tokens: 0, steering, kept: None },
             grads,
             shards: Shards::new(schedule),
             references: References::default(),
@@ -265,7 +270,15 @@ impl Finetuning {
     #[must_use]
     pub fn finished(&self) -> bool {
         let near = self.config.early_stop.is_some_and(|stop| self.state.steering.near >= stop.patience);
-        near || self.done() >= self.config.steps()
+        let validation = self.config.validation.as_ref();
+        let far = validation.is_some_and(|validation| self.state.steering.since >= validation.patience);
+        near || far || self.done() >= self.config.steps()
+    }
+
+    /// The step whose parameters are the result so far: the nearest by validation, or the last.
+    #[must_use]
+    pub fn kept_step(&self) -> u64 {
+        self.state.kept.as_ref().map_or_else(|| self.done(), |kept| kept.at.step)
     }
 
     /// Whether the last step was worse than no training: no state to keep.
@@ -286,11 +299,12 @@ impl Finetuning {
             config: self.config.clone(),
             decoder: decoder.clone(),
             theta: theta[..decoder.n_params()].to_vec(),
-            steps: self.done(),
-            tokens: self.state.tokens,
+            steps: self.kept_step(),
+            tokens: self.state.kept.as_ref().map_or(self.state.tokens, |kept| kept.at.tokens),
             beta: self.state.steering.beta,
         };
-        Ok((1..).zip(self.state.theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())
+        let theta = self.state.kept.as_ref().map_or(&self.state.theta, |kept| &kept.theta);
+        Ok((1..).zip(theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())
     }
 
     /// Takes one step.
@@ -322,6 +336,7 @@ impl Finetuning {
         self.state.tokens += gradient.tokens;
         let mut played = gradient.played.iter().copied();
         self.steer(phase, &gradient);
+        let validation = self.validate(step, phase)?;
         let mut states = gradient.states.into_iter();
         Ok(StepReport {
             step: step + 1,
@@ -332,6 +347,7 @@ impl Finetuning {
             other_states: states.next().unwrap_or_default(),
             played: played.next(),
             other_played: played.next(),
+            validation,
             norm: gradient.norm,
             rate,
             beta,
@@ -403,6 +419,7 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let trained = (0..).map(|i| i * every).take_while(|step| *step < steps);
     let mut lengths = Vec::new();
     let mut longest: Vec<(usize, Task)> = Vec::new();
+    longest.extend(config.validation_tasks()?.into_iter().map(|task| (prompt_length(&task), task)));
     // The batches that measure the end are behind the last step.
     for step in trained.chain(steps..steps + end_batches(config)) {
         let tasks = tasks_of(step)?;

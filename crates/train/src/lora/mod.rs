@@ -13,9 +13,10 @@ use probity_engine::gguf::{GgmlType, GgufWriter, Tensor};
 use probity_engine::numeric::{decode, encode};
 use probity_engine::preflight::{Architecture, ModelShape, check_adapter, check_fit};
 use probity_engine::{Model, Source};
+use rand::{Rng, RngExt};
 
 use super::curriculum::Precision;
-use super::finetune::Trained;
+use super::decoder::Decoder;
 use crate::Result;
 
 /// Reads an adapter's folder, PEFT's or MLX's, for a model of this shape.
@@ -24,6 +25,17 @@ use crate::Result;
 /// As [`peft::read`].
 pub fn read_folder(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> {
     if mlx::is_mlx(folder) { mlx::read(folder, shape) } else { peft::read(folder, shape) }
+}
+
+/// The first weights of a decoder's pairs: A is random and B zero, so that training starts at the bare model.
+///
+/// Source: Hu et al. 2021. The spread of A is PEFT's: Kaiming's uniform start with a = sqrt(5).
+pub(crate) fn start_pairs(decoder: &Decoder, theta: &mut [f32], rng: &mut impl Rng) {
+    for (_, linear) in decoder.blocks().iter().flat_map(|block| block.linears()) {
+        let Some(lora) = &linear.lora else { continue };
+        let most = 1.0 / (linear.n_in as f32).sqrt();
+        theta[lora.a.clone()].iter_mut().for_each(|w| *w = rng.random_range(-most..most));
+    }
 }
 
 /// The update `scale * B A` of one linear layer.
@@ -55,11 +67,11 @@ pub struct AdapterWeights {
 }
 
 impl AdapterWeights {
-    /// What a run has trained.
+    /// The pairs of a decoder's parameters.
     #[must_use]
-    pub fn of(trained: &Trained) -> Self {
+    pub fn of(decoder: &Decoder, theta: &[f32]) -> Self {
         let mut pairs = Vec::new();
-        for (i, block) in trained.decoder.blocks().iter().enumerate() {
+        for (i, block) in decoder.blocks().iter().enumerate() {
             for (name, linear) in block.linears() {
                 let Some(lora) = &linear.lora else { continue };
                 pairs.push(Pair {
@@ -68,12 +80,12 @@ impl AdapterWeights {
                     n_out: linear.n_out,
                     rank: lora.rank,
                     scale: lora.scale,
-                    a: trained.theta[lora.a.clone()].to_vec(),
-                    b: trained.theta[lora.b.clone()].to_vec(),
+                    a: theta[lora.a.clone()].to_vec(),
+                    b: theta[lora.b.clone()].to_vec(),
                 });
             }
         }
-        Self { architecture: trained.decoder.shape().architecture, pairs }
+        Self { architecture: decoder.shape().architecture, pairs }
     }
 
     /// Reads an adapter file; a vocabulary-only model is enough.

@@ -86,6 +86,11 @@ pub struct ObjectiveParts {
     pub distance: f64,
     /// Probability of actions that are not among the best, 0 to 1.
     pub miss: f64,
+    /// Total variation distance of free answers to the optimum, 0 to 1.
+    ///
+    /// An illegal answer is one answer more, which the optimum never gives.
+    #[serde(default)]
+    pub free_distance: f64,
     /// Mean legality mass.
     pub legality: f64,
     /// The objective.
@@ -102,6 +107,7 @@ impl ObjectiveParts {
         self.kl += o.kl;
         self.distance += o.distance;
         self.miss += o.miss;
+        self.free_distance += o.free_distance;
         self.legality += o.legality;
         self.objective += o.objective;
         self.bare += o.bare;
@@ -120,6 +126,7 @@ impl ObjectiveParts {
             kl: sum.kl / w,
             distance: sum.distance / w,
             miss: sum.miss / w,
+            free_distance: sum.free_distance / w,
             legality: sum.legality / w,
             objective: sum.objective / w,
             bare: sum.bare / w,
@@ -250,6 +257,8 @@ pub fn objective(
             let (reward, value) = (mean(&d.rewards), mean(&stake.values));
             let w = d.weight;
             let labels = stake.labels();
+            let mass = legal.exp();
+            let missing = pi.iter().zip(&stake.optimum).map(|(p, q)| (q - mass * p).max(0.0));
             let parts = ObjectiveParts {
                 weight: w,
                 reward: stake.weight * reward,
@@ -257,7 +266,8 @@ pub fn objective(
                 kl: stake.weight * kl,
                 distance: w * 0.5 * pi.iter().zip(&stake.optimum).map(|(p, q)| (p - q).abs()).sum::<f64>(),
                 miss: w * pi.iter().zip(&labels).filter(|(_, l)| **l == 0.0).map(|(p, _)| p).sum::<f64>(),
-                legality: w * legal.exp(),
+                free_distance: w * missing.sum::<f64>(),
+                legality: w * mass,
                 objective: stake.weight * (reward - terms.beta * kl) + w * terms.legality * legal,
                 bare: stake.bare + w * terms.legality * log_mass(bare[i]),
             };

@@ -5,7 +5,7 @@ use probity_engine::preflight::{Architecture, ModelShape, Rotation};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::corpus::Mixture;
+use crate::course::{Course, rate_at};
 
 /// Everything a pretraining run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,12 +35,6 @@ pub struct PretrainConfig {
     pub rope_base: f32,
     /// Optimiser steps.
     pub steps: u64,
-    /// Lessons in a step.
-    pub lessons: usize,
-    /// Conversations in a lesson, all straight from the same rules.
-    pub chains: usize,
-    /// Questions in a conversation, one after the other.
-    pub turns: usize,
     /// Peak learning rate.
     pub rate: f32,
     /// Share of the steps over which the rate rises.
@@ -53,18 +47,8 @@ pub struct PretrainConfig {
     pub reading: f32,
     /// Share of the steps in which `reading` counts; afterwards only answers do.
     pub reading_until: f64,
-    /// Shares of the steps between which questions reach the full mixture.
-    pub easy: [f64; 2],
-    /// Shares of the steps between which lessons go from lists only to games only.
-    pub lists: [f64; 2],
-    /// Shares of the steps between which labels reach the full mixture.
-    pub plain: [f64; 2],
-    /// Share of games with payoffs beyond digits, plain labels aside.
-    pub numbers: f64,
-    /// Share of games with up to four actions, plain labels aside.
-    pub actions: f64,
-    /// Shards a step is cut into; part of the result, unlike the thread count.
-    pub shards: usize,
+    /// Its lessons.
+    pub course: Course,
 }
 
 impl Default for PretrainConfig {
@@ -80,20 +64,12 @@ impl Default for PretrainConfig {
             context: 2048,
             rope_base: 1000.0,
             steps: 5000,
-            lessons: 48,
-            chains: 3,
-            turns: 5,
             rate: 1.5e-3,
             warmup: 0.03,
             decay: 0.05,
             reading: 1.0,
             reading_until: 0.12,
-            easy: [0.09, 0.18],
-            lists: [0.09, 0.22],
-            plain: [0.2, 0.45],
-            numbers: 0.1,
-            actions: 0.2,
-            shards: 4,
+            course: Course::default(),
         }
     }
 }
@@ -115,7 +91,7 @@ impl PretrainConfig {
     pub fn check(&self) -> Result<()> {
         let need = |ok: bool, name: &'static str, given: &dyn std::fmt::Display, expected: &str| {
             if ok {
-                Ok(())
+                crate::Result::Ok(())
             } else {
                 Err(EngineError::Option { name, given: given.to_string(), expected: expected.into() }.into())
             }
@@ -139,30 +115,14 @@ impl PretrainConfig {
         need(until, "reading_until", &self.reading_until, "a share from 0 to 1")?;
         let base = self.rope_base.is_finite() && self.rope_base > 0.0;
         need(base, "rope_base", &self.rope_base, "a number above 0")?;
-        need((1..=24).contains(&self.chains), "chains", &self.chains, "1 to 24")?;
-        need((1..=8).contains(&self.turns), "turns", &self.turns, "1 to 8")?;
-        let shards = self.shards > 0 && self.lessons > 0 && self.lessons.is_multiple_of(self.shards);
-        need(shards, "lessons", &self.lessons, "a multiple of the shards")?;
-        for (name, [from, to]) in [("easy", self.easy), ("lists", self.lists), ("plain", self.plain)] {
-            need(
-                0.0 <= from && from < to && to <= 1.0,
-                name,
-                &format!("{from}, {to}"),
-                "two rising shares from 0 to 1",
-            )?;
-        }
-        for (name, share) in [("numbers", self.numbers), ("actions", self.actions)] {
-            need((0.0..=1.0).contains(&share), name, &share, "a share from 0 to 1")?;
-        }
-        let both = self.numbers + self.actions;
-        need(both <= 1.0, "actions", &format!("{both} with numbers"), "at most 1 with numbers")?;
         let rate = self.rate.is_finite() && self.rate > 0.0 && self.warmup > 0.0 && self.warmup < 1.0;
         need(
             rate,
             "rate",
             &format!("{} with warmup {}", self.rate, self.warmup),
             "a rate above 0 and a warmup between 0 and 1",
-        )
+        )?;
+        self.course.check()
     }
 
     /// The shape of the model it makes.
@@ -188,29 +148,15 @@ impl PretrainConfig {
         }
     }
 
-    /// What the lessons of a step are drawn from.
-    #[must_use]
-    pub fn mixture_at(&self, step: u64) -> Mixture {
-        let progress = step as f64 / self.steps as f64;
-        let left = |[from, to]: [f64; 2]| ((to - progress) / (to - from)).clamp(0.0, 1.0);
-        Mixture {
-            plain: left(self.plain),
-            lookups: left(self.easy),
-            lists: left(self.lists),
-            numbers: self.numbers,
-            actions: self.actions,
-            wording: None,
-        }
-    }
-
     /// Learning rate of a step: linear rise, then half a cosine down to a hundredth.
     #[must_use]
     pub fn rate_at(&self, step: u64) -> f32 {
-        let progress = step as f64 / self.steps as f64;
-        if progress < self.warmup {
-            return self.rate * (progress / self.warmup) as f32;
-        }
-        let p = (progress - self.warmup) / (1.0 - self.warmup);
-        self.rate * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * p).cos())) as f32
+        rate_at(self.rate, self.warmup, self.progress(step))
+    }
+
+    /// The share of the steps before this one.
+    #[must_use]
+    pub fn progress(&self, step: u64) -> f64 {
+        step as f64 / self.steps as f64
     }
 }

@@ -1,48 +1,27 @@
 //! Pretraining of the default model on the corpus of game literacy.
 
 mod config;
-mod evaluate;
-mod lessons;
 mod run;
 mod start;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
 use probity_engine::Model;
-use rayon::prelude::*;
-use serde::Serialize;
 
-use self::lessons::{LessonBatch, Target, batch, cross_entropy};
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
-use super::corpus;
+use super::course::{Accuracy, Exam, Learned, LessonReport, learn};
 use super::decoder::Decoder;
-use super::decoder::Pack;
+use super::games::Reading;
 use super::init::init;
-use super::labels::Split;
 use super::muon::{self, MatrixSpan};
 use super::shards::Shards;
 use crate::{Error, Result};
 
 pub use config::PretrainConfig;
-pub use evaluate::Accuracy;
-pub use run::{PretrainEvent, PretrainMeasurement, PretrainRun, READ};
-
-/// What a step reports.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct PretrainReport {
-    /// Steps done.
-    pub step: u64,
-    /// Mean cross-entropy of the answers' tokens, nats.
-    pub loss: f64,
-    /// Norm of the gradient before clipping.
-    pub norm: f32,
-    /// Learning rate used.
-    pub rate: f32,
-    /// Tokens seen so far.
-    pub tokens: u64,
-}
+pub use run::PretrainRun;
 
 /// A run in progress; everything in it but the buffers is a checkpoint.
 pub struct Pretraining {
@@ -76,7 +55,7 @@ impl Pretraining {
                 _ => rest.push(range),
             }
         }
-        let state = Checkpoint { theta, adam, tokens: 0, steering: Steering::default() };
+        let state = Checkpoint { theta, adam, tokens: 0, steering: Steering::default(), kept: None };
         Self { config, decoder, state, matrices, rest, grads, shards: Shards::default() }
     }
 
@@ -112,41 +91,58 @@ impl Pretraining {
     /// # Errors
     /// [`Error::Training`] when the loss is NaN or infinite; [`probity_engine::Error::PromptTooLong`] for a lesson that
     /// is longer than the context.
-    pub fn step(&mut self, vocabulary: &Model) -> Result<PretrainReport> {
+    pub fn step(&mut self, vocabulary: &Model) -> Result<LessonReport> {
         let c = &self.config;
         let step = self.state.adam.step;
-        let per_shard = c.lessons / c.shards;
-        let reading = if (step as f64) < c.reading_until * c.steps as f64 { c.reading } else { 0.0 };
-        let mixture = c.mixture_at(step);
-        let batches = (0..c.shards)
-            .into_par_iter()
-            .map(|s| {
-                let first = step * c.lessons as u64 + (s * per_shard) as u64;
-                let lessons = (0..per_shard as u64)
-                    .map(|i| corpus::lesson(c.seed, first + i, Split::Train, [c.chains, c.turns], mixture));
-                batch(vocabulary, lessons, reading)
-            })
-            .collect::<Result<Vec<LessonBatch>>>()?;
-        let (packs, targets): (Vec<Pack>, Vec<_>) = batches.into_iter().map(|b| (b.pack, b.targets)).unzip();
-        let weight = |of: &dyn Fn(&&Target) -> bool| targets.iter().flatten().filter(of).map(|t| t.weight).sum::<f32>();
-        let (n, all) = (weight(&|t| t.answer), weight(&|_| true));
-        let width = c.vocabulary;
-        let asked: Vec<&Pack> = packs.iter().collect();
-        let losses = self.shards.gradient(&self.decoder, &self.state.theta, &asked, &mut self.grads, |i, tape| {
-            cross_entropy(&mut tape.logits, width, &targets[i], 1.0 / all)
-        });
-        let loss = losses.iter().sum::<f64>() / f64::from(n);
+        let progress = c.progress(step);
+        let reading = if progress < c.reading_until { c.reading } else { 0.0 };
+        let batches = c.course.batches(vocabulary, c.seed, step, c.course.mixture_at(progress), reading)?;
+        let Learned { loss, tokens } =
+            learn(&batches, &mut self.shards, &self.decoder, &self.state.theta, &mut self.grads);
         if !loss.is_finite() {
             return Err(Error::Training {
                 problem: format!("the loss is {loss} at step {step}; a lower rate may help"),
             });
         }
-        self.state.tokens += packs.iter().map(|p| p.len() as u64).sum::<u64>();
+        self.state.tokens += tokens;
         let norm = clip(&mut self.grads, 1.0);
         let rate = c.rate_at(step);
         muon::step(&self.matrices, &mut self.state.theta, &self.grads, &mut self.state.adam.m, rate, c.decay);
         self.state.adam.step_within(&mut self.state.theta, &self.grads, rate, self.rest.iter().cloned());
-        Ok(PretrainReport { step: step + 1, loss, norm, rate, tokens: self.state.tokens })
+        Ok(LessonReport { step: step + 1, loss, norm, rate, tokens: self.state.tokens, seconds: 0.0 })
+    }
+}
+
+impl Pretraining {
+    /// Accuracy on unseen labels and games of the run's own mixture at this step.
+    ///
+    /// # Errors
+    /// As [`Exam::accuracy`].
+    pub fn evaluate(&mut self, vocabulary: &Model, lessons: u64) -> Result<Accuracy> {
+        let c = &self.config;
+        let mixture = c.course.exam_at(c.progress(self.state.adam.step));
+        let (exam, shards) = self.exam(vocabulary);
+        exam.accuracy(shards, lessons, mixture)
+    }
+
+    /// Accuracy on unseen labels and games of each kind; `each` hears a kind before it is measured.
+    ///
+    /// # Errors
+    /// As [`Exam::accuracy`].
+    pub fn reading(
+        &mut self,
+        vocabulary: &Model,
+        lessons: u64,
+        each: impl FnMut(Reading),
+    ) -> Result<BTreeMap<Reading, Accuracy>> {
+        let (exam, shards) = self.exam(vocabulary);
+        exam.reading(shards, lessons, each)
+    }
+
+    fn exam<'a>(&'a mut self, vocabulary: &'a Model) -> (Exam<'a>, &'a mut Shards) {
+        let (seed, chains) = (self.config.seed, self.config.course.chains);
+        let exam = Exam { vocabulary, decoder: &self.decoder, theta: &self.state.theta, seed, chains };
+        (exam, &mut self.shards)
     }
 }
 

@@ -1,20 +1,18 @@
-//! A pretraining run in its folder: vocabulary, log and checkpoint.
+//! A pretraining run in its folder, with its vocabulary.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::Path;
 
+use probity_engine::Model;
 use probity_engine::gguf::GgmlType;
-use probity_engine::{Error as EngineError, Model};
-use serde::Serialize;
 
-use super::{Accuracy, PretrainConfig, PretrainReport, Pretraining, open_vocabulary};
+use super::{PretrainConfig, Pretraining, open_vocabulary};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
-use crate::corpus::Kind;
+use crate::course::{Accuracy, CourseEvent, Folder, LessonReport, Student, reads};
 use crate::games::Reading;
 use crate::model_file::write_model;
-use crate::run::{End, Log, Session};
+use crate::run::{End, Session};
 use crate::vocab::{self, Vocabulary};
 
 /// Lessons that the vocabulary is trained on.
@@ -22,39 +20,46 @@ const VOCABULARY_LESSONS: u64 = 4000;
 /// Lessons of a measurement during the run, and after it.
 const MEASURED: [u64; 2] = [128, 512];
 
-/// The accuracy from which a kind of question counts as read.
-///
-/// It is measured on unseen labels and games.
-pub const READ: f64 = 0.9;
-
 /// A pretraining run whose folder is open.
 pub struct PretrainRun {
     training: Pretraining,
     words: Vocabulary,
     vocabulary: Model,
-    checkpoint: PathBuf,
-    log: Log,
+    folder: Folder,
 }
 
-/// A measurement on unseen labels and games.
-#[derive(Debug, Clone, Serialize)]
-pub struct PretrainMeasurement {
-    /// Accuracy by kind of question.
-    pub accuracy: Accuracy,
-    /// Seconds since the session began.
-    pub seconds: f64,
-    /// Steps done.
-    pub step: u64,
+/// The training with the vocabulary that its lessons are written in.
+struct Reader<'a> {
+    training: &'a mut Pretraining,
+    vocabulary: &'a Model,
 }
 
-/// A line of the log.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum PretrainEvent {
-    /// A step.
-    Step(PretrainReport),
-    /// A measurement, after every checkpoint.
-    Measured(PretrainMeasurement),
+impl Student for Reader<'_> {
+    type Config = PretrainConfig;
+
+    fn config(&self) -> &PretrainConfig {
+        &self.training.config
+    }
+
+    fn base(&self) -> Result<String> {
+        Ok(String::new())
+    }
+
+    fn steps(&self) -> u64 {
+        self.training.config.steps
+    }
+
+    fn state(&self) -> &Checkpoint {
+        self.training.state()
+    }
+
+    fn step(&mut self) -> Result<LessonReport> {
+        self.training.step(self.vocabulary)
+    }
+
+    fn evaluate(&mut self) -> Result<Accuracy> {
+        self.training.evaluate(self.vocabulary, MEASURED[0])
+    }
 }
 
 impl PretrainRun {
@@ -63,17 +68,16 @@ impl PretrainRun {
     /// `start` is a model whose weights and vocabulary it begins with.
     ///
     /// # Errors
-    /// [`EngineError::Io`]; [`crate::Error::Checkpoint`] for a checkpoint of another run, before anything in the folder
+    /// [`probity_engine::Error::Io`]; [`crate::Error::Checkpoint`] for a checkpoint of another run, before anything in the folder
     /// changes; the errors of [`vocab::train`] and of [`Pretraining::start_from`].
     pub fn open(folder: &Path, mut config: PretrainConfig, start: Option<&Path>, resume: bool) -> Result<Self> {
         let start = start.map(open_vocabulary).transpose()?;
         if let Some(start) = &start {
             config.start = Some(start.content()?.to_owned());
         }
-        let checkpoint = folder.join("checkpoint.bin");
-        let saved = resume.then(|| Checkpoint::read(&checkpoint, &config, "")).transpose()?;
+        let saved = resume.then(|| Checkpoint::read(&Folder::checkpoint(folder), &config, "")).transpose()?;
         let done = saved.as_ref().map_or(0, Checkpoint::step);
-        let (log, _) = Log::open(folder, &toml::to_string(&config).expect("a config is plain data"), done)?;
+        let opened = Folder::open(folder, &config, done)?;
         let words = match &start {
             Some(start) => Vocabulary::of(start.gguf()),
             None => vocab::train(config.vocabulary, config.seed, VOCABULARY_LESSONS)?,
@@ -90,7 +94,7 @@ impl PretrainRun {
         if let Some(saved) = saved {
             training.resume(saved);
         }
-        Ok(Self { training, words, vocabulary, checkpoint, log })
+        Ok(Self { training, words, vocabulary, folder: opened })
     }
 
     /// The training itself.
@@ -104,35 +108,15 @@ impl PretrainRun {
     /// `each` gets every line after it is logged.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`] if `stop` is set; [`EngineError::Io`]; the errors of [`Pretraining::step`]; the
+    /// [`probity_engine::Error::Cancelled`] if `stop` is set; [`probity_engine::Error::Io`]; the errors of [`Pretraining::step`]; the
     /// errors of `each`.
     pub fn steps<E: From<crate::Error>>(
         &mut self,
         session: &Session<'_>,
-        mut each: impl FnMut(&PretrainEvent) -> std::result::Result<(), E>,
+        each: impl FnMut(&CourseEvent) -> std::result::Result<(), E>,
     ) -> std::result::Result<End, E> {
-        let begin = Instant::now();
-        let first = self.training.state().step();
-        let mut saved = Instant::now();
-        while self.training.state().step() < self.training.config.steps {
-            if let Some(end) = session.ends(self.training.state().step() - first) {
-                self.save()?;
-                let cancelled = EngineError::Cancelled { what: "pretraining" };
-                return end.ok_or_else(|| crate::Error::from(cancelled).into());
-            }
-            let report = self.training.step(&self.vocabulary)?;
-            self.write(&PretrainEvent::Step(report), &mut each)?;
-            if session.is_due(report.step, saved) {
-                self.save()?;
-                saved = Instant::now();
-                let accuracy = self.training.evaluate(&self.vocabulary, MEASURED[0])?;
-                let seconds = begin.elapsed().as_secs_f64();
-                let measured = PretrainMeasurement { accuracy, seconds, step: report.step };
-                self.write(&PretrainEvent::Measured(measured), &mut each)?;
-            }
-        }
-        self.save()?;
-        Ok(End::Finished)
+        let mut reader = Reader { training: &mut self.training, vocabulary: &self.vocabulary };
+        self.folder.steps(&mut reader, session, each)
     }
 
     /// Measures the model as it stands, and writes it with its accuracies.
@@ -140,7 +124,7 @@ impl PretrainRun {
     /// `each` hears every kind of games before it is measured.
     ///
     /// # Errors
-    /// [`EngineError::Io`]; the errors of [`Pretraining::evaluate`].
+    /// [`probity_engine::Error::Io`]; the errors of [`Pretraining::evaluate`].
     pub fn export(
         &mut self,
         out: &Path,
@@ -148,28 +132,13 @@ impl PretrainRun {
         each: impl FnMut(Reading),
     ) -> Result<BTreeMap<Reading, Accuracy>> {
         let reading = self.training.reading(&self.vocabulary, MEASURED[1], each)?;
-        let read = |accuracy: &Accuracy| Kind::READING.iter().all(|kind| accuracy.get(kind) >= Some(&READ));
-        let reads: Vec<Reading> = reading.iter().filter(|(_, found)| read(found)).map(|(kind, _)| *kind).collect();
         let notes = [
             ("pretraining", serde_json::to_string(&self.training.config).expect("a config is plain data")),
             ("tokens", self.training.state().tokens.to_string()),
-            ("reading", serde_json::to_string(&reads).expect("names are plain data")),
+            ("reading", serde_json::to_string(&reads(&reading)).expect("names are plain data")),
             ("accuracy", serde_json::to_string(&reading).expect("accuracies are plain data")),
         ];
         write_model(out, self.training.decoder(), &self.training.state().theta, &self.words, ty, &notes)?;
         Ok(reading)
-    }
-
-    fn write<E: From<crate::Error>>(
-        &mut self,
-        event: &PretrainEvent,
-        each: &mut impl FnMut(&PretrainEvent) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
-        self.log.write(event)?;
-        each(event)
-    }
-
-    fn save(&self) -> Result<()> {
-        self.training.state().write(&self.checkpoint, &self.training.config, "")
     }
 }

@@ -59,7 +59,7 @@ impl Checkpoints {
         self.extends = training.config != *made;
         if self.extends {
             // What ended the shorter run early does not end the longer one.
-            saved.steering.near = 0;
+            (saved.steering.near, saved.steering.since) = (0, 0);
         }
         training.resume(saved);
         // A checkpoint of the shorter run is no checkpoint of the longer one, and is written anew.

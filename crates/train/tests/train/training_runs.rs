@@ -15,7 +15,6 @@ use probity_train::curriculum::{GivenGame, Norms, Opponent, Reference, Styles, T
 use probity_train::finetune::{Batch, Finetuning, References};
 use probity_train::games;
 use probity_train::labels::{self, Split};
-use probity_train::lora::AdapterWeights;
 use probity_train::objective::ObjectiveParts;
 use probity_train::pretrain::{Pretraining, open_vocabulary};
 use probity_train::run::{Checkpoints, Run, Session};
@@ -123,13 +122,13 @@ fn pretraining_resumes_and_learns() {
     let vocabulary = open_vocabulary(&path).unwrap();
     let config = probity_testing::tiny_config().with(|o| {
         o.steps = 24;
-        o.lessons = 4;
-        o.chains = 2;
-        o.turns = 2;
-        o.shards = 2;
+        o.course.lessons = 4;
+        o.course.chains = 2;
+        o.course.turns = 2;
+        o.course.shards = 2;
         o.rate = 3e-3;
         // Larger games are longer than the small model's context.
-        o.actions = 0.0;
+        o.course.actions = 0.0;
     });
     config.check().unwrap();
     let mut whole = Pretraining::new(config.clone());
@@ -160,7 +159,7 @@ fn only_what_is_targeted_gets_a_pair() {
     let before = run.measure().unwrap();
     run.step().unwrap();
     assert!(before[0].0.objective.is_finite() && before != run.measure().unwrap());
-    let trained = AdapterWeights::of(&run.finish().unwrap()[0]);
+    let trained = run.finish().unwrap()[0].weights();
     let targets: Vec<&str> = trained.pairs.iter().map(|p| p.target.as_str()).collect();
     assert_eq!(targets[..3], ["blk.0.attn_q.weight", "blk.0.ffn_down.weight", "blk.1.attn_q.weight"]);
     assert_eq!(targets.len(), 2 * model.shape().n_layer);
@@ -209,7 +208,7 @@ fn a_run_starts_from_an_adapter() {
         first.step().unwrap();
     }
     let end = first.measure().unwrap();
-    let weights = AdapterWeights::of(&first.finish().unwrap()[0]);
+    let weights = first.finish().unwrap()[0].weights();
     let wider = config.clone().with(|o| {
         o.rank = 6;
         o.alpha = 30.0;
@@ -290,6 +289,80 @@ fn a_run_that_ended_early_is_extended() {
     assert!(run.training.done() > 6 && run.training.state().theta != ended);
     drop(run);
     begin(&longer, Some(&longer));
+}
+
+const VALIDATED: &str = "[validation]\ngames = 2\npatience = 3\n\n[games]";
+
+fn steps_to_the_end(training: &mut Finetuning) -> Vec<(u64, Option<ObjectiveParts>)> {
+    let mut found = Vec::new();
+    while !training.finished() {
+        let report = training.step().unwrap();
+        found.push((report.step, report.validation));
+    }
+    found
+}
+
+/// The result is the step whose free answers were nearest under labels that no step trains on.
+#[test]
+fn validation_keeps_the_nearest_parameters() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let text = CONFIG
+        .replace("[games]", VALIDATED)
+        .replace("steps = 4\nreward = { framework = \"utilitarian", "steps = 40\nreward = { framework = \"utilitarian");
+    let config = TrainConfig::from_toml(&text).unwrap();
+    let mut whole = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let reports = steps_to_the_end(&mut whole);
+    assert!(reports[..4].iter().all(|(_, found)| found.is_none()), "the first phase is not validated");
+    let distances: Vec<f64> = reports[4..].iter().map(|(_, found)| found.unwrap().free_distance).collect();
+    let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
+    let nearest = 5 + distances.iter().position(|d| *d == least).unwrap() as u64;
+    assert_eq!(whole.kept_step(), nearest);
+    assert!(whole.done() == nearest + 3 || whole.done() == 44, "{} steps, the nearest {nearest}", whole.done());
+
+    let mut short = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let mut resumed = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    (0..nearest).for_each(|_| drop(short.step().unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoint.bin");
+    short.state().write(&file, &config, "base").unwrap();
+    resumed.resume(Checkpoint::read(&file, &config, "base").unwrap());
+    steps_to_the_end(&mut resumed);
+    assert!(resumed.done() == whole.done() && resumed.state().theta == whole.state().theta);
+    let ended = whole.measure_end(|_| ()).unwrap();
+    assert_eq!(resumed.measure_end(|_| ()).unwrap(), ended);
+    let [trained, again] = [whole, resumed].map(|run| run.finish().unwrap().remove(0));
+    assert!(trained.steps == nearest && trained.theta == short.state().theta && again.theta == trained.theta);
+}
+
+/// Labels of a validation are none of a step's, and are shared where the players share theirs.
+#[test]
+fn validation_has_labels_of_its_own() {
+    let fixed =
+        CONFIG.replace("labels = \"pool\"", "labels = { fixed = [\"up\", \"down\"] }").replace("[games]", VALIDATED);
+    let config = TrainConfig::from_toml(&fixed).unwrap();
+    let tasks = config.validation_tasks().unwrap();
+    assert_eq!((tasks.len(), &tasks), (2, &config.validation_tasks().unwrap()));
+    for Task { game, .. } in &tasks {
+        assert_eq!(game.labels(Player::Row), game.labels(Player::Column));
+        assert!(game.labels(Player::Row).iter().all(|label| label != "up" && label != "down"));
+    }
+    let given = fixed.replace("games = 2", "games = 3\nlabels = [[\"left\", \"right\"], [\"a\", \"b\"]]");
+    let firsts = TrainConfig::from_toml(&given).unwrap().validation_tasks().unwrap();
+    assert_eq!(
+        firsts.iter().map(|task| task.game.labels(Player::Row)[0].as_str()).collect::<Vec<_>>(),
+        ["left", "a", "left"]
+    );
+    for (from, to, told) in [
+        ("\"left\", \"right\"", "\"up\", \"down\"", "labels.fixed"),
+        ("\"left\", \"right\"", "\"left\"", "labels"),
+        ("games = 3", "games = 0", "validation.games"),
+        ("patience = 3", "patience = 0", "validation.patience"),
+        ("patience = 3", "every = 0", "validation.every"),
+    ] {
+        let problem = TrainConfig::from_toml(&given.replace(from, to)).unwrap_err().to_string();
+        assert!(problem.contains(told), "{from}: {problem}");
+    }
 }
 
 /// PEFT's start: A is uniform within `1 / sqrt(inputs)`, B is 0.
@@ -446,7 +519,7 @@ fn the_reference_may_be_the_adapter_that_a_run_starts_from() {
     for _ in 0..4 {
         first.step().unwrap();
     }
-    let weights = AdapterWeights::of(&first.finish().unwrap()[0]);
+    let weights = first.finish().unwrap()[0].weights();
     let measured = |reference| {
         let config = config.clone().with(|o| {
             o.start = Some("a hash".into());

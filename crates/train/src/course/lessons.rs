@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// A token to predict.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Output row whose logits predict it.
     pub row: usize,
     pub token: Token,
@@ -23,13 +23,13 @@ pub(super) struct Target {
 }
 
 /// One shard's pack with what it has to predict.
-pub(super) struct LessonBatch {
+pub(crate) struct LessonBatch {
     pub pack: Pack,
     pub targets: Vec<Target>,
 }
 
 /// A lesson's questions as token sequences: every question with every answer.
-pub(super) struct Tokenised {
+pub(crate) struct Tokenised {
     /// Rules, questions and answers before this one, question, answer, end.
     pub sequence: Vec<Token>,
     /// Where the answer begins: behind its opening.
@@ -81,7 +81,7 @@ impl Turns {
     }
 }
 
-pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokenised>> {
+pub(crate) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokenised>> {
     // The template is the same for every question; the rules are tokenised once, as at a decision.
     let turns = Turns::of(vocabulary)?;
     let rules = vocabulary.tokenize(&lesson.rules, false)?;
@@ -122,7 +122,7 @@ pub(super) fn tokenise(vocabulary: &Model, lesson: &Lesson) -> Result<Vec<Tokeni
 ///
 /// Targets are the answers' tokens with their end, and with a weight of `reading` all tokens before them. Equally right
 /// answers share a weight of 1.
-pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<LessonBatch> {
+pub(crate) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, reading: f32) -> Result<LessonBatch> {
     let mut pack = Pack::default();
     let mut wanted = Vec::new();
     for lesson in lessons {
@@ -150,7 +150,7 @@ pub(super) fn batch(vocabulary: &Model, lessons: impl Iterator<Item = Lesson>, r
 ///
 /// Returns the weighted sum over the answers. A row may have several targets: the gradient of each is a multiple of the
 /// softmax minus the target.
-pub(super) fn cross_entropy(logits: &mut [f32], width: usize, targets: &[Target], scale: f32) -> f64 {
+pub(crate) fn cross_entropy(logits: &mut [f32], width: usize, targets: &[Target], scale: f32) -> f64 {
     let mut weights = vec![0.0; logits.len() / width];
     targets.iter().for_each(|t| weights[t.row] += t.weight * scale);
     logits.chunks_exact_mut(width).for_each(log_softmax);

@@ -1,0 +1,112 @@
+//! `probity literacy`: an adapter that reads games, for a model of one's own.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use probity_engine::Error as EngineError;
+use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
+use probity_train::curriculum::Precision;
+use probity_train::games::Reading;
+use probity_train::literacy::{LiteracyConfig, LiteracyRun};
+use serde_json::json;
+
+use crate::output::say;
+use crate::{builtin, course, input, output};
+
+/// Teach a model to read games: an adapter to train moral adapters from.
+///
+/// A model that was trained on other texts answers a decision and does not read its payoffs. The lessons ask what a
+/// cell pays, which action brings more for whom, and what was played last. They have no morals. Train it once a model,
+/// then each reward with `probity train --from ADAPTER --reference start`.
+///
+/// An interrupted run continues with --resume, bit for bit.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity literacy --model smollm2 --run run --out smollm2-literacy.gguf\n         probity literacy --model smollm2 --run run --resume --out smollm2-literacy.gguf"
+)]
+pub struct Args {
+    /// The model that learns: a GGUF file or `default`.
+    #[arg(long)]
+    model: String,
+    /// A config file (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Override the config's number of steps.
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Override the config's seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Override the config's peak learning rate.
+    #[arg(long)]
+    rate: Option<f32>,
+    /// Run folder, with the config, a line of JSON a step, and a checkpoint.
+    #[arg(long)]
+    run: PathBuf,
+    /// Where to write the adapter.
+    #[arg(long)]
+    out: PathBuf,
+    /// Continue from the run folder's checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Write the checkpoint's adapter without further steps.
+    #[arg(long, requires = "resume")]
+    export: bool,
+    #[command(flatten)]
+    session: course::SessionArgs,
+    /// Print every step as a line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut config = match &args.config {
+        None => LiteracyConfig::default(),
+        Some(path) => input::read(path, |text| {
+            let problem = |e: toml::de::Error| e.to_string().replace('\n', " ");
+            toml::from_str(text).map_err(|e| EngineError::Document { what: "literacy config", problem: problem(e) })
+        })?,
+    };
+    config.steps = args.steps.unwrap_or(config.steps);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.rate = args.rate.unwrap_or(config.rate);
+    config.check()?;
+    input::writable(&args.out)?;
+    keep_freed_memory();
+    let model = builtin::open_vocabulary(&args.model)?;
+    fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
+    if !args.resume && args.run.join("checkpoint.bin").exists() {
+        return Err(input::occupied(&args.run).into());
+    }
+    let (steps, bar) = (config.steps, output::bar(config.steps, "lessons"));
+    let mut run = LiteracyRun::open(&args.run, &model, config, args.resume)?;
+    if !args.export {
+        let end = course::take_steps(&args.session, &bar, args.json, |session, each| run.steps(session, each));
+        if course::paused(end, run.training().state().step(), steps)? {
+            return Ok(());
+        }
+    }
+    let measured = output::bar(Reading::all().count() as u64, "measuring");
+    let accuracy = run.reading(|kind| {
+        measured.inc(1);
+        measured.set_message(kind.to_string());
+    })?;
+    measured.finish_and_clear();
+    let (taken, tokens) = (run.training().state().step(), run.training().state().tokens);
+    // The trainer's memory is given back before the runtime's model takes its own.
+    let trained = run.finish(&accuracy);
+    give_freed_memory_back();
+    let verified = trained.write(&builtin::open_model(&args.model)?, Precision::Q8_0, &args.out)?;
+    if args.json {
+        return output::json_line(
+            &json!({ "adapter": args.out, "verified": verified, "steps": taken, "tokens": tokens, "accuracy": accuracy }),
+        );
+    }
+    say!("{tokens} tokens in {taken} steps; on unseen labels and games:");
+    for (kind, accuracy) in &accuracy {
+        say!("{kind}: {}", course::spell(accuracy));
+    }
+    say!("written and verified: {}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Accuracy on unseen labels and games.
+
+use std::collections::BTreeMap;
+
+use probity_engine::Model;
+
+use super::lessons::{Tokenised, tokenise};
+use crate::Result;
+use crate::corpus::{self, Kind, Lesson, Mixture};
+use crate::decoder::kernels::log_softmax;
+use crate::decoder::{Decoder, Pack};
+use crate::games::Reading;
+use crate::labels::Split;
+use crate::shards::Shards;
+
+/// Accuracy by kind of question.
+pub type Accuracy = BTreeMap<Kind, f64>;
+
+/// The accuracy from which a kind of question counts as read.
+///
+/// It is measured on unseen labels and games.
+pub const READ: f64 = 0.9;
+
+/// What is read of measured kinds of games: those whose every reading question is answered.
+#[must_use]
+pub fn reads(accuracies: &BTreeMap<Reading, Accuracy>) -> Vec<Reading> {
+    let read = |accuracy: &Accuracy| Kind::READING.iter().all(|kind| accuracy.get(kind) >= Some(&READ));
+    accuracies.iter().filter(|(_, found)| read(found)).map(|(kind, _)| *kind).collect()
+}
+
+/// Who is examined, on unseen labels and games.
+#[derive(Debug, Clone, Copy)]
+pub struct Exam<'a> {
+    /// The model opened for its tokenizer.
+    pub vocabulary: &'a Model,
+    /// The decoder.
+    pub decoder: &'a Decoder,
+    /// Its trained parameters.
+    pub theta: &'a [f32],
+    /// Seed of the lessons; those of training have another.
+    pub seed: u64,
+    /// Conversations in a lesson, of one question each.
+    pub chains: usize,
+}
+
+impl Exam<'_> {
+    /// Accuracy on each kind of games.
+    ///
+    /// `each` hears a kind before it is measured.
+    ///
+    /// # Errors
+    /// As [`Exam::accuracy`].
+    pub fn reading(
+        &self,
+        shards: &mut Shards,
+        lessons: u64,
+        mut each: impl FnMut(Reading),
+    ) -> Result<BTreeMap<Reading, Accuracy>> {
+        let measured = |kind| {
+            each(kind);
+            Ok((kind, self.accuracy(shards, lessons, Mixture::of(kind))?))
+        };
+        Reading::all().map(measured).collect()
+    }
+
+    /// Accuracy by kind of question, without ties.
+    ///
+    /// For [`Kind::Decide`] it is the legality mass: the probability that the answer is exactly a label.
+    ///
+    /// # Errors
+    /// [`probity_engine::Error::Template`]; [`probity_engine::Error::PromptTooLong`].
+    pub fn accuracy(&self, shards: &mut Shards, lessons: u64, mixture: Mixture) -> Result<Accuracy> {
+        let (width, seed) = (self.decoder.shape().n_vocab, self.seed ^ 0x7e57);
+        let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
+        for first in (0..lessons).step_by(32) {
+            let lessons: Vec<Lesson> = (first..lessons.min(first + 32))
+                .map(|i| corpus::lesson(seed, i, Split::Test, [self.chains, 1], mixture))
+                .collect();
+            let mut packs = Vec::new();
+            let mut paths = Vec::new();
+            for lesson in &lessons {
+                let all = tokenise(self.vocabulary, lesson)?;
+                let mut pack = Pack::default();
+                let nodes = pack.push(&all.iter().map(|t| t.sequence.clone()).collect::<Vec<_>>());
+                pack.request(all.iter().zip(&nodes).flat_map(|(t, n)| n[t.answer - 1..t.end - 1].to_vec()));
+                packs.push(pack);
+                paths.push(all.into_iter().zip(nodes).collect::<Vec<_>>());
+            }
+            let judged = shards.forward(self.decoder, self.theta, &packs.iter().collect::<Vec<_>>(), |i, tape| {
+                let logits = &mut tape.logits;
+                logits.chunks_exact_mut(width).for_each(log_softmax);
+                let judge = |(t, nodes): &(Tokenised, Vec<u32>)| {
+                    let (mut log_p, mut greedy) = (0.0, true);
+                    for at in t.answer..t.end {
+                        let row = packs[i].output_row(nodes[at - 1]) * width;
+                        let row = &logits[row..row + width];
+                        let p = row[t.sequence[at] as usize];
+                        log_p += f64::from(p);
+                        greedy &= row.iter().all(|&other| other <= p);
+                    }
+                    (t.chain, log_p.exp(), greedy)
+                };
+                paths[i].iter().map(judge).collect::<Vec<_>>()
+            });
+            for (lesson, judged) in lessons.iter().zip(judged) {
+                for (q, p, greedy) in judged {
+                    let question = &lesson.chains[q][0];
+                    if question.kind == Kind::Decide {
+                        let (mass, of) = right.entry(Kind::Decide).or_default();
+                        *mass += p;
+                        *of += 1.0 / question.answers.len() as f64;
+                    } else if question.answers.len() == 1 {
+                        let (ok, of) = right.entry(question.kind).or_default();
+                        *ok += f64::from(u8::from(greedy));
+                        *of += 1.0;
+                    }
+                }
+            }
+        }
+        Ok(right.into_iter().map(|(kind, (ok, of))| (kind, ok / of)).collect())
+    }
+}
