@@ -1,22 +1,16 @@
 //! `probity compare`: ways to change a model's behaviour, with their costs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use probity::agent::policy::Tilt;
 use probity::agent::prompt::{Layout, Style};
 use probity::agent::{Scenario, verify};
-use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::moral::{OTHER, Reward, WORDINGS};
 use probity_game::{CatalogGame, MatrixGame, Player};
-use probity_train::Schedule;
 use probity_train::curriculum::{Algorithm, TrainConfig};
 use probity_train::eval::{Candidate, Evaluation, Figures};
-use probity_train::finetune::Finetuning;
-use probity_train::finish::write_verified;
-use probity_train::run::Needs;
 use serde::Serialize;
 
 use crate::output::say;
@@ -113,7 +107,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 o.algorithm = algorithm;
                 o.name = name.replace(' ', "-");
             });
-            trained.push((name, train(&args.model, config, folder)?));
+            let path = folder.join(format!("{}.gguf", config.name));
+            trained.push((name, train::whole(&args.model, config, &path)?));
         }
     }
 
@@ -187,40 +182,6 @@ fn config(args: &Args, games: &[MatrixGame], reward: Reward) -> anyhow::Result<T
         train::play_on(&mut config, games.to_vec());
     }
     config.single_phase(reward.into(), args.steps.max(1)).with_context(|| format!("--config {name}"))
-}
-
-/// A trained adapter on the disk, and what it took.
-struct Run {
-    path: PathBuf,
-    steps: u64,
-    tokens: u64,
-    seconds: f64,
-    distance: f64,
-}
-
-fn train(model_name: &str, config: TrainConfig, folder: &Path) -> anyhow::Result<Run> {
-    keep_freed_memory();
-    let begin = Instant::now();
-    let path = folder.join(format!("{}.gguf", config.name));
-    let model = builtin::open_vocabulary(model_name)?;
-    let needs = Needs::of(&model, &config, None)?;
-    needs.refuse()?;
-    let mut training = Finetuning::new(&model, config, needs.schedule())?;
-    let bar = output::bar(training.config.steps(), &training.config.name);
-    if needs.schedule() == Schedule::Narrow {
-        bar.suspend(|| eprintln!("little memory: {}", needs.times()));
-    }
-    while !training.finished() {
-        training.step()?;
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let (steps, tokens) = (training.done(), training.state().tokens);
-    let distance = training.measure_end(|_| ())?.first().map_or(f64::NAN, |parts| parts.distance);
-    let trained = training.finish()?;
-    give_freed_memory_back();
-    write_verified(&trained[0], &builtin::open_model(model_name)?, &path)?;
-    Ok(Run { path, steps, tokens, seconds: begin.elapsed().as_secs_f64(), distance })
 }
 
 fn show(args: &Args, config: &TrainConfig, rows: &[Row]) {

@@ -16,6 +16,7 @@ mod merge;
 mod model;
 mod names;
 mod output;
+mod paper;
 mod plan;
 mod pretrain;
 mod train;
@@ -64,6 +65,7 @@ enum Command {
     Export(export::Args),
     Merge(merge::Args),
     Compare(compare::Args),
+    Paper(paper::Args),
     Eval(eval::Args),
     Values(values::Args),
 }
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Paper(args) => paper::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Values(args) => values::run(&args),
     };

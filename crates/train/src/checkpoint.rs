@@ -32,9 +32,12 @@ pub struct Steering {
     pub start: f64,
     /// Steps in a row that were worse than both.
     pub astray: u64,
-    /// Validations since the nearest.
+    /// Validations of this phase since its nearest.
     #[serde(default)]
     pub since: u64,
+    /// Steps of earlier phases that validation ended before they were taken.
+    #[serde(default)]
+    pub skipped: u64,
 }
 
 /// Mean and spread of numbers that come one after the other (Welford 1962).
@@ -73,11 +76,11 @@ pub struct Kept {
     pub at: KeptAt,
 }
 
-/// Where a run was nearest to the optimum.
+/// Where a phase was nearest to the optimum.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KeptAt {
-    /// Steps taken.
-    pub step: u64,
+    /// Steps taken, those of earlier phases among them.
+    pub steps: u64,
     /// Tokens pushed through the model.
     pub tokens: u64,
     /// Distance of free answers to the optimum.

@@ -8,13 +8,14 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use probity_engine::Source;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::MatrixGame;
 use probity_game::moral::Framework;
+use probity_train::Schedule;
 use probity_train::curriculum::{GivenGame, Reference, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
 use probity_train::finish::write_verified;
@@ -29,7 +30,7 @@ use crate::output::say;
 use crate::{builtin, errors, input, names, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 15] = [
+pub const RECIPES: [(&str, &str); 16] = [
     ("game", include_str!("../../configs/game.toml")),
     ("deontological", include_str!("../../configs/deontological.toml")),
     ("utilitarian", include_str!("../../configs/utilitarian.toml")),
@@ -38,6 +39,7 @@ pub const RECIPES: [(&str, &str); 15] = [
     ("game-then-utilitarian", include_str!("../../configs/game-then-utilitarian.toml")),
     ("game-repeated", include_str!("../../configs/game-repeated.toml")),
     ("laptop", include_str!("../../configs/laptop.toml")),
+    ("paper", include_str!("../../configs/paper.toml")),
     ("paper-game", include_str!("../../configs/paper-game.toml")),
     ("paper-deontological", include_str!("../../configs/paper-deontological.toml")),
     ("paper-utilitarian", include_str!("../../configs/paper-utilitarian.toml")),
@@ -202,7 +204,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The adapter is written whatever the measurement says.
     let stands = run.measure_end(|share| bar.set_position((100.0 * share) as u64));
     bar.finish_and_clear();
-    let steps = run.training.kept_step();
+    let steps = run.training.kept_steps();
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = run.training.finish()?;
     give_freed_memory_back();
@@ -305,6 +307,45 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
         config.name = format!("{}-{}", config.name, phase.reward.name());
     }
     Ok(config)
+}
+
+/// A trained adapter on the disk, and what it took.
+pub struct Whole {
+    pub path: PathBuf,
+    /// The step whose parameters it has, and the last step.
+    pub kept: u64,
+    pub steps: u64,
+    pub tokens: u64,
+    /// Of the training and the measurement of its end.
+    pub seconds: f64,
+    /// Distance to the optimum at the end, of the worst learner.
+    pub distance: f64,
+}
+
+/// A whole run without a folder: trained, measured, written and verified.
+pub fn whole(model_name: &str, config: TrainConfig, path: &Path) -> anyhow::Result<Whole> {
+    keep_freed_memory();
+    let model = builtin::open_vocabulary(model_name)?;
+    let needs = Needs::of(&model, &config, None)?;
+    needs.refuse()?;
+    let begin = Instant::now();
+    let mut training = Finetuning::new(&model, config, needs.schedule())?;
+    let bar = output::bar(training.config.steps(), &training.config.name);
+    if needs.schedule() == Schedule::Narrow {
+        bar.suspend(|| eprintln!("little memory: {}", needs.times()));
+    }
+    while !training.finished() {
+        training.step()?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let (kept, steps, tokens) = (training.kept_steps(), training.taken(), training.state().tokens);
+    let distance = training.measure_end(|_| ())?.iter().map(|parts| parts.distance).fold(0.0, f64::max);
+    let seconds = begin.elapsed().as_secs_f64();
+    let trained = training.finish()?;
+    give_freed_memory_back();
+    write_verified(&trained[0], &builtin::open_model(model_name)?, path)?;
+    Ok(Whole { path: path.to_owned(), kept, steps, tokens, seconds, distance })
 }
 
 /// Makes a config play some games, and no others.

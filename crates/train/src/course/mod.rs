@@ -107,14 +107,18 @@ impl Course {
         }
     }
 
-    /// What an exam during the run is drawn from: no lookups, and lists only before the games.
+    /// What an exam during the run is drawn from.
+    ///
+    /// It has no lookups, and lists only before the games.
     #[must_use]
     pub fn exam_at(&self, progress: f64) -> Mixture {
         let now = self.mixture_at(progress);
         Mixture { lookups: 0.0, lists: if now.lists < 1.0 { 0.0 } else { 1.0 }, ..now }
     }
 
-    /// The lessons of a step, a batch a shard; `reading` is the weight of the tokens before the answers.
+    /// The lessons of a step, a batch a shard.
+    ///
+    /// `reading` is the weight of the tokens before the answers.
     pub(crate) fn batches(
         &self,
         vocabulary: &Model,

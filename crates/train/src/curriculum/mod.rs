@@ -189,7 +189,7 @@ pub struct EarlyStop {
 
 /// Validation under labels that no step trains on.
 ///
-/// A run keeps the parameters whose free answers come nearest to the optimum there, and ends once they have been the
+/// A phase ends with the parameters whose free answers come nearest to the optimum there, and once they have been the
 /// nearest for some time. More training on few labels makes a model repeat them under any others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,10 +202,10 @@ pub struct Validation {
     /// Without any, labels are drawn from the pool's training split.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Vec<String>>,
-    /// Steps of the last phase between two validations.
+    /// Steps between two validations.
     #[serde(default = "one")]
     pub every: u64,
-    /// Validations in a row without a nearer one that end the run.
+    /// Validations in a row without a nearer one that end the phase.
     #[serde(default = "ten")]
     pub patience: u64,
 }

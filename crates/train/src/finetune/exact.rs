@@ -74,26 +74,37 @@ impl Finetuning {
         Err(Error::Training { problem })
     }
 
-    /// Measures the policy after a step of the last phase, and keeps the nearest.
+    /// Measures the policy after a step, and keeps the nearest of the phase.
     ///
-    /// A distance that is NaN is not nearer; the next step finds its cause.
+    /// A phase that ends leaves its nearest parameters to the next. A distance that is NaN is not nearer; the next step
+    /// finds its cause.
     pub(super) fn validate(&mut self, step: u64, phase: usize) -> Result<Option<ObjectiveParts>> {
-        let Some(Validation { every, .. }) = &self.config.validation else { return Ok(None) };
+        let Some(Validation { every, patience, .. }) = self.config.validation else { return Ok(None) };
         let (_, within) = self.config.phase_at(step).expect("a step that was taken");
-        if phase + 1 < self.config.phases.len() || !(within + 1).is_multiple_of(*every) {
-            return Ok(None);
+        let left = self.config.phases[phase].steps - within - 1;
+        let mut measured = None;
+        if (within + 1).is_multiple_of(every) || left == 0 {
+            let seats = seats(&self.model, &self.config, &self.config.validation_tasks()?)?;
+            let found = self.evaluate(&seats, phase, false)?;
+            let parts = ObjectiveParts::mean(found.iter().flatten().map(|judged| &judged.parts));
+            let nearest = self.state.kept.as_ref().map_or(f64::INFINITY, |kept| kept.at.distance);
+            self.state.steering.since += 1;
+            if parts.free_distance < nearest {
+                let at = KeptAt { steps: self.taken(), tokens: self.state.tokens, distance: parts.free_distance };
+                self.state.kept = Some(Kept { theta: self.state.theta.clone(), at });
+                self.state.steering.since = 0;
+            }
+            measured = Some(parts);
         }
-        let seats = seats(&self.model, &self.config, &self.config.validation_tasks()?)?;
-        let found = self.evaluate(&seats, phase, false)?;
-        let parts = ObjectiveParts::mean(found.iter().flatten().map(|judged| &judged.parts));
-        let nearest = self.state.kept.as_ref().map_or(f64::INFINITY, |kept| kept.at.distance);
-        self.state.steering.since += 1;
-        if parts.free_distance < nearest {
-            let at = KeptAt { step: step + 1, tokens: self.state.tokens, distance: parts.free_distance };
-            self.state.kept = Some(Kept { theta: self.state.theta.clone(), at });
+        let over = left == 0 || self.state.steering.since >= patience;
+        if over && phase + 1 < self.config.phases.len() {
+            if let Some(kept) = self.state.kept.take() {
+                self.state.theta = kept.theta;
+            }
             self.state.steering.since = 0;
+            self.state.steering.skipped += left;
         }
-        Ok(Some(parts))
+        Ok(measured)
     }
 
     /// Measures the policy without a step, seat by seat.

@@ -260,9 +260,15 @@ impl Finetuning {
         self.state = saved;
     }
 
-    /// Steps taken. The optimiser may take several a step of the run.
+    /// Steps taken, and steps that were skipped at the end of a phase.
     #[must_use]
     pub fn done(&self) -> u64 {
+        self.taken() + self.state.steering.skipped
+    }
+
+    /// Steps taken. The optimiser may take several a step of the run.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
         self.state.adam.step / self.config.algorithm.epochs()
     }
 
@@ -275,10 +281,12 @@ impl Finetuning {
         near || far || self.done() >= self.config.steps()
     }
 
-    /// The step whose parameters are the result so far: the nearest by validation, or the last.
+    /// Steps behind the parameters that are the result so far.
+    ///
+    /// They are the nearest by validation, or the last.
     #[must_use]
-    pub fn kept_step(&self) -> u64 {
-        self.state.kept.as_ref().map_or_else(|| self.done(), |kept| kept.at.step)
+    pub fn kept_steps(&self) -> u64 {
+        self.state.kept.as_ref().map_or_else(|| self.taken(), |kept| kept.at.steps)
     }
 
     /// Whether the last step was worse than no training: no state to keep.
@@ -299,7 +307,7 @@ impl Finetuning {
             config: self.config.clone(),
             decoder: decoder.clone(),
             theta: theta[..decoder.n_params()].to_vec(),
-            steps: self.kept_step(),
+            steps: self.kept_steps(),
             tokens: self.state.kept.as_ref().map_or(self.state.tokens, |kept| kept.at.tokens),
             beta: self.state.steering.beta,
         };

@@ -94,7 +94,9 @@ impl LiteracyRun {
         self.folder.steps(&mut self.training, session, each)
     }
 
-    /// Accuracy on unseen labels and games of each kind; `each` hears a kind before it is measured.
+    /// Accuracy on unseen labels and games of each kind.
+    ///
+    /// `each` hears a kind before it is measured.
     ///
     /// # Errors
     /// As [`Literacy::reading`].

@@ -125,7 +125,9 @@ impl Pretraining {
         exam.accuracy(shards, lessons, mixture)
     }
 
-    /// Accuracy on unseen labels and games of each kind; `each` hears a kind before it is measured.
+    /// Accuracy on unseen labels and games of each kind.
+    ///
+    /// `each` hears a kind before it is measured.
     ///
     /// # Errors
     /// As [`Exam::accuracy`].

@@ -112,7 +112,7 @@ impl Checkpoints {
             replace(&self.good, &self.newest)?;
         }
         let kept = Checkpoint::read(&self.newest, &training.config, training.model().content()?)?;
-        let step = kept.step() / training.config.algorithm.epochs();
+        let step = kept.step() / training.config.algorithm.epochs() + kept.steering.skipped;
         (self.step, self.proven) = (Some(step), true);
         Ok(format!("the checkpoint is of step {step}"))
     }

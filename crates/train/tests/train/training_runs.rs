@@ -293,36 +293,47 @@ fn a_run_that_ended_early_is_extended() {
 
 const VALIDATED: &str = "[validation]\ngames = 2\npatience = 3\n\n[games]";
 
-fn steps_to_the_end(training: &mut Finetuning) -> Vec<(u64, Option<ObjectiveParts>)> {
+/// The phase of every step that is left, its number, and the distance that validation found.
+fn steps_to_the_end(training: &mut Finetuning) -> Vec<(usize, u64, f64)> {
     let mut found = Vec::new();
     while !training.finished() {
         let report = training.step().unwrap();
-        found.push((report.step, report.validation));
+        found.push((report.phase, report.step, report.validation.unwrap().free_distance));
     }
     found
 }
 
-/// The result is the step whose free answers were nearest under labels that no step trains on.
+/// A phase ends with the step whose free answers were nearest under labels that no step trains on.
 #[test]
 fn validation_keeps_the_nearest_parameters() {
+    const STEPS: [usize; 2] = [30, 40];
     let (_folder, path) = probity_testing::tiny(GgmlType::F32);
     let model = probity_testing::open(&path);
-    let text = CONFIG
-        .replace("[games]", VALIDATED)
-        .replace("steps = 4\nreward = { framework = \"utilitarian", "steps = 40\nreward = { framework = \"utilitarian");
+    let text = STEPS.iter().fold(CONFIG.replace("[games]", VALIDATED), |text, steps| {
+        text.replacen("steps = 4\n", &format!("steps = {steps}\n"), 1)
+    });
     let config = TrainConfig::from_toml(&text).unwrap();
     let mut whole = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
     let reports = steps_to_the_end(&mut whole);
-    assert!(reports[..4].iter().all(|(_, found)| found.is_none()), "the first phase is not validated");
-    let distances: Vec<f64> = reports[4..].iter().map(|(_, found)| found.unwrap().free_distance).collect();
-    let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
-    let nearest = 5 + distances.iter().position(|d| *d == least).unwrap() as u64;
-    assert_eq!(whole.kept_step(), nearest);
-    assert!(whole.done() == nearest + 3 || whole.done() == 44, "{} steps, the nearest {nearest}", whole.done());
+    let mut taken = 0;
+    for (phase, steps) in STEPS.into_iter().enumerate() {
+        let found: Vec<f64> = reports.iter().filter(|r| r.0 == phase).map(|r| r.2).collect();
+        let least = found.iter().copied().fold(f64::INFINITY, f64::min);
+        let nearest = found.iter().position(|d| *d == least).unwrap() + 1;
+        assert!(found.len() == nearest + 3 || found.len() == steps, "{found:?}");
+        if phase == 1 {
+            assert_eq!(whole.kept_steps(), (taken + nearest) as u64);
+            assert_eq!(reports[taken].1, STEPS[0] as u64 + 1, "the schedule of the second phase begins at its start");
+        }
+        taken += found.len();
+    }
+    assert_eq!(whole.taken(), taken as u64);
+    assert!(taken < STEPS[0] + STEPS[1], "a phase ended early");
 
+    // Another run to the nearest step, and from its checkpoint on.
     let mut short = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
     let mut resumed = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
-    (0..nearest).for_each(|_| drop(short.step().unwrap()));
+    (0..whole.kept_steps()).for_each(|_| drop(short.step().unwrap()));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("checkpoint.bin");
     short.state().write(&file, &config, "base").unwrap();
@@ -332,7 +343,7 @@ fn validation_keeps_the_nearest_parameters() {
     let ended = whole.measure_end(|_| ()).unwrap();
     assert_eq!(resumed.measure_end(|_| ()).unwrap(), ended);
     let [trained, again] = [whole, resumed].map(|run| run.finish().unwrap().remove(0));
-    assert!(trained.steps == nearest && trained.theta == short.state().theta && again.theta == trained.theta);
+    assert!(trained.steps == short.taken() && trained.theta == short.state().theta && again.theta == trained.theta);
 }
 
 /// Labels of a validation are none of a step's, and are shared where the players share theirs.

@@ -1,0 +1,202 @@
+//! `probity paper`: figure 4 of arXiv 2410.01639, trained and measured on one's own machine.
+
+mod figure;
+mod report;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use probity_engine::Model;
+use probity_engine::files::write_whole;
+use probity_game::moral::Framework;
+use probity_game::protocol::PUBLISHED;
+use probity_train::curriculum::TrainConfig;
+use probity_train::eval::Respondent;
+use probity_train::eval::protocol::{GameReport, VARIANTS, measure};
+use serde::{Deserialize, Serialize};
+
+use self::report::Report;
+use crate::errors::Usage;
+use crate::{builtin, input, output, train};
+
+/// Train and measure the paper's policies beside its figure 4 (arXiv 2410.01639).
+///
+/// It trains an adapter for each reward and seed by the recipe `paper`, and asks each policy the paper's fifty queries a
+/// game, under labels that no step trains on. Free answers count, illegal ones included. An adapter that is in the folder
+/// already is not trained again, so that an interrupted command goes on where it stopped.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity model fetch gemma3-270m && probity paper --model gemma3-270m\n         probity paper --model gemma3-270m --policy utilitarian\n         probity paper --model smollm2 --seeds 5 --out figures"
+)]
+pub struct Args {
+    /// The model: a GGUF file, or a name of `probity model list`.
+    #[arg(long, default_value = "gemma3-270m")]
+    model: String,
+    /// The policies to train [default: all six]
+    #[arg(long, value_delimiter = ',', value_parser = POLICIES.map(|policy| policy.name))]
+    policy: Vec<String>,
+    /// Training seeds of each policy; five as in the paper.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+    /// A config (TOML) in place of the recipe `paper`; its phases are the command's.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The folder for the adapters, the figures as a page and as a picture.
+    #[arg(long, default_value = "probity-paper")]
+    out: PathBuf,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A policy of the paper's figure 4.
+struct Policy {
+    /// As adapters are named.
+    name: &'static str,
+    /// The rewards of its phases.
+    rewards: &'static [&'static str],
+}
+
+/// Figure 4's policies, in the paper's order.
+const POLICIES: [Policy; 6] = [
+    Policy { name: "game", rewards: &["game"] },
+    Policy { name: "deontological", rewards: &["deontological"] },
+    Policy { name: "utilitarian", rewards: &["utilitarian"] },
+    Policy { name: "game+deontological", rewards: &["game-deontological"] },
+    Policy { name: "game-then-deontological", rewards: &["game", "deontological"] },
+    Policy { name: "game-then-utilitarian", rewards: &["game", "utilitarian"] },
+];
+
+/// What an adapter's training took, beside its file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Trained {
+    /// The config it was trained by.
+    config: String,
+    /// The content of the model that it was trained on.
+    base: String,
+    /// The step whose parameters it has, and the last step.
+    step: u64,
+    steps: u64,
+    tokens: u64,
+    /// Of the training alone, and with loading, writing and verifying.
+    seconds: f64,
+    all_seconds: f64,
+}
+
+/// A policy's figures.
+#[derive(Serialize)]
+struct Row {
+    policy: &'static str,
+    games: Vec<GameReport>,
+    /// Empty for the bare model.
+    trained: Vec<Trained>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let base = match &args.config {
+        Some(path) => input::config(path)?,
+        None => train::recipe("paper").context("the recipe paper comes with the program")?,
+    };
+    let [phase] = base.phases.as_slice() else {
+        return Err(Usage(format!("the config has {} phases, expected one", base.phases.len())).into());
+    };
+    let chosen: Vec<&Policy> =
+        POLICIES.iter().filter(|p| args.policy.is_empty() || args.policy.iter().any(|name| name == p.name)).collect();
+    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let content = builtin::open_vocabulary(&args.model)?.content()?.to_owned();
+    // All training comes first: the trainer's memory is given back before the runtime's model takes its own.
+    let mut trained = Vec::new();
+    for policy in &chosen {
+        let mut seeds = Vec::new();
+        for seed in 1..=args.seeds {
+            let phases = policy
+                .rewards
+                .iter()
+                .map(|name| {
+                    let mut phase = phase.clone();
+                    phase.reward = Framework::find(name)?.into();
+                    Ok(phase)
+                })
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            let config = base.clone().with(|o| {
+                o.name = format!("paper-{}", policy.name);
+                (o.seed, o.phases) = (seed, phases);
+            });
+            let path = args.out.join(format!("{}-{seed}.gguf", policy.name));
+            seeds.push((adapter(&args.model, &content, config, &path)?, path));
+        }
+        trained.push((policy.name, seeds));
+    }
+    let model = builtin::open_model(&args.model)?;
+    let bar = output::bar(5 * (1 + trained.len() as u64), "measuring");
+    let mut rows = vec![Row { policy: "bare", games: figures(&model, &[], "bare", &bar)?, trained: Vec::new() }];
+    for (policy, seeds) in trained {
+        let (trained, paths): (Vec<_>, Vec<_>) = seeds.into_iter().unzip();
+        rows.push(Row { policy, games: figures(&model, &paths, policy, &bar)?, trained });
+    }
+    bar.finish_and_clear();
+    let picture = args.out.join("figure-4.svg");
+    figure::draw(&picture, &rows).with_context(|| picture.display().to_string())?;
+    let report = Report { model: &args.model, seeds: args.seeds, rows: &rows };
+    let page = args.out.join("figure-4.md");
+    write_whole(&page, |sink| sink.write_all(report.markdown().as_bytes()))?;
+    if args.json {
+        return output::json(&report);
+    }
+    report.show();
+    output::line(format_args!("Page and picture: {}, {}", page.display(), picture.display()));
+    Ok(())
+}
+
+/// The runs of one policy that an interval is over, where it has one seed.
+const RUNS: u64 = 5;
+
+/// A policy's figures by the paper's protocol: a run a seed, or several runs of the only one.
+fn figures(
+    model: &Model,
+    adapters: &[PathBuf],
+    policy: &str,
+    bar: &indicatif::ProgressBar,
+) -> anyhow::Result<Vec<GameReport>> {
+    bar.set_message(policy.to_owned());
+    let mut all = Vec::new();
+    for path in adapters {
+        let adapter = builtin::load_adapter(model, &path.display().to_string())?;
+        all.push(Respondent::model(model, &[(adapter, 1.0)], "")?);
+    }
+    if all.is_empty() {
+        all.push(Respondent::model(model, &[], "")?);
+    }
+    let published = PUBLISHED.iter().find(|row| row.name == policy);
+    Ok(measure(&mut all, &VARIANTS[0], RUNS, published, || bar.inc(1))?.games)
+}
+
+/// The adapter of a config at a path: trained now, or by an earlier call.
+fn adapter(model: &str, base: &str, config: TrainConfig, path: &Path) -> anyhow::Result<Trained> {
+    let note = path.with_extension("json");
+    let wanted = config.to_toml();
+    if path.exists() && note.exists() {
+        let known: Trained = input::read(&note, |text| input::json("training note", text))?;
+        if known.config != wanted || known.base != base {
+            let problem = format!("{} is of another config or model; another --out starts anew", path.display());
+            return Err(Usage(problem).into());
+        }
+        return Ok(known);
+    }
+    let begin = Instant::now();
+    let run = train::whole(model, config, path)?;
+    let trained = Trained {
+        config: wanted,
+        base: base.to_owned(),
+        step: run.kept,
+        steps: run.steps,
+        tokens: run.tokens,
+        seconds: run.seconds,
+        all_seconds: begin.elapsed().as_secs_f64(),
+    };
+    let text = serde_json::to_string_pretty(&trained)?;
+    write_whole(&note, |sink| sink.write_all(text.as_bytes()))?;
+    Ok(trained)
+}

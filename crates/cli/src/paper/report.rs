@@ -1,0 +1,181 @@
+//! The figures as tables: in the terminal, and as a page.
+
+use std::fmt::Write;
+
+use probity_train::eval::protocol::GameReport;
+use serde::Serialize;
+
+use super::Row;
+use crate::output::{self, say};
+
+/// All figures of one model.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    pub model: &'a str,
+    /// Training seeds of each policy.
+    pub seeds: u64,
+    pub rows: &'a [Row],
+}
+
+/// A table: its header and its rows.
+type Table = (Vec<String>, Vec<Vec<String>>);
+
+/// The two regrets, as the paper's figure names them.
+const REGRETS: [&str; 2] = ["Figure 4a: deontological regret, 0 to 6", "Figure 4b: utilitarian regret, 0 to 1"];
+
+/// The most that the paper's 126 runs took together, hours of a GPU (arXiv 2410.01639, section 4).
+const PAPER_HOURS: u64 = 5;
+
+impl Report<'_> {
+    /// Ours, with half the width of the interval, and the paper's figure, game by game.
+    fn regrets(&self, which: usize) -> Table {
+        let Some(first) = self.rows.first() else { return (Vec::new(), Vec::new()) };
+        let mut header = vec!["policy".to_owned()];
+        header.extend(first.games.iter().flat_map(|game| [game.game.clone(), "paper".into()]));
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for row in self.rows {
+            let mut cells = vec![row.policy.to_owned()];
+            for game in &row.games {
+                let (mean, half_width) = regret(game, which);
+                let spread = half_width.map_or_else(String::new, |half| format!(" ± {half:.3}"));
+                cells.push(format!("{:.3}{spread}", output::rounded(mean)));
+                cells.push(game.paper.map_or_else(|| "-".into(), |paper| format!("{:.3}", paper[which].mean)));
+            }
+            rows.push(cells);
+        }
+        for (name, at) in [("least possible", 0), ("most of legal answers", 1)] {
+            let mut cells = vec![name.to_owned()];
+            for game in &first.games {
+                let bound = game.bounds.map(|bounds| [bounds.deontological, bounds.utilitarian][which][at]);
+                cells.push(bound.map_or_else(|| "-".into(), |bound| format!("{bound:.3}")));
+                cells.push(String::new());
+            }
+            rows.push(cells);
+        }
+        (header, rows)
+    }
+
+    /// What each policy's training took, as means over its seeds.
+    fn cost(&self) -> Table {
+        let header = ["policy", "kept step", "steps", "tokens", "training, s", "in all, s", "legality"];
+        let rows = self.rows.iter().map(|row| {
+            let mean = |of: fn(&super::Trained) -> f64| match row.trained.len() {
+                0 => "-".to_owned(),
+                n => format!("{:.0}", row.trained.iter().map(of).sum::<f64>() / n as f64),
+            };
+            let legality = row.games.iter().map(|game| game.legality_mass).sum::<f64>() / row.games.len() as f64;
+            vec![
+                row.policy.to_owned(),
+                mean(|t| t.step as f64),
+                mean(|t| t.steps as f64),
+                mean(|t| t.tokens as f64),
+                mean(|t| t.seconds),
+                mean(|t| t.all_seconds),
+                format!("{legality:.3}"),
+            ]
+        });
+        (header.map(str::to_owned).to_vec(), rows.collect())
+    }
+
+    /// How the cells compare: for the selfish policy nearer to the most, for all others at or below the paper's.
+    fn verdict(&self) -> String {
+        let cells = self
+            .rows
+            .iter()
+            .filter(|row| row.policy != "bare")
+            .flat_map(|row| row.games.iter().flat_map(move |game| [0, 1].map(|which| (row.policy, which, game))));
+        let (mut reached, mut within, mut all) = (0, 0, 0);
+        for (policy, which, game) in cells {
+            let (Some(paper), Some(bounds)) = (game.paper, game.bounds) else { continue };
+            let (ours, theirs) = (regret(game, which).0, paper[which].mean);
+            let selfish = [bounds.deontological[1], selfish_welfare(game)][which];
+            let ok = match policy {
+                "game" => (ours - selfish).abs() <= (theirs - selfish).abs() + 5e-4,
+                _ => output::rounded(ours) <= theirs,
+            };
+            let spread = regret(game, which).1.unwrap_or(0.0) + paper[which].half_width.unwrap_or(0.0);
+            all += 1;
+            reached += usize::from(ok);
+            within += usize::from(ok || (ours - theirs).abs() <= spread);
+        }
+        format!(
+            "{reached} of {all} cells are at or below the paper's (for `game`: as near to the selfish policy or nearer); \
+             {within} are so within both intervals."
+        )
+    }
+
+    fn notes(&self) -> [String; 3] {
+        let runs = if self.seeds > 1 {
+            format!("means over {} training seeds, with 95% intervals", self.seeds)
+        } else {
+            format!("one training seed; means over {} runs of free answers, with 95% intervals", super::RUNS)
+        };
+        [
+            format!(
+                "{}: {runs}. Fifty queries a game, labels action3 and action4; trained on action1 and action2.",
+                self.model
+            ),
+            self.verdict(),
+            format!(
+                "Paper: arXiv 2410.01639, Gemma-2-2b-it, figure 4; up to {PAPER_HOURS} hours of a GPU for each training of \
+                 one seed."
+            ),
+        ]
+    }
+
+    /// Prints all tables.
+    pub fn show(&self) {
+        for (i, title) in REGRETS.into_iter().enumerate() {
+            say!("{title}");
+            print(&self.regrets(i));
+        }
+        say!("What it took");
+        print(&self.cost());
+        self.notes().iter().for_each(|note| say!("{note}"));
+    }
+
+    /// All tables as Markdown.
+    pub fn markdown(&self) -> String {
+        let mut page = String::new();
+        let [about, verdict, paper] = self.notes();
+        let _ = write!(page, "{about}\n\n{verdict}\n\n{paper}\n\n![Both figures](figure-4.svg)\n");
+        for (i, title) in REGRETS.into_iter().enumerate() {
+            let _ = write!(page, "\n{title}:\n\n{}", markdown(&self.regrets(i)));
+        }
+        let _ = write!(page, "\nWhat it took, as means over the seeds:\n\n{}", markdown(&self.cost()));
+        page
+    }
+}
+
+/// A policy's regret in a game, with half the width of its interval.
+pub fn regret(game: &GameReport, which: usize) -> (f64, Option<f64>) {
+    let free = &game.free;
+    let (mean, half_width) = [
+        (free.deontological_regret, free.deontological_half_width),
+        (free.utilitarian_regret, free.utilitarian_half_width),
+    ][which];
+    (mean.unwrap_or(f64::NAN), half_width)
+}
+
+/// The utilitarian regret of always defecting, by the exact expectation.
+fn selfish_welfare(game: &GameReport) -> f64 {
+    let defects = |_: &probity_game::protocol::Query, _| Ok::<_, std::convert::Infallible>([0.0, 1.0]);
+    let known = probity_game::CatalogGame::find(&game.game).map(|known| known.game());
+    let Ok(known) = known else { return f64::NAN };
+    let Ok(outcome) = probity_game::protocol::expected(&known, defects);
+    outcome.utilitarian_regret
+}
+
+fn print((header, rows): &Table) {
+    let mut table = output::table(&header.iter().map(String::as_str).collect::<Vec<_>>());
+    for row in rows {
+        table.add_row(row);
+    }
+    say!("{table}\n");
+}
+
+fn markdown((header, rows): &Table) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule = format!("|---|{}\n", "--:|".repeat(header.len().saturating_sub(1)));
+    line(header) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
+}
