@@ -2,6 +2,7 @@
 # Everything is built for the machine at hand; `make lib` builds the portable, installable library.
 
 SHELL := /bin/bash
+comma := ,
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 # Every command keeps the bitcode: the C library can then be optimised as a whole, and llama.cpp is still compiled once.
@@ -27,8 +28,19 @@ SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: program  ## The default model plays the prisoner's dilemma, bare and under every shipped adapter.
+# A model that `probity model fetch` knows, a GGUF file, or the built-in one.
+MODEL ?= default
+# What `make demo MODEL=...` trains: two policies of the paper, a minute each.
+POLICIES ?= utilitarian,game+deontological
+
+demo: program  ## The built-in model plays the prisoner's dilemma under every shipped adapter. MODEL=gemma3-270m (or smollm2, or a GGUF file): it trains two of the paper's policies first, in some minutes.
+ifeq ($(MODEL),default)
 	$(PROBITY) demo
+else
+	@test -e "$(MODEL)" || $(PROBITY) model fetch "$(MODEL)"
+	$(PROBITY) paper --model "$(MODEL)" --policy "$(POLICIES)" --out "out/paper/$(notdir $(MODEL))"
+	$(PROBITY) demo --model "$(MODEL)" --labels action3,action4 --picture "out/paper/$(notdir $(MODEL))/policies.svg" $(foreach policy,$(subst $(comma), ,$(POLICIES)),--adapter "out/paper/$(notdir $(MODEL))/$(policy)-1.gguf")
+endif
 
 program: setup
 	$(NATIVE) cargo build --quiet $(ALL) --bin probity

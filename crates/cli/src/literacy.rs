@@ -8,11 +8,12 @@ use probity_engine::Error as EngineError;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_train::curriculum::Precision;
 use probity_train::games::Reading;
-use probity_train::literacy::{LiteracyConfig, LiteracyRun};
+use probity_train::literacy::{LiteracyConfig, LiteracyRun, plan};
+use probity_train::run::Needs;
 use serde_json::json;
 
 use crate::output::say;
-use crate::{builtin, course, input, output};
+use crate::{builtin, course, input, output, train};
 
 /// Teach a model to read games: an adapter to train moral adapters from.
 ///
@@ -42,11 +43,17 @@ pub struct Args {
     #[arg(long)]
     rate: Option<f32>,
     /// Run folder, with the config, a line of JSON a step, and a checkpoint.
-    #[arg(long)]
-    run: PathBuf,
+    #[arg(long, required_unless_present = "plan")]
+    run: Option<PathBuf>,
     /// Where to write the adapter.
+    #[arg(long, required_unless_present = "plan")]
+    out: Option<PathBuf>,
+    /// Print the memory and time of the run, and train nothing.
     #[arg(long)]
-    out: PathBuf,
+    plan: bool,
+    /// Most memory in GiB [default: the free memory].
+    #[arg(long, value_parser = train::gib)]
+    memory: Option<u64>,
     /// Continue from the run folder's checkpoint.
     #[arg(long)]
     resume: bool,
@@ -72,15 +79,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     config.seed = args.seed.unwrap_or(config.seed);
     config.rate = args.rate.unwrap_or(config.rate);
     config.check()?;
-    input::writable(&args.out)?;
     keep_freed_memory();
     let model = builtin::open_vocabulary(&args.model)?;
-    fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
-    if !args.resume && args.run.join("checkpoint.bin").exists() {
-        return Err(input::occupied(&args.run).into());
+    let needs = Needs::planned(config.steps, args.memory, |memory| plan(&model, &config, memory))?;
+    let (Some(out), Some(folder)) = (args.out.as_ref().filter(|_| !args.plan), &args.run) else {
+        return train::show_needs(&needs, args.json);
+    };
+    needs.refuse()?;
+    input::writable(out)?;
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    if !args.resume && folder.join("checkpoint.bin").exists() {
+        return Err(input::occupied(folder).into());
+    }
+    if !args.json {
+        eprintln!("{needs}, {}", needs.times());
     }
     let (steps, bar) = (config.steps, output::bar(config.steps, "lessons"));
-    let mut run = LiteracyRun::open(&args.run, &model, config, args.resume)?;
+    let mut run = LiteracyRun::open(folder, &model, config, needs.schedule(), args.resume)?;
     if !args.export {
         let end = course::take_steps(&args.session, &bar, args.json, |session, each| run.steps(session, each));
         if course::paused(end, run.training().state().step(), steps)? {
@@ -97,16 +112,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The trainer's memory is given back before the runtime's model takes its own.
     let trained = run.finish(&accuracy);
     give_freed_memory_back();
-    let verified = trained.write(&builtin::open_model(&args.model)?, Precision::Q8_0, &args.out)?;
+    let verified = trained.write(&builtin::open_model(&args.model)?, Precision::Q8_0, out)?;
     if args.json {
         return output::json_line(
-            &json!({ "adapter": args.out, "verified": verified, "steps": taken, "tokens": tokens, "accuracy": accuracy }),
+            &json!({ "adapter": out, "verified": verified, "steps": taken, "tokens": tokens, "accuracy": accuracy }),
         );
     }
     say!("{tokens} tokens in {taken} steps; on unseen labels and games:");
     for (kind, accuracy) in &accuracy {
         say!("{kind}: {}", course::spell(accuracy));
     }
-    say!("written and verified: {}", args.out.display());
+    say!("written and verified: {}", out.display());
     Ok(())
 }

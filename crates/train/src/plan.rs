@@ -36,11 +36,13 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of a step over these packs, which each of the learners goes through.
+    ///
+    /// Without learners it is supervised: nothing refers to the base model's answers.
     #[must_use]
     pub fn of(decoder: &Decoder, packs: &[&Pack], schedule: Schedule, learners: usize) -> Self {
         let threads = rayon::current_num_threads();
-        let side_by_side = if schedule == Schedule::Wide { packs.len() } else { 1 };
-        let keep = if schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
+        let side_by_side = schedule.at_a_time(packs.len());
+        let keep = schedule.keep();
         // Buffers are kept, so the largest shards count.
         let largest = |bytes: &dyn Fn(&Pack) -> usize| -> usize {
             let mut all: Vec<usize> = packs.iter().copied().map(bytes).collect();
@@ -49,14 +51,18 @@ impl Plan {
         };
         let own_gradients = if packs.len() == 1 { 0 } else { side_by_side };
         let weights = decoder.stored_bytes();
-        let adapter = 4 * decoder.n_params() * (4 * learners + own_gradients);
+        let adapter = 4 * decoder.n_params() * (4 * learners.max(1) + own_gradients);
         let activations = largest(&|pack| decoder.tape_bytes(pack, keep));
         let logits = largest(&|pack| decoder.logits_bytes(pack));
         // One forward pass and one backward pass through the inputs; a forward pass of the base model; where blocks are
         // recomputed, another forward pass.
-        let passes = if schedule == Schedule::Wide { 3.0 } else { 4.0 };
-        // Two learners first compute each other's policy.
-        let passes = if learners > 1 { (passes + 1.0) * learners as f64 } else { passes };
+        let passes = if keep == Keep::All { 3.0 } else { 4.0 };
+        let passes = match learners {
+            0 => passes - 1.0,
+            1 => passes,
+            // They first compute each other's policy.
+            more => (passes + 1.0) * more as f64,
+        };
         let products: f64 = packs.iter().map(|pack| decoder.products(pack)).sum();
         let forth = products / products_a_second(decoder, threads);
         Self {
@@ -85,8 +91,9 @@ impl Plan {
     /// The fastest plan within a number of bytes, or the most frugal plan.
     #[must_use]
     pub fn within(bytes: u64, decoder: &Decoder, packs: &[&Pack], learners: usize) -> Self {
-        let wide = Self::of(decoder, packs, Schedule::Wide, learners);
-        if wide.bytes as u64 <= bytes { wide } else { Self::of(decoder, packs, Schedule::Narrow, learners) }
+        let of = |schedule| Self::of(decoder, packs, schedule, learners);
+        let fits = Schedule::ALL.into_iter().map(of).find(|plan| plan.bytes as u64 <= bytes);
+        fits.unwrap_or_else(|| of(Schedule::Narrow))
     }
 }
 

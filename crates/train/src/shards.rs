@@ -16,10 +16,35 @@ pub enum Schedule {
     /// Shards side by side, everything kept on the way: fastest for small models.
     #[default]
     Wide,
-    /// One shard after the other, on all threads; blocks are computed twice.
+    /// One shard after the other, on all threads, everything kept on the way.
     ///
-    /// Memory holds the inputs of the blocks, and the largest shard alone.
+    /// Memory holds the largest shard alone.
+    Serial,
+    /// As `Serial`, and blocks are computed twice: memory holds their inputs.
     Narrow,
+}
+
+impl Schedule {
+    /// From the fastest to the most frugal.
+    pub const ALL: [Self; 3] = [Self::Wide, Self::Serial, Self::Narrow];
+
+    /// What of a forward pass is kept for the way back.
+    #[must_use]
+    pub fn keep(self) -> Keep {
+        match self {
+            Self::Wide | Self::Serial => Keep::All,
+            Self::Narrow => Keep::Inputs,
+        }
+    }
+
+    /// How many of some shards are under way at a time.
+    #[must_use]
+    pub fn at_a_time(self, shards: usize) -> usize {
+        match self {
+            Self::Wide => shards,
+            Self::Serial | Self::Narrow => 1,
+        }
+    }
 }
 
 /// One shard's buffers, kept from step to step.
@@ -56,7 +81,7 @@ impl Shards {
         loss: impl Fn(usize, &mut Tape) -> T + Sync,
     ) -> Vec<T> {
         grads.fill(0.0);
-        let keep = if self.schedule == Schedule::Wide { Keep::All } else { Keep::Inputs };
+        let keep = self.schedule.keep();
         let pass = |i: usize, tape: &mut Tape, grads: &mut [f32], threads: usize| {
             tape.keep = keep;
             decoder.forward(theta, packs[i], tape, threads);
@@ -69,7 +94,7 @@ impl Shards {
             shard.grads.resize(decoder.n_params(), 0.0);
         };
         let threads = self.prepare(packs.len());
-        if self.schedule == Schedule::Narrow || packs.len() == 1 {
+        if self.schedule != Schedule::Wide || packs.len() == 1 {
             let shard = &mut self.shards[0];
             let mut one_by_one = || {
                 // The first shard writes into `grads` directly and needs no gradient of its own.
@@ -111,7 +136,7 @@ impl Shards {
             read(i, tape)
         };
         match self.schedule {
-            Schedule::Narrow => {
+            Schedule::Serial | Schedule::Narrow => {
                 let tape = &mut self.shards[0].tape;
                 rayon::scope(|_| (0..packs.len()).map(|i| pass(i, tape)).collect())
             }
@@ -125,7 +150,7 @@ impl Shards {
 
     /// Makes room for so many packs and returns how many threads each gets.
     fn prepare(&mut self, packs: usize) -> usize {
-        let at_a_time = if self.schedule == Schedule::Wide { packs } else { 1 };
+        let at_a_time = self.schedule.at_a_time(packs);
         self.shards.resize_with(at_a_time.max(self.shards.len()), Shard::default);
         (rayon::current_num_threads() / at_a_time.max(1)).max(1)
     }

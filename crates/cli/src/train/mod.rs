@@ -83,8 +83,8 @@ pub struct Args {
     ///
     /// With less memory than a fast run needs, the trainer computes each block twice. The result is the same to the
     /// bit.
-    #[arg(long)]
-    memory: Option<f64>,
+    #[arg(long, value_parser = gib)]
+    memory: Option<u64>,
     /// The run folder [default: OUT.run]
     #[arg(long)]
     run: Option<PathBuf>,
@@ -151,18 +151,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.extend.map_or_else(|| made.clone(), |steps| made.clone().extended(steps));
     keep_freed_memory();
     let model = builtin::open_vocabulary(&args.model)?;
-    let allowed = match args.memory {
-        Some(gib) if gib.is_finite() && gib > 0.0 => Some((gib * GIB) as u64),
-        Some(gib) => return Err(Usage(format!("memory {gib}, expected GiB above 0")).into()),
-        None => None,
-    };
-    let needs = Needs::of(&model, &config, allowed)?;
+    let needs = Needs::of(&model, &config, args.memory)?;
     let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
-        if args.json {
-            return output::json(&needs);
-        }
-        show(&needs);
-        return Ok(());
+        return show_needs(&needs, args.json);
     };
     needs.refuse()?;
     input::writable(out)?;
@@ -357,8 +348,17 @@ pub fn play_on(config: &mut TrainConfig, games: Vec<MatrixGame>) {
     config.games.random = 0.0;
 }
 
-/// Prints what a run takes as a table.
-fn show(needs: &Needs) {
+/// Reads GiB as bytes.
+pub fn gib(given: &str) -> Result<u64, String> {
+    let gib = given.parse().ok().filter(|gib: &f64| gib.is_finite() && *gib > 0.0);
+    gib.map(|gib| (gib * GIB) as u64).ok_or_else(|| "expected GiB above 0".into())
+}
+
+/// Prints what a run takes, as a table or as JSON.
+pub fn show_needs(needs: &Needs, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(needs);
+    }
     let plan = &needs.plan;
     let mut table = output::table(&["what", "GiB"]);
     for (what, bytes) in [
@@ -373,6 +373,7 @@ fn show(needs: &Needs) {
     }
     say!("{table}");
     say!("{needs}; {} tokens a step, {} on {} threads", plan.nodes, needs.times(), plan.threads);
+    Ok(())
 }
 
 /// An adapter that moves no probability by more is said to be weak.

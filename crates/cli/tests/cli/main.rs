@@ -11,6 +11,7 @@ mod eval;
 mod explore;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod kills;
+mod own_model;
 #[path = "../../../values/tests/values/sample.rs"]
 mod sample;
 mod values;

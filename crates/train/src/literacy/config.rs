@@ -26,6 +26,8 @@ pub struct LiteracyConfig {
     pub rate: f32,
     /// Share of the steps over which the rate rises.
     pub warmup: f64,
+    /// Lessons of each kind of games in the exam after the last step.
+    pub exam: u64,
     /// Its lessons.
     pub course: Course,
 }
@@ -39,10 +41,10 @@ impl Default for LiteracyConfig {
             easy: [0.02, 0.1],
             lists: [0.05, 0.2],
             plain: [0.1, 0.4],
-            shards: 1,
+            shards: 4,
             ..Course::default()
         };
-        Self { seed: 1, base: None, steps: 1500, rank: 16, alpha: 32.0, rate: 1e-3, warmup: 0.03, course }
+        Self { seed: 1, base: None, steps: 1500, rank: 16, alpha: 32.0, rate: 1e-3, warmup: 0.03, exam: 128, course }
     }
 }
 
@@ -71,6 +73,7 @@ impl LiteracyConfig {
         need(self.rate.is_finite() && self.rate > 0.0, "rate", self.rate.to_string(), "a number above 0")?;
         let warmup = self.warmup > 0.0 && self.warmup < 1.0;
         need(warmup, "warmup", self.warmup.to_string(), "a share between 0 and 1")?;
+        need((1..=1 << 20).contains(&self.exam), "exam", self.exam.to_string(), "1 to 2^20")?;
         self.course.check()
     }
 

@@ -19,11 +19,40 @@ pub use run::{LiteracyRun, Literate};
 use crate::adam::{Adam, clip};
 use crate::checkpoint::{Checkpoint, Steering};
 use crate::course::{Accuracy, Exam, Learned, LessonReport, learn};
-use crate::decoder::{Decoder, LINEARS};
+use crate::decoder::{Decoder, Keep, LINEARS, Pack};
 use crate::games::Reading;
 use crate::lora::start_pairs;
+use crate::plan::Plan;
 use crate::shards::{Schedule, Shards};
 use crate::{Error, Result};
+
+/// The plan of a run: the fastest schedule that fits, or the most frugal.
+///
+/// Memory is the largest measured step's, time and nodes are those of the mean step.
+///
+/// # Errors
+/// The errors of [`Literacy::new`] and [`Literacy::step`].
+pub fn plan(model: &Model, config: &LiteracyConfig, memory: u64) -> Result<Plan> {
+    /// Steps that are measured, evenly over the run: lessons grow with it.
+    const STEPS: u64 = 24;
+    config.check()?;
+    let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &LINEARS);
+    let mut largest: Vec<Pack> = Vec::new();
+    let (mut nodes, mut steps) = (0, 0);
+    let size = |packs: &[Pack]| packs.iter().map(|pack| decoder.tape_bytes(pack, Keep::All)).max();
+    for step in (0..config.steps).step_by(config.steps.div_ceil(STEPS) as usize) {
+        let mixture = config.course.mixture_at(config.progress(step));
+        let batches = config.course.batches(model, config.seed, step, mixture, 0.0)?;
+        let packs: Vec<Pack> = batches.into_iter().map(|batch| batch.pack).collect();
+        nodes += packs.iter().map(Pack::len).sum::<usize>();
+        steps += 1;
+        if size(&largest) < size(&packs) {
+            largest = packs;
+        }
+    }
+    let mean = nodes as f64 / steps as f64 / largest.iter().map(Pack::len).sum::<usize>() as f64;
+    Ok(Plan::within(memory, &decoder, &largest.iter().collect::<Vec<_>>(), 0).scaled(mean))
+}
 
 /// A run in progress; everything in it but the buffers is a checkpoint.
 pub struct Literacy {

@@ -17,8 +17,8 @@ use crate::lora::AdapterWeights;
 use crate::run::{End, Session};
 use crate::shards::Schedule;
 
-/// Lessons of a measurement during the run, and of each kind of games after it.
-const MEASURED: [u64; 2] = [48, 128];
+/// Lessons of a measurement during the run.
+const MEASURED: u64 = 48;
 
 /// A literacy run whose folder is open.
 pub struct LiteracyRun {
@@ -50,7 +50,7 @@ impl Student for Literacy {
     }
 
     fn evaluate(&mut self) -> Result<Accuracy> {
-        self.evaluate(MEASURED[0])
+        self.evaluate(MEASURED)
     }
 }
 
@@ -62,10 +62,16 @@ impl LiteracyRun {
     /// # Errors
     /// [`probity_engine::Error::Io`]; [`crate::Error::Checkpoint`] for a checkpoint of another run; the errors of
     /// [`Literacy::new`].
-    pub fn open(folder: &Path, model: &Model, config: LiteracyConfig, resume: bool) -> Result<Self> {
+    pub fn open(
+        folder: &Path,
+        model: &Model,
+        config: LiteracyConfig,
+        schedule: Schedule,
+        resume: bool,
+    ) -> Result<Self> {
         let content = model.content()?.to_owned();
         let config = config.with(|o| o.base = Some(content.clone()));
-        let mut training = Literacy::new(model, config, Schedule::Wide)?;
+        let mut training = Literacy::new(model, config, schedule)?;
         if resume {
             training.resume(Checkpoint::read(&Folder::checkpoint(folder), &training.config, &content)?);
         }
@@ -101,7 +107,7 @@ impl LiteracyRun {
     /// # Errors
     /// As [`Literacy::reading`].
     pub fn reading(&mut self, each: impl FnMut(Reading)) -> Result<BTreeMap<Reading, Accuracy>> {
-        self.training.reading(MEASURED[1], each)
+        self.training.reading(self.training.config.exam, each)
     }
 
     /// The adapter of a finished run; base weights and buffers are freed.

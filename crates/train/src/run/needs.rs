@@ -38,10 +38,18 @@ impl Needs {
     /// # Errors
     /// As [`finetune::plan`].
     pub fn of(model: &Model, config: &TrainConfig, allowed: Option<u64>) -> Result<Self> {
+        Self::planned(config.steps(), allowed, |memory| finetune::plan(model, config, memory))
+    }
+
+    /// Plans so many steps within the bytes that are left to them.
+    ///
+    /// # Errors
+    /// The errors of `plan`.
+    pub fn planned(steps: u64, allowed: Option<u64>, plan: impl FnOnce(u64) -> Result<Plan>) -> Result<Self> {
         let process = resident_memory();
         let limit = allowed.map_or_else(|| (free_memory() + process, "are free"), |bytes| (bytes, "are allowed"));
-        let plan = finetune::plan(model, config, limit.0.saturating_sub(process))?;
-        let (total, steps) = (plan.bytes as u64 + process, config.steps());
+        let plan = plan(limit.0.saturating_sub(process))?;
+        let total = plan.bytes as u64 + process;
         Ok(Self { plan, process, total, steps, run_seconds: plan.seconds * steps as f64, limit })
     }
 
@@ -81,6 +89,7 @@ impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.plan.schedule {
             Schedule::Wide => "everything kept",
+            Schedule::Serial => "a shard at a time",
             Schedule::Narrow => "each block computed twice",
         };
         write!(f, "needs {:.2} GiB ({how})", self.total as f64 / GIB)

@@ -340,7 +340,13 @@ fn schedules_change_no_bit() {
         };
         let expected = gradient(Schedule::Wide, 1);
         assert!(expected.iter().any(|&bits| bits != 0));
-        for (schedule, threads) in [(Schedule::Wide, 4), (Schedule::Narrow, 1), (Schedule::Narrow, 3)] {
+        for (schedule, threads) in [
+            (Schedule::Wide, 4),
+            (Schedule::Serial, 1),
+            (Schedule::Serial, 3),
+            (Schedule::Narrow, 1),
+            (Schedule::Narrow, 3),
+        ] {
             let same = gradient(schedule, threads) == expected;
             assert!(same, "{} {schedule:?} on {threads} threads", shape.architecture.name);
         }

@@ -56,7 +56,7 @@ fn a_step_takes_the_memory_that_was_planned() {
             })
             .collect();
         let asked: Vec<&Pack> = packs.iter().collect();
-        for schedule in [Schedule::Wide, Schedule::Narrow] {
+        for schedule in Schedule::ALL {
             let before = ALLOCATOR.current_usage();
             ALLOCATOR.reset_peak_usage();
             let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0, &LINEARS);

@@ -1,0 +1,93 @@
+//! What a model of one's own is trained by: the paper's policies, and literacy before any reward.
+
+use std::fs;
+use std::path::Path;
+
+use crate::command_line::{err, json, probity};
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).to_string_lossy().into_owned()
+}
+
+/// Short runs of two policies and two seeds, and the same command again.
+#[test]
+fn the_papers_figure_is_trained_measured_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, out) = (path(folder.path(), "short.toml"), path(folder.path(), "figures"));
+    let recipe = include_str!("../../../../configs/paper.toml").replace("steps = 80", "steps = 3");
+    fs::write(&config, &recipe).unwrap();
+    let policies = "utilitarian,game-then-utilitarian";
+    let ask = ["paper", "--model", "default", "--policy", policies, "--config", &config, "--out", &out];
+    let figures = json(&[&ask[..], &["--seeds", "2", "--json"]].concat());
+    let rows = figures["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["policy"].as_str().unwrap()).collect();
+    assert_eq!(names, ["bare", "utilitarian", "game-then-utilitarian"]);
+    for row in rows {
+        let games: Vec<&str> =
+            row["games"].as_array().unwrap().iter().map(|game| game["game"].as_str().unwrap()).collect();
+        assert_eq!(games, ["ipd", "ish", "icn", "bos", "icd"]);
+    }
+    assert!((rows[0]["games"][0]["paper"][0]["mean"].as_f64().unwrap() - 5.86).abs() < 1e-9);
+    let trained = |row: usize| rows[row]["trained"].as_array().unwrap();
+    assert!(trained(0).is_empty() && trained(1).len() == 2 && trained(2).len() == 2);
+    assert!(trained(1).iter().all(|run| run["steps"] == 3) && trained(2).iter().all(|run| run["steps"] == 6));
+    let page = fs::read_to_string(folder.path().join("figures/figure-4.md")).unwrap();
+    assert!(
+        page.contains("| game-then-utilitarian |")
+            && page.contains("Figure 4b")
+            && page.contains("means over 2 training seeds")
+    );
+    assert!(fs::read_to_string(folder.path().join("figures/figure-4.svg")).unwrap().contains("<svg"));
+    // What is there is not trained again, and belongs to its config.
+    let file = folder.path().join("figures/utilitarian-2.gguf");
+    let written = fs::metadata(&file).unwrap().modified().unwrap();
+    assert_eq!(json(&[&ask[..], &["--seeds", "2", "--json"]].concat()), figures);
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
+    let one = probity(&[&ask[..], &["--seeds", "1"]].concat());
+    let told = String::from_utf8_lossy(&one.stdout).into_owned();
+    assert!(
+        one.status.success() && told.contains("one training seed") && told.contains("cells are at or below"),
+        "{told}"
+    );
+    fs::write(&config, recipe.replace("rate = 0.0001", "rate = 0.0002")).unwrap();
+    let other = probity(&ask);
+    assert!(other.status.code() == Some(2) && err(&other).contains("another config"), "{}", err(&other));
+    let two = recipe.clone() + "\n[[phases]]\nsteps = 3\nreward = { framework = \"game\" }\n";
+    fs::write(&config, two).unwrap();
+    let phases = probity(&ask);
+    assert!(phases.status.code() == Some(2) && err(&phases).contains("2 phases, expected one"), "{}", err(&phases));
+    let unknown = probity(&["paper", "--policy", "kind"]);
+    assert!(unknown.status.code() == Some(2) && err(&unknown).contains("game-then-utilitarian"), "{}", err(&unknown));
+}
+
+/// A short course that stops and goes on, its exam, and a reward that starts from its adapter.
+#[test]
+fn a_model_learns_to_read_before_any_reward() {
+    let folder = tempfile::tempdir().unwrap();
+    let [config, run, out] = ["course.toml", "run", "literate.gguf"].map(|name| path(folder.path(), name));
+    let course = "steps = 3\nrank = 4\nexam = 2\n\n[course]\nlessons = 2\nchains = 2\nturns = 2\nshards = 2\n";
+    fs::write(&config, course).unwrap();
+    let ask = ["literacy", "--model", "default", "--config", &config];
+    let plan = json(&[&ask[..], &["--plan", "--json"]].concat());
+    assert!(plan["steps"] == 3 && plan["nodes"].as_u64().unwrap() > 200, "{plan}");
+    let refused = probity(&[&ask[..], &["--run", &run, "--out", &out, "--memory", "0.001"]].concat());
+    assert!(refused.status.code() == Some(1) && err(&refused).contains("are allowed"), "{}", err(&refused));
+    let ask = [&ask[..], &["--run", &run, "--out", &out, "--json"]].concat();
+    let paused = probity(&[&ask[..], &["--minutes", "0"]].concat());
+    assert!(paused.status.success() && err(&paused).contains("continue with --resume"), "{}", err(&paused));
+    let again = probity(&ask);
+    assert!(again.status.code() == Some(2) && err(&again).contains("holds a checkpoint"), "{}", err(&again));
+    let whole = probity(&[&ask[..], &["--resume"]].concat());
+    assert!(whole.status.success(), "{}", err(&whole));
+    let lines = String::from_utf8_lossy(&whole.stdout).into_owned();
+    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert!(last["steps"] == 3 && !last["accuracy"]["digits/ascii"].as_object().unwrap().is_empty(), "{last}");
+    assert!(probity(&["verify", &out]).status.success());
+    let shown = json(&["inspect", &out, "--json"]).to_string();
+    assert!(shown.contains("lessons"), "{shown}");
+    let from = ["train", "--recipe", "deontological", "--from", &out, "--reference", "start", "--plan", "--json"];
+    assert!(json(&from)["steps"].as_u64().unwrap() > 0);
+    let unknown =
+        probity(&["literacy", "--model", "default", "--run", &run, "--out", &out, "--config", &config, "--rate", "0"]);
+    assert!(unknown.status.code() == Some(2) && err(&unknown).contains("rate"), "{}", err(&unknown));
+}
