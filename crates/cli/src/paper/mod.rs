@@ -14,7 +14,7 @@ use probity_game::moral::Framework;
 use probity_game::protocol::PUBLISHED;
 use probity_train::curriculum::TrainConfig;
 use probity_train::eval::Respondent;
-use probity_train::eval::protocol::{GameReport, VARIANTS, measure};
+use probity_train::eval::protocol::{GameReport, Variant, measure};
 use serde::{Deserialize, Serialize};
 
 use self::report::Report;
@@ -85,11 +85,25 @@ struct Trained {
     all_seconds: f64,
 }
 
+/// A policy under labels that the players do not share as in training.
+#[derive(Serialize)]
+struct Unseen {
+    variant: &'static str,
+    /// Probability of cooperating after cooperation and after a defection, of legal answers.
+    cooperation: [f64; 2],
+    legality_mass: f64,
+}
+
+/// The labels of [`Unseen`], with those of the paper's test beside them.
+const LABELS: [&str; 3] = ["original", "other-swapped", "other-distinct"];
+
 /// A policy's figures.
 #[derive(Serialize)]
 struct Row {
     policy: &'static str,
     games: Vec<GameReport>,
+    /// The prisoner's dilemma under other labels, which the paper does not ask.
+    unseen: Vec<Unseen>,
     /// Empty for the bare model.
     trained: Vec<Trained>,
 }
@@ -130,11 +144,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         trained.push((policy.name, seeds));
     }
     let model = builtin::open_model(&args.model)?;
-    let bar = output::bar(5 * (1 + trained.len() as u64), "measuring");
-    let mut rows = vec![Row { policy: "bare", games: figures(&model, &[], "bare", &bar)?, trained: Vec::new() }];
+    let bar = output::bar(7 * (1 + trained.len() as u64), "measuring");
+    let mut rows = vec![row(&model, &[], "bare", Vec::new(), &bar)?];
     for (policy, seeds) in trained {
         let (trained, paths): (Vec<_>, Vec<_>) = seeds.into_iter().unzip();
-        rows.push(Row { policy, games: figures(&model, &paths, policy, &bar)?, trained });
+        rows.push(row(&model, &paths, policy, trained, &bar)?);
     }
     bar.finish_and_clear();
     let picture = args.out.join("figure-4.svg");
@@ -154,13 +168,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 const RUNS: u64 = 5;
 
 /// A policy's figures by the paper's protocol: a run a seed, or several runs of the only one.
-fn figures(
+fn row(
     model: &Model,
     adapters: &[PathBuf],
-    policy: &str,
+    policy: &'static str,
+    trained: Vec<Trained>,
     bar: &indicatif::ProgressBar,
-) -> anyhow::Result<Vec<GameReport>> {
-    bar.set_message(policy.to_owned());
+) -> anyhow::Result<Row> {
+    bar.set_message(policy);
     let mut all = Vec::new();
     for path in adapters {
         let adapter = builtin::load_adapter(model, &path.display().to_string())?;
@@ -170,7 +185,24 @@ fn figures(
         all.push(Respondent::model(model, &[], "")?);
     }
     let published = PUBLISHED.iter().find(|row| row.name == policy);
-    Ok(measure(&mut all, &VARIANTS[0], RUNS, published, || bar.inc(1))?.games)
+    let mut asked = LABELS.into_iter().map(|name| {
+        let variant = Variant::find(name).context("a variant of the protocol")?;
+        anyhow::Ok((name, measure(&mut all, variant, RUNS, published, || bar.inc(1))?.games))
+    });
+    let (_, games) = asked.next().context("the paper's own labels")??;
+    let unseen = std::iter::once(Unseen::of(LABELS[0], &games[0]));
+    let unseen = unseen.map(Ok).chain(asked.map(|asked| asked.map(|(name, games)| Unseen::of(name, &games[0]))));
+    let unseen = unseen.collect::<anyhow::Result<_>>()?;
+    Ok(Row { policy, games, unseen, trained })
+}
+
+impl Unseen {
+    fn of(variant: &'static str, game: &GameReport) -> Self {
+        let actions = game.constrained.expected.map(|outcome| outcome.actions).unwrap_or_default();
+        let share = |c: f64, d: f64| if c + d > 0.0 { c / (c + d) } else { f64::NAN };
+        let cooperation = [share(actions.c_after_c, actions.d_after_c), share(actions.c_after_d, actions.d_after_d)];
+        Self { variant, cooperation, legality_mass: game.legality_mass }
+    }
 }
 
 /// The adapter of a config at a path: trained now, or by an earlier call.

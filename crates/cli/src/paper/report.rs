@@ -23,6 +23,9 @@ type Table = (Vec<String>, Vec<Vec<String>>);
 /// The two regrets, as the paper's figure names them.
 const REGRETS: [&str; 2] = ["Figure 4a: deontological regret, 0 to 6", "Figure 4b: utilitarian regret, 0 to 1"];
 
+/// How far the paper's figures can be read (see [`PUBLISHED`](probity_game::protocol::PUBLISHED)).
+const READ_TO: [f64; 2] = [0.02, 0.005];
+
 /// The most that the paper's 126 runs took together, hours of a GPU (arXiv 2410.01639, section 4).
 const PAPER_HOURS: u64 = 5;
 
@@ -77,6 +80,22 @@ impl Report<'_> {
         (header.map(str::to_owned).to_vec(), rows.collect())
     }
 
+    /// What the policy does where the players do not share their labels as in training.
+    fn unseen(&self) -> Table {
+        let mut header = vec!["policy".to_owned()];
+        for what in ["the paper's test", "other's labels swapped", "other's own words"] {
+            header.extend(["P(C\\|C)", "P(C\\|D)", "legality"].map(|figure| format!("{what}: {figure}")));
+        }
+        let rows = self.rows.iter().map(|row| {
+            let cells = row.unseen.iter().flat_map(|found| {
+                let [after_c, after_d] = found.cooperation;
+                [after_c, after_d, found.legality_mass].map(|figure| format!("{figure:.2}"))
+            });
+            std::iter::once(row.policy.to_owned()).chain(cells).collect()
+        });
+        (header, rows.collect())
+    }
+
     /// How the cells compare: for the selfish policy nearer to the most, for all others at or below the paper's.
     fn verdict(&self) -> String {
         let cells = self
@@ -90,8 +109,8 @@ impl Report<'_> {
             let (ours, theirs) = (regret(game, which).0, paper[which].mean);
             let selfish = [bounds.deontological[1], selfish_welfare(game)][which];
             let ok = match policy {
-                "game" => (ours - selfish).abs() <= (theirs - selfish).abs() + 5e-4,
-                _ => output::rounded(ours) <= theirs,
+                "game" => (ours - selfish).abs() <= (theirs - selfish).abs() + READ_TO[which],
+                _ => ours <= theirs + READ_TO[which],
             };
             let spread = regret(game, which).1.unwrap_or(0.0) + paper[which].half_width.unwrap_or(0.0);
             all += 1;
@@ -99,8 +118,9 @@ impl Report<'_> {
             within += usize::from(ok || (ours - theirs).abs() <= spread);
         }
         format!(
-            "{reached} of {all} cells are at or below the paper's (for `game`: as near to the selfish policy or nearer); \
-             {within} are so within both intervals."
+            "{reached} of {all} cells are at or below the paper's (for `game`: as near to the selfish policy or nearer), as \
+             far as its figure can be read: to {} and {}. {within} are so within both intervals.",
+            READ_TO[0], READ_TO[1]
         )
     }
 
@@ -129,6 +149,8 @@ impl Report<'_> {
             say!("{title}");
             print(&self.regrets(i));
         }
+        say!("What the figure cannot show: the prisoner's dilemma, choosing among the legal answers");
+        print(&self.unseen());
         say!("What it took");
         print(&self.cost());
         self.notes().iter().for_each(|note| say!("{note}"));
@@ -142,6 +164,11 @@ impl Report<'_> {
         for (i, title) in REGRETS.into_iter().enumerate() {
             let _ = write!(page, "\n{title}:\n\n{}", markdown(&self.regrets(i)));
         }
+        let _ = write!(
+            page,
+            "\nWhat the figure cannot show: the prisoner's dilemma, choosing among the legal answers:\n\n{}",
+            markdown(&self.unseen())
+        );
         let _ = write!(page, "\nWhat it took, as means over the seeds:\n\n{}", markdown(&self.cost()));
         page
     }
@@ -167,6 +194,8 @@ fn selfish_welfare(game: &GameReport) -> f64 {
 }
 
 fn print((header, rows): &Table) {
+    // A stroke is escaped for Markdown alone.
+    let header: Vec<String> = header.iter().map(|cell| cell.replace("\\|", "|")).collect();
     let mut table = output::table(&header.iter().map(String::as_str).collect::<Vec<_>>());
     for row in rows {
         table.add_row(row);

@@ -1,6 +1,7 @@
 //! Grouped-query attention under the trie mask, forward and backward.
 //!
-//! It works on one head and one trie at a time.
+//! It works on one key-value head and one part of the queries at a time. Heads and parts run side by side. Their number
+//! depends on the model alone, and so does the order of every sum.
 
 use std::ops::Range;
 
@@ -41,6 +42,13 @@ impl Heads {
     /// Query heads that share a key-value head.
     fn group(&self) -> usize {
         self.n_head / self.n_head_kv
+    }
+
+    /// Parts that each head's queries are cut into: few heads alone would leave processors idle.
+    fn parts(&self) -> usize {
+        /// Pieces of work at least.
+        const PIECES: usize = 8;
+        PIECES.div_ceil(self.n_head_kv)
     }
 }
 
@@ -129,6 +137,24 @@ impl<'a> View<'a> {
         Self { pack, rows, window, spans }
     }
 
+    /// The batch.
+    #[must_use]
+    pub fn pack(&self) -> &'a Pack {
+        self.pack
+    }
+
+    /// The queries.
+    #[must_use]
+    pub fn rows(&self) -> QueryRows {
+        self.rows
+    }
+
+    /// The spans of one of some parts.
+    fn part(&self, part: usize, parts: usize) -> &[Span] {
+        let at = |part| self.spans.len() * part / parts;
+        &self.spans[at(part)..at(part + 1)]
+    }
+
     /// Sizes of the spans' score matrices.
     fn scores(&self) -> impl Iterator<Item = usize> {
         self.spans.iter().map(|span| span.rows.len() * span.keys.len())
@@ -141,6 +167,15 @@ impl<'a> View<'a> {
     }
 }
 
+/// The rows of consecutive spans.
+fn rows(spans: &[Span]) -> Range<usize> {
+    match spans {
+        [first, .., last] => first.rows.start..last.rows.end,
+        [only] => only.rows.clone(),
+        [] => 0..0,
+    }
+}
+
 /// Whether an ancestor is within the window.
 fn near(pack: &Pack, window: Option<usize>, node: u32, key: u32) -> bool {
     window.is_none_or(|w| ((pack.positions[node as usize] - pack.positions[key as usize]) as usize) < w)
@@ -148,15 +183,20 @@ fn near(pack: &Pack, window: Option<usize>, node: u32, key: u32) -> bool {
 
 /// Floats that [`HeadTape`]s hold after a pass forth and back.
 pub fn floats(heads: Heads, view: &View<'_>) -> usize {
-    let columns = view.rows.count(view.pack) * heads.width() + 2 * view.pack.len() * heads.kv_width();
-    let keys = view.spans.iter().map(|span| span.keys.len()).max().unwrap_or(0);
-    let work = view.scores().max().unwrap_or(0) * if heads.cap.is_some() { 2 } else { 1 };
-    heads.n_head * view.pairs() + columns + heads.n_head_kv * (work + 4 * keys * heads.dim)
+    let parts = heads.parts();
+    let columns = view.rows.count(view.pack) * heads.width() + 2 * parts * view.pack.len() * heads.kv_width();
+    let of_part = |part| {
+        let spans = view.part(part, parts);
+        let keys = spans.iter().map(|span| span.keys.len()).max().unwrap_or(0);
+        let scores = spans.iter().map(|span| span.rows.len() * span.keys.len()).max().unwrap_or(0);
+        scores * if heads.cap.is_some() { 2 } else { 1 } + 4 * keys * heads.dim
+    };
+    heads.n_head * view.pairs() + columns + heads.n_head_kv * (0..parts).map(of_part).sum::<usize>()
 }
 
-/// A key-value head's tape and workspace, with its query heads.
+/// Tape and workspace of a part of a key-value head's queries, of all its query heads.
 ///
-/// Heads are independent, so each may run on its own thread.
+/// Each may run on its own thread.
 #[derive(Debug, Default)]
 pub struct HeadTape {
     /// Probabilities: span by span, query head by query head.
@@ -173,21 +213,45 @@ pub struct HeadTape {
     capped: Vec<f32>,
 }
 
-/// Calls `work` for every key-value head with its tape.
-fn each_head(heads: Heads, tapes: &mut Vec<HeadTape>, threads: usize, work: impl Fn(usize, &mut HeadTape) + Sync) {
-    tapes.resize_with(heads.n_head_kv, HeadTape::default);
+/// Calls `work` for every part of every key-value head, with its tape: head by head, part by part.
+fn each_part(
+    heads: Heads,
+    tapes: &mut Vec<HeadTape>,
+    threads: usize,
+    work: impl Fn(usize, usize, &mut HeadTape) + Sync,
+) {
+    let parts = heads.parts();
+    tapes.resize_with(heads.n_head_kv * parts, HeadTape::default);
     if threads > 1 {
-        tapes.par_iter_mut().enumerate().for_each(|(h, tape)| work(h, tape));
+        tapes.par_iter_mut().enumerate().for_each(|(i, tape)| work(i / parts, i % parts, tape));
     } else {
-        tapes.iter_mut().enumerate().for_each(|(h, tape)| work(h, tape));
+        tapes.iter_mut().enumerate().for_each(|(i, tape)| work(i / parts, i % parts, tape));
     }
 }
 
-/// Makes dense matrices of `dim` columns the columns of one, side by side.
-fn join(columns: &[&[f32]], dim: usize, out: &mut [f32], threads: usize) {
-    each_row(out, columns.len() * dim, threads, |i, row| {
-        for (part, column) in row.chunks_exact_mut(dim).zip(columns) {
-            part.copy_from_slice(&column[i * dim..][..dim]);
+/// Makes the query heads' outputs, part by part, the columns of one matrix.
+fn join(heads: Heads, view: &View<'_>, tapes: &[HeadTape], out: &mut [f32], threads: usize) {
+    let (width, dim, parts) = (heads.width(), heads.dim, heads.parts());
+    for part in 0..parts {
+        let rows = rows(view.part(part, parts));
+        let tapes = tapes.iter().skip(part).step_by(parts);
+        let columns: Vec<&[f32]> = tapes.flat_map(|t| t.group.chunks_exact((rows.len() * dim).max(1))).collect();
+        each_row(&mut out[rows.start * width..rows.end * width], width, threads, |i, row| {
+            for (head, column) in row.chunks_exact_mut(dim).zip(&columns) {
+                head.copy_from_slice(&column[i * dim..][..dim]);
+            }
+        });
+    }
+}
+
+/// Adds up what the parts of each head found for its keys or values, in order.
+fn add_up(heads: Heads, tapes: &[HeadTape], which: usize, out: &mut [f32], threads: usize) {
+    let (dim, parts) = (heads.dim, heads.parts());
+    each_row(out, heads.kv_width(), threads, |i, row| {
+        for (head, tapes) in row.chunks_exact_mut(dim).zip(tapes.chunks_exact(parts)) {
+            let mut found = tapes.iter().map(|tape| &tape.kv[which][i * dim..][..dim]);
+            head.copy_from_slice(found.next().expect("at least one part"));
+            found.for_each(|more| add(head, more));
         }
     });
 }
@@ -219,13 +283,14 @@ pub fn forward(
     threads: usize,
 ) {
     let (width, dim) = (heads.width(), heads.dim);
-    let all = view.rows.count(view.pack);
-    each_head(heads, tapes, threads, |kv_head, t| {
-        fit(&mut t.p, heads.group() * view.pairs());
+    each_part(heads, tapes, threads, |kv_head, part, t| {
+        let spans = view.part(part, heads.parts());
+        let (from, all) = (rows(spans).start, rows(spans).len());
+        fit(&mut t.p, heads.group() * spans.iter().map(|span| span.rows.len() * span.keys.len()).sum::<usize>());
         fit(&mut t.group, heads.group() * all * dim);
         let [own_k, own_v, ..] = &mut t.span;
         let mut rest = t.p.as_mut_slice();
-        for span in &view.spans {
+        for span in spans {
             let (m, n) = (span.rows.len(), span.keys.len());
             let [kh, vh] = [(k, &mut *own_k), (v, &mut *own_v)].map(|(x, room)| span.take(heads, kv_head, x, room));
             for g in 0..heads.group() {
@@ -240,13 +305,12 @@ pub fn forward(
                 for (row, scores) in span.rows.clone().zip(scores.chunks_exact_mut(n)) {
                     masked_softmax(scores, view, span, view.rows.node(view.pack, row) as u32);
                 }
-                let oh = MatrixMut::new(&mut t.group[(g * all + span.rows.start) * dim..], m, dim);
+                let oh = MatrixMut::new(&mut t.group[(g * all + span.rows.start - from) * dim..], m, dim);
                 product(oh, Matrix::new(scores, m, n), vh, 1.0, false, 1);
             }
         }
     });
-    let groups: Vec<&[f32]> = tapes.iter().flat_map(|t| t.group.chunks_exact(all * dim)).collect();
-    join(&groups, dim, out, threads);
+    join(heads, view, tapes, out, threads);
 }
 
 /// Softmax over those of a span's keys that a node sees; zero elsewhere.
@@ -285,14 +349,15 @@ pub fn backward(
     threads: usize,
 ) {
     let (width, dim) = (heads.width(), heads.dim);
-    let all = view.rows.count(view.pack);
-    each_head(heads, tapes, threads, |kv_head, t| {
+    each_part(heads, tapes, threads, |kv_head, part, t| {
+        let spans = view.part(part, heads.parts());
+        let (from, all) = (rows(spans).start, rows(spans).len());
         let HeadTape { p, group, span: [own_k, own_v, span_dk, span_dv], kv: [own_dk, own_dv], ds, capped } = t;
         fit(group, heads.group() * all * dim);
         zeroed(own_dk, view.pack.len() * dim);
         zeroed(own_dv, view.pack.len() * dim);
         let mut rest = p.as_slice();
-        for span in &view.spans {
+        for span in spans {
             let (m, n) = (span.rows.len(), span.keys.len());
             let [kh, vh] = [(k, &mut *own_k), (v, &mut *own_v)].map(|(x, room)| span.take(heads, kv_head, x, room));
             zeroed(span_dk, n * dim);
@@ -319,7 +384,7 @@ pub fn backward(
                     soft_cap_back(capped, cap, ds);
                 }
                 let s = Matrix::new(ds, m, n);
-                let dqh = MatrixMut::new(&mut group[(g * all + span.rows.start) * dim..], m, dim);
+                let dqh = MatrixMut::new(&mut group[(g * all + span.rows.start - from) * dim..], m, dim);
                 product(dqh, s, kh, heads.scale, false, 1);
                 product(MatrixMut::new(span_dk, n, dim), s.t(), qh, heads.scale, true, 1);
             }
@@ -330,10 +395,8 @@ pub fn backward(
             }
         }
     });
-    let groups: Vec<&[f32]> = tapes.iter().flat_map(|t| t.group.chunks_exact(all * dim)).collect();
-    join(&groups, dim, dq, threads);
-    for (i, out) in [dk, dv].into_iter().enumerate() {
-        let columns: Vec<&[f32]> = tapes.iter().map(|t| t.kv[i].as_slice()).collect();
-        join(&columns, dim, out, threads);
+    join(heads, view, tapes, dq, threads);
+    for (which, out) in [dk, dv].into_iter().enumerate() {
+        add_up(heads, tapes, which, out, threads);
     }
 }

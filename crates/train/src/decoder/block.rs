@@ -127,7 +127,8 @@ pub struct BlockScratch {
 
 impl Block {
     /// Floats that a [`BlockTape`] holds after a pass forth and back.
-    pub fn tape_floats(&self, c: &Common, pack: &Pack, rows: QueryRows) -> usize {
+    pub fn tape_floats(&self, c: &Common, view: &View<'_>) -> usize {
+        let (pack, rows) = (view.pack(), view.rows());
         let (n, m) = (pack.len(), rows.count(pack));
         let (d, w, kv, ff) = (c.width, c.heads.width(), c.heads.kv_width(), self.gate.n_out);
         let raw = if self.head_norms.is_some() { m * w + n * kv } else { 0 };
@@ -136,14 +137,7 @@ impl Block {
         let lora = n * (rank(&self.k) + rank(&self.v))
             + m * [&self.q, &self.o, &self.gate, &self.up, &self.down].map(rank).iter().sum::<usize>();
         let stream = 2 * n * d + if rows == QueryRows::All { 2 } else { 3 } * m * d;
-        stream
-            + raw
-            + out
-            + 2 * m * w
-            + 2 * n * kv
-            + 3 * m * ff
-            + lora
-            + attention::floats(c.heads, &View::new(pack, rows, self.window))
+        stream + raw + out + 2 * m * w + 2 * n * kv + 3 * m * ff + lora + attention::floats(c.heads, view)
     }
 
     /// Floats that a [`BlockScratch`] holds after a pass forth and back.
@@ -160,18 +154,19 @@ impl Block {
 }
 
 impl Block {
-    #[expect(clippy::too_many_arguments, reason = "the batch, the pass, and the buffers of the way back")]
-    /// Replaces `x` (a row a node) by the block's output (a row per `rows`).
+    /// Replaces `x` (a row a node) by the block's output (a row a row of the view).
+    ///
+    /// The view is that of its window.
     pub fn forward(
         &self,
         c: &Common,
         pass: &mut Pass<'_>,
-        pack: &Pack,
-        rows: QueryRows,
+        view: &View<'_>,
         x: &mut Vec<f32>,
         t: &mut BlockTape,
         s: &mut BlockScratch,
     ) {
+        let (pack, rows) = (view.pack(), view.rows());
         let (d, n, m) = (c.width, pack.len(), rows.count(pack));
         std::mem::swap(&mut t.x, x);
         fit(&mut t.xn, n * d);
@@ -195,7 +190,6 @@ impl Block {
         self.rope.rotate(&mut t.q, c.heads.width(), |row| position(rows.node(pack, row)), true, threads);
         self.rope.rotate(&mut t.k, c.heads.kv_width(), position, true, threads);
         fit(&mut t.attended, m * c.heads.width());
-        let view = &View::new(pack, rows, self.window);
         attention::forward(c.heads, view, &t.q, &t.k, &t.v, &mut t.attention, &mut t.attended, pass.threads);
 
         self.o.forward(pass, &t.attended, m, x, &mut t.h[3]);
@@ -234,13 +228,13 @@ impl Block {
         &self,
         c: &Common,
         pass: &mut Pass<'_>,
-        pack: &Pack,
-        rows: QueryRows,
+        view: &View<'_>,
         dy: &mut Vec<f32>,
         t: &mut BlockTape,
         s: &mut BlockScratch,
         grads: &mut [f32],
     ) {
+        let (pack, rows) = (view.pack(), view.rows());
         let (d, n, m, ff) = (c.width, pack.len(), rows.count(pack), self.gate.n_out);
         let threads = pass.threads;
         fit(&mut s.dact, m * ff);
@@ -285,7 +279,6 @@ impl Block {
         fit(&mut s.dk, n * c.heads.kv_width());
         fit(&mut s.dv, n * c.heads.kv_width());
         let (dk, dv) = (&mut s.dk, &mut s.dv);
-        let view = &View::new(pack, rows, self.window);
         attention::backward(c.heads, view, &t.q, &t.k, &t.v, &mut t.attention, datt, &mut s.dq, dk, dv, threads);
         let position = |node: usize| pack.positions[node] as usize;
         self.rope.rotate(&mut s.dq, c.heads.width(), |row| position(rows.node(pack, row)), false, threads);

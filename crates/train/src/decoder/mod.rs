@@ -336,7 +336,8 @@ impl Decoder {
     #[must_use]
     pub fn tape_bytes(&self, pack: &Pack, keep: Keep) -> usize {
         let (n, m, d) = (pack.len(), pack.outputs.len(), self.shape.n_embd);
-        let tapes = self.blocks.iter().enumerate().map(|(i, b)| b.tape_floats(&self.common, pack, self.rows(i)));
+        let views = Views::of(self, pack);
+        let tapes = self.blocks.iter().enumerate().map(|(i, b)| b.tape_floats(&self.common, views.of_block(i)));
         // A tape that all blocks share has room for the last block's picked rows beside the other blocks' needs.
         let tapes = if keep == Keep::All { tapes.sum::<usize>() } else { tapes.max().unwrap_or(0) + m * d };
         let inputs = if keep == Keep::Inputs { self.blocks.len() * n * d } else { 0 };
@@ -368,12 +369,13 @@ impl Decoder {
     pub fn products(&self, pack: &Pack) -> f64 {
         let (n, m) = (pack.len() as f64, pack.outputs.len() as f64);
         let size = |l: &Linear| (l.n_in * l.n_out) as f64;
+        let views = Views::of(self, pack);
         let mut total = m * (self.shape.n_embd * self.shape.n_vocab) as f64;
         for (i, b) in self.blocks.iter().enumerate() {
             let rows = self.rows(i).count(pack) as f64;
             let queries = [&b.q, &b.o, &b.gate, &b.up, &b.down].map(size).iter().sum::<f64>();
             total += n * (size(&b.k) + size(&b.v)) + rows * queries;
-            let pairs = View::new(pack, self.rows(i), b.window).pairs();
+            let pairs = views.of_block(i).pairs();
             total += 2.0 * (pairs * self.common.heads.width()) as f64;
         }
         total
@@ -405,12 +407,13 @@ impl Decoder {
         let d = self.shape.n_embd;
         self.embed(theta, pack, x);
         let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
+        let views = Views::of(self, pack);
         for (i, block) in self.blocks.iter().enumerate() {
             if *keep == Keep::Inputs {
                 copy(&mut inputs[i], x, threads);
             }
             let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
-            block.forward(&self.common, pass, pack, self.rows(i), x, tape, scratch);
+            block.forward(&self.common, pass, views.of_block(i), x, tape, scratch);
         }
         copy(last, x, threads);
         fit(normed, last.len());
@@ -451,13 +454,14 @@ impl Decoder {
         zeroed(x, m * d);
         let norm_grad = trained(&self.output_norm, grads);
         rms_norm_back(last, self.output_norm.read(d, theta, gain), self.common.eps, dnormed, x, norm_grad, threads);
+        let views = Views::of(self, pack);
         for (i, block) in self.blocks.iter().enumerate().rev() {
             let tape = if *keep == Keep::All { &mut blocks[i] } else { &mut blocks[0] };
             // The last block's tape is still that of the forward pass.
             if *keep == Keep::Inputs && i + 1 < self.blocks.len() {
-                block.forward(&self.common, pass, pack, self.rows(i), &mut inputs[i], tape, scratch);
+                block.forward(&self.common, pass, views.of_block(i), &mut inputs[i], tape, scratch);
             }
-            block.backward(&self.common, pass, pack, self.rows(i), x, tape, scratch, grads);
+            block.backward(&self.common, pass, views.of_block(i), x, tape, scratch, grads);
         }
         if let Weight::Trained(range) = &self.embedding {
             if let Some(scale) = self.embedding_scale() {
@@ -497,6 +501,33 @@ impl Decoder {
 
     fn embedding_scale(&self) -> Option<f32> {
         self.shape.architecture.is_gemma.then(|| (self.shape.n_embd as f32).sqrt())
+    }
+}
+
+/// What the queries of each block see: one view for all blocks with equal rows and windows.
+struct Views<'a> {
+    views: Vec<View<'a>>,
+    /// The view of each block, by number.
+    of_block: Vec<usize>,
+}
+
+impl<'a> Views<'a> {
+    fn of(decoder: &Decoder, pack: &'a Pack) -> Self {
+        let (mut views, mut of_block, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, block) in decoder.blocks.iter().enumerate() {
+            let kind = (decoder.rows(i), block.window);
+            let known = kinds.iter().position(|known| *known == kind);
+            of_block.push(known.unwrap_or_else(|| {
+                kinds.push(kind);
+                views.push(View::new(pack, kind.0, kind.1));
+                views.len() - 1
+            }));
+        }
+        Self { views, of_block }
+    }
+
+    fn of_block(&self, block: usize) -> &View<'a> {
+        &self.views[self.of_block[block]]
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Variant {
     pub ground: Ground,
     /// The labels of cooperation and defection.
     labels: [&'static str; 2],
+    /// The other player's labels, where they are others.
+    others: Option<[&'static str; 2]>,
     /// The order of the payoff table.
     layout: Layout,
     /// Whether the prompt tells which action is cooperation; the paper's does not.
@@ -46,6 +48,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "new labels, the table in order",
         ground: Ground::Games,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: prompt,
@@ -55,6 +58,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "the other player's actions in reverse order (permuted1)",
         ground: Ground::Games,
         labels: NEW,
+        others: None,
         layout: Layout::ColumnsReversed,
         norm: Norm::Untold,
         tell: prompt,
@@ -64,6 +68,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "the own actions in reverse order (permuted2)",
         ground: Ground::Games,
         labels: NEW,
+        others: None,
         layout: Layout::RowsReversed,
         norm: Norm::Untold,
         tell: prompt,
@@ -73,6 +78,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "both in reverse order",
         ground: Ground::Games,
         labels: NEW,
+        others: None,
         layout: Layout::Reversed,
         norm: Norm::Untold,
         tell: prompt,
@@ -82,6 +88,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "the labels of the paper's training",
         ground: Ground::Games,
         labels: ["action1", "action2"],
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: prompt,
@@ -91,6 +98,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "the training labels with their meanings swapped",
         ground: Ground::Games,
         labels: ["action2", "action1"],
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: prompt,
@@ -100,8 +108,29 @@ pub static VARIANTS: &[Variant] = &[
         what: "new labels, and the norm told: not in the paper",
         ground: Ground::Games,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Told,
+        tell: prompt,
+    },
+    Variant {
+        name: "other-swapped",
+        what: "new labels, those of the other player with their meanings swapped: not in the paper",
+        ground: Ground::Dilemma,
+        labels: NEW,
+        others: Some(["action4", "action3"]),
+        layout: Layout::Original,
+        norm: Norm::Untold,
+        tell: prompt,
+    },
+    Variant {
+        name: "other-distinct",
+        what: "new labels, and words of its own for the other player: not in the paper",
+        ground: Ground::Dilemma,
+        labels: NEW,
+        others: Some(["tarrow", "pinch"]),
+        layout: Layout::Original,
+        norm: Norm::Untold,
         tell: prompt,
     },
     Variant {
@@ -109,6 +138,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "a friend, and payoffs in sentences",
         ground: Ground::Dilemma,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: unstructured,
@@ -118,6 +148,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "flatmates who clean or wait, without numbers",
         ground: Ground::Dilemma,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: story,
@@ -127,6 +158,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "the game by its name, without payoffs",
         ground: Ground::Dilemma,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: explicit,
@@ -136,6 +168,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "a choice between two labels",
         ground: Ground::Unrelated,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: |game, _, style| unrelated(game, "", String::new(), style),
@@ -145,6 +178,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "a choice between two labels in a game with another player",
         ground: Ground::Unrelated,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: |game, _, style| unrelated(game, "You play a game with {other}. ", String::new(), style),
@@ -154,6 +188,7 @@ pub static VARIANTS: &[Variant] = &[
         what: "the same, with the other player's last move",
         ground: Ground::Unrelated,
         labels: NEW,
+        others: None,
         layout: Layout::Original,
         norm: Norm::Untold,
         tell: |game, state, style| {
@@ -178,7 +213,8 @@ impl Variant {
     pub fn games(&self) -> Vec<MatrixGame> {
         let dilemma_alone = self.ground != Ground::Games;
         let games = CatalogGame::protocol().filter(|game| !dilemma_alone || game.name == "ipd");
-        games.map(|game| game.labelled(self.labels).expect("labels that are fit")).collect()
+        let [own, others] = [self.labels, self.others.unwrap_or(self.labels)].map(|labels| labels.map(str::to_owned));
+        games.map(|game| game.game().with_labels(&own, &others).expect("labels that are fit")).collect()
     }
 
     /// The prompt of a state, with these orders of mention.
