@@ -38,6 +38,7 @@ pub mod vocab;
 
 #[doc(hidden)]
 pub use adam::Adam;
+pub use decoder::Compute;
 #[doc(hidden)]
 pub use decoder::{Decoder, Keep, LINEARS, Pack, Tape};
 pub use error::{Error, Result};

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use probity_engine::numeric::{Matrix, MatrixMut, product};
+use probity_engine::numeric::{Matrix, MatrixMut, Panels, product, product_in_bfloat};
 use serde::Serialize;
 
-use super::decoder::{Decoder, Keep, Pack};
+use super::decoder::{Compute, Decoder, Keep, Pack};
 use super::shards::Schedule;
 
 /// Memory and time of a run's steps.
@@ -102,13 +102,19 @@ fn products_a_second(decoder: &Decoder, threads: usize) -> f64 {
     const ROWS: usize = 256;
     let (d, ff) = (decoder.shape().n_embd, decoder.shape().n_ff);
     let (x, w) = (vec![0.5_f32; ROWS * d], vec![0.5_f32; ff * d]);
-    let mut y = vec![0.0; ROWS * ff];
+    let (mut y, mut panels) = (vec![0.0; ROWS * ff], Panels::default());
     let mut best = f64::INFINITY;
     let start = Instant::now();
     while best.is_infinite() || start.elapsed().as_secs_f64() < 0.2 {
         let begin = Instant::now();
-        let (x, w) = (Matrix::new(&x, ROWS, d), Matrix::new(&w, ff, d));
-        product(MatrixMut::new(&mut y, ROWS, ff), x, w.t(), 1.0, false, threads);
+        let (y, x, w) = (MatrixMut::new(&mut y, ROWS, ff), Matrix::new(&x, ROWS, d), Matrix::new(&w, ff, d));
+        match decoder.compute() {
+            Compute::F32 => product(y, x, w.t(), 1.0, false, threads),
+            Compute::Bf16 => {
+                panels.take(w.t(), threads);
+                product_in_bfloat(y, x, &mut panels, false, threads);
+            }
+        }
         best = best.min(begin.elapsed().as_secs_f64());
     }
     (ROWS * d * ff) as f64 / best.max(1e-9)

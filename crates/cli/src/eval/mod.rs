@@ -1,5 +1,6 @@
 //! `probity eval`: how a policy behaves, and how far its behaviour reaches.
 
+mod dilemmas;
 mod exact;
 mod policy;
 mod protocol;
@@ -14,7 +15,7 @@ use crate::names;
 /// tells how often an answer changes with the presentation alone, and shows habits that pass for a policy.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: probity eval --policy deontological\n         probity eval --policy deontological --game held-out --norm untold\n         probity eval --policy yours.gguf --model your.gguf --game yours.json --reward utilitarian\n         probity eval --policy deontological --protocol tennant2025 --variant all\n         probity eval --policy seed1.gguf,seed2.gguf,seed3.gguf --protocol tennant2025 --json"
+    after_help = "Example: probity eval --policy deontological\n         probity eval --policy deontological --game held-out --norm untold\n         probity eval --policy yours.gguf --model your.gguf --game yours.json --reward utilitarian\n         probity eval --policy deontological --protocol tennant2025 --variant all\n         probity eval --policy seed1.gguf,seed2.gguf,seed3.gguf --protocol tennant2025 --json\n         probity eval --policy deontological --protocol dilemmas"
 )]
 pub struct Args {
     /// The model: a GGUF file or `default`.
@@ -35,8 +36,11 @@ pub struct Args {
     /// The seed that label sets are drawn with.
     #[arg(long, default_value_t = 2410, conflicts_with = "protocol")]
     seed: u64,
-    /// The published protocol in place of the exact view (arXiv 2410.01639).
-    #[arg(long, value_parser = ["tennant2025"])]
+    /// In place of the exact view: the published protocol (arXiv 2410.01639), or everyday dilemmas.
+    ///
+    /// The dilemmas have a kinder and a more selfish option each, and are asked with either option first, beside the
+    /// bare model and beside prompts that have nothing to do with games.
+    #[arg(long, value_parser = ["tennant2025", "dilemmas"])]
     protocol: Option<String>,
     #[arg(long, value_delimiter = ',', requires = "protocol", help = format!("More ways of asking, beside the first: all, or some of {}", protocol::variants()))]
     variant: Vec<String>,
@@ -53,6 +57,9 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let policy = policy::Policy::named(&args.policy)?;
     let Some(protocol) = &args.protocol else { return exact::run(args, &policy) };
+    if protocol == "dilemmas" {
+        return dilemmas::run(args, &policy);
+    }
     let variants = protocol::chosen(&args.variant)?;
     let respondents = policy.respondents(&args.model)?;
     protocol::run(args, protocol, respondents, &variants)

@@ -160,6 +160,7 @@ impl Report<'_> {
     pub fn markdown(&self) -> String {
         let mut page = String::new();
         let [about, verdict, paper] = self.notes();
+        let _ = write!(page, "# The paper's figure 4 on {}\n\n", self.model);
         let _ = write!(page, "{about}\n\n{verdict}\n\n{paper}\n\n![Both figures](figure-4.svg)\n");
         for (i, title) in REGRETS.into_iter().enumerate() {
             let _ = write!(page, "\n{title}:\n\n{}", markdown(&self.regrets(i)));

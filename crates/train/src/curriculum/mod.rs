@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use super::decoder::LINEARS;
+use super::decoder::{Compute, LINEARS};
 use super::games::{RANDOM, Reach, random_game};
 use super::labels::Split;
 use crate::Result;
@@ -282,6 +282,9 @@ pub struct TrainConfig {
     /// The linear layers that get a pair, by GGUF names [default: all].
     #[serde(default = "every_linear")]
     pub targets: Vec<String>,
+    /// What products with the base model's matrices are computed in.
+    #[serde(default, skip_serializing_if = "Compute::is_default")]
+    pub compute: Compute,
     /// Peak learning rate of Adam.
     pub rate: f32,
     /// Decay of Adam's second moment.

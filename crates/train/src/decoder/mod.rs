@@ -8,6 +8,7 @@ mod pack;
 mod rope;
 
 pub use block::LINEARS;
+pub use linear::Compute;
 pub use pack::Pack;
 
 use std::ops::Range;
@@ -22,7 +23,7 @@ use rope::Rope;
 use crate::{Error, Result};
 use probity_engine::Model;
 use probity_engine::gguf::GgmlType;
-use probity_engine::numeric::decode;
+use probity_engine::numeric::{Panels, decode};
 use probity_engine::preflight::ModelShape;
 
 /// Tokens of the longest sequence: the rotary tables end there.
@@ -45,6 +46,7 @@ pub struct Decoder {
     /// Length of the parameter vector.
     n_params: usize,
     as_engine: bool,
+    compute: Compute,
 }
 
 /// A trained base tensor: GGUF name, dimensions, parameter range.
@@ -121,6 +123,7 @@ pub struct Tape {
     scratch: BlockScratch,
     weight: Vec<f32>,
     rounded: Vec<f32>,
+    panels: Panels,
     gain: Vec<f32>,
     x: Vec<f32>,
     last: Vec<f32>,
@@ -272,6 +275,7 @@ impl Decoder {
             tensors: Vec::new(),
             n_params: 0,
             as_engine: true,
+            compute: Compute::F32,
         })
     }
 
@@ -304,6 +308,30 @@ impl Decoder {
     pub fn without_rounding(mut self) -> Self {
         self.as_engine = false;
         self
+    }
+
+    /// The decoder with products of stored matrices computed in this way.
+    #[must_use]
+    pub fn computed_in(mut self, compute: Compute) -> Self {
+        self.compute = compute;
+        self
+    }
+
+    /// What products of stored matrices are computed in.
+    #[must_use]
+    pub fn compute(&self) -> Compute {
+        self.compute
+    }
+
+    fn pass<'a>(
+        &self,
+        theta: &'a [f32],
+        scratch: &'a mut Vec<f32>,
+        rounded: &'a mut Vec<f32>,
+        panels: &'a mut Panels,
+        threads: usize,
+    ) -> Pass<'a> {
+        Pass { theta, scratch, rounded, panels, as_engine: self.as_engine, compute: self.compute, threads }
     }
 
     /// The decoder's numbers.
@@ -346,7 +374,14 @@ impl Decoder {
         let band = linears.map(Linear::band_floats).chain([self.tied_head().band_floats()]).max().unwrap_or(0);
         let widest = self.shape.n_ff.max(self.common.heads.width()).max(d);
         let rounded = if self.as_engine { n * widest } else { 0 };
-        4 * (tapes + inputs + scratch.max().unwrap_or(0) + band + rounded + n * d + 3 * m * d)
+        let panels = match self.compute {
+            Compute::F32 => 0,
+            Compute::Bf16 => {
+                let linears = self.blocks.iter().flat_map(|b| b.linears().map(|(_, linear)| linear.panel_bytes(n)));
+                linears.chain([self.tied_head().panel_bytes(m)]).max().unwrap_or(0)
+            }
+        };
+        4 * (tapes + inputs + scratch.max().unwrap_or(0) + band + rounded + n * d + 3 * m * d) + panels
     }
 
     /// Bytes of the logits of a pack.
@@ -390,6 +425,7 @@ impl Decoder {
             scratch,
             weight,
             rounded,
+            panels,
             gain,
             x,
             last,
@@ -406,7 +442,7 @@ impl Decoder {
         inputs.resize_with(inputs.len().max(if *keep == Keep::Inputs { depth } else { 0 }), Vec::new);
         let d = self.shape.n_embd;
         self.embed(theta, pack, x);
-        let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
+        let pass = &mut self.pass(theta, weight, rounded, panels, threads);
         let views = Views::of(self, pack);
         for (i, block) in self.blocks.iter().enumerate() {
             if *keep == Keep::Inputs {
@@ -438,7 +474,7 @@ impl Decoder {
     /// # Panics
     /// For a tape that keeps nothing: a caller's mistake.
     pub fn backward(&self, theta: &[f32], pack: &Pack, tape: &mut Tape, grads: &mut [f32], threads: usize) {
-        let Tape { keep, blocks, inputs, scratch, weight, rounded, gain, x, last, .. } = tape;
+        let Tape { keep, blocks, inputs, scratch, weight, rounded, panels, gain, x, last, .. } = tape;
         let Tape { normed, dnormed, h, dh, logits, capped, .. } = tape;
         assert!(*keep != Keep::Nothing, "nothing was kept for the way back");
         if let Some(cap) = self.shape.logit_cap {
@@ -446,7 +482,7 @@ impl Decoder {
         }
         let d = self.shape.n_embd;
         let m = pack.outputs.len();
-        let pass = &mut Pass { theta, scratch: weight, rounded, as_engine: self.as_engine, threads };
+        let pass = &mut self.pass(theta, weight, rounded, panels, threads);
         match &self.head {
             Some(head) => head.backward(pass, normed, h, m, logits, Onto::Sum(dnormed), grads, dh),
             None => self.tied_head().backward(pass, normed, h, m, logits, Onto::Sum(dnormed), grads, dh),

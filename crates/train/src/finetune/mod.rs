@@ -159,7 +159,7 @@ impl Finetuning {
             options(model, &task.game)?;
             Scenario::new(task.game).check()?;
         }
-        let base = Decoder::frozen(model)?;
+        let base = Decoder::frozen(model)?.computed_in(config.compute);
         let decoder = base.clone().with_lora(config.rank, config.alpha, &config.targets);
         let width = width(&config, &decoder);
         let mut theta = vec![0.0; config.learners() * width];
@@ -420,7 +420,8 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     /// Steps that are tokenised: of the longest texts, and of the widest attention.
     const LONGEST: usize = 4;
     config.check()?;
-    let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &config.targets);
+    let decoder = Decoder::described(model)?.computed_in(config.compute);
+    let decoder = decoder.with_lora(config.rank, config.alpha, &config.targets);
     let rounds = config.algorithm.rounds();
     let tasks_of = |step| if rounds.is_some() { config.measured_at(step) } else { config.tasks_at(step) };
     let (steps, every) = (config.steps(), config.steps().div_ceil(STEPS).max(1));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::course::{Course, rate_at};
+use crate::decoder::Compute;
 
 /// Everything a literacy run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub struct LiteracyConfig {
     pub rank: usize,
     /// LoRA alpha; the update is scaled by `alpha / rank`.
     pub alpha: f32,
+    /// What products with the model's matrices are computed in.
+    pub compute: Compute,
     /// Peak learning rate of Adam.
     pub rate: f32,
     /// Share of the steps over which the rate rises.
@@ -44,7 +47,18 @@ impl Default for LiteracyConfig {
             shards: 4,
             ..Course::default()
         };
-        Self { seed: 1, base: None, steps: 1500, rank: 16, alpha: 32.0, rate: 1e-3, warmup: 0.03, exam: 128, course }
+        Self {
+            seed: 1,
+            base: None,
+            steps: 1500,
+            rank: 16,
+            alpha: 32.0,
+            compute: Compute::Bf16,
+            rate: 1e-3,
+            warmup: 0.03,
+            exam: 128,
+            course,
+        }
     }
 }
 

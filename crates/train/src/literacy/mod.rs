@@ -36,7 +36,7 @@ pub fn plan(model: &Model, config: &LiteracyConfig, memory: u64) -> Result<Plan>
     /// Steps that are measured, evenly over the run: lessons grow with it.
     const STEPS: u64 = 24;
     config.check()?;
-    let decoder = Decoder::described(model)?.with_lora(config.rank, config.alpha, &LINEARS);
+    let decoder = Decoder::described(model)?.computed_in(config.compute).with_lora(config.rank, config.alpha, &LINEARS);
     let mut largest: Vec<Pack> = Vec::new();
     let (mut nodes, mut steps) = (0, 0);
     let size = |packs: &[Pack]| packs.iter().map(|pack| decoder.tape_bytes(pack, Keep::All)).max();
@@ -72,7 +72,8 @@ impl Literacy {
     /// The errors of [`LiteracyConfig::check`]; [`Error::Untrainable`] for a model that the trainer does not support.
     pub fn new(model: &Model, config: LiteracyConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
-        let decoder = Decoder::frozen(model)?.with_lora(config.rank, config.alpha, &LINEARS);
+        let decoder =
+            Decoder::frozen(model)?.computed_in(config.compute).with_lora(config.rank, config.alpha, &LINEARS);
         let mut theta = vec![0.0; decoder.n_params()];
         start_pairs(&decoder, &mut theta, &mut ChaCha8Rng::seed_from_u64(config.seed));
         let adam = Adam::new(theta.len(), 0.98, 0.0);

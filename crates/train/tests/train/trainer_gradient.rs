@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use probity_engine::Token;
+use probity_engine::gguf::GgmlType;
 use probity_engine::preflight::{Architecture, ModelShape, Rotation};
 use probity_engine::score::Continuation;
 use probity_train::init::{init, normal};
 use probity_train::objective::{Aim, Group, ObjectiveTerms, PromptedState, all_scores, objective, push};
-use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards, Tape};
+use probity_train::{Compute, Decoder, LINEARS, Pack, Schedule, Shards, Tape};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -350,5 +351,30 @@ fn schedules_change_no_bit() {
             let same = gradient(schedule, threads) == expected;
             assert!(same, "{} {schedule:?} on {threads} threads", shape.architecture.name);
         }
+    }
+}
+
+/// Operands rounded to bfloat16 have a relative error of 2^-9 each: logits and gradients stay near those of f32.
+#[test]
+fn products_in_bfloat_are_near_those_in_f32() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::Q8_0);
+    let model = probity_testing::open(&path);
+    let pack = pack();
+    let asked = [&pack];
+    let found = [Compute::F32, Compute::Bf16].map(|compute| {
+        let decoder = Decoder::frozen(&model).unwrap().computed_in(compute).with_lora(4, 8.0, &LINEARS);
+        let theta: Vec<f32> = (0..decoder.n_params()).map(|i| 0.02 * ((i * 7919 % 101) as f32 / 50.0 - 1.0)).collect();
+        let (mut shards, mut grads) = (Shards::new(Schedule::Wide), vec![0.0; decoder.n_params()]);
+        let logits = shards.gradient(&decoder, &theta, &asked, &mut grads, |_, tape| {
+            let logits = tape.logits.clone();
+            tape.logits.iter_mut().for_each(|l| *l = l.cos());
+            logits
+        });
+        [logits.concat(), grads]
+    });
+    for (exact, rounded) in found[0].iter().zip(&found[1]) {
+        let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        let off = norm(&mut exact.iter().zip(rounded).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
+        assert!(off > 0.0 && off < 0.02, "{off}");
     }
 }

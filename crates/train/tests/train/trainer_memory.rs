@@ -9,7 +9,7 @@ use probity_train::curriculum::TrainConfig;
 use probity_train::finetune::{Batch, plan};
 use probity_train::model_file::write_model;
 use probity_train::plan::Plan;
-use probity_train::{Decoder, LINEARS, Pack, Schedule, Shards};
+use probity_train::{Compute, Decoder, LINEARS, Pack, Schedule, Shards};
 
 use crate::training_runs::CONFIG;
 
@@ -56,10 +56,11 @@ fn a_step_takes_the_memory_that_was_planned() {
             })
             .collect();
         let asked: Vec<&Pack> = packs.iter().collect();
-        for schedule in Schedule::ALL {
+        let ways = Schedule::ALL.map(|schedule| (schedule, Compute::F32));
+        for (schedule, compute) in ways.into_iter().chain([(Schedule::Serial, Compute::Bf16)]) {
             let before = ALLOCATOR.current_usage();
             ALLOCATOR.reset_peak_usage();
-            let decoder = Decoder::frozen(&model).unwrap().with_lora(16, 32.0, &LINEARS);
+            let decoder = Decoder::frozen(&model).unwrap().computed_in(compute).with_lora(16, 32.0, &LINEARS);
             let plan = Plan::of(&decoder, &asked, schedule, 1);
             // Parameters, two moments, and the gradient.
             let mut vectors = [0; 4].map(|_| vec![0.01_f32; decoder.n_params()]);
@@ -71,7 +72,7 @@ fn a_step_takes_the_memory_that_was_planned() {
             }
             let found = (ALLOCATOR.peak_usage() - before) as f64;
             let name = shape.architecture.name;
-            println!("{name} {schedule:?}: planned {} of {found} bytes", plan.bytes);
+            println!("{name} {schedule:?} {compute:?}: planned {} of {found} bytes", plan.bytes);
             // Products on several threads pack their operands in some more room, whatever the model.
             let room = (rayon::current_num_threads() << 21) as f64;
             let planned = plan.bytes as f64;

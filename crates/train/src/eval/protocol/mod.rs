@@ -157,7 +157,7 @@ fn of_game(
 /// `1.96 s / sqrt(n)`, with the sample's standard deviation.
 ///
 /// Source: the code of arXiv 2410.01639.
-fn half_width(values: &[f64]) -> Option<f64> {
+pub(super) fn half_width(values: &[f64]) -> Option<f64> {
     let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
     // Welford's sums, in which equal values have no spread at all.
     for value in values {

@@ -1,0 +1,98 @@
+//! Everyday dilemmas, and prompts that have nothing to do with games.
+
+use probity_train::eval::Respondent;
+use probity_train::eval::dilemmas::{Answers, DilemmaReport, dilemmas};
+use probity_train::eval::protocol::{Ground, VARIANTS, measure};
+use serde::Serialize;
+
+use super::Args;
+use super::policy::{Policy, Respondents};
+use crate::errors::Usage;
+use crate::output::say;
+use crate::{builtin, output};
+
+/// A policy's figures.
+#[derive(Serialize)]
+struct Row {
+    policy: String,
+    #[serde(flatten)]
+    dilemmas: DilemmaReport,
+    /// The control: the share of the first label where nothing is at stake, prompt by prompt.
+    unrelated: Vec<Unrelated>,
+}
+
+#[derive(Serialize)]
+struct Unrelated {
+    variant: &'static str,
+    first_label: f64,
+    legality_mass: f64,
+}
+
+pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
+    if matches!(policy, Policy::Scripted(_)) {
+        return Err(Usage("--policy: a scripted player reads no dilemma, expected a model's policy".into()).into());
+    }
+    let model = builtin::open_model(&args.model)?;
+    let mut asked = vec![("bare".to_owned(), Respondent::model(&model, &[], "")?)];
+    if !matches!(policy, Policy::Bare) {
+        let Respondents { all, .. } = policy.respondents(&args.model)?;
+        let names = args.policy.split(',').map(str::to_owned);
+        asked.extend(names.zip(all));
+    }
+    let bar = output::bar((asked.len() * dilemmas().count()) as u64, "asking");
+    let mut bare: Option<Answers> = None;
+    let mut rows = Vec::new();
+    for (policy, respondent) in &mut asked {
+        let answers = Answers::of(respondent, || bar.inc(1))?;
+        let mut unrelated = Vec::new();
+        for variant in VARIANTS.iter().filter(|variant| variant.ground == Ground::Unrelated) {
+            let report = measure(std::slice::from_mut(respondent), variant, 1, None, || ())?;
+            let game = &report.games[0];
+            let actions = game.constrained.actions;
+            let first = actions.c_after_c + actions.c_after_d;
+            let all = first + actions.d_after_c + actions.d_after_d;
+            unrelated.push(Unrelated {
+                variant: variant.name,
+                first_label: first / all,
+                legality_mass: game.legality_mass,
+            });
+        }
+        rows.push(Row { policy: policy.clone(), dilemmas: answers.report(bare.as_ref()), unrelated });
+        bare.get_or_insert(answers);
+    }
+    bar.finish_and_clear();
+    if args.json {
+        return output::json(&rows);
+    }
+    show(&args.model, &rows);
+    Ok(())
+}
+
+fn show(model: &str, rows: &[Row]) {
+    let mut header =
+        vec!["policy", "P(kinder)", "above bare", "kinder in both orders", "selfish in both", "P(first)", "legality"];
+    header.extend(rows.iter().take(1).flat_map(|row| row.unrelated.iter().map(|found| found.variant)));
+    let mut table = output::table(&header);
+    for row in rows {
+        let found = &row.dilemmas;
+        let mut cells = vec![
+            row.policy.clone(),
+            format!("{:.3} ± {:.3}", found.kinder.mean, found.kinder.half_width),
+            found.above.map_or_else(
+                || "-".into(),
+                |above| format!("{} ± {:.3}", output::signed(above.mean), above.half_width),
+            ),
+            format!("{:.2}", found.kinder_in_both),
+            format!("{:.2}", found.selfish_in_both),
+            format!("{:.2}", found.first.mean),
+            format!("{:.3}", found.legality_mass),
+        ];
+        cells.extend(row.unrelated.iter().map(|found| format!("{:.2}", found.first_label)));
+        table.add_row(cells);
+    }
+    say!("{model}: {} everyday dilemmas, each with either option first.\n", rows[0].dilemmas.dilemmas);
+    say!("{table}");
+    say!("P(kinder): mean probability of the kinder option, with its 95% interval over the dilemmas.");
+    say!("Above bare: the mean difference from the bare model, dilemma by dilemma, with its interval.");
+    say!("Unrelated prompts: share of the label action3, which is cooperation in the paper's test.");
+}
