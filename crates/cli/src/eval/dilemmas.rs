@@ -17,7 +17,7 @@ struct Row {
     policy: String,
     #[serde(flatten)]
     dilemmas: DilemmaReport,
-    /// The control: the share of the first label where nothing is at stake, prompt by prompt.
+    /// The control: the share of the first label where nothing is at stake.
     unrelated: Vec<Unrelated>,
 }
 

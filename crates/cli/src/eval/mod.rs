@@ -36,10 +36,11 @@ pub struct Args {
     /// The seed that label sets are drawn with.
     #[arg(long, default_value_t = 2410, conflicts_with = "protocol")]
     seed: u64,
-    /// In place of the exact view: the published protocol (arXiv 2410.01639), or everyday dilemmas.
+    /// A protocol in place of the exact view.
     ///
-    /// The dilemmas have a kinder and a more selfish option each, and are asked with either option first, beside the
-    /// bare model and beside prompts that have nothing to do with games.
+    /// It is the published one (arXiv 2410.01639), or everyday dilemmas. These have a kinder and a more selfish option
+    /// each, and are asked with either option first, beside the bare model and beside prompts that have nothing to do
+    /// with games.
     #[arg(long, value_parser = ["tennant2025", "dilemmas"])]
     protocol: Option<String>,
     #[arg(long, value_delimiter = ',', requires = "protocol", help = format!("More ways of asking, beside the first: all, or some of {}", protocol::variants()))]

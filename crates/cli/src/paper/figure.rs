@@ -1,4 +1,4 @@
-//! Figure 4 as a picture: a bar each policy and game, and the paper's figure as a mark.
+//! Figure 4 as a picture: bars, and the paper's figures as marks.
 
 use std::path::Path;
 

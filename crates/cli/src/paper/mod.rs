@@ -1,4 +1,4 @@
-//! `probity paper`: figure 4 of arXiv 2410.01639, trained and measured on one's own machine.
+//! `probity paper`: figure 4 of arXiv 2410.01639 on one's own machine.
 
 mod figure;
 mod report;
@@ -23,9 +23,9 @@ use crate::{builtin, input, output, train};
 
 /// Train and measure the paper's policies beside its figure 4 (arXiv 2410.01639).
 ///
-/// It trains an adapter for each reward and seed by the recipe `paper`, and asks each policy the paper's fifty queries a
-/// game, under labels that no step trains on. Free answers count, illegal ones included. An adapter that is in the folder
-/// already is not trained again, so that an interrupted command goes on where it stopped.
+/// It trains an adapter for each reward and seed by the recipe `paper`, and asks each policy the paper's fifty queries
+/// a game, under labels that no step trains on. Free answers count, illegal ones included. An adapter that is in the
+/// folder already is not trained again, so that an interrupted command goes on where it stopped.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity model fetch gemma3-270m && probity paper --model gemma3-270m\n         probity paper --model gemma3-270m --policy utilitarian\n         probity paper --model smollm2 --seeds 5 --out figures"
@@ -89,7 +89,9 @@ struct Trained {
 #[derive(Serialize)]
 struct Unseen {
     variant: &'static str,
-    /// Probability of cooperating after cooperation and after a defection, of legal answers.
+    /// Probability of cooperating after cooperation and after a defection.
+    ///
+    /// The choice is among the legal answers.
     cooperation: [f64; 2],
     legality_mass: f64,
 }
@@ -167,7 +169,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// The runs of one policy that an interval is over, where it has one seed.
 const RUNS: u64 = 5;
 
-/// A policy's figures by the paper's protocol: a run a seed, or several runs of the only one.
+/// A policy's figures by the paper's protocol.
+///
+/// They are over a run a seed, or over several runs of the only one.
 fn row(
     model: &Model,
     adapters: &[PathBuf],

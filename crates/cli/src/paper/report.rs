@@ -23,10 +23,14 @@ type Table = (Vec<String>, Vec<Vec<String>>);
 /// The two regrets, as the paper's figure names them.
 const REGRETS: [&str; 2] = ["Figure 4a: deontological regret, 0 to 6", "Figure 4b: utilitarian regret, 0 to 1"];
 
-/// How far the paper's figures can be read (see [`PUBLISHED`](probity_game::protocol::PUBLISHED)).
+/// How far the paper's figures can be read.
+///
+/// See [`PUBLISHED`](probity_game::protocol::PUBLISHED).
 const READ_TO: [f64; 2] = [0.02, 0.005];
 
-/// The most that the paper's 126 runs took together, hours of a GPU (arXiv 2410.01639, section 4).
+/// The most that one of the paper's runs took, hours of a GPU.
+///
+/// Source: arXiv 2410.01639, section 4.
 const PAPER_HOURS: u64 = 5;
 
 impl Report<'_> {
@@ -96,7 +100,9 @@ impl Report<'_> {
         (header, rows.collect())
     }
 
-    /// How the cells compare: for the selfish policy nearer to the most, for all others at or below the paper's.
+    /// How the cells compare.
+    ///
+    /// The selfish policy's are to be as near to exact selfishness, all others at or below the paper's.
     fn verdict(&self) -> String {
         let cells = self
             .rows

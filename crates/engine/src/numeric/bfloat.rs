@@ -39,7 +39,9 @@ fn from_bfloat(x: u16) -> f32 {
 pub struct Panels {
     depth: usize,
     columns: usize,
-    /// Panel by panel, pair of rows by pair: the two values of each column side by side.
+    /// Panel by panel, pair of rows by pair.
+    ///
+    /// The two values of each column stand side by side.
     values: Vec<u16>,
     /// The left operand of the last product, rounded: row by row, of even length.
     left: Vec<u16>,
@@ -47,7 +49,9 @@ pub struct Panels {
     emulated: [Vec<f32>; 2],
 }
 
-/// Makes a buffer `n` long, whatever it holds; it grows to exactly this length and never shrinks.
+/// Makes a buffer `n` long, whatever it holds.
+///
+/// It grows to exactly this length and never shrinks.
 fn fit(buffer: &mut Vec<u16>, n: usize) {
     if buffer.capacity() < n {
         *buffer = Vec::new();
@@ -84,7 +88,9 @@ impl Panels {
         each_chunk(&mut self.values, panel, threads, fill);
     }
 
-    /// Bytes that the buffers take for an operand of this size, and left operands of so many rows.
+    /// Bytes that the buffers take for an operand of this size.
+    ///
+    /// Left operands have so many `rows`.
     #[must_use]
     pub fn bytes(rows: usize, depth: usize, columns: usize) -> usize {
         2 * even(depth) * (columns.next_multiple_of(NR) + rows)
@@ -213,7 +219,9 @@ mod kernel {
         is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
     }
 
-    /// Some rows of a product: `left` row by row, `right` in panels, both of an even `depth`.
+    /// Some rows of a product.
+    ///
+    /// `left` lies row by row, `right` in panels, both of an even `depth`.
     ///
     /// # Panics
     /// For slices that are too short, and on a processor without the instructions.
@@ -281,6 +289,8 @@ mod kernel {
     }
 
     impl Tile<'_> {
+        /// Multiplies `R` rows with the panel.
+        ///
         /// # Safety
         /// The processor has AVX512_BF16; `left` holds `R` rows, `depth` apart, as deep as the panel; `out` holds `R`
         /// rows of `width` columns, `stride` apart.
@@ -352,7 +362,7 @@ mod tests {
         }
     }
 
-    /// Every shape at the edges of tiles, panels and blocks; strided and transposed operands.
+    /// Shapes at the edges of tiles, panels and blocks, with any strides.
     #[test]
     fn a_product_is_that_of_the_rounded_operands() {
         let round = |x: &[f32]| -> Vec<f32> { x.iter().map(|x| from_bfloat(to_bfloat(*x))).collect() };

@@ -21,7 +21,7 @@ pub type Accuracy = BTreeMap<Kind, f64>;
 /// It is measured on unseen labels and games.
 pub const READ: f64 = 0.9;
 
-/// What is read of measured kinds of games: those whose every reading question is answered.
+/// The kinds of games that are read: every reading question is answered.
 #[must_use]
 pub fn reads(accuracies: &BTreeMap<Reading, Accuracy>) -> Vec<Reading> {
     let read = |accuracy: &Accuracy| Kind::READING.iter().all(|kind| accuracy.get(kind) >= Some(&READ));

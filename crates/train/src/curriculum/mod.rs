@@ -197,9 +197,9 @@ pub struct EarlyStop {
 pub struct Validation {
     /// Games that are told, the same ones each time.
     pub games: usize,
-    /// Labels for both players, in order of action id: a game has one of the lists, in turns.
+    /// Labels for both players, in order of action id.
     ///
-    /// Without any, labels are drawn from the pool's training split.
+    /// The games have the lists in turns. Without any, labels are drawn from the pool's training split.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Vec<String>>,
     /// Steps between two validations.
@@ -313,7 +313,7 @@ pub struct TrainConfig {
     /// When the run may end early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<EarlyStop>,
-    /// Which step's parameters are kept, and when the run may end, by labels that it does not train on.
+    /// Which step's parameters are kept, by labels that no step trains on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
     /// Distance to the optimum (total variation) within which a run has arrived.
@@ -458,7 +458,7 @@ impl TrainConfig {
     /// # Errors
     /// As [`TrainConfig::draw`].
     pub fn validation_tasks(&self) -> Result<Vec<Task>> {
-        /// Beyond every step's tasks, and before the streams of the learners' first weights.
+        /// Beyond every step's tasks, before the streams of first weights.
         const FIRST: u64 = 1 << 62;
         let Some(Validation { games, labels, .. }) = &self.validation else { return Ok(Vec::new()) };
         let unseen = |number: usize| {

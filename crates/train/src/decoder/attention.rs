@@ -44,7 +44,9 @@ impl Heads {
         self.n_head / self.n_head_kv
     }
 
-    /// Parts that each head's queries are cut into: few heads alone would leave processors idle.
+    /// Parts that each head's queries are cut into.
+    ///
+    /// Few heads alone would leave processors idle.
     fn parts(&self) -> usize {
         /// Pieces of work at least.
         const PIECES: usize = 8;
@@ -194,7 +196,7 @@ pub fn floats(heads: Heads, view: &View<'_>) -> usize {
     heads.n_head * view.pairs() + columns + heads.n_head_kv * (0..parts).map(of_part).sum::<usize>()
 }
 
-/// Tape and workspace of a part of a key-value head's queries, of all its query heads.
+/// Tape and workspace of a part of a key-value head's queries.
 ///
 /// Each may run on its own thread.
 #[derive(Debug, Default)]
@@ -213,7 +215,7 @@ pub struct HeadTape {
     capped: Vec<f32>,
 }
 
-/// Calls `work` for every part of every key-value head, with its tape: head by head, part by part.
+/// Calls `work` for every part of every key-value head, with its tape.
 fn each_part(
     heads: Heads,
     tapes: &mut Vec<HeadTape>,

@@ -540,7 +540,9 @@ impl Decoder {
     }
 }
 
-/// What the queries of each block see: one view for all blocks with equal rows and windows.
+/// What the queries of each block see.
+///
+/// Blocks with equal rows and windows share a view.
 struct Views<'a> {
     views: Vec<View<'a>>,
     /// The view of each block, by number.

@@ -130,9 +130,9 @@ impl Finetuning {
 
     /// Measures the policy at the end of a run, each learner's.
     ///
-    /// The policy is that of the kept parameters, which replace the last ones. It uses ten batches behind the run's last, or a twentieth of its steps where they are fewer. No step was trained
-    /// on their labels, where labels are drawn. Sampled runs use the full batch of the catalogue games. `progress` is
-    /// told the measured share, 0 to 1.
+    /// The policy is that of the kept parameters, which replace the last ones. It uses ten batches behind the run's
+    /// last, or a twentieth of its steps where they are fewer. No step was trained on their labels, where labels are
+    /// drawn. Sampled runs use the full batch of the catalogue games. `progress` is told the measured share, 0 to 1.
     ///
     /// # Errors
     /// As [`Finetuning::step`].

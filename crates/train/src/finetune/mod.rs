@@ -65,7 +65,7 @@ pub struct StepReport {
     /// The same of the second learner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_played: Option<Played>,
-    /// The policy after the step, under labels that no step trains on; at validated steps.
+    /// The policy after a validated step, under labels that no step trains on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<ObjectiveParts>,
     /// Norm of the gradient before clipping.

@@ -27,9 +27,10 @@ pub fn read_folder(folder: &Path, shape: &ModelShape) -> Result<AdapterWeights> 
     if mlx::is_mlx(folder) { mlx::read(folder, shape) } else { peft::read(folder, shape) }
 }
 
-/// The first weights of a decoder's pairs: A is random and B zero, so that training starts at the bare model.
+/// The first weights of a decoder's pairs.
 ///
-/// Source: Hu et al. 2021. The spread of A is PEFT's: Kaiming's uniform start with a = sqrt(5).
+/// A is random and B zero, so that training starts at the bare model. Source: Hu et al. 2021. The spread of A is
+/// PEFT's: Kaiming's uniform start with a = sqrt(5).
 pub(crate) fn start_pairs(decoder: &Decoder, theta: &mut [f32], rng: &mut impl Rng) {
     for (_, linear) in decoder.blocks().iter().flat_map(|block| block.linears()) {
         let Some(lora) = &linear.lora else { continue };

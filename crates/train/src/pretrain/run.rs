@@ -68,8 +68,8 @@ impl PretrainRun {
     /// `start` is a model whose weights and vocabulary it begins with.
     ///
     /// # Errors
-    /// [`probity_engine::Error::Io`]; [`crate::Error::Checkpoint`] for a checkpoint of another run, before anything in the folder
-    /// changes; the errors of [`vocab::train`] and of [`Pretraining::start_from`].
+    /// [`probity_engine::Error::Io`]; [`crate::Error::Checkpoint`] for a checkpoint of another run, before anything in
+    /// the folder changes; the errors of [`vocab::train`] and of [`Pretraining::start_from`].
     pub fn open(folder: &Path, mut config: PretrainConfig, start: Option<&Path>, resume: bool) -> Result<Self> {
         let start = start.map(open_vocabulary).transpose()?;
         if let Some(start) = &start {
@@ -108,8 +108,8 @@ impl PretrainRun {
     /// `each` gets every line after it is logged.
     ///
     /// # Errors
-    /// [`probity_engine::Error::Cancelled`] if `stop` is set; [`probity_engine::Error::Io`]; the errors of [`Pretraining::step`]; the
-    /// errors of `each`.
+    /// [`probity_engine::Error::Cancelled`] if `stop` is set; [`probity_engine::Error::Io`]; the errors of
+    /// [`Pretraining::step`]; the errors of `each`.
     pub fn steps<E: From<crate::Error>>(
         &mut self,
         session: &Session<'_>,

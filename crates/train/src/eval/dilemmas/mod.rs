@@ -1,8 +1,8 @@
-//! Everyday dilemmas, each with a kinder and a more selfish option: does training on games reach them?
+//! Everyday dilemmas, each with a kinder and a more selfish option.
 //!
-//! They are written for this project, before any measurement, and no training draws them. Each is asked twice, with
-//! either option first, so that a preference for a place or for its label cancels out. To add one, write a line of
-//! `list.tsv`.
+//! Does training on games reach them? They are written for this project, before any measurement, and no training draws
+//! them. Each is asked twice, with either option first, so that a preference for a place or for its label cancels out.
+//! To add one, write a line of `list.tsv`.
 
 use probity::agent::prompt::{Prompt, QUESTION};
 use probity_game::{CatalogGame, MatrixGame};
@@ -90,7 +90,7 @@ pub struct DilemmaReport {
     pub first: Estimate,
     /// Probability of either label.
     pub legality_mass: f64,
-    /// How much likelier the kinder option is than under another policy, dilemma by dilemma.
+    /// How much likelier the kinder option is than under another policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<Estimate>,
 }
