@@ -51,6 +51,22 @@ fn links_lead_somewhere() {
     }
 }
 
+/// README repeats the verdicts that `probity paper` wrote, word by word.
+#[test]
+fn the_readme_says_of_the_paper_what_was_measured() {
+    let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let readme = joined(&fs::read_to_string(root().join("README.md")).expect("README"));
+    let pages = files(&root().join("docs/paper"), "md");
+    assert!(!pages.is_empty());
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("a page");
+        let verdict = text.lines().find(|line| line.contains("cells are at or below")).expect("a verdict");
+        let (count, _) = verdict.split_once(" cells").expect("a count");
+        let model = page.parent().and_then(|folder| folder.file_name()).expect("a folder").to_string_lossy();
+        assert!(readme.contains(&format!("{model}: {count} cells")), "README lacks \"{model}: {count} cells\"");
+    }
+}
+
 #[test]
 fn the_book_holds_every_page() {
     let docs = root().join("docs");

@@ -146,3 +146,22 @@ fn the_exact_view_takes_a_game_of_ones_own_and_a_model() {
     let output = probity(&["eval", "--policy", "utilitarian,utilitarian"]);
     assert!(err(&output).contains("training seeds"), "{}", err(&output));
 }
+
+/// Everyday dilemmas beside the bare model and beside prompts without a game.
+#[test]
+fn everyday_dilemmas_are_asked_in_both_orders() {
+    let rows = json(&["eval", "--policy", "utilitarian", "--protocol", "dilemmas", "--json"]);
+    let names: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["policy"].as_str().unwrap()).collect();
+    assert_eq!(names, ["bare", "utilitarian"]);
+    for row in rows.as_array().unwrap() {
+        let figure = |name: &str| row[name]["mean"].as_f64().unwrap();
+        assert!(row["dilemmas"].as_u64().unwrap() >= 200);
+        assert!((0.0..=1.0).contains(&figure("kinder")) && (0.0..=1.0).contains(&figure("first")));
+        let unrelated: Vec<&str> =
+            row["unrelated"].as_array().unwrap().iter().map(|found| found["variant"].as_str().unwrap()).collect();
+        assert_eq!(unrelated, ["unrelated-action", "unrelated-game", "unrelated-state"]);
+    }
+    assert!(rows[0]["above"].is_null() && rows[1]["above"]["half_width"].as_f64().unwrap() > 0.0, "{rows}");
+    let scripted = probity(&["eval", "--policy", "tit-for-tat", "--protocol", "dilemmas"]);
+    assert!(scripted.status.code() == Some(2) && err(&scripted).contains("reads no dilemma"), "{}", err(&scripted));
+}
