@@ -74,7 +74,16 @@ pub fn draw(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
             .iter()
             .enumerate()
             .map(|(i, row)| Text::new(row.policy, (i as f64 + 0.12, -0.05 * most), ("sans-serif", 12)));
-        chart.plotting_area().present().map_err(failed)?;
+        let games = rows.iter().take(1).flat_map(|row| &row.games).take(COLOURS.len()).enumerate();
+        for (j, game) in games {
+            // Where neither the bars of the bare model nor those of the others reach.
+            let wide = rows.len() as f64;
+            let (at, low) = (wide * (0.45 + 0.1 * j as f64), 0.76 * most);
+            let mark = Rectangle::new([(at, low), (at + 0.015 * wide, low + 0.05 * most)], COLOURS[j].filled());
+            chart.draw_series(std::iter::once(mark)).map_err(failed)?;
+            let name = Text::new(game.game.as_str(), (at + 0.02 * wide, low + 0.055 * most), ("sans-serif", 12));
+            chart.plotting_area().draw(&name).map_err(failed)?;
+        }
         names.into_iter().try_for_each(|name| chart.plotting_area().draw(&name)).map_err(failed)?;
     }
     area.present().map_err(failed)
