@@ -71,7 +71,7 @@ const POLICIES: [Policy; 6] = [
 
 /// What an adapter's training took, beside its file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Trained {
+struct Training {
     /// The config it was trained by.
     config: String,
     /// The content of the model that it was trained on.
@@ -107,7 +107,7 @@ struct Row {
     /// The prisoner's dilemma under other labels, which the paper does not ask.
     unseen: Vec<Unseen>,
     /// Empty for the bare model.
-    trained: Vec<Trained>,
+    trained: Vec<Training>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -176,7 +176,7 @@ fn row(
     model: &Model,
     adapters: &[PathBuf],
     policy: &'static str,
-    trained: Vec<Trained>,
+    trained: Vec<Training>,
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<Row> {
     bar.set_message(policy);
@@ -210,11 +210,11 @@ impl Unseen {
 }
 
 /// The adapter of a config at a path: trained now, or by an earlier call.
-fn adapter(model: &str, base: &str, config: TrainConfig, path: &Path) -> anyhow::Result<Trained> {
+fn adapter(model: &str, base: &str, config: TrainConfig, path: &Path) -> anyhow::Result<Training> {
     let note = path.with_extension("json");
     let wanted = config.to_toml();
     if path.exists() && note.exists() {
-        let known: Trained = input::read(&note, |text| input::json("training note", text))?;
+        let known: Training = input::read(&note, |text| input::json("training note", text))?;
         if known.config != wanted || known.base != base {
             let problem = format!("{} is of another config or model; another --out starts anew", path.display());
             return Err(Usage(problem).into());
@@ -223,7 +223,7 @@ fn adapter(model: &str, base: &str, config: TrainConfig, path: &Path) -> anyhow:
     }
     let begin = Instant::now();
     let run = train::whole(model, config, path)?;
-    let trained = Trained {
+    let trained = Training {
         config: wanted,
         base: base.to_owned(),
         step: run.kept,

@@ -66,7 +66,7 @@ impl Report<'_> {
     fn cost(&self) -> Table {
         let header = ["policy", "kept step", "steps", "tokens", "training, s", "in all, s", "legality"];
         let rows = self.rows.iter().map(|row| {
-            let mean = |of: fn(&super::Trained) -> f64| match row.trained.len() {
+            let mean = |of: fn(&super::Training) -> f64| match row.trained.len() {
                 0 => "-".to_owned(),
                 n => format!("{:.0}", row.trained.iter().map(of).sum::<f64>() / n as f64),
             };

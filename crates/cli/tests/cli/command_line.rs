@@ -288,7 +288,7 @@ fn from_nothing_to_a_decision() {
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     fs::write(
         at("pretrain.toml"),
-        "layers = 2\nwidth = 64\nheads = 2\nfeed_forward = 128\nvocabulary = 400\ncontext = 1024\nsteps = 160\nlessons = 4\nactions = 0.0\n",
+        "layers = 2\nwidth = 64\nheads = 2\nfeed_forward = 128\nvocabulary = 400\ncontext = 1024\nsteps = 160\n[course]\nlessons = 4\nactions = 0.0\n",
     )
     .unwrap();
     let lines = probity(&[

@@ -56,7 +56,7 @@ fn an_adapter_stands_beside_the_paper() {
     assert!(legality > 0.9, "{ipd}");
     assert_eq!(ipd["constrained"]["actions"]["illegal_after_c"], 0.0);
     let variants = report["variants"].as_array().unwrap();
-    assert_eq!(variants.len(), 12);
+    assert_eq!(variants.len(), 14);
     assert!(variants.iter().all(|variant| variant["games"][0]["paper"].is_null()));
     let unrelated = variants.iter().find(|variant| variant["variant"] == "unrelated-state").unwrap();
     assert!(unrelated["games"][0]["utilitarian_regret"].is_null(), "{unrelated}");

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub struct Checkpoints {
     newest: PathBuf,
     good: PathBuf,
-    /// The step of the newest.
+    /// Steps taken at the newest.
     step: Option<u64>,
     /// Whether the newest is known to be good.
     proven: bool,
@@ -63,13 +63,13 @@ impl Checkpoints {
         }
         training.resume(saved);
         // A checkpoint of the shorter run is no checkpoint of the longer one, and is written anew.
-        self.step = (!self.extends).then(|| training.done());
+        self.step = (!self.extends).then(|| training.taken());
         Ok(())
     }
 
     /// Takes note of a step that went well.
     pub(super) fn taken(&mut self, training: &Finetuning) {
-        if self.step.is_some_and(|step| step + 1 == training.done()) && !training.astray() {
+        if self.step.is_some_and(|step| step + 1 == training.taken()) && !training.astray() {
             self.proven = true;
         }
     }
@@ -81,7 +81,7 @@ impl Checkpoints {
     /// # Errors
     /// [`EngineError::Io`].
     pub(super) fn write(&mut self, training: &Finetuning) -> Result<()> {
-        if self.step == Some(training.done()) {
+        if self.step == Some(training.taken()) {
             return Ok(());
         }
         let next = next(&self.newest);
@@ -91,7 +91,7 @@ impl Checkpoints {
         }
         replace(&next, &self.newest)?;
         // The end of a run is good: the longer run falls back to it.
-        (self.step, self.proven) = (Some(training.done()), std::mem::take(&mut self.extends));
+        (self.step, self.proven) = (Some(training.taken()), std::mem::take(&mut self.extends));
         Ok(())
     }
 
@@ -112,9 +112,9 @@ impl Checkpoints {
             replace(&self.good, &self.newest)?;
         }
         let kept = Checkpoint::read(&self.newest, &training.config, training.model().content()?)?;
-        let step = kept.step() / training.config.algorithm.epochs() + kept.steering.skipped;
-        (self.step, self.proven) = (Some(step), true);
-        Ok(format!("the checkpoint is of step {step}"))
+        let taken = kept.step() / training.config.algorithm.epochs();
+        (self.step, self.proven) = (Some(taken), true);
+        Ok(format!("the checkpoint is of step {}", taken + kept.steering.skipped))
     }
 }
 

@@ -143,10 +143,10 @@ impl Run {
         mut each: impl FnMut(&LoggedStep) -> std::result::Result<(), E>,
     ) -> std::result::Result<End, E> {
         let Self { training, checkpoints, log, .. } = self;
-        let first = training.done();
+        let first = training.taken();
         let mut saved = Instant::now();
         while !training.finished() {
-            if let Some(end) = session.ends(training.done() - first) {
+            if let Some(end) = session.ends(training.taken() - first) {
                 checkpoints.write(training)?;
                 let cancelled = EngineError::Cancelled { what: "training" };
                 return end.ok_or_else(|| crate::Error::from(cancelled).into());
@@ -157,7 +157,7 @@ impl Run {
             let step = LoggedStep { report, seconds: begin.elapsed().as_secs_f64() };
             log.write(&step)?;
             each(&step)?;
-            if session.is_due(training.done(), saved) {
+            if session.is_due(training.taken(), saved) {
                 checkpoints.write(training)?;
                 saved = Instant::now();
             }
