@@ -30,7 +30,7 @@ pub enum Compute {
     F32,
     /// Operands rounded to bfloat16.
     ///
-    /// Twice as fast on a processor with AVX512_BF16. On others it rounds alike, and takes a little longer than f32.
+    /// Faster on a processor with AVX512_BF16. On others it rounds alike, and takes a little longer than f32.
     Bf16,
 }
 
