@@ -52,12 +52,20 @@ pub struct Panels {
 /// Makes a buffer `n` long, whatever it holds.
 ///
 /// It grows to exactly this length and never shrinks.
-fn fit(buffer: &mut Vec<u16>, n: usize) {
+fn fit<T: Copy + Default>(buffer: &mut Vec<T>, n: usize) {
     if buffer.capacity() < n {
         *buffer = Vec::new();
         buffer.reserve_exact(n);
     }
-    buffer.resize(n, 0);
+    buffer.resize(n, T::default());
+}
+
+/// Whether this processor multiplies bfloat16 by itself.
+fn is_native() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return kernel::available();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 fn even(depth: usize) -> usize {
@@ -93,7 +101,8 @@ impl Panels {
     /// Left operands have so many `rows`.
     #[must_use]
     pub fn bytes(rows: usize, depth: usize, columns: usize) -> usize {
-        2 * even(depth) * (columns.next_multiple_of(NR) + rows)
+        let emulated = if is_native() { 0 } else { 4 * even(depth) * (columns + rows) };
+        2 * even(depth) * (columns.next_multiple_of(NR) + rows) + emulated
     }
 }
 
@@ -188,10 +197,9 @@ pub fn product_in_bfloat(out: MatrixMut<'_>, a: Matrix<'_>, b: &mut Panels, add:
 fn emulate(out: MatrixMut<'_>, rows: usize, b: &mut Panels, add: bool, threads: usize) {
     let depth = even(b.depth);
     let [left, right] = &mut b.emulated;
-    left.clear();
-    left.extend(b.left.iter().map(|x| from_bfloat(*x)));
-    right.clear();
-    right.resize(depth * b.columns, 0.0);
+    fit(left, b.left.len());
+    left.iter_mut().zip(&b.left).for_each(|(to, from)| *to = from_bfloat(*from));
+    fit(right, depth * b.columns);
     for (number, panel) in b.values.chunks_exact((depth * NR).max(1)).enumerate() {
         for (pair, values) in panel.chunks_exact(2 * NR).enumerate() {
             for (i, value) in values.iter().enumerate() {
