@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
-use super::decoder::{Decoder, Keep};
+use super::decoder::{Decoder, Keep, Pack};
 use super::lora::{AdapterWeights, Pair, start_pairs};
 use super::objective::ObjectiveParts;
 use super::plan::Plan;
@@ -467,6 +467,7 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let mean = mean * nodes / texts / largest.tokens() as f64;
     let learners = config.learners();
     let measured = Plan::within(memory, &decoder, &largest.packs(), learners).scaled(mean);
+    let measured = with_validation(measured, model, config, &decoder)?;
     let Some(rounds) = rounds else { return Ok(measured) };
     // A step learns from all sampled answers at once. The state is kept for a failure of one of several optimiser
     // steps.
@@ -479,6 +480,24 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let plan = if learned.bytes > measured.bytes { learned } else { measured };
     let nodes = learned.nodes;
     Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
+}
+
+/// The plan with what a validated run does more.
+///
+/// It is a forward pass, and a copy of the nearest parameters.
+fn with_validation(plan: Plan, model: &Model, config: &TrainConfig, decoder: &Decoder) -> Result<Plan> {
+    let Some(validation) = &config.validation else { return Ok(plan) };
+    let products = |packs: Vec<&Pack>| packs.into_iter().map(|pack| decoder.products(pack)).sum::<f64>();
+    let (mut asked, mut trained) = (0.0, 0.0);
+    for seat in seats(model, config, &config.validation_tasks()?)? {
+        asked += products(seat.packs());
+    }
+    for seat in seats(model, config, &config.tasks_at(0)?)? {
+        trained += products(seat.packs());
+    }
+    let kept = 4 * config.learners() * width(config, decoder);
+    let seconds = plan.seconds + plan.forth * asked / trained / validation.every as f64;
+    Ok(Plan { seconds, adapter: plan.adapter + kept, bytes: plan.bytes + kept, ..plan })
 }
 
 /// How large a step may be, by the weights of its texts.

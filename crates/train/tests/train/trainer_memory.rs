@@ -106,3 +106,16 @@ fn the_plan_holds_for_every_step_of_random_games() {
     assert!(planned.bytes as f64 >= 0.97 * largest as f64, "planned {planned:?}, of the largest step {largest}");
     assert!((planned.nodes as f64 / mean - 1.0).abs() < 0.1, "planned {} nodes, the mean {mean}", planned.nodes);
 }
+
+/// Validation keeps a copy of the parameters, and takes a forward pass.
+#[test]
+fn the_plan_counts_validation() {
+    let model = probity_testing::open(&probity_testing::shipped("default"));
+    let config = TrainConfig::from_toml(CONFIG).unwrap();
+    let validated = CONFIG.replace("[games]", "[validation]\ngames = 4\n\n[games]");
+    let validated = TrainConfig::from_toml(&validated).unwrap();
+    let [without, with] = [&config, &validated].map(|config| plan(&model, config, u64::MAX).unwrap());
+    let decoder = Decoder::described(&model).unwrap().with_lora(config.rank, config.alpha, &config.targets);
+    assert_eq!(with.bytes - without.bytes, 4 * decoder.n_params());
+    assert!(with.seconds / with.forth > without.seconds / without.forth + 0.5, "{without:?}, {with:?}");
+}
