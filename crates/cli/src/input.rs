@@ -47,6 +47,14 @@ pub fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, En
     })
 }
 
+/// Reads a TOML document that is checked by its caller.
+pub fn toml<T: DeserializeOwned>(what: &'static str, path: &Path) -> anyhow::Result<T> {
+    read(path, |text| {
+        let problem = |e: toml::de::Error| e.to_string().replace('\n', " ");
+        toml::from_str(text).map_err(|e| EngineError::Document { what, problem: problem(e) })
+    })
+}
+
 /// A reward by its framework's name, or from a file of `values score`.
 pub fn reward(name: &str) -> anyhow::Result<Reward> {
     if !name.ends_with(".json") {

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use probity_engine::Error as EngineError;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_train::curriculum::Precision;
 use probity_train::games::Reading;
@@ -70,10 +69,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut config = match &args.config {
         None => LiteracyConfig::default(),
-        Some(path) => input::read(path, |text| {
-            let problem = |e: toml::de::Error| e.to_string().replace('\n', " ");
-            toml::from_str(text).map_err(|e| EngineError::Document { what: "literacy config", problem: problem(e) })
-        })?,
+        Some(path) => input::toml("literacy config", path)?,
     };
     config.steps = args.steps.unwrap_or(config.steps);
     config.seed = args.seed.unwrap_or(config.seed);

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use probity_engine::Error as EngineError;
 use probity_engine::gguf::GgmlType;
 use probity_train::games::Reading;
 use probity_train::pretrain::{PretrainConfig, PretrainRun};
@@ -63,10 +62,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut config = match &args.config {
         None => PretrainConfig::default(),
-        Some(path) => input::read(path, |text| {
-            let problem = |e: toml::de::Error| e.to_string().replace('\n', " ");
-            toml::from_str(text).map_err(|e| EngineError::Document { what: "pretraining config", problem: problem(e) })
-        })?,
+        Some(path) => input::toml("pretraining config", path)?,
     };
     config.steps = args.steps.unwrap_or(config.steps);
     config.seed = args.seed.unwrap_or(config.seed);
