@@ -2,6 +2,7 @@
 //!
 //! Called by the command line.
 
+pub mod card;
 pub mod dilemmas;
 mod evaluation;
 pub mod exact;

@@ -25,11 +25,25 @@ pub struct Dilemma {
 
 /// Every dilemma.
 pub fn dilemmas() -> impl Iterator<Item = Dilemma> {
-    let lines = include_str!("list.tsv").lines().skip(1);
-    lines.map(|line| {
-        let mut cells = line.split('\t');
-        let mut cell = || cells.next().expect("three cells in every line");
-        Dilemma { situation: cell(), kinder: cell(), selfish: cell() }
+    include_str!("list.tsv").lines().skip(1).map(Dilemma::of_line)
+}
+
+/// A dilemma that a page shows by itself: a well-known game, told in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation {
+    /// A short title.
+    pub title: &'static str,
+    /// What is asked.
+    pub dilemma: Dilemma,
+}
+
+/// Ten situations, written before any of them was asked.
+///
+/// To change one after a measurement is to choose by the answer.
+pub fn situations() -> impl Iterator<Item = Situation> {
+    include_str!("situations.tsv").lines().skip(1).map(|line| {
+        let (title, rest) = line.split_once('\t').expect("a title in every line");
+        Situation { title, dilemma: Dilemma::of_line(rest) }
     })
 }
 
@@ -37,6 +51,22 @@ pub fn dilemmas() -> impl Iterator<Item = Dilemma> {
 const LABELS: [&str; 2] = ["A", "B"];
 
 impl Dilemma {
+    fn of_line(line: &'static str) -> Self {
+        let mut cells = line.split('\t');
+        let mut cell = || cells.next().expect("three cells in every line");
+        Self { situation: cell(), kinder: cell(), selfish: cell() }
+    }
+
+    /// The answers with the kinder option first, and with the selfish one first.
+    ///
+    /// # Errors
+    /// The errors of [`Respondent::answer`].
+    pub fn ask(&self, respondent: &mut Respondent) -> Result<InBothOrders> {
+        let game: MatrixGame = CatalogGame::find("ipd")?.labelled(LABELS)?;
+        let mut answer = |selfish_first| respondent.answer(&game, None, &self.prompt(selfish_first));
+        Ok(InBothOrders { kinder_first: answer(false)?, selfish_first: answer(true)? })
+    }
+
     /// The prompt, with the selfish option first or second.
     #[must_use]
     pub fn prompt(&self, selfish_first: bool) -> Prompt {
@@ -71,9 +101,35 @@ impl Estimate {
     }
 }
 
+/// A policy's answers to a dilemma.
+#[derive(Debug, Clone)]
+pub struct InBothOrders {
+    kinder_first: Answer,
+    selfish_first: Answer,
+}
+
+impl InBothOrders {
+    /// The probability of the kinder option, with it first and with it last.
+    #[must_use]
+    pub fn kinder(&self) -> [f64; 2] {
+        [self.kinder_first.policy[0], self.selfish_first.policy[1]]
+    }
+
+    /// The probability of the option that is mentioned first.
+    fn first(&self) -> f64 {
+        f64::midpoint(self.kinder_first.policy[0], self.selfish_first.policy[0])
+    }
+
+    /// Probability of either label.
+    #[must_use]
+    pub fn legality_mass(&self) -> f64 {
+        f64::midpoint(self.kinder_first.legality_mass, self.selfish_first.legality_mass)
+    }
+}
+
 /// A policy's answers to every dilemma.
 #[derive(Debug, Clone)]
-pub struct Answers(Vec<[Answer; 2]>);
+pub struct Answers(Vec<InBothOrders>);
 
 /// What the answers come to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -101,31 +157,20 @@ impl Answers {
     /// # Errors
     /// The errors of [`Respondent::answer`].
     pub fn of(respondent: &mut Respondent, mut progress: impl FnMut()) -> Result<Self> {
-        let game: MatrixGame = CatalogGame::find("ipd")?.labelled(LABELS)?;
-        let mut ask = |dilemma: Dilemma| {
-            let mut answer = |selfish_first| respondent.answer(&game, None, &dilemma.prompt(selfish_first));
-            let both = [answer(false)?, answer(true)?];
-            progress();
-            Ok(both)
-        };
-        dilemmas().map(&mut ask).collect::<Result<_>>().map(Self)
-    }
-
-    /// The probability of the kinder option in both orders, dilemma by dilemma.
-    fn kinder(&self) -> impl Iterator<Item = [f64; 2]> {
-        self.0.iter().map(|[first, second]| [first.policy[0], second.policy[1]])
+        let ask = |dilemma: Dilemma| dilemma.ask(respondent).inspect(|_| progress());
+        dilemmas().map(ask).collect::<Result<_>>().map(Self)
     }
 
     /// What they come to, beside those of another policy.
     #[must_use]
     pub fn report(&self, other: Option<&Self>) -> DilemmaReport {
-        let means = |answers: &Self| answers.kinder().map(|[a, b]| f64::midpoint(a, b)).collect::<Vec<f64>>();
+        let mean = |both: &InBothOrders| both.kinder().iter().sum::<f64>() / 2.0;
+        let means = |answers: &Self| answers.0.iter().map(mean).collect::<Vec<f64>>();
         let ours = means(self);
         let share = |of: fn(f64) -> bool| {
-            self.kinder().filter(|both| both.iter().all(|p| of(*p))).count() as f64 / self.0.len() as f64
+            self.0.iter().filter(|both| both.kinder().iter().all(|p| of(*p))).count() as f64 / self.0.len() as f64
         };
-        let first: Vec<f64> = self.0.iter().map(|both| f64::midpoint(both[0].policy[0], both[1].policy[0])).collect();
-        let masses = self.0.iter().flatten().map(|answer| answer.legality_mass);
+        let first: Vec<f64> = self.0.iter().map(InBothOrders::first).collect();
         let above = other.map(|other| {
             Estimate::of(&ours.iter().zip(means(other)).map(|(ours, theirs)| ours - theirs).collect::<Vec<_>>())
         });
@@ -135,7 +180,7 @@ impl Answers {
             kinder_in_both: share(|p| p > 0.5),
             selfish_in_both: share(|p| p < 0.5),
             first: Estimate::of(&first),
-            legality_mass: masses.sum::<f64>() / (2 * self.0.len()) as f64,
+            legality_mass: self.0.iter().map(InBothOrders::legality_mass).sum::<f64>() / self.0.len() as f64,
             above,
         }
     }
@@ -148,11 +193,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_whole_and_its_options_are_of_a_length() {
+    fn the_lists_are_whole_and_their_options_are_of_a_length() {
+        let shown: Vec<Situation> = situations().collect();
+        assert_eq!(shown.iter().map(|situation| situation.title).collect::<HashSet<_>>().len(), 10);
+        assert!(dilemmas().count() >= 200);
         let all: Vec<Dilemma> = dilemmas().collect();
-        assert!(all.len() >= 200, "{}", all.len());
         assert_eq!(all.iter().map(|d| d.situation).collect::<HashSet<_>>().len(), all.len());
-        for Dilemma { situation, kinder, selfish } in &all {
+        for Dilemma { situation, kinder, selfish } in all.iter().copied().chain(shown.iter().map(|s| s.dilemma)) {
             assert!(situation.ends_with('.') && !kinder.is_empty() && !selfish.is_empty() && kinder != selfish);
             assert!(!situation.contains('"') && !kinder.contains('"') && !selfish.contains(['"', '\t']));
         }
@@ -165,11 +212,13 @@ mod tests {
     #[test]
     fn a_preference_for_a_place_cancels_out() {
         let answer = |p: f64| Answer { policy: vec![p, 1.0 - p], legality_mass: 0.8 };
-        let placed = Answers(vec![[answer(0.9), answer(0.9)]; 4]).report(None);
+        let both = |[a, b]: [f64; 2]| InBothOrders { kinder_first: answer(a), selfish_first: answer(b) };
+        let answers = |all: &[[f64; 2]]| Answers(all.iter().map(|a| both(*a)).collect());
+        let placed = answers(&[[0.9, 0.9]; 4]).report(None);
         assert!((placed.kinder.mean - 0.5).abs() < 1e-12 && (placed.first.mean - 0.9).abs() < 1e-12);
         assert_eq!((placed.kinder_in_both, placed.selfish_in_both, placed.above), (0.0, 0.0, None));
-        let bare = Answers(vec![[answer(0.9), answer(0.9)], [answer(0.5), answer(0.5)]]);
-        let kind = Answers(vec![[answer(0.9), answer(0.1)], [answer(0.7), answer(0.3)]]);
+        let bare = answers(&[[0.9, 0.9], [0.5, 0.5]]);
+        let kind = answers(&[[0.9, 0.1], [0.7, 0.3]]);
         let report = kind.report(Some(&bare));
         assert!((report.kinder.mean - 0.8).abs() < 1e-12 && report.kinder_in_both == 1.0);
         assert!((report.above.unwrap().mean - 0.3).abs() < 1e-12 && (report.legality_mass - 0.8).abs() < 1e-12);
