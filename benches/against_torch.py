@@ -1,14 +1,14 @@
 """The other side of benches/against_torch.rs: the same training step in PyTorch with PEFT, on a random model of the same
-shape. Reads a job as a line of JSON, then answers every line "step" with the seconds a step took and the peak memory."""
+shape, or on the same file. Reads a job as a line of JSON, then answers every line "step" with the seconds a step took and the peak memory."""
 
 import json
+import os
 import sys
 import time
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import Qwen2Config, Qwen2ForCausalLM
-
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 
 def peak_memory():
@@ -21,23 +21,36 @@ before = peak_memory()
 job = json.loads(sys.stdin.readline())
 torch.set_num_threads(job["threads"])
 torch.manual_seed(1)
-shape = job["shape"]
 dtype = getattr(torch, job["dtype"])
-config = Qwen2Config(
-    vocab_size=shape["vocabulary"],
-    hidden_size=shape["width"],
-    intermediate_size=shape["feed_forward"],
-    num_hidden_layers=shape["layers"],
-    num_attention_heads=shape["heads"],
-    num_key_value_heads=shape["heads_kv"],
-    rope_theta=shape["rope_base"],
-    rms_norm_eps=1e-6,
-    tie_word_embeddings=True,
-    max_position_embeddings=4096,
-)
-torch.set_default_dtype(dtype)
-model = Qwen2ForCausalLM(config)
-torch.set_default_dtype(torch.float32)
+
+
+def of_shape(shape):
+    """A model with random weights."""
+    config = Qwen2Config(
+        vocab_size=shape["vocabulary"],
+        hidden_size=shape["width"],
+        intermediate_size=shape["feed_forward"],
+        num_hidden_layers=shape["layers"],
+        num_attention_heads=shape["heads"],
+        num_key_value_heads=shape["heads_kv"],
+        rope_theta=shape["rope_base"],
+        rms_norm_eps=1e-6,
+        tie_word_embeddings=True,
+        max_position_embeddings=4096,
+    )
+    torch.set_default_dtype(dtype)
+    model = Qwen2ForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    return model
+
+
+def of_file(path):
+    """The weights of a GGUF file, dequantised."""
+    folder, name = os.path.split(path)
+    return AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=dtype)
+
+
+model = of_file(job["model"]["gguf"]) if "gguf" in job["model"] else of_shape(job["model"])
 targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 model = get_peft_model(model, LoraConfig(r=job["rank"], lora_alpha=2 * job["rank"], target_modules=targets))
 if job["frugal"]:

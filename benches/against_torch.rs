@@ -1,16 +1,17 @@
 //! One exact training step beside PyTorch with PEFT, on the same batch.
 //!
-//! The model has Qwen2.5-0.5B's shape and random weights. A step is forward, backward and Adam on the prisoner's
-//! dilemma in four states and four orders of mention, with rank 16 on every linear layer.
+//! A step is forward, backward and Adam on the prisoner's dilemma in four states and four orders of mention, with rank
+//! 16 on every linear layer. One model has Qwen2.5-0.5B's shape and random weights. Two are real, where
+//! `PROBITY_MODEL_FOLDER` has them: PyTorch reads the same file and dequantises it.
 //!
 //! PyTorch gets every option of every prompt as a sequence of its own, four at a time (all at once exceed common
 //! memory). Only the rows that predict something go through its head, and its allocator is tuned, as ours is. Ours does
 //! the same unpacked, and packed as one trie. Both run on the same threads, in turns. Unpacked, a quarter of the batch
-//! is timed and counted four times: passes are independent. `PYTHON` names an interpreter with torch, transformers and
-//! peft; `make bench-training` makes one.
+//! is timed and counted four times: passes are independent. bfloat16 is compared where the processor multiplies it.
+//! `PYTHON` names an interpreter with torch, transformers and peft; `make bench-training` makes one.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use probity::agent::prompt::{Style, encode, options, prompt};
@@ -18,13 +19,13 @@ use probity_benches::random;
 use probity_benches::report::Report;
 use probity_benches::rival::Rival;
 use probity_benches::{median, peak_memory, seconds};
-use probity_engine::numeric::{Matrix, MatrixMut, keep_freed_memory, product};
+use probity_engine::numeric::{Matrix, MatrixMut, keep_freed_memory, multiplies_bfloat, product};
 use probity_engine::score::Continuation;
 use probity_engine::{Model, ModelOptions, Token};
 use probity_game::moral::{Framework, Reward};
 use probity_game::{CatalogGame, History, fair_coin};
 use probity_train::objective::{Aim, Group, ObjectiveTerms, PackedState, PromptedState, objective, push, reads_of};
-use probity_train::{Adam, Decoder, LINEARS, Pack, Schedule, Shards};
+use probity_train::{Adam, Compute, Decoder, LINEARS, Pack, Schedule, Shards};
 use serde_json::{Value, json};
 
 fn framework(name: &str) -> Framework {
@@ -55,9 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let model = open(Path::new(&file))?;
         let asked = ipd(&model)?;
         let before = peak_memory();
-        let mut step = Ours::new(&model, Schedule::Narrow)?;
-        let packed = [packed(&asked)];
-        step.take(&packed);
+        let mut step = Ours::new(&model, Compute::F32, Schedule::Narrow)?;
+        step.take(&[packed(&asked)]);
         println!("{}", json!({ "before": before, "peak": peak_memory() }));
         return Ok(());
     }
@@ -65,18 +65,121 @@ fn main() -> Result<(), Box<dyn Error>> {
         random::file("qwen2.5-0.5b", &shape)?;
         return Ok(());
     }
-    let itself = std::env::current_exe()?;
-    if !Command::new(&itself).env("PROBITY_BENCH_MAKE", "1").status()?.success() {
+    if !Command::new(std::env::current_exe()?).env("PROBITY_BENCH_MAKE", "1").status()?.success() {
         return Err("the random model could not be made".into());
     }
-    let file = random::file("qwen2.5-0.5b", &shape)?;
-    let alone: Value =
-        serde_json::from_slice(&Command::new(&itself).env("PROBITY_BENCH_STEP", &file).output()?.stdout)?;
+    let rival = json!({
+        "vocabulary": shape.n_vocab, "width": shape.n_embd, "feed_forward": shape.n_ff, "layers": shape.n_layer,
+        "heads": shape.n_head, "heads_kv": shape.n_head_kv, "rope_base": shape.rotation.base,
+    });
+    let case = Case::open(&random::file("qwen2.5-0.5b", &shape)?, rival)?;
+    let mut report = Report::new(
+        "against_torch",
+        format!(
+            "One exact step on Qwen2.5-0.5B's shape at Q4_K_M beside PyTorch with PEFT: {} decisions, {} tokens as sequences, \
+             {} as one trie, rank {RANK}, {} threads, medians of {ROUNDS} interleaved rounds.",
+            case.asked.len(),
+            nodes(&unpacked(&case.asked)),
+            nodes(&[packed(&case.asked)]),
+            rayon::current_num_threads()
+        ),
+    );
+    random_model(&case, &mut report)?;
+    let Some(folder) = std::env::var_os("PROBITY_MODEL_FOLDER") else {
+        eprintln!("PROBITY_MODEL_FOLDER names no folder: real models are left out");
+        return Ok(report.publish()?);
+    };
+    for name in ["smollm2", "gemma3-270m"] {
+        let file = Path::new(&folder).join(format!("{name}.gguf"));
+        if !file.exists() {
+            eprintln!("{} is not there: left out", file.display());
+            continue;
+        }
+        let case = Case::open(&file, json!({ "gguf": file }))?;
+        let Times { packed, torch, .. } = case.beside(Compute::F32)?;
+        let [alone, frugal] = case.memory()?;
+        report.row(
+            format!("{name}: PyTorch with PEFT, float32, dequantised"),
+            format!("{torch:.1} s; {:.0} MiB in bfloat16, one decision at a time", frugal.peak),
+        );
+        report.row(
+            format!("{name}: ours, packed"),
+            format!(
+                "{packed:.1} s, {:.2} of it; {:.0} MiB, {:.2} of it",
+                packed / torch,
+                alone.peak,
+                alone.peak / frugal.peak
+            ),
+        );
+    }
+    Ok(report.publish()?)
+}
 
-    let model = open(&file)?;
-    let asked = ipd(&model)?;
-    let threads = rayon::current_num_threads();
-    let job = |dtype: &str, asked: &[Asked], at_a_time: usize| {
+fn random_model(case: &Case, report: &mut Report) -> Result<(), Box<dyn Error>> {
+    let f32 = case.beside(Compute::F32)?;
+    let beside =
+        |time: f64, theirs: f64, aim: f64| format!("{time:.1} s, {:.2} of it (aim: at most {aim:.2})", time / theirs);
+    report.row("PyTorch with PEFT, float32, unpacked", format!("{:.1} s", f32.torch));
+    report.row("ours, unpacked", beside(f32.unpacked, f32.torch, 0.90));
+    report.row("ours, packed", beside(f32.packed, f32.torch, 0.35));
+    let peak = products_a_second(rayon::current_num_threads());
+    report.row("multiplications a second: gemm", format!("{:.0} G", peak / 1e9));
+    report.row("multiplications a second: PyTorch", format!("{:.0} G", f32.theirs / 1e9));
+    // One forward pass, and one backward pass through the inputs.
+    let decoder = Ours::new(&case.model, Compute::F32, Schedule::Wide)?.decoder;
+    let share = |packs: &[(Pack, Group)], time: f64| {
+        let products = packs.iter().map(|(pack, _)| decoder.products(pack)).sum::<f64>();
+        format!("{:.0}%", 100.0 * 2.0 * products / time / peak)
+    };
+    report.row("share of gemm's speed, packed", share(&[packed(&case.asked)], f32.packed));
+    report.row("share of gemm's speed, unpacked", share(&unpacked(&case.asked), f32.unpacked));
+    if multiplies_bfloat() {
+        let bf16 = case.beside(Compute::Bf16)?;
+        report.row("PyTorch with PEFT, bfloat16, unpacked", format!("{:.1} s", bf16.torch));
+        report.row("ours in bfloat16, unpacked", beside(bf16.unpacked, bf16.torch, 1.0));
+        report.row("ours in bfloat16, packed", beside(bf16.packed, bf16.torch, 0.25));
+    }
+    let memory = |Memory { peak, before }: &Memory| format!("{peak:.0} MiB, {before:.0} of them before the step");
+    let [alone, frugal] = case.memory()?;
+    report.row("peak memory of PyTorch, bfloat16, one decision", memory(&frugal));
+    report.row("peak memory of ours, all decisions packed", memory(&alone));
+    report.row("peak memory, ours / PyTorch", format!("{:.2} (aim: at most 0.40)", alone.peak / frugal.peak));
+    Ok(())
+}
+
+/// A model with a batch.
+struct Case {
+    file: PathBuf,
+    model: Model,
+    /// What PyTorch builds it from.
+    rival: Value,
+    asked: Vec<Asked>,
+}
+
+/// Median seconds of a step.
+struct Times {
+    packed: f64,
+    unpacked: f64,
+    torch: f64,
+    /// Multiplications a second of PyTorch's product.
+    theirs: f64,
+}
+
+/// MiB.
+struct Memory {
+    peak: f64,
+    before: f64,
+}
+
+impl Case {
+    fn open(file: &Path, rival: Value) -> Result<Self, Box<dyn Error>> {
+        let model = open(file)?;
+        let asked = ipd(&model)?;
+        Ok(Self { file: file.into(), model, rival, asked })
+    }
+
+    /// What PyTorch gets.
+    fn job(&self, asked: &[Asked], dtype: &str, at_a_time: usize, frugal: bool) -> Value {
         let decision = |a: &Asked| {
             let options: Vec<Value> = a
                 .options
@@ -89,69 +192,57 @@ fn main() -> Result<(), Box<dyn Error>> {
             json!({ "options": options, "rewards": a.rewards, "reference": vec![0.5_f64.ln(); 2] })
         };
         json!({
-            "shape": {
-                "vocabulary": shape.n_vocab, "width": shape.n_embd, "feed_forward": shape.n_ff, "layers": shape.n_layer,
-                "heads": shape.n_head, "heads_kv": shape.n_head_kv, "rope_base": shape.rotation.base,
-            },
-            "dtype": dtype, "frugal": dtype == "bfloat16", "threads": threads, "rank": RANK, "decisions_at_a_time": at_a_time,
-            "decisions": asked.iter().map(decision).collect::<Vec<_>>(),
+            "model": self.rival, "dtype": dtype, "frugal": frugal, "threads": rayon::current_num_threads(), "rank": RANK,
+            "decisions_at_a_time": at_a_time, "decisions": asked.iter().map(decision).collect::<Vec<_>>(),
         })
-    };
-    let mut torch = Rival::start("against_torch.py", &job("float32", &asked[..asked.len() / PARTS], AT_A_TIME))?;
-    // Each with buffers of its own, as in training.
-    let [mut whole, mut parts] = [Ours::new(&model, Schedule::Wide)?, Ours::new(&model, Schedule::Wide)?];
-    let (trie, sequences) = ([packed(&asked)], unpacked(&asked));
-    let mut times = [Vec::new(), Vec::new(), Vec::new()];
-    for round in 0..=ROUNDS {
-        let now = [
-            seconds(|| whole.take(&trie)),
-            PARTS as f64 * seconds(|| parts.take(&sequences[..sequences.len() / PARTS])),
-            PARTS as f64 * torch.time("step")?,
-        ];
-        eprintln!("round {round}: packed {:.1} s, unpacked {:.1} s, PyTorch {:.1} s", now[0], now[1], now[2]);
-        if round > 0 {
-            times.iter_mut().zip(now).for_each(|(times, now)| times.push(now));
-        }
     }
-    let theirs = torch.ask("peak")?["products"].as_f64().ok_or("no product")?;
-    let [packed_time, unpacked_time, torch_time] = times.map(|mut times| median(&mut times));
-    let peak = products_a_second(threads);
-    let nodes = |packs: &[(Pack, Group)]| packs.iter().map(|(pack, _)| pack.len()).sum::<usize>();
-    // One forward pass, and one backward pass through the inputs.
-    let share = |packs: &[(Pack, Group)], time: f64| {
-        2.0 * packs.iter().map(|(pack, _)| whole.decoder.products(pack)).sum::<f64>() / time / peak
-    };
-    let mut report = Report::new(
-        "against_torch",
-        format!(
-            "One exact step on Qwen2.5-0.5B's shape at Q4_K_M beside PyTorch with PEFT: {} decisions, {} tokens as sequences, \
-             {} as one trie, rank {RANK}, {threads} threads, medians of {ROUNDS} interleaved rounds.",
-            asked.len(),
-            nodes(&sequences),
-            nodes(&trie)
-        ),
-    );
-    report.row("PyTorch with PEFT, float32, unpacked", format!("{torch_time:.1} s"));
-    let beside = |time: f64, aim: f64| format!("{time:.1} s, {:.2} of it (aim: at most {aim:.2})", time / torch_time);
-    report.row("ours, unpacked", beside(unpacked_time, 0.90));
-    report.row("ours, packed", beside(packed_time, 0.35));
-    report.row("multiplications a second: gemm", format!("{:.0} G", peak / 1e9));
-    report.row("multiplications a second: PyTorch", format!("{:.0} G", theirs / 1e9));
-    report.row("share of gemm's speed, packed", format!("{:.0}%", 100.0 * share(&trie, packed_time)));
-    report.row("share of gemm's speed, unpacked", format!("{:.0}%", 100.0 * share(&sequences, unpacked_time)));
-    drop(torch);
-    // PyTorch's most frugal way, as ours: bfloat16, one decision at a time, each block computed twice. More decisions
-    // would take no more memory. On a processor without bfloat16 arithmetic even one takes a quarter of an hour.
-    let mut frugal = Rival::start("against_torch.py", &job("bfloat16", &asked[..1], 1))?;
-    let frugal_step = frugal.ask("step")?;
-    drop(frugal);
-    let of = |v: &Value, key: &str| v[key].as_f64().unwrap_or(f64::NAN);
-    let memory = |v: &Value| format!("{:.0} MiB, {:.0} of them before the step", of(v, "peak"), of(v, "before"));
-    report.row("peak memory of PyTorch, bfloat16, one decision", memory(&frugal_step));
-    report.row("peak memory of ours, all decisions packed", memory(&alone));
-    let ratio = of(&alone, "peak") / of(&frugal_step, "peak");
-    report.row("peak memory, ours / PyTorch", format!("{ratio:.2} (aim: at most 0.40)"));
-    Ok(report.publish()?)
+
+    /// Ours packed, ours unpacked and PyTorch, in turns.
+    fn beside(&self, compute: Compute) -> Result<Times, Box<dyn Error>> {
+        let dtype = if compute == Compute::Bf16 { "bfloat16" } else { "float32" };
+        let few = &self.asked[..self.asked.len() / PARTS];
+        let mut torch = Rival::start("against_torch.py", &self.job(few, dtype, AT_A_TIME, false))?;
+        // Each with buffers of its own, as in training.
+        let mut whole = Ours::new(&self.model, compute, Schedule::Wide)?;
+        let mut parts = Ours::new(&self.model, compute, Schedule::Wide)?;
+        let (trie, sequences) = ([packed(&self.asked)], unpacked(&self.asked));
+        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        for round in 0..=ROUNDS {
+            let now = [
+                seconds(|| whole.take(&trie)),
+                PARTS as f64 * seconds(|| parts.take(&sequences[..sequences.len() / PARTS])),
+                PARTS as f64 * torch.time("step")?,
+            ];
+            let name = self.file.file_name().unwrap_or_default().display();
+            eprintln!(
+                "{name}, {dtype}, round {round}: packed {:.1} s, unpacked {:.1} s, PyTorch {:.1} s",
+                now[0], now[1], now[2]
+            );
+            if round > 0 {
+                times.iter_mut().zip(now).for_each(|(times, now)| times.push(now));
+            }
+        }
+        let theirs = torch.ask("peak")?["products"].as_f64().ok_or("no product")?;
+        let [packed, unpacked, torch] = times.map(|mut times| median(&mut times));
+        Ok(Times { packed, unpacked, torch, theirs })
+    }
+
+    /// The memory of our step, each shard's blocks computed twice, and of PyTorch's most frugal one.
+    ///
+    /// That is bfloat16, one decision at a time, each block computed twice. More decisions would take no more memory.
+    /// On a processor without bfloat16 arithmetic even one takes a quarter of an hour.
+    fn memory(&self) -> Result<[Memory; 2], Box<dyn Error>> {
+        let alone = Command::new(std::env::current_exe()?).env("PROBITY_BENCH_STEP", &self.file).output()?;
+        let alone: Value = serde_json::from_slice(&alone.stdout)?;
+        let frugal = Rival::start("against_torch.py", &self.job(&self.asked[..1], "bfloat16", 1, true))?.ask("step")?;
+        let of = |v: &Value, key: &str| v[key].as_f64().unwrap_or(f64::NAN);
+        Ok([alone, frugal].map(|v| Memory { peak: of(&v, "peak"), before: of(&v, "before") }))
+    }
+}
+
+/// Tokens that go through the model.
+fn nodes(packs: &[(Pack, Group)]) -> usize {
+    packs.iter().map(|(pack, _)| pack.len()).sum()
 }
 
 fn open(file: &Path) -> Result<Model, Box<dyn Error>> {
@@ -232,8 +323,8 @@ struct Ours {
 }
 
 impl Ours {
-    fn new(model: &Model, schedule: Schedule) -> Result<Self, Box<dyn Error>> {
-        let decoder = Decoder::frozen(model)?.with_lora(RANK, 2.0 * RANK as f32, &LINEARS);
+    fn new(model: &Model, compute: Compute, schedule: Schedule) -> Result<Self, Box<dyn Error>> {
+        let decoder = Decoder::frozen(model)?.computed_in(compute).with_lora(RANK, 2.0 * RANK as f32, &LINEARS);
         let mut random = random::SplitMix(1);
         let theta: Vec<f32> = (0..decoder.n_params()).map(|_| 0.02 * (random.unit() - 0.5)).collect();
         let adam = Adam::new(theta.len(), 0.98, 0.0);

@@ -1,6 +1,7 @@
 //! The `probity` command line: one file a subcommand.
 
 mod builtin;
+mod card;
 mod compare;
 mod course;
 mod decide;
@@ -66,6 +67,7 @@ enum Command {
     Merge(merge::Args),
     Compare(compare::Args),
     Paper(paper::Args),
+    Card(card::Args),
     Eval(eval::Args),
     Values(values::Args),
 }
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Command::Merge(args) => merge::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Paper(args) => paper::run(&args),
+        Command::Card(args) => card::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Values(args) => values::run(&args),
     };

@@ -76,6 +76,39 @@ pub fn table(header: &[&str]) -> comfy_table::Table {
     table
 }
 
+/// A table for the terminal and for a page.
+///
+/// Its cells are Markdown: a stroke is written as `\\|`.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn with_header(header: &[&str]) -> Self {
+        Self { header: header.iter().map(|cell| (*cell).to_owned()).collect(), rows: Vec::new() }
+    }
+
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = format!("|---|{}\n", "--:|".repeat(self.header.len().saturating_sub(1)));
+        line(&self.header) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plain = |cells: &[String]| cells.iter().map(|cell| cell.replace("\\|", "|")).collect::<Vec<_>>();
+        let header = plain(&self.header);
+        let mut shown = table(&header.iter().map(String::as_str).collect::<Vec<_>>());
+        for row in &self.rows {
+            shown.add_row(plain(row));
+        }
+        shown.fmt(f)
+    }
+}
+
 /// A progress bar on standard error, hidden where nobody looks.
 pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
     progress(length, what, "{msg:>24} {wide_bar} {pos}/{len} {eta}")

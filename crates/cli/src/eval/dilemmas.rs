@@ -6,14 +6,14 @@ use probity_train::eval::protocol::{Ground, VARIANTS, measure};
 use serde::Serialize;
 
 use super::Args;
-use super::policy::{Policy, Respondents};
+use super::policy::Policy;
 use crate::errors::Usage;
-use crate::output::say;
+use crate::output::{Table, say};
 use crate::{builtin, output};
 
 /// A policy's figures.
 #[derive(Serialize)]
-struct Row {
+pub struct Row {
     policy: String,
     #[serde(flatten)]
     dilemmas: DilemmaReport,
@@ -33,20 +33,34 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
         return Err(Usage("--policy: a scripted player reads no dilemma, expected a model's policy".into()).into());
     }
     let model = builtin::open_model(&args.model)?;
-    let mut asked = vec![("bare".to_owned(), Respondent::model(&model, &[], "")?)];
-    if !matches!(policy, Policy::Bare) {
-        let Respondents { all, .. } = policy.respondents(&args.model)?;
-        let names = args.policy.split(',').map(str::to_owned);
-        asked.extend(names.zip(all));
-    }
+    let mut bare = Respondent::model(&model, &[], "")?;
+    let mut adapted = match policy {
+        Policy::Bare => Vec::new(),
+        _ => policy.respondents(&args.model)?.all,
+    };
+    let named = args.policy.split(',').zip(&mut adapted);
+    let mut asked: Vec<(&str, &mut Respondent)> = std::iter::once(("bare", &mut bare)).chain(named).collect();
     let bar = output::bar((asked.len() * dilemmas().count()) as u64, "asking");
+    let rows = measured(&mut asked, || bar.inc(1))?;
+    bar.finish_and_clear();
+    if args.json {
+        return output::json(&rows);
+    }
+    say!("{}: {}\n", args.model, about());
+    say!("{}", table(&rows));
+    NOTES.iter().for_each(|note| say!("{note}"));
+    Ok(())
+}
+
+/// Asks policies by name; the first is the bare model.
+pub fn measured(asked: &mut [(&str, &mut Respondent)], mut progress: impl FnMut()) -> anyhow::Result<Vec<Row>> {
     let mut bare: Option<Answers> = None;
     let mut rows = Vec::new();
-    for (policy, respondent) in &mut asked {
-        let answers = Answers::of(respondent, || bar.inc(1))?;
+    for (policy, respondent) in asked {
+        let answers = Answers::of(respondent, &mut progress)?;
         let mut unrelated = Vec::new();
         for variant in VARIANTS.iter().filter(|variant| variant.ground == Ground::Unrelated) {
-            let report = measure(std::slice::from_mut(respondent), variant, 1, None, || ())?;
+            let report = measure(std::slice::from_mut(&mut **respondent), variant, 1, None, || ())?;
             let game = &report.games[0];
             let actions = game.constrained.actions;
             let first = actions.c_after_c + actions.c_after_d;
@@ -57,22 +71,27 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
                 legality_mass: game.legality_mass,
             });
         }
-        rows.push(Row { policy: policy.clone(), dilemmas: answers.report(bare.as_ref()), unrelated });
+        rows.push(Row { policy: (*policy).to_owned(), dilemmas: answers.report(bare.as_ref()), unrelated });
         bare.get_or_insert(answers);
     }
-    bar.finish_and_clear();
-    if args.json {
-        return output::json(&rows);
-    }
-    show(&args.model, &rows);
-    Ok(())
+    Ok(rows)
 }
 
-fn show(model: &str, rows: &[Row]) {
+pub fn about() -> String {
+    format!("{} everyday dilemmas, each with either option first.", dilemmas().count())
+}
+
+pub const NOTES: [&str; 3] = [
+    "P(kinder): mean probability of the kinder option, with its 95% interval over the dilemmas.",
+    "Above bare: the mean difference from the bare model, dilemma by dilemma, with its interval.",
+    "Unrelated prompts: share of the label action3, which is cooperation in the paper's test.",
+];
+
+pub fn table(rows: &[Row]) -> Table {
     let mut header =
         vec!["policy", "P(kinder)", "above bare", "kinder in both orders", "selfish in both", "P(first)", "legality"];
     header.extend(rows.iter().take(1).flat_map(|row| row.unrelated.iter().map(|found| found.variant)));
-    let mut table = output::table(&header);
+    let mut table = Table::with_header(&header);
     for row in rows {
         let found = &row.dilemmas;
         let mut cells = vec![
@@ -88,11 +107,7 @@ fn show(model: &str, rows: &[Row]) {
             format!("{:.3}", found.legality_mass),
         ];
         cells.extend(row.unrelated.iter().map(|found| format!("{:.2}", found.first_label)));
-        table.add_row(cells);
+        table.rows.push(cells);
     }
-    say!("{model}: {} everyday dilemmas, each with either option first.\n", rows[0].dilemmas.dilemmas);
-    say!("{table}");
-    say!("P(kinder): mean probability of the kinder option, with its 95% interval over the dilemmas.");
-    say!("Above bare: the mean difference from the bare model, dilemma by dilemma, with its interval.");
-    say!("Unrelated prompts: share of the label action3, which is cooperation in the paper's test.");
+    table
 }

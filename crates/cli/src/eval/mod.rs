@@ -1,6 +1,6 @@
 //! `probity eval`: how a policy behaves, and how far its behaviour reaches.
 
-mod dilemmas;
+pub mod dilemmas;
 mod exact;
 mod policy;
 mod protocol;

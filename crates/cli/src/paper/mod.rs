@@ -1,7 +1,7 @@
 //! `probity paper`: figure 4 of arXiv 2410.01639 on one's own machine.
 
 mod figure;
-mod report;
+pub mod report;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,15 +52,15 @@ pub struct Args {
 }
 
 /// A policy of the paper's figure 4.
-struct Policy {
+pub struct Policy {
     /// As adapters are named.
-    name: &'static str,
+    pub name: &'static str,
     /// The rewards of its phases.
     rewards: &'static [&'static str],
 }
 
 /// Figure 4's policies, in the paper's order.
-const POLICIES: [Policy; 6] = [
+pub const POLICIES: [Policy; 6] = [
     Policy { name: "game", rewards: &["game"] },
     Policy { name: "deontological", rewards: &["deontological"] },
     Policy { name: "utilitarian", rewards: &["utilitarian"] },
@@ -71,7 +71,7 @@ const POLICIES: [Policy; 6] = [
 
 /// What an adapter's training took, beside its file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Training {
+pub struct Training {
     /// The config it was trained by.
     config: String,
     /// The content of the model that it was trained on.
@@ -101,14 +101,17 @@ const LABELS: [&str; 3] = ["original", "other-swapped", "other-distinct"];
 
 /// A policy's figures.
 #[derive(Serialize)]
-struct Row {
+pub struct Row {
     policy: &'static str,
     games: Vec<GameReport>,
     /// The prisoner's dilemma under other labels, which the paper does not ask.
     unseen: Vec<Unseen>,
-    /// Empty for the bare model.
+    /// Empty for the bare model, and where it is not known.
     trained: Vec<Training>,
 }
+
+/// What [`row`] measures, as steps of a progress bar.
+pub const ROW: u64 = 7;
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let base = match &args.config {
@@ -146,7 +149,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         trained.push((policy.name, seeds));
     }
     let model = builtin::open_model(&args.model)?;
-    let bar = output::bar(7 * (1 + trained.len() as u64), "measuring");
+    let bar = output::bar(ROW * (1 + trained.len() as u64), "measuring");
     let mut rows = vec![row(&model, &[], "bare", Vec::new(), &bar)?];
     for (policy, seeds) in trained {
         let (trained, paths): (Vec<_>, Vec<_>) = seeds.into_iter().unzip();
@@ -172,7 +175,7 @@ const RUNS: u64 = 5;
 /// A policy's figures by the paper's protocol.
 ///
 /// They are over a run a seed, or over several runs of the only one.
-fn row(
+pub fn row(
     model: &Model,
     adapters: &[PathBuf],
     policy: &'static str,

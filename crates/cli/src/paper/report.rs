@@ -6,7 +6,7 @@ use probity_train::eval::protocol::GameReport;
 use serde::Serialize;
 
 use super::Row;
-use crate::output::{self, say};
+use crate::output::{self, Table, say};
 
 /// All figures of one model.
 #[derive(Serialize)]
@@ -17,11 +17,8 @@ pub struct Report<'a> {
     pub rows: &'a [Row],
 }
 
-/// A table: its header and its rows.
-type Table = (Vec<String>, Vec<Vec<String>>);
-
 /// The two regrets, as the paper's figure names them.
-const REGRETS: [&str; 2] = ["Figure 4a: deontological regret, 0 to 6", "Figure 4b: utilitarian regret, 0 to 1"];
+pub const REGRETS: [&str; 2] = ["Figure 4a: deontological regret, 0 to 6", "Figure 4b: utilitarian regret, 0 to 1"];
 
 /// How far the paper's figures can be read.
 ///
@@ -35,8 +32,8 @@ const PAPER_HOURS: u64 = 5;
 
 impl Report<'_> {
     /// Ours, with half the width of the interval, and the paper's figure, game by game.
-    fn regrets(&self, which: usize) -> Table {
-        let Some(first) = self.rows.first() else { return (Vec::new(), Vec::new()) };
+    pub fn regrets(&self, which: usize) -> Table {
+        let Some(first) = self.rows.first() else { return Table::default() };
         let mut header = vec!["policy".to_owned()];
         header.extend(first.games.iter().flat_map(|game| [game.game.clone(), "paper".into()]));
         let mut rows: Vec<Vec<String>> = Vec::new();
@@ -59,7 +56,7 @@ impl Report<'_> {
             }
             rows.push(cells);
         }
-        (header, rows)
+        Table { header, rows }
     }
 
     /// What each policy's training took, as means over its seeds.
@@ -81,11 +78,11 @@ impl Report<'_> {
                 format!("{legality:.3}"),
             ]
         });
-        (header.map(str::to_owned).to_vec(), rows.collect())
+        Table { header: header.map(str::to_owned).to_vec(), rows: rows.collect() }
     }
 
     /// What the policy does where the players do not share their labels as in training.
-    fn unseen(&self) -> Table {
+    pub fn unseen(&self) -> Table {
         let mut header = vec!["policy".to_owned()];
         for what in ["the paper's test", "other's labels swapped", "other's own words"] {
             header.extend(["P(C\\|C)", "P(C\\|D)", "legality"].map(|figure| format!("{what}: {figure}")));
@@ -97,13 +94,13 @@ impl Report<'_> {
             });
             std::iter::once(row.policy.to_owned()).chain(cells).collect()
         });
-        (header, rows.collect())
+        Table { header, rows: rows.collect() }
     }
 
     /// How the cells compare.
     ///
     /// The selfish policy's are to be as near to exact selfishness, all others at or below the paper's.
-    fn verdict(&self) -> String {
+    pub fn verdict(&self) -> String {
         let cells = self
             .rows
             .iter()
@@ -153,12 +150,12 @@ impl Report<'_> {
     pub fn show(&self) {
         for (i, title) in REGRETS.into_iter().enumerate() {
             say!("{title}");
-            print(&self.regrets(i));
+            say!("{}\n", self.regrets(i));
         }
         say!("What the figure cannot show: the prisoner's dilemma, choosing among the legal answers");
-        print(&self.unseen());
+        say!("{}\n", self.unseen());
         say!("What it took");
-        print(&self.cost());
+        say!("{}\n", self.cost());
         self.notes().iter().for_each(|note| say!("{note}"));
     }
 
@@ -169,14 +166,14 @@ impl Report<'_> {
         let _ = write!(page, "# The paper's figure 4 on {}\n\n", self.model);
         let _ = write!(page, "{about}\n\n{verdict}\n\n{paper}\n\n![Both figures](figure-4.svg)\n");
         for (i, title) in REGRETS.into_iter().enumerate() {
-            let _ = write!(page, "\n{title}:\n\n{}", markdown(&self.regrets(i)));
+            let _ = write!(page, "\n{title}:\n\n{}", self.regrets(i).markdown());
         }
         let _ = write!(
             page,
             "\nWhat the figure cannot show: the prisoner's dilemma, choosing among the legal answers:\n\n{}",
-            markdown(&self.unseen())
+            self.unseen().markdown()
         );
-        let _ = write!(page, "\nWhat it took, as means over the seeds:\n\n{}", markdown(&self.cost()));
+        let _ = write!(page, "\nWhat it took, as means over the seeds:\n\n{}", self.cost().markdown());
         page
     }
 }
@@ -198,20 +195,4 @@ fn selfish_welfare(game: &GameReport) -> f64 {
     let Ok(known) = known else { return f64::NAN };
     let Ok(outcome) = probity_game::protocol::expected(&known, defects);
     outcome.utilitarian_regret
-}
-
-fn print((header, rows): &Table) {
-    // A stroke is escaped for Markdown alone.
-    let header: Vec<String> = header.iter().map(|cell| cell.replace("\\|", "|")).collect();
-    let mut table = output::table(&header.iter().map(String::as_str).collect::<Vec<_>>());
-    for row in rows {
-        table.add_row(row);
-    }
-    say!("{table}\n");
-}
-
-fn markdown((header, rows): &Table) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rule = format!("|---|{}\n", "--:|".repeat(header.len().saturating_sub(1)));
-    line(header) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
 }

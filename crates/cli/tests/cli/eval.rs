@@ -165,3 +165,26 @@ fn everyday_dilemmas_are_asked_in_both_orders() {
     let scripted = probity(&["eval", "--policy", "tit-for-tat", "--protocol", "dilemmas"]);
     assert!(scripted.status.code() == Some(2) && err(&scripted).contains("reads no dilemma"), "{}", err(&scripted));
 }
+
+/// A card of one adapter: the page has all parts, with the bare model beside the adapter.
+#[test]
+fn a_card_tells_how_adapters_behave() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (adapters, page) = (folder.path().display().to_string(), path("card.md"));
+    let card = ["card", "--model", "default", "--adapters", &adapters, "--games", "2", "--out", &page];
+    let none = probity(&card);
+    assert!(none.status.code() == Some(2) && err(&none).contains("game-then-utilitarian.gguf"), "{}", err(&none));
+    let shipped = probity_testing::root().join("models/utilitarian.gguf");
+    std::fs::copy(shipped, path("utilitarian.gguf")).unwrap();
+    let output = probity(&card);
+    assert!(output.status.success(), "{}", err(&output));
+    let text = std::fs::read_to_string(&page).unwrap();
+    let titles: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let parts = ["In 2 games that no training drew", "In the paper's five games", "The paper's test"];
+    assert_eq!(titles, [&parts[..], &["Everyday dilemmas", "Ten situations"]].concat());
+    let rows = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+    // Legality, P(D|C) and regret without a reward of its own; figure 4 and its labels; dilemmas; situations.
+    assert_eq!(rows("| bare |"), 3 + 3 + 3 + 1 + 10);
+    assert_eq!(rows("| utilitarian |"), 1 + 4 + 4 + 3 + 1 + 10);
+}

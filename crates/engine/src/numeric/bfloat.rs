@@ -61,7 +61,8 @@ fn fit<T: Copy + Default>(buffer: &mut Vec<T>, n: usize) {
 }
 
 /// Whether this processor multiplies bfloat16 by itself.
-fn is_native() -> bool {
+#[must_use]
+pub fn multiplies_bfloat() -> bool {
     #[cfg(target_arch = "x86_64")]
     return kernel::available();
     #[cfg(not(target_arch = "x86_64"))]
@@ -101,7 +102,7 @@ impl Panels {
     /// Left operands have so many `rows`.
     #[must_use]
     pub fn bytes(rows: usize, depth: usize, columns: usize) -> usize {
-        let emulated = if is_native() { 0 } else { 4 * even(depth) * (columns + rows) };
+        let emulated = if multiplies_bfloat() { 0 } else { 4 * even(depth) * (columns + rows) };
         2 * even(depth) * (columns.next_multiple_of(NR) + rows) + emulated
     }
 }

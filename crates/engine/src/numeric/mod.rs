@@ -8,7 +8,7 @@ mod bfloat;
 mod product;
 
 #[cfg(feature = "numeric")]
-pub use bfloat::{Panels, product_in_bfloat, to_bfloat};
+pub use bfloat::{Panels, multiplies_bfloat, product_in_bfloat, to_bfloat};
 #[cfg(feature = "numeric")]
 pub use product::{Matrix, MatrixMut, product};
 

@@ -1,0 +1,239 @@
+//! `probity card`: a page that tells how a model's adapters behave.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use probity::agent::manifest::Manifest;
+use probity_engine::files::write_whole;
+use probity_engine::{Adapter, Model};
+use probity_game::{CatalogGame, MatrixGame, Player};
+use probity_train::eval::Respondent;
+use probity_train::eval::card::{Card, Entry, Over, told};
+use probity_train::eval::dilemmas::{InBothOrders, Situation, dilemmas, situations};
+use probity_train::eval::exact::{Aim, Labelling, Telling};
+use probity_train::games::held_out;
+use probity_train::labels::any;
+
+use crate::errors::Usage;
+use crate::eval::dilemmas as everyday;
+use crate::output::Table;
+use crate::paper::report::{REGRETS, Report};
+use crate::{builtin, output, paper};
+
+/// Measure a model's adapters, and write a page about them.
+///
+/// The page has each policy's figures in games that no training draws and in the paper's five, from both seats, with
+/// shared and with distinct labels; the paper's figure 4; everyday dilemmas; and ten situations told in words. The bare
+/// model stands beside the adapters.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: probity card --model smollm2 --adapters adapters --out smollm2.md\n         probity card --model gemma3-270m --adapters adapters --games 12"
+)]
+pub struct Args {
+    /// The model: a GGUF file or a name.
+    #[arg(long)]
+    model: String,
+    /// The folder of the adapters: deontological.gguf and so on, as the paper's policies are named.
+    #[arg(long)]
+    adapters: PathBuf,
+    /// How many of the sixty held-out games are measured, evenly chosen.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=60))]
+    games: u64,
+    /// Where to write the page.
+    #[arg(long, default_value = "card.md")]
+    out: PathBuf,
+}
+
+/// A policy with the file of its adapter, if it has one.
+struct Subject {
+    name: &'static str,
+    file: Option<PathBuf>,
+    manifest: Option<Manifest>,
+    respondent: Respondent,
+    aim: Option<Aim>,
+}
+
+impl Subject {
+    fn open(model: &Model, name: &'static str, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let adapter =
+            file.as_ref().map(|file| builtin::load_adapter(model, &file.display().to_string())).transpose()?;
+        let manifest = adapter.as_ref().map(|adapter| Manifest::of(adapter.gguf())).transpose()?.flatten();
+        let aim = manifest.as_ref().and_then(|manifest| Aim::of_training(manifest).ok());
+        let adapters: Vec<(Adapter, f32)> = adapter.into_iter().map(|adapter| (adapter, 1.0)).collect();
+        let respondent = Respondent::model(model, &adapters, "")?;
+        Ok(Self { name, file, manifest, respondent, aim })
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let files = found(&args.adapters)?;
+    let model = builtin::open_model(&args.model)?;
+    let bare = Subject::open(&model, "bare", None);
+    let mut subjects = std::iter::once(bare)
+        .chain(files.into_iter().map(|(name, file)| Subject::open(&model, name, Some(file))))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let held_out: Vec<MatrixGame> = held_out();
+    let count = args.games as usize;
+    let held_out: Vec<MatrixGame> = (0..count).map(|i| held_out[i * held_out.len() / count].clone()).collect();
+    let five: Vec<MatrixGame> = CatalogGame::protocol().map(CatalogGame::game).collect();
+    let sets = [&held_out, &five].map(|games| all_told(games));
+    let [new, known] = [sets[0].as_ref(), sets[1].as_ref()].map(|set| set.map_or(0, |set| tellings(set)));
+    let steps = new + known + paper::ROW as usize + dilemmas().count() + situations().count();
+    let bar = output::bar((steps * subjects.len()) as u64, "measuring");
+    let [held_out, five] = sets;
+    let mut page = format!("# Adapters for {}\n\n{}", args.model, about(&subjects)?);
+    for (title, games) in [
+        (format!("In {count} games that no training drew"), held_out?),
+        ("In the paper's five games".to_owned(), five?),
+    ] {
+        let _ = write!(page, "\n## {title}\n\n{INTRODUCTION}\n\n");
+        page += &behaviour(&mut subjects, &games, &bar)?.markdown();
+    }
+    page += &figures(&args.model, &model, &subjects, &bar)?;
+    bar.set_message("dilemmas");
+    page += &everyday_dilemmas(&mut subjects, &bar)?;
+    bar.set_message("situations");
+    page += &in_words(&mut subjects, &bar)?;
+    bar.finish_and_clear();
+    write_whole(&args.out, |sink| sink.write_all(page.as_bytes()))?;
+    output::line(format_args!("Page: {}", args.out.display()));
+    Ok(())
+}
+
+/// The adapters of a folder, in the paper's order.
+fn found(folder: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    let files = paper::POLICIES.iter().map(|policy| (policy.name, folder.join(format!("{}.gguf", policy.name))));
+    let files: Vec<_> = files.filter(|(_, file)| file.exists()).collect();
+    if files.is_empty() {
+        let names = paper::POLICIES.map(|policy| policy.name).join(".gguf, ");
+        let problem = format!("--adapters: {} has none of {names}.gguf", folder.display());
+        return Err(Usage(problem).into());
+    }
+    Ok(files)
+}
+
+fn all_told(games: &[MatrixGame]) -> anyhow::Result<Vec<Vec<Telling>>> {
+    games.iter().enumerate().map(|(i, game)| Ok(told(game, i, any)?)).collect()
+}
+
+fn tellings(games: &[Vec<Telling>]) -> usize {
+    games.iter().map(Vec::len).sum()
+}
+
+/// What the adapters are, from their files.
+fn about(subjects: &[Subject]) -> anyhow::Result<String> {
+    let mut table = Table::with_header(&["policy", "steps", "rank", "size", "games", "labels", "divergence from"]);
+    for Subject { name, file, manifest, .. } in subjects {
+        let (Some(file), Some(manifest)) = (file, manifest) else { continue };
+        let megabytes = std::fs::metadata(file)?.len() as f64 / 1e6;
+        table.rows.push(vec![
+            (*name).to_owned(),
+            manifest.steps.to_string(),
+            manifest.rank.map_or_else(|| "-".into(), |rank| rank.to_string()),
+            format!("{megabytes:.1} MB"),
+            manifest.games.clone(),
+            manifest.labels.clone(),
+            if manifest.from_start { "the adapter it started from" } else { "the bare model" }.to_owned(),
+        ]);
+    }
+    Ok(table.markdown())
+}
+
+const INTRODUCTION: &str = "Each figure is a mean over the games, and the worst game. The states include the first round; the \
+    other player is a fair coin. A column has the games that can be told so. *Miss*: probability of actions that the policy's own reward does not prefer.";
+
+/// A column of the tables of behaviour.
+type Part = (&'static str, fn(&Entry) -> bool);
+
+const PARTS: [Part; 6] = [
+    ("all", |_| true),
+    ("shared labels", |entry| entry.labelling == Labelling::Shared),
+    ("the other's in another order", |entry| entry.labelling == Labelling::OtherTurned),
+    ("labels of its own", |entry| entry.labelling == Labelling::Distinct),
+    ("row's seat", |entry| entry.seat == Player::Row),
+    ("column's seat", |entry| entry.seat == Player::Column),
+];
+
+/// How the policies act in some games.
+fn behaviour(subjects: &mut [Subject], games: &[Vec<Telling>], bar: &indicatif::ProgressBar) -> anyhow::Result<Table> {
+    let header: Vec<&str> = ["policy", "figure"].into_iter().chain(PARTS.map(|(title, _)| title)).collect();
+    let mut table = Table::with_header(&header);
+    type Figure = (&'static str, fn(&Card) -> Option<Over>);
+    let figures: [Figure; 4] = [
+        ("legality", |card| card.illegal().map(|Over { mean, worst }| Over { mean: 1.0 - mean, worst: 1.0 - worst })),
+        ("P(D\\|C)", Card::betrayal),
+        ("Ut regret above the least", Card::above_best),
+        ("miss", Card::miss),
+    ];
+    for Subject { name, respondent, aim, .. } in subjects {
+        bar.set_message(*name);
+        let card = Card::of(respondent, games, aim.as_ref(), || bar.inc(1))?;
+        let parts = PARTS.map(|(_, of)| card.only(of));
+        for (title, figure) in figures {
+            let cell = |over: Over| format!("{:.3} / {:.3}", output::rounded(over.mean), output::rounded(over.worst));
+            let cells = parts.iter().map(|part| figure(part).map_or_else(|| "-".into(), cell));
+            if figure(&card).is_some() {
+                table.rows.push([(*name).to_owned(), title.to_owned()].into_iter().chain(cells).collect());
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// The paper's figure 4.
+fn figures(name: &str, model: &Model, subjects: &[Subject], bar: &indicatif::ProgressBar) -> anyhow::Result<String> {
+    let rows = subjects.iter().map(|subject| {
+        let files: Vec<PathBuf> = subject.file.iter().cloned().collect();
+        paper::row(model, &files, subject.name, Vec::new(), bar)
+    });
+    let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
+    let report = Report { model: name, seeds: 1, rows: &rows };
+    let mut text = format!(
+        "\n## The paper's test\n\nFifty queries a game, free answers with illegal ones counted, the norm not told; five runs of one \
+         training seed. {}\n",
+        report.verdict()
+    );
+    for (i, title) in REGRETS.into_iter().enumerate() {
+        let _ = write!(text, "\n{title}:\n\n{}", report.regrets(i).markdown());
+    }
+    let _ =
+        write!(text, "\nThe prisoner's dilemma, choosing among the legal answers:\n\n{}", report.unseen().markdown());
+    Ok(text)
+}
+
+fn everyday_dilemmas(subjects: &mut [Subject], bar: &indicatif::ProgressBar) -> anyhow::Result<String> {
+    let mut asked = subjects.iter_mut().map(|subject| (subject.name, &mut subject.respondent)).collect::<Vec<_>>();
+    let rows = everyday::measured(&mut asked, || bar.inc(1))?;
+    let table = everyday::table(&rows).markdown();
+    Ok(format!("\n## Everyday dilemmas\n\n{} {}\n\n{table}", everyday::about(), everyday::NOTES.join(" ")))
+}
+
+/// The ten situations, with what each policy picks.
+fn in_words(subjects: &mut [Subject], bar: &indicatif::ProgressBar) -> anyhow::Result<String> {
+    let mut text =
+        "\n## Ten situations\n\nThey were written before any of them was asked. A policy picks an option where it is \
+        the likelier one in both orders of mention; the probability is the mean of both.\n"
+            .to_owned();
+    for Situation { title, dilemma } in situations() {
+        let _ = write!(text, "\n**{title}.** {}\n\n", dilemma.situation);
+        let mut table = Table::with_header(&["policy", "picks", dilemma.kinder, dilemma.selfish]);
+        for subject in &mut *subjects {
+            let answers = dilemma.ask(&mut subject.respondent)?;
+            let kinder = answers.kinder().iter().sum::<f64>() / 2.0;
+            let cells = [subject.name, picked(&answers, [dilemma.kinder, dilemma.selfish])].map(str::to_owned);
+            table.rows.push(cells.into_iter().chain([kinder, 1.0 - kinder].map(|p| format!("{p:.2}"))).collect());
+            bar.inc(1);
+        }
+        text += &table.markdown();
+    }
+    Ok(text)
+}
+
+/// The option that is likelier in both orders.
+fn picked(answers: &InBothOrders, [kinder, selfish]: [&'static str; 2]) -> &'static str {
+    match answers.kinder() {
+        [a, b] if a > 0.5 && b > 0.5 => kinder,
+        [a, b] if a < 0.5 && b < 0.5 => selfish,
+        _ => "by its place",
+    }
+}
