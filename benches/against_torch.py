@@ -9,6 +9,7 @@ import time
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers.utils import logging
 
 
 def peak_memory():
@@ -17,6 +18,7 @@ def peak_memory():
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
 
+logging.disable_progress_bar()
 before = peak_memory()
 job = json.loads(sys.stdin.readline())
 torch.set_num_threads(job["threads"])

@@ -18,7 +18,7 @@ use probity::agent::prompt::{Style, encode, options, prompt};
 use probity_benches::random;
 use probity_benches::report::Report;
 use probity_benches::rival::Rival;
-use probity_benches::{median, peak_memory, seconds};
+use probity_benches::{busy_seconds, median, peak_memory, seconds};
 use probity_engine::numeric::{Matrix, MatrixMut, keep_freed_memory, multiplies_bfloat, product};
 use probity_engine::score::Continuation;
 use probity_engine::{Model, ModelOptions, Token};
@@ -85,6 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ),
     );
     random_model(&case, &mut report)?;
+    let threads = rayon::current_num_threads();
     let Some(folder) = std::env::var_os("PROBITY_MODEL_FOLDER") else {
         eprintln!("PROBITY_MODEL_FOLDER names no folder: real models are left out");
         return Ok(report.publish()?);
@@ -96,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             continue;
         }
         let case = Case::open(&file, json!({ "gguf": file }))?;
-        let Times { packed, torch, .. } = case.beside(Compute::F32)?;
+        let Times { packed, torch, busy, .. } = case.beside(Compute::F32)?;
         let [alone, frugal] = case.memory()?;
         report.row(
             format!("{name}: PyTorch with PEFT, float32, dequantised"),
@@ -111,6 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 alone.peak / frugal.peak
             ),
         );
+        report.row(format!("{name}: processors that ours keeps busy, in one shard"), format!("{busy:.2} of {threads}"));
     }
     Ok(report.publish()?)
 }
@@ -122,6 +124,8 @@ fn random_model(case: &Case, report: &mut Report) -> Result<(), Box<dyn Error>> 
     report.row("PyTorch with PEFT, float32, unpacked", format!("{:.1} s", f32.torch));
     report.row("ours, unpacked", beside(f32.unpacked, f32.torch, 0.90));
     report.row("ours, packed", beside(f32.packed, f32.torch, 0.35));
+    let threads = rayon::current_num_threads();
+    report.row("processors that ours keeps busy, packed in one shard", format!("{:.2} of {threads}", f32.busy));
     let peak = products_a_second(rayon::current_num_threads());
     report.row("multiplications a second: gemm", format!("{:.0} G", peak / 1e9));
     report.row("multiplications a second: PyTorch", format!("{:.0} G", f32.theirs / 1e9));
@@ -163,6 +167,8 @@ struct Times {
     torch: f64,
     /// Multiplications a second of PyTorch's product.
     theirs: f64,
+    /// Processors that the packed step keeps busy; it is one shard.
+    busy: f64,
 }
 
 /// MiB.
@@ -206,12 +212,14 @@ impl Case {
         let mut whole = Ours::new(&self.model, compute, Schedule::Wide)?;
         let mut parts = Ours::new(&self.model, compute, Schedule::Wide)?;
         let (trie, sequences) = ([packed(&self.asked)], unpacked(&self.asked));
-        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
         for round in 0..=ROUNDS {
+            let [packed, processors] = busy_seconds(|| whole.take(&trie));
             let now = [
-                seconds(|| whole.take(&trie)),
+                packed,
                 PARTS as f64 * seconds(|| parts.take(&sequences[..sequences.len() / PARTS])),
                 PARTS as f64 * torch.time("step")?,
+                processors / packed,
             ];
             let name = self.file.file_name().unwrap_or_default().display();
             eprintln!(
@@ -223,8 +231,8 @@ impl Case {
             }
         }
         let theirs = torch.ask("peak")?["products"].as_f64().ok_or("no product")?;
-        let [packed, unpacked, torch] = times.map(|mut times| median(&mut times));
-        Ok(Times { packed, unpacked, torch, theirs })
+        let [packed, unpacked, torch, busy] = times.map(|mut times| median(&mut times));
+        Ok(Times { packed, unpacked, torch, theirs, busy })
     }
 
     /// The memory of our step, each shard's blocks computed twice, and of PyTorch's most frugal one.

@@ -70,3 +70,15 @@ pub fn peak_memory() -> f64 {
     let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
     usage.max_rss() as f64 * unit / f64::from(1 << 20)
 }
+
+/// Seconds that `work` takes, and seconds of all processors that it takes.
+pub fn busy_seconds<T>(work: impl FnOnce() -> T) -> [f64; 2] {
+    let processors = || {
+        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the system counts this process's time");
+        let of = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + 1e-6 * time.tv_usec() as f64;
+        of(usage.user_time()) + of(usage.system_time())
+    };
+    let before = processors();
+    let wall = seconds(work);
+    [wall, processors() - before]
+}
