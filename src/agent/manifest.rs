@@ -1,5 +1,6 @@
 //! The manifest of an adapter: its origin, and decisions to verify it by.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use probity_engine::Error as EngineError;
@@ -131,6 +132,9 @@ pub struct Manifest {
     /// What the base under it was seen to read; `None` where it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Vec<Reading>>,
+    /// Shares of right answers at the exam that [`reading`](Self::reading) follows from, by kind of question.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accuracy: BTreeMap<Reading, BTreeMap<String, f64>>,
     /// Version of the trainer.
     pub trainer: String,
     /// Recorded decisions.

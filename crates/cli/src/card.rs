@@ -1,12 +1,14 @@
 //! `probity card`: a page that tells how a model's adapters behave.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use probity::agent::manifest::Manifest;
 use probity_engine::files::write_whole;
 use probity_engine::{Adapter, Model};
-use probity_game::{CatalogGame, MatrixGame, Player};
+use probity_game::{CatalogGame, MatrixGame, Player, Reach, Reading, Wording};
+use probity_train::corpus::Kind;
 use probity_train::eval::Respondent;
 use probity_train::eval::card::{Card, Entry, Over, told};
 use probity_train::eval::dilemmas::{InBothOrders, Situation, dilemmas, situations};
@@ -22,7 +24,7 @@ use crate::{builtin, output, paper};
 
 /// Measure a model's adapters, and write a page about them.
 ///
-/// The page has each policy's figures in games that no training draws and in the paper's five, from both seats, with
+/// A `literacy.gguf` in the folder adds what it was seen to read. The page has each policy's figures in games that no training draws and in the paper's five, from both seats, with
 /// shared and with distinct labels; the paper's figure 4; everyday dilemmas; and ten situations told in words. The bare
 /// model stands beside the adapters.
 #[derive(clap::Args)]
@@ -82,6 +84,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let bar = output::bar((steps * subjects.len()) as u64, "measuring");
     let [held_out, five] = sets;
     let mut page = format!("# Adapters for {}\n\n{}", args.model, about(&subjects)?);
+    let literacy = args.adapters.join("literacy.gguf");
+    if literacy.exists() {
+        page += &reading(&model, &literacy)?;
+    }
     for (title, games) in [
         (format!("In {count} games that no training drew"), held_out?),
         ("In the paper's five games".to_owned(), five?),
@@ -137,6 +143,33 @@ fn about(subjects: &[Subject]) -> anyhow::Result<String> {
         ]);
     }
     Ok(table.markdown())
+}
+
+/// What the adapter that the others start from was seen to read.
+fn reading(model: &Model, file: &Path) -> anyhow::Result<String> {
+    let adapter = builtin::load_adapter(model, &file.display().to_string())?;
+    let Some(manifest) = Manifest::of(adapter.gguf())?.filter(|manifest| !manifest.accuracy.is_empty()) else {
+        return Err(
+            Usage(format!("{}: no exam is recorded, expected an adapter of probity literacy", file.display())).into()
+        );
+    };
+    let asked = |reach| Reading { reach, wording: Wording::Ascii };
+    let columns: Vec<_> = Reach::ALL.into_iter().filter_map(|r| Some((r, manifest.accuracy.get(&asked(r))?))).collect();
+    let mut table = Table::with_header(&["question"]);
+    table.header.extend(columns.iter().map(|(reach, _)| reach.words().to_owned()));
+    for kind in Kind::ALL {
+        let cell = |found: &BTreeMap<String, f64>| {
+            found.get(&kind.to_string()).map_or_else(|| "-".into(), |share| format!("{:.0}%", 100.0 * share))
+        };
+        let cells = columns.iter().map(|(_, found)| cell(found));
+        table.rows.push(std::iter::once(kind.words().to_owned()).chain(cells).collect());
+    }
+    Ok(format!(
+        "\n## What the model reads\n\nAfter literacy ({} steps), before any moral training, on labels and games that no step \
+         drew.\n\n{}",
+        manifest.steps,
+        table.markdown()
+    ))
 }
 
 const INTRODUCTION: &str = "Each figure is a mean over the games, and the worst game. The states include the first round; the \

@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     measured.finish_and_clear();
     let (taken, tokens) = (run.training().state().step(), run.training().state().tokens);
     // The trainer's memory is given back before the runtime's model takes its own.
-    let trained = run.finish(&accuracy);
+    let trained = run.finish(accuracy.clone());
     give_freed_memory_back();
     let verified = trained.write(&builtin::open_model(&args.model)?, Precision::Q8_0, out)?;
     if args.json {

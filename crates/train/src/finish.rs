@@ -1,5 +1,6 @@
 //! From trained parameters to a verified adapter file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use probity::agent::manifest::{Manifest, SelfTest};
@@ -15,6 +16,7 @@ use probity_game::{CatalogGame, MatrixGame, states};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::course::{Accuracy, reads};
 use super::curriculum::{GivenGame, Labels, Norms, Precision, Reference, Seats, Styles, TrainConfig};
 use super::finetune::Trained;
 use super::games::{Reach, Reading};
@@ -120,6 +122,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         seed: c.seed,
         steps: run.steps,
         reading: None,
+        accuracy: BTreeMap::new(),
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: within(model, self_tests(games, &c.labels, c.seed)?, run.tokens)?,
     };
@@ -149,8 +152,9 @@ pub fn literacy_manifest(
     config: &LiteracyConfig,
     steps: u64,
     tokens: u64,
-    reads: Vec<Reading>,
+    accuracy: &BTreeMap<Reading, Accuracy>,
 ) -> Result<Manifest> {
+    let named = |found: &Accuracy| found.iter().map(|(kind, share)| (kind.to_string(), *share)).collect();
     Ok(Manifest {
         algorithm: "lessons".into(),
         rank: Some(config.rank),
@@ -159,7 +163,8 @@ pub fn literacy_manifest(
             .into(),
         seed: config.seed,
         steps,
-        reading: Some(reads),
+        reading: Some(reads(accuracy)),
+        accuracy: accuracy.iter().map(|(games, found)| (*games, named(found))).collect(),
         self_test: within(model, self_tests(protocol(), &Labels::Pool, config.seed)?, tokens)?,
         ..foreign_manifest(model, "literacy", "lessons on random games, of orders that are not held out")?
     })
@@ -193,6 +198,7 @@ pub fn foreign_manifest(model: &Model, name: &str, origin: &str) -> Result<Manif
         seed: 0,
         steps: 0,
         reading: None,
+        accuracy: BTreeMap::new(),
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: self_tests(protocol(), &Labels::Pool, 0)?,
     })

@@ -9,7 +9,7 @@ use probity_engine::Model;
 use super::{Literacy, LiteracyConfig};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
-use crate::course::{Accuracy, CourseEvent, Folder, LessonReport, Student, reads};
+use crate::course::{Accuracy, CourseEvent, Folder, LessonReport, Student};
 use crate::curriculum::Precision;
 use crate::finish::{literacy_manifest, write_proven};
 use crate::games::Reading;
@@ -112,10 +112,10 @@ impl LiteracyRun {
 
     /// The adapter of a finished run; base weights and buffers are freed.
     #[must_use]
-    pub fn finish(self, reading: &BTreeMap<Reading, Accuracy>) -> Literate {
+    pub fn finish(self, accuracy: BTreeMap<Reading, Accuracy>) -> Literate {
         let Literacy { config, decoder, state, .. } = self.training;
         let weights = AdapterWeights::of(&decoder, &state.theta);
-        Literate { config, weights, steps: state.step(), tokens: state.tokens, reads: reads(reading) }
+        Literate { config, weights, steps: state.step(), tokens: state.tokens, accuracy }
     }
 }
 
@@ -125,7 +125,7 @@ pub struct Literate {
     weights: AdapterWeights,
     steps: u64,
     tokens: u64,
-    reads: Vec<Reading>,
+    accuracy: BTreeMap<Reading, Accuracy>,
 }
 
 impl Literate {
@@ -136,7 +136,7 @@ impl Literate {
     /// # Errors
     /// As [`write_proven`].
     pub fn write(self, model: &Model, precision: Precision, out: &Path) -> Result<Verification> {
-        let manifest = literacy_manifest(model, &self.config, self.steps, self.tokens, self.reads)?;
+        let manifest = literacy_manifest(model, &self.config, self.steps, self.tokens, &self.accuracy)?;
         write_proven(&self.weights, precision, manifest, model, out)
     }
 }
