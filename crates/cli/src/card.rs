@@ -16,6 +16,8 @@ use probity_train::eval::exact::{Aim, Labelling, Telling};
 use probity_train::games::held_out;
 use probity_train::labels::any;
 
+use clap::ValueEnum;
+
 use crate::errors::Usage;
 use crate::eval::dilemmas as everyday;
 use crate::output::Table;
@@ -41,9 +43,27 @@ pub struct Args {
     /// How many of the sixty held-out games are measured, evenly chosen.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=60))]
     games: u64,
+    /// The parts of the page that are measured [default: all]
+    #[arg(long, value_delimiter = ',')]
+    part: Vec<Part>,
     /// Where to write the page.
     #[arg(long, default_value = "card.md")]
     out: PathBuf,
+}
+
+/// A part of the page.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Games that no training draws.
+    HeldOut,
+    /// The paper's five games.
+    Five,
+    /// The paper's figure 4.
+    Paper,
+    /// Everyday dilemmas.
+    Dilemmas,
+    /// Ten situations told in words.
+    Situations,
 }
 
 /// A policy with the file of its adapter, if it has one.
@@ -74,32 +94,37 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut subjects = std::iter::once(bare)
         .chain(files.into_iter().map(|(name, file)| Subject::open(&model, name, Some(file))))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let held_out: Vec<MatrixGame> = held_out();
     let count = args.games as usize;
-    let held_out: Vec<MatrixGame> = (0..count).map(|i| held_out[i * held_out.len() / count].clone()).collect();
-    let five: Vec<MatrixGame> = CatalogGame::protocol().map(CatalogGame::game).collect();
-    let sets = [&held_out, &five].map(|games| all_told(games));
-    let [new, known] = [sets[0].as_ref(), sets[1].as_ref()].map(|set| set.map_or(0, |set| tellings(set)));
-    let steps = new + known + paper::ROW as usize + dilemmas().count() + situations().count();
-    let bar = output::bar((steps * subjects.len()) as u64, "measuring");
-    let [held_out, five] = sets;
+    let all = held_out();
+    let held_out = all_told((0..count).map(|i| all[i * all.len() / count].clone()))?;
+    let five = all_told(CatalogGame::protocol().map(CatalogGame::game))?;
+    let wanted = |part: &Part| args.part.is_empty() || args.part.contains(part);
+    let parts: Vec<Part> = Part::value_variants().iter().copied().filter(wanted).collect();
+    let steps = |part: &Part| match part {
+        Part::HeldOut => held_out.iter().map(Vec::len).sum(),
+        Part::Five => five.iter().map(Vec::len).sum(),
+        Part::Paper => paper::ROW as usize,
+        Part::Dilemmas => dilemmas().count(),
+        Part::Situations => situations().count(),
+    };
+    let bar = output::bar((parts.iter().map(steps).sum::<usize>() * subjects.len()) as u64, "measuring");
     let mut page = format!("# Adapters for {}\n\n{}", args.model, about(&subjects)?);
     let literacy = args.adapters.join("literacy.gguf");
     if literacy.exists() {
         page += &reading(&model, &literacy)?;
     }
-    for (title, games) in [
-        (format!("In {count} games that no training drew"), held_out?),
-        ("In the paper's five games".to_owned(), five?),
-    ] {
-        let _ = write!(page, "\n## {title}\n\n{INTRODUCTION}\n\n");
-        page += &behaviour(&mut subjects, &games, &bar)?.markdown();
+    for part in parts {
+        page += &match part {
+            Part::HeldOut => {
+                let title = format!("In {count} games that no training drew");
+                behaviour(&title, &mut subjects, &held_out, &bar)?
+            }
+            Part::Five => behaviour("In the paper's five games", &mut subjects, &five, &bar)?,
+            Part::Paper => figures(&args.model, &model, &subjects, &bar)?,
+            Part::Dilemmas => everyday_dilemmas(&mut subjects, &bar)?,
+            Part::Situations => in_words(&mut subjects, &bar)?,
+        };
     }
-    page += &figures(&args.model, &model, &subjects, &bar)?;
-    bar.set_message("dilemmas");
-    page += &everyday_dilemmas(&mut subjects, &bar)?;
-    bar.set_message("situations");
-    page += &in_words(&mut subjects, &bar)?;
     bar.finish_and_clear();
     write_whole(&args.out, |sink| sink.write_all(page.as_bytes()))?;
     output::line(format_args!("Page: {}", args.out.display()));
@@ -118,12 +143,8 @@ fn found(folder: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     Ok(files)
 }
 
-fn all_told(games: &[MatrixGame]) -> anyhow::Result<Vec<Vec<Telling>>> {
-    games.iter().enumerate().map(|(i, game)| Ok(told(game, i, any)?)).collect()
-}
-
-fn tellings(games: &[Vec<Telling>]) -> usize {
-    games.iter().map(Vec::len).sum()
+fn all_told(games: impl Iterator<Item = MatrixGame>) -> anyhow::Result<Vec<Vec<Telling>>> {
+    games.enumerate().map(|(i, game)| Ok(told(&game, i, any)?)).collect()
 }
 
 /// What the adapters are, from their files.
@@ -176,9 +197,9 @@ const INTRODUCTION: &str = "Each figure is a mean over the games, and the worst 
     other player is a fair coin. A column has the games that can be told so. *Miss*: probability of actions that the policy's own reward does not prefer.";
 
 /// A column of the tables of behaviour.
-type Part = (&'static str, fn(&Entry) -> bool);
+type Column = (&'static str, fn(&Entry) -> bool);
 
-const PARTS: [Part; 6] = [
+const COLUMNS: [Column; 6] = [
     ("all", |_| true),
     ("shared labels", |entry| entry.labelling == Labelling::Shared),
     ("the other's in another order", |entry| entry.labelling == Labelling::OtherTurned),
@@ -188,8 +209,13 @@ const PARTS: [Part; 6] = [
 ];
 
 /// How the policies act in some games.
-fn behaviour(subjects: &mut [Subject], games: &[Vec<Telling>], bar: &indicatif::ProgressBar) -> anyhow::Result<Table> {
-    let header: Vec<&str> = ["policy", "figure"].into_iter().chain(PARTS.map(|(title, _)| title)).collect();
+fn behaviour(
+    title: &str,
+    subjects: &mut [Subject],
+    games: &[Vec<Telling>],
+    bar: &indicatif::ProgressBar,
+) -> anyhow::Result<String> {
+    let header: Vec<&str> = ["policy", "figure"].into_iter().chain(COLUMNS.map(|(title, _)| title)).collect();
     let mut table = Table::with_header(&header);
     type Figure = (&'static str, fn(&Card) -> Option<Over>);
     let figures: [Figure; 4] = [
@@ -201,7 +227,7 @@ fn behaviour(subjects: &mut [Subject], games: &[Vec<Telling>], bar: &indicatif::
     for Subject { name, respondent, aim, .. } in subjects {
         bar.set_message(*name);
         let card = Card::of(respondent, games, aim.as_ref(), || bar.inc(1))?;
-        let parts = PARTS.map(|(_, of)| card.only(of));
+        let parts = COLUMNS.map(|(_, of)| card.only(of));
         for (title, figure) in figures {
             let cell = |over: Over| format!("{:.3} / {:.3}", output::rounded(over.mean), output::rounded(over.worst));
             let cells = parts.iter().map(|part| figure(part).map_or_else(|| "-".into(), cell));
@@ -210,7 +236,7 @@ fn behaviour(subjects: &mut [Subject], games: &[Vec<Telling>], bar: &indicatif::
             }
         }
     }
-    Ok(table)
+    Ok(format!("\n## {title}\n\n{INTRODUCTION}\n\n{}", table.markdown()))
 }
 
 /// The paper's figure 4.
@@ -235,6 +261,7 @@ fn figures(name: &str, model: &Model, subjects: &[Subject], bar: &indicatif::Pro
 }
 
 fn everyday_dilemmas(subjects: &mut [Subject], bar: &indicatif::ProgressBar) -> anyhow::Result<String> {
+    bar.set_message("dilemmas");
     let mut asked = subjects.iter_mut().map(|subject| (subject.name, &mut subject.respondent)).collect::<Vec<_>>();
     let rows = everyday::measured(&mut asked, || bar.inc(1))?;
     let table = everyday::table(&rows).markdown();

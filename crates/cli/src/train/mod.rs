@@ -30,7 +30,7 @@ use crate::output::say;
 use crate::{builtin, errors, input, names, output};
 
 /// The configs that come with the program.
-pub const RECIPES: [(&str, &str); 16] = [
+pub const RECIPES: [(&str, &str); 17] = [
     ("game", include_str!("../../configs/game.toml")),
     ("deontological", include_str!("../../configs/deontological.toml")),
     ("utilitarian", include_str!("../../configs/utilitarian.toml")),
@@ -38,6 +38,7 @@ pub const RECIPES: [(&str, &str); 16] = [
     ("game-then-deontological", include_str!("../../configs/game-then-deontological.toml")),
     ("game-then-utilitarian", include_str!("../../configs/game-then-utilitarian.toml")),
     ("game-repeated", include_str!("../../configs/game-repeated.toml")),
+    ("real", include_str!("../../configs/real.toml")),
     ("laptop", include_str!("../../configs/laptop.toml")),
     ("paper", include_str!("../../configs/paper.toml")),
     ("paper-game", include_str!("../../configs/paper-game.toml")),

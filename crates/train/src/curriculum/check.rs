@@ -6,7 +6,7 @@ use probity_game::{CatalogGame, MatrixGame, states};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::{Algorithm, Labels, Opponent, Reference, TrainConfig, Validation};
+use super::{Algorithm, Labels, Opponent, TrainConfig, Validation};
 use crate::Result;
 use crate::decoder::LINEARS;
 use crate::games::{Reach, random_game};
@@ -75,8 +75,6 @@ impl TrainConfig {
         if let Some(beta2) = self.beta2 {
             need((0.0..1.0).contains(&beta2), "beta2", beta2.to_string(), "at least 0 and below 1")?;
         }
-        let started = self.reference == Reference::Bare || self.start.is_some();
-        need(started, "reference", "start, without an adapter to start from".into(), "--from ADAPTER, or bare")?;
         let beta = self.beta == 0.0 || (1e-6..=1e6).contains(&self.beta);
         need(beta, "beta", self.beta.to_string(), "0, or a number from 1e-6 to 1e6")?;
         need(self.max_norm > 0.0, "max_norm", self.max_norm.to_string(), "a number above 0")?;

@@ -154,6 +154,11 @@ impl Finetuning {
     /// [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
         config.check()?;
+        if config.reference == Reference::Start && config.start.is_none() {
+            let given = "start, without an adapter to start from".into();
+            let expected = "--from ADAPTER, or bare".into();
+            return Err(EngineError::Option { name: "reference", given, expected }.into());
+        }
         // Labels that no answer can tell apart fail now, not after the training.
         for task in config.tasks_at(0)?.into_iter().chain(config.validation_tasks()?) {
             options(model, &task.game)?;
