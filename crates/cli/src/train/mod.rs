@@ -63,7 +63,7 @@ pub fn recipe(name: &str) -> Option<TrainConfig> {
 /// success.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe deontological --game ipd --reward reward.json --out valued.gguf\n         probity train --recipe laptop --reward utilitarian --model gemma-2-2b-it-Q4_K_M.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
+    after_help = "Example: probity train --recipe deontological --out mine.gguf\n         probity train --recipe deontological --game ipd --reward reward.json --out valued.gguf\n         probity train --recipe real --reward game,utilitarian --model smollm2 --from smollm2-literacy.gguf --plan\n         probity train --config run/config.toml --run run --resume --out mine.gguf"
 )]
 pub struct Args {
     #[arg(long, conflicts_with = "config", required_unless_present = "config", help = format!("A built-in config: {}. The paper- configs train as the paper does", names::recipes()))]
@@ -112,8 +112,8 @@ pub struct Args {
     /// It is the bare model's, or that of --from.
     #[arg(long, value_parser = ["bare", "start"])]
     reference: Option<String>,
-    #[arg(long, help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`", names::frameworks()))]
-    reward: Option<String>,
+    #[arg(long, value_delimiter = ',', help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`. Several are phases, one after the other", names::frameworks()))]
+    reward: Vec<String>,
     /// Train on this game instead of the config's; may be repeated.
     ///
     /// It is a catalogue name or a game file. A reward from a moral graph holds for one game.
@@ -280,23 +280,30 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
     if !args.game.is_empty() {
         play_on(&mut config, args.game.iter().map(|name| input::game(name)).collect::<anyhow::Result<_>>()?);
     }
-    if let Some(name) = &args.reward {
-        let reward = input::reward(name)?;
-        let [phase] = config.phases.as_mut_slice() else {
-            let problem = format!("--reward {name} with {} phases, expected a config with one", config.phases.len());
-            return Err(Usage(problem).into());
+    if !args.reward.is_empty() {
+        let [only] = config.phases.as_slice() else {
+            let (given, n) = (args.reward.join(","), config.phases.len());
+            return Err(Usage(format!("--reward {given} with {n} phases, expected a config with one")).into());
         };
         let plays = config.games.catalogue.iter().map(GivenGame::name).collect::<Vec<_>>().join(", ");
-        if let Framework::Values(scores) = &reward.framework
-            && plays != scores.game
-        {
-            let game = &scores.game;
-            let problem =
-                format!("--reward {name} is of {game:?}, and this run plays {plays}; --game {game} plays it alone");
-            return Err(Usage(problem).into());
-        }
-        phase.reward = reward.into();
-        config.name = format!("{}-{}", config.name, phase.reward.name());
+        let phase = |name: &String| {
+            let reward = input::reward(name)?;
+            if let Framework::Values(scores) = &reward.framework
+                && plays != scores.game
+            {
+                let game = &scores.game;
+                let problem =
+                    format!("--reward {name} is of {game:?}, and this run plays {plays}; --game {game} plays it alone");
+                return Err(Usage(problem).into());
+            }
+            let mut phase = only.clone();
+            phase.reward = reward.into();
+            anyhow::Ok(phase)
+        };
+        let phases = args.reward.iter().map(phase).collect::<anyhow::Result<Vec<_>>>()?;
+        let names: Vec<String> = phases.iter().map(|phase| phase.reward.name()).collect();
+        config.name = format!("{}-{}", config.name, names.join("-then-"));
+        config.phases = phases;
     }
     Ok(config)
 }

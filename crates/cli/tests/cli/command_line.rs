@@ -436,6 +436,21 @@ fn a_graphs_reward_is_of_one_game() {
     assert!(err(&other).contains("scores of the game \"ipd\", expected of \"ish\""), "{}", err(&other));
 }
 
+/// The recipe for a model of one's own: it starts from an adapter, and its reward is the caller's, or several in turn.
+#[test]
+fn the_recipe_real_starts_from_an_adapter_and_takes_rewards_in_turn() {
+    let steps =
+        |reward: &str| json(&["train", "--plan", "--json", "--recipe", "real", "--reward", reward])["steps"].as_u64();
+    assert_eq!(steps("game,utilitarian"), steps("deontological").map(|steps| 2 * steps));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("kind.gguf");
+    let bad = probity(&["train", "--recipe", "real", "--out", out.to_str().unwrap()]);
+    assert_eq!(bad.status.code(), Some(2), "{}", err(&bad));
+    assert!(err(&bad).contains("expected --from ADAPTER"), "{}", err(&bad));
+    let several = probity(&["train", "--plan", "--recipe", "game-then-utilitarian", "--reward", "game"]);
+    assert!(err(&several).contains("with 2 phases"), "{}", err(&several));
+}
+
 #[test]
 fn two_learners_write_two_adapters() {
     let folder = tempfile::tempdir().unwrap();
