@@ -4,10 +4,11 @@
 
 use std::fmt;
 
-use probity_engine::{Error as EngineError, Model};
+use probity_engine::{Adapter, Error as EngineError, Model};
 use probity_game::{Reading, Wording};
 use serde::{Deserialize, Serialize};
 
+use super::manifest::Manifest;
 use crate::Result;
 
 /// The least legality mass of a decision that can be relied on.
@@ -104,6 +105,28 @@ pub fn reading(model: &Model) -> Result<Option<Vec<Reading>>> {
         EngineError::UnsupportedModel { file: model.path().display().to_string(), problem }
     };
     Ok(Some(serde_json::from_str(list).map_err(bad)?))
+}
+
+/// What a model was seen to read under some adapters.
+///
+/// Where its own file does not tell, the manifests of the adapters may: each reads what it was trained to. `None` where
+/// no file tells.
+///
+/// # Errors
+/// As [`reading`]; [`crate::Error::Unverified`] for a manifest that does not parse.
+pub fn reading_under(model: &Model, adapters: &[(Adapter, f32)]) -> Result<Option<Vec<Reading>>> {
+    if let Some(own) = reading(model)? {
+        return Ok(Some(own));
+    }
+    let mut all: Option<Vec<Reading>> = None;
+    for (adapter, _) in adapters {
+        let Some(reads) = Manifest::of(adapter.gguf())?.and_then(|manifest| manifest.reading) else { continue };
+        all = Some(match all {
+            Some(all) => all.into_iter().filter(|kind| reads.contains(kind)).collect(),
+            None => reads,
+        });
+    }
+    Ok(all)
 }
 
 /// Why a decision's probabilities are not to be relied on.

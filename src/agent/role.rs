@@ -12,7 +12,7 @@ use probity_game::moral::account;
 use probity_game::{Player, Reading, State};
 
 use super::decision::{Choice, Consideration};
-use super::legality::{Cause, Floor, Unreliable, reading};
+use super::legality::{Cause, Floor, Unreliable, reading_under};
 use super::prompt::{encode, options, prompt};
 use super::scenario::Scenario;
 use crate::Result;
@@ -27,16 +27,13 @@ pub(super) struct Task {
     pub scenario: Scenario,
     /// The labels as answers, with the quotation mark behind them.
     options: Vec<Continuation>,
-    /// What the model reads, where that is known and the game is not among it.
-    unread: Option<Vec<Reading>>,
     prompts: Mutex<HashMap<State, Arc<PromptTokens>>>,
 }
 
 impl Task {
     pub fn new(model: &Model, scenario: Scenario) -> Result<Self> {
         let options = options(model, &scenario.game)?;
-        let unread = reading(model)?.filter(|reads| !Reading::any_of(reads, &scenario.game));
-        Ok(Self { scenario, options, unread, prompts: Mutex::default() })
+        Ok(Self { scenario, options, prompts: Mutex::default() })
     }
 
     /// The prompt of a state.
@@ -50,8 +47,8 @@ impl Task {
         Ok(prompt)
     }
 
-    /// Asks the model.
-    fn answer(&self, scorer: &mut Scorer, state: State) -> Result<Answer> {
+    /// Asks the model; `unread` is what it reads, where that is known and the game is not among it.
+    fn answer(&self, scorer: &mut Scorer, state: State, unread: Option<&Vec<Reading>>) -> Result<Answer> {
         let model = scorer.context().model().clone();
         let prompt = self.prompt(&model, state)?;
         let Scenario { game, policy, legality_floor, .. } = &self.scenario;
@@ -75,9 +72,7 @@ impl Task {
             Some(Floor::At(floor)) if legality_mass < floor => {
                 Some(Unreliable { floor, cause: self.cause(&model, scorer, &prompt, floor)? })
             }
-            Some(Floor::At(floor)) => {
-                self.unread.clone().map(|reads| Unreliable { floor, cause: Cause::Unread { reads } })
-            }
+            Some(Floor::At(floor)) => unread.cloned().map(|reads| Unreliable { floor, cause: Cause::Unread { reads } }),
             _ => None,
         };
         let considered = Consideration { actions, legality_mass, unreliable, state, belief };
@@ -116,12 +111,16 @@ pub(super) struct Answer {
 pub(super) struct Role {
     pub task: Arc<Task>,
     pub adapters: AdapterSet,
+    /// What the model reads under them, where that is known and the game is not among it.
+    unread: Option<Vec<Reading>>,
     answers: Mutex<HashMap<State, Arc<Answer>>>,
 }
 
 impl Role {
-    pub fn new(task: Arc<Task>, adapters: AdapterSet) -> Self {
-        Self { task, adapters, answers: Mutex::default() }
+    pub fn new(model: &Model, task: Arc<Task>, adapters: AdapterSet) -> Result<Self> {
+        let reads = reading_under(model, adapters.adapters())?;
+        let unread = reads.filter(|reads| !Reading::any_of(reads, &task.scenario.game));
+        Ok(Self { task, adapters, unread, answers: Mutex::default() })
     }
 
     /// The answer to a state, if it is known.
@@ -136,7 +135,7 @@ impl Role {
             return Ok(answer);
         }
         scorer.use_adapters(&self.adapters)?;
-        let answer = Arc::new(self.task.answer(scorer, state)?);
+        let answer = Arc::new(self.task.answer(scorer, state, self.unread.as_ref())?);
         keep(&mut self.answers.lock(), state, &answer);
         Ok(answer)
     }
@@ -145,7 +144,7 @@ impl Role {
     pub fn ask_afresh(&self, scorer: &mut Scorer, state: State) -> Result<Arc<Answer>> {
         scorer.use_adapters(&self.adapters)?;
         scorer.forget();
-        Ok(Arc::new(self.task.answer(scorer, state)?))
+        Ok(Arc::new(self.task.answer(scorer, state, self.unread.as_ref())?))
     }
 }
 

@@ -219,7 +219,7 @@ impl Session {
             Some(role) => Arc::clone(&role.task),
             None => Arc::new(Task::new(self.model(), scenario)?),
         };
-        Ok(self.inner.roles.lock().add(key, Role::new(task, AdapterSet::default())))
+        Ok(self.inner.roles.lock().add(key, Role::new(self.model(), task, AdapterSet::default())?))
     }
 
     /// The role of the same scenario with other adapters.
@@ -242,7 +242,7 @@ impl Session {
             Some(adapters) => adapters,
             None => AdapterSet::new(self.model(), adapters)?,
         };
-        Ok(self.inner.roles.lock().add(key, Role::new(Arc::clone(&role.task), adapters)))
+        Ok(self.inner.roles.lock().add(key, Role::new(self.model(), Arc::clone(&role.task), adapters)?))
     }
 
     /// The answer to a state in a role: known, or the model's.

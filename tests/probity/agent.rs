@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use probity::agent::legality::{Cause, READING};
+use probity::agent::manifest::{MANIFEST_KEY, Manifest};
 use probity::agent::policy::{Mask, PolicyOptions, Tilt};
 use probity::agent::prompt::{Layout, OPENING, Style, encode, options, prompt};
 use probity::agent::{Agent, Floor, Record, Scenario};
@@ -13,6 +14,7 @@ use probity_engine::{Adapter, ContextOptions, Error as EngineError, Model};
 use probity_game::moral::{Framework, Reward};
 use probity_game::{CatalogGame, MatrixGame, Profile, Reading};
 use probity_testing::parts::GgufParts;
+use probity_train::finish::foreign_manifest;
 use probity_train::pretrain::PretrainConfig;
 
 fn framework(name: &str) -> Framework {
@@ -273,6 +275,34 @@ fn a_label_stands_between_quotation_marks() {
         let ends: Vec<String> = option.last().iter().map(|token| model.piece(*token)).collect();
         assert!(ends.contains(&"\"".to_owned()) && ends.iter().all(|end| end.starts_with('"')), "{ends:?}");
     }
+}
+
+/// Where the model does not say what it reads, an adapter may; several are trusted with what all of them read.
+#[test]
+fn an_adapter_tells_what_is_read_under_it() -> Result<()> {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let adapter = |name: &str, reads: &[&str]| {
+        let [plain, file] = ["plain.gguf", name].map(|name| folder.path().join(name));
+        probity_testing::write_adapter(&plain, 1);
+        let reads = reads.iter().map(|kind| kind.parse().unwrap()).collect();
+        let manifest = Manifest { reading: Some(reads), ..foreign_manifest(&model, name, "nowhere").unwrap() };
+        let manifest = Value::Str(serde_json::to_string(&manifest).unwrap());
+        GgufParts::of(&plain).set(MANIFEST_KEY, manifest).write(&file);
+        Adapter::load(&model, &file)
+    };
+    let (first, second) = (adapter("a", &["digits/ascii", "actions/ascii"])?, adapter("b", &["digits/blanks"])?);
+    let mut scenario = Scenario::new(ipd());
+    scenario.legality_floor = Some(Floor::At(0.0));
+    let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
+    assert_eq!(agent.consider(None)?.unreliable, None, "nobody tells");
+    agent.set_adapters(&[(first.clone(), 1.0)])?;
+    assert_eq!(agent.consider(None)?.unreliable, None);
+    agent.set_adapters(&[(first, 1.0), (second.clone(), 1.0)])?;
+    assert_eq!(agent.consider(None)?.unreliable.clone().unwrap().cause, Cause::Unread { reads: Vec::new() });
+    agent.set_adapters(&[(second, 1.0)])?;
+    assert!(agent.consider(None)?.unreliable.is_some());
+    Ok(())
 }
 
 /// A model that says which games it reads is not trusted with others.

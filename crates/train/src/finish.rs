@@ -121,7 +121,7 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         prompt_version: PROMPT_VERSION,
         seed: c.seed,
         steps: run.steps,
-        reading: None,
+        reading: run.reading.clone(),
         accuracy: BTreeMap::new(),
         trainer: env!("CARGO_PKG_VERSION").into(),
         self_test: within(model, self_tests(games, &c.labels, c.seed)?, run.tokens)?,

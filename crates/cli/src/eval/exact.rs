@@ -75,7 +75,8 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
         Policy::Scripted(_) => None,
         _ => Some(builtin::open_model(&args.model)?),
     };
-    let reads = model.as_ref().map(reading).transpose()?.flatten();
+    let own = model.as_ref().map(reading).transpose()?.flatten();
+    let reads = own.or_else(|| manifest.as_ref().and_then(|manifest| manifest.reading.clone()));
     let adapted = matches!(policy, Policy::Adapters(_) | Policy::Asked(_));
     let mut bare = model.filter(|_| adapted).map(|model| Respondent::model(&model, &[], "")).transpose()?;
     let most = games.iter().flat_map(|game| [Player::Row, Player::Column].map(|player| game.count(player))).max();

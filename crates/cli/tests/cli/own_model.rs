@@ -85,8 +85,16 @@ fn a_model_learns_to_read_before_any_reward() {
     assert!(probity(&["verify", &out]).status.success());
     let shown = json(&["inspect", &out, "--json"]).to_string();
     assert!(shown.contains("lessons"), "{shown}");
-    let from = ["train", "--recipe", "deontological", "--from", &out, "--reference", "start", "--plan", "--json"];
+    let from = ["train", "--recipe", "real", "--from", &out, "--plan", "--json"];
     assert!(json(&from)["steps"].as_u64().unwrap() > 0);
+    // What is read stays known under the adapters that start from it.
+    let [short, kind] = ["real.toml", "kind.gguf"].map(|name| path(folder.path(), name));
+    let recipe = include_str!("../../../../configs/real.toml").replace("steps = 150", "steps = 1");
+    fs::write(&short, recipe.replace("games_per_step = 16", "games_per_step = 4")).unwrap();
+    let train = probity(&["train", "--config", &short, "--from", &out, "--arrival", "1", "--out", &kind]);
+    assert!(train.status.success(), "{}", err(&train));
+    let reading = |file: &str| json(&["inspect", file, "--json"])["manifest"]["reading"].clone();
+    assert!(reading(&kind).is_array() && reading(&kind) == reading(&out));
     let unknown =
         probity(&["literacy", "--model", "default", "--run", &run, "--out", &out, "--config", &config, "--rate", "0"]);
     assert!(unknown.status.code() == Some(2) && err(&unknown).contains("rate"), "{}", err(&unknown));

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use probity::agent::Scenario;
+use probity::agent::manifest::Manifest;
 use probity::agent::prompt::{last_round, options, rules};
-use probity_engine::{Error as EngineError, Model};
+use probity_engine::{Error as EngineError, Model, Source};
 use probity_game::{Player, State, states};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +17,7 @@ use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
 use super::decoder::{Decoder, Keep, Pack};
+use super::games::Reading;
 use super::lora::{AdapterWeights, Pair, start_pairs};
 use super::objective::ObjectiveParts;
 use super::plan::Plan;
@@ -111,6 +113,8 @@ pub struct Finetuning {
     ///
     /// `None` where it is the bare model's.
     origin: Option<Vec<f32>>,
+    /// What the model was seen to read under the adapter that training started from, where that is known.
+    reading: Option<Vec<Reading>>,
 }
 
 /// A trained adapter in memory.
@@ -130,6 +134,8 @@ pub struct Trained {
     pub learner: u32,
     /// The weight of the divergence after the last step.
     pub beta: f64,
+    /// What the model was seen to read under the adapter that training started from, where that is known.
+    pub reading: Option<Vec<Reading>>,
 }
 
 /// What the gradient of a step found, by the learners' seats.
@@ -190,6 +196,7 @@ impl Finetuning {
             shards: Shards::new(schedule),
             references: References::default(),
             origin: None,
+            reading: None,
         })
     }
 
@@ -222,7 +229,7 @@ impl Finetuning {
     ///
     /// # Errors
     /// [`probity_engine::Error::AdapterMismatch`] for other layers or widths; [`probity_engine::Error::Option`] for a
-    /// higher rank.
+    /// higher rank; [`probity::Error::Unverified`] for a manifest that does not parse.
     pub fn start_from(&mut self, adapter: &AdapterWeights, file: &Path) -> Result<()> {
         let bad = |problem: String| EngineError::AdapterMismatch { file: file.display().to_string(), problem };
         let mut pairs: HashMap<&str, &Pair> = adapter.pairs.iter().map(|pair| (pair.target.as_str(), pair)).collect();
@@ -254,6 +261,7 @@ impl Finetuning {
         if let Some(target) = pairs.keys().min() {
             return Err(bad(format!("has a pair for {target}, which is no target of this run")).into());
         }
+        self.reading = Manifest::of(&Source::open(file)?.header()?)?.and_then(|manifest| manifest.reading);
         if self.config.reference == Reference::Start {
             self.origin = Some(self.state.theta[..self.decoder.n_params()].to_vec());
         }
@@ -315,6 +323,7 @@ impl Finetuning {
             steps: self.kept_steps(),
             tokens: self.state.kept.as_ref().map_or(self.state.tokens, |kept| kept.at.tokens),
             beta: self.state.steering.beta,
+            reading: self.reading.clone(),
         };
         let theta = self.state.kept.as_ref().map_or(&self.state.theta, |kept| &kept.theta);
         Ok((1..).zip(theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())

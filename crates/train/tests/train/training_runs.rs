@@ -544,7 +544,8 @@ fn the_reference_may_be_the_adapter_that_a_run_starts_from() {
     assert!(bare.kl > 1e-4 && start.kl.abs() < 1e-9, "{} and {}", bare.kl, start.kl);
     assert!((start.bare - start.objective).abs() < 1e-6 && (start.reward - bare.reward).abs() < 1e-9);
     let alone = config.clone().with(|o| o.reference = Reference::Start);
-    assert!(alone.check().unwrap_err().to_string().contains("--from ADAPTER"));
+    let alone = Finetuning::new(&model, alone, Schedule::Wide).map(drop);
+    assert!(alone.unwrap_err().to_string().contains("--from ADAPTER"));
 }
 
 #[test]
