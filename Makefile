@@ -23,7 +23,7 @@ PROBITY := target/release/probity
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
 SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
-.PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed fuzz miri tsan lib lib-native install header models setup clean
+.PHONY: help demo program test test-pure docs tables bench bench-training bench-values bench-embed fuzz miri tsan lib lib-native install header models real setup clean
 
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,12 +32,17 @@ help:  ## Lists the targets.
 MODEL ?= default
 # What `make demo MODEL=...` trains: two policies of the paper, a minute each.
 POLICIES ?= utilitarian,game+deontological
+# The adapters that come with a real model.
+SHIPPED := $(filter-out %/literacy.gguf,$(wildcard models/$(MODEL)/*.gguf))
 
 demo: program  ## The built-in model plays the prisoner's dilemma under every shipped adapter. MODEL=gemma3-270m (or smollm2, or a GGUF file): it trains two of the paper's policies first, in some minutes.
 ifeq ($(MODEL),default)
 	$(PROBITY) demo
 else
 	@test -e "$(MODEL)" || $(PROBITY) model fetch "$(MODEL)"
+ifneq ($(SHIPPED),)
+	$(PROBITY) demo --model "$(MODEL)" --picture "out/$(notdir $(MODEL)).svg" $(foreach adapter,$(SHIPPED),--adapter "$(adapter)")
+endif
 	$(PROBITY) paper --model "$(MODEL)" --policy "$(POLICIES)" --out "out/paper/$(notdir $(MODEL))"
 	$(PROBITY) demo --model "$(MODEL)" --labels action3,action4 --picture "out/paper/$(notdir $(MODEL))/policies.svg" $(foreach policy,$(subst $(comma), ,$(POLICIES)),--adapter "out/paper/$(notdir $(MODEL))/$(policy)-1.gguf")
 endif
@@ -110,6 +115,9 @@ install: lib  ## The C library, headers, and files for pkg-config and CMake, und
 header:  ## Refreshes include/probity.h from src/ffi, and the page of the C ABI from the header.
 	PROBITY_UPDATE_HEADER=1 $(NATIVE) cargo check --quiet $(ALL)
 	@$(MAKE) --no-print-directory tables
+
+real: program  ## The adapters of MODEL=smollm2 (or gemma3-270m, or a GGUF file) and their page anew: literacy, then six rewards. Hours.
+	PROBITY=$(PROBITY) scripts/real.sh "$(MODEL)"
 
 models: setup  ## Pretrains the default model and trains its adapters anew: hours.
 	scripts/models.sh

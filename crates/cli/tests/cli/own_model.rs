@@ -89,8 +89,8 @@ fn a_model_learns_to_read_before_any_reward() {
     assert!(json(&from)["steps"].as_u64().unwrap() > 0);
     // What is read stays known under the adapters that start from it.
     let [short, kind] = ["real.toml", "kind.gguf"].map(|name| path(folder.path(), name));
-    let recipe = include_str!("../../../../configs/real.toml").replace("steps = 150", "steps = 1");
-    fs::write(&short, recipe.replace("games_per_step = 16", "games_per_step = 4")).unwrap();
+    let recipe = include_str!("../../../../configs/real.toml").replace("steps = 60", "steps = 1");
+    fs::write(&short, recipe.replace("games_per_step = 8", "games_per_step = 2")).unwrap();
     let train = probity(&["train", "--config", &short, "--from", &out, "--arrival", "1", "--out", &kind]);
     assert!(train.status.success(), "{}", err(&train));
     let reading = |file: &str| json(&["inspect", file, "--json"])["manifest"]["reading"].clone();
