@@ -41,6 +41,7 @@ ifeq ($(MODEL),default)
 else
 	@test -e "$(MODEL)" || $(PROBITY) model fetch "$(MODEL)"
 ifneq ($(SHIPPED),)
+	@mkdir -p out
 	$(PROBITY) demo --model "$(MODEL)" --picture "out/$(notdir $(MODEL)).svg" $(foreach adapter,$(SHIPPED),--adapter "$(adapter)")
 endif
 	$(PROBITY) paper --model "$(MODEL)" --policy "$(POLICIES)" --out "out/paper/$(notdir $(MODEL))"
