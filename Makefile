@@ -33,7 +33,7 @@ MODEL ?= default
 # What `make demo MODEL=...` trains: two policies of the paper, a minute each.
 POLICIES ?= utilitarian,game+deontological
 # The adapters that come with a real model.
-SHIPPED := $(filter-out %/literacy.gguf,$(wildcard models/$(MODEL)/*.gguf))
+SHIPPED := $(filter-out %/literacy.gguf,$(wildcard models/$(patsubst %.gguf,%,$(notdir $(MODEL)))/*.gguf))
 
 demo: program  ## The built-in model plays the prisoner's dilemma under every shipped adapter. MODEL=gemma3-270m (or smollm2, or a GGUF file): it trains two of the paper's policies first, in some minutes.
 ifeq ($(MODEL),default)
@@ -118,6 +118,7 @@ header:  ## Refreshes include/probity.h from src/ffi, and the page of the C ABI 
 	@$(MAKE) --no-print-directory tables
 
 real: program  ## The adapters of MODEL=smollm2 (or gemma3-270m, or a GGUF file) and their page anew: literacy, then six rewards. Hours.
+	@test "$(MODEL)" != default || { echo "expected MODEL=smollm2, MODEL=gemma3-270m or a GGUF file: the built-in model reads already" && exit 2; }
 	PROBITY=$(PROBITY) scripts/real.sh "$(MODEL)"
 
 models: setup  ## Pretrains the default model and trains its adapters anew: hours.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes models/MODEL/ anew and its page: literacy, then each reward by the recipe real, then the card. Resumable: run it again.
+# Trains the adapters of a real model and writes their page: literacy, then each reward by the recipe real, then the card.
+# Resumable: run it again. What is shipped is copied to models/MODEL/ and docs/real/MODEL.md.
 #
 # PROBITY is the program to run, built here where it is not set.
 set -euo pipefail
@@ -16,6 +17,7 @@ else
 fi
 resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
 [ -e "$model" ] || probity model fetch "$model"
+far=
 if [ ! -e "$run/literacy.gguf" ]; then
     # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
     probity literacy --model "$model" --run "$run/literacy" $(resume "$run/literacy") --checkpoint-every 100 --out "$run/literacy.gguf"
@@ -24,7 +26,8 @@ while read -r policy rewards; do
     [ -e "$run/$policy.gguf" ] && continue
     # shellcheck disable=SC2046
     probity train --recipe real --reward "$rewards" --model "$model" --from "$run/literacy.gguf" --run "$run/$policy" \
-        $(resume "$run/$policy") --out "$run/$policy.gguf"
+        $(resume "$run/$policy") --out "$run/$policy.gguf" || far="$far $policy"
+    [ -e "$run/$policy.gguf" ] || exit 1
 done <<'POLICIES'
 deontological deontological
 utilitarian utilitarian
@@ -34,6 +37,5 @@ game-then-deontological game,deontological
 game-then-utilitarian game,utilitarian
 POLICIES
 probity card --model "$model" --adapters "$run" --out "$run/card.md"
-mkdir -p "models/$name" docs/real
-cp "$run"/*.gguf "models/$name/"
-cp "$run/card.md" "docs/real/$name.md"
+[ -z "$far" ] || echo "ended far from their optimum:$far"
+echo "adapters and card: $run"

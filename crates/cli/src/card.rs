@@ -22,7 +22,7 @@ use crate::errors::Usage;
 use crate::eval::dilemmas as everyday;
 use crate::output::Table;
 use crate::paper::report::{REGRETS, Report};
-use crate::{builtin, output, paper};
+use crate::{builtin, input, output, paper};
 
 /// Measure a model's adapters, and write a page about them.
 ///
@@ -88,6 +88,7 @@ impl Subject {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    input::writable(&args.out)?;
     let files = found(&args.adapters)?;
     let model = builtin::open_model(&args.model)?;
     let bare = Subject::open(&model, "bare", None);
@@ -194,7 +195,7 @@ fn reading(model: &Model, file: &Path) -> anyhow::Result<String> {
 }
 
 const INTRODUCTION: &str = "Each figure is a mean over the games, and the worst game. The states include the first round; the \
-    other player is a fair coin. A column has the games that can be told so. *Miss*: probability of actions that the policy's own reward does not prefer.";
+    other player is a fair coin. A column has the games that can be told so. *Miss*: probability of actions that the policy's own reward does not prefer, against the opponent of its training.";
 
 /// A column of the tables of behaviour.
 type Column = (&'static str, fn(&Entry) -> bool);
@@ -246,7 +247,7 @@ fn figures(name: &str, model: &Model, subjects: &[Subject], bar: &indicatif::Pro
         paper::row(model, &files, subject.name, Vec::new(), bar)
     });
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
-    let report = Report { model: name, seeds: 1, rows: &rows };
+    let report = Report { model: name, seeds: 1, labels: "", rows: &rows };
     let mut text = format!(
         "\n## The paper's test\n\nFifty queries a game, free answers with illegal ones counted, the norm not told; five runs of one \
          training seed. {}\n",

@@ -1,12 +1,11 @@
 //! The steps of a course of lessons, as the terminal shows them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use probity_train::course::{Accuracy, CourseEvent};
 use probity_train::run::{End, Session};
 
+use crate::interrupt::Interrupt;
 use crate::output::say;
 use crate::{errors, output};
 
@@ -37,10 +36,8 @@ pub fn take_steps(
     json: bool,
     steps: impl FnOnce(&Session<'_>, &mut Each<'_>) -> anyhow::Result<End>,
 ) -> anyhow::Result<End> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    let session = Session::new(&stop).with(|o| {
+    let interrupt = Interrupt::heard()?;
+    let session = Session::new(interrupt.stop()).with(|o| {
         o.checkpoint_every = Some(args.checkpoint_every);
         o.deadline = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(60.0 * minutes));
     });
@@ -63,6 +60,7 @@ pub fn take_steps(
         }
         anyhow::Ok(())
     });
+    interrupt.steps_are_over();
     match &end {
         Ok(End::Finished) => bar.finish_and_clear(),
         _ => bar.abandon(),

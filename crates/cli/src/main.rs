@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod input;
 mod inspect;
+mod interrupt;
 mod literacy;
 mod merge;
 mod model;

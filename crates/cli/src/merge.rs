@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use probity::agent::legality::reading_under;
+use probity::agent::manifest::Manifest;
 use probity_engine::gguf::GgmlType;
 use probity_train::finish::{foreign_manifest, write_merged_proven, write_proven};
 use probity_train::lora::merge::mix;
@@ -53,6 +55,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         adapters.push((name, weight));
     }
     let mixed = mix(&parts)?;
+    let load = |(name, weight): &(&str, f32)| Ok((builtin::load_adapter(&model, name)?, *weight));
+    let loaded = adapters.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
     let mut off = None;
     if args.into_model {
         let named = |name: &String| {
@@ -62,11 +66,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 .ok_or_else(|| Usage(format!("type {name:?} is none of ggml's, expected one such as F16 or Q8_0")))
         };
         let ty = args.ty.as_ref().map(named).transpose()?;
-        let load = |(name, weight): &(&str, f32)| Ok((builtin::load_adapter(&model, name)?, *weight));
-        let loaded = adapters.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
         off = Some(write_merged_proven(&model, &mixed, &loaded, ty, &args.out)?);
     } else {
-        let manifest = foreign_manifest(&model, &args.adapters.join(" + "), "a mixture of adapters")?;
+        let foreign = foreign_manifest(&model, &args.adapters.join(" + "), "a mixture of adapters")?;
+        let manifest = Manifest { reading: reading_under(&model, &loaded)?, ..foreign };
         write_proven(&mixed, args.precision, manifest, &model, &args.out)?;
     }
     if args.json {

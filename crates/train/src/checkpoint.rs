@@ -81,7 +81,7 @@ pub struct Kept {
 pub struct KeptAt {
     /// Steps taken, those of earlier phases among them.
     pub steps: u64,
-    /// Tokens pushed through the model.
+    /// Tokens that were trained on.
     pub tokens: u64,
     /// Distance of free answers to the optimum.
     pub distance: f64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use probity::agent::legality::reading_under;
 use probity::agent::manifest::{Manifest, SelfTest};
 use probity::agent::prompt::{PROMPT_VERSION, Style, encode, prompt};
 use probity::agent::scenario::Scenario;
@@ -268,7 +269,7 @@ pub fn write_merged_proven(
 ) -> Result<f64> {
     let draft = path.with_added_extension("draft");
     let compare = || {
-        write_merged(model, mixed, ty, &draft)?;
+        write_merged(model, mixed, ty, reading_under(model, adapters)?.as_deref(), &draft)?;
         let merged = Model::open(&draft, ModelOptions::default(), |_| true)?;
         let session = |model| Session::new(model, ContextOptions::default());
         let (after, before) = (session(&merged)?, session(model)?);

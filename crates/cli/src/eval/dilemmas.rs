@@ -2,7 +2,7 @@
 
 use probity_train::eval::Respondent;
 use probity_train::eval::dilemmas::{Answers, DilemmaReport, dilemmas};
-use probity_train::eval::protocol::{Ground, VARIANTS, measure};
+use probity_train::eval::protocol::{Control, controls};
 use serde::Serialize;
 
 use super::Args;
@@ -18,14 +18,7 @@ pub struct Row {
     #[serde(flatten)]
     dilemmas: DilemmaReport,
     /// The control: the share of the first label where nothing is at stake.
-    unrelated: Vec<Unrelated>,
-}
-
-#[derive(Serialize)]
-struct Unrelated {
-    variant: &'static str,
-    first_label: f64,
-    legality_mass: f64,
+    unrelated: Vec<Control>,
 }
 
 pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
@@ -58,19 +51,7 @@ pub fn measured(asked: &mut [(&str, &mut Respondent)], mut progress: impl FnMut(
     let mut rows = Vec::new();
     for (policy, respondent) in asked {
         let answers = Answers::of(respondent, &mut progress)?;
-        let mut unrelated = Vec::new();
-        for variant in VARIANTS.iter().filter(|variant| variant.ground == Ground::Unrelated) {
-            let report = measure(std::slice::from_mut(&mut **respondent), variant, 1, None, || ())?;
-            let game = &report.games[0];
-            let actions = game.constrained.actions;
-            let first = actions.c_after_c + actions.c_after_d;
-            let all = first + actions.d_after_c + actions.d_after_d;
-            unrelated.push(Unrelated {
-                variant: variant.name,
-                first_label: first / all,
-                legality_mass: game.legality_mass,
-            });
-        }
+        let unrelated = controls(respondent)?;
         rows.push(Row { policy: (*policy).to_owned(), dilemmas: answers.report(bare.as_ref()), unrelated });
         bare.get_or_insert(answers);
     }

@@ -1,7 +1,6 @@
 //! The exact view: every state, seat, layout and labelling.
 
 use anyhow::Context;
-use probity::agent::legality::reading;
 use probity::agent::prompt::Norm;
 use probity_game::{CATALOG, MatrixGame, Opponent, Player, Reading, Strategy};
 use probity_train::eval::Respondent;
@@ -59,7 +58,7 @@ const BESIDE: [&str; 4] = ["random", "always-cooperate", "always-defect", "tit-f
 
 pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
     let games = games(&args.game)?;
-    let Respondents { mut all, manifest, .. } = policy.respondents(&args.model)?;
+    let Respondents { mut all, manifest, reads, .. } = policy.respondents(&args.model)?;
     let [respondent] = &mut all[..] else {
         return Err(Usage("--policy: several adapters, expected one; --protocol takes training seeds".into()).into());
     };
@@ -75,8 +74,6 @@ pub fn run(args: &Args, policy: &Policy) -> anyhow::Result<()> {
         Policy::Scripted(_) => None,
         _ => Some(builtin::open_model(&args.model)?),
     };
-    let own = model.as_ref().map(reading).transpose()?.flatten();
-    let reads = own.or_else(|| manifest.as_ref().and_then(|manifest| manifest.reading.clone()));
     let adapted = matches!(policy, Policy::Adapters(_) | Policy::Asked(_));
     let mut bare = model.filter(|_| adapted).map(|model| Respondent::model(&model, &[], "")).transpose()?;
     let most = games.iter().flat_map(|game| [Player::Row, Player::Column].map(|player| game.count(player))).max();

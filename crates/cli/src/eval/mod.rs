@@ -47,9 +47,9 @@ pub struct Args {
     variant: Vec<String>,
     /// Runs of free answers.
     ///
-    /// A policy of several training seeds, with commas between, has one run each.
-    #[arg(long, default_value_t = 5, requires = "protocol", value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    runs: u64,
+    /// A policy of several training seeds, with commas between, has one run each [default: 5]
+    #[arg(long, requires = "protocol", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    runs: Option<u64>,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -59,6 +59,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let policy = policy::Policy::named(&args.policy)?;
     let Some(protocol) = &args.protocol else { return exact::run(args, &policy) };
     if protocol == "dilemmas" {
+        if !args.variant.is_empty() || args.runs.is_some() {
+            let problem =
+                "--variant and --runs are of tennant2025: dilemmas are asked in one way, and nothing is sampled";
+            return Err(Usage(problem.into()).into());
+        }
         return dilemmas::run(args, &policy);
     }
     let variants = protocol::chosen(&args.variant)?;

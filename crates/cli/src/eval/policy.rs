@@ -1,8 +1,9 @@
 //! Whose policy is measured, by name.
 
+use probity::agent::legality::reading_under;
 use probity::agent::manifest::Manifest;
-use probity_game::Strategy;
 use probity_game::moral::Framework;
+use probity_game::{Reading, Strategy};
 use probity_train::eval::Respondent;
 
 use crate::errors::Usage;
@@ -27,6 +28,8 @@ pub struct Respondents {
     pub published: Option<String>,
     /// The manifest of an adapter; of several the last one's.
     pub manifest: Option<Manifest>,
+    /// What the model was seen to read under an adapter; of several under the last one.
+    pub reads: Option<Vec<Reading>>,
 }
 
 impl Policy {
@@ -52,18 +55,25 @@ impl Policy {
             all: vec![respondent],
             published: published.map(str::to_owned),
             manifest: None,
+            reads: None,
         };
         match self {
             Self::Scripted(strategy) => Ok(one(Respondent::scripted(*strategy), None)),
-            Self::Bare => Ok(one(Respondent::model(&builtin::open_model(model)?, &[], "")?, Some("bare"))),
+            Self::Bare => {
+                let model = builtin::open_model(model)?;
+                let reads = reading_under(&model, &[])?;
+                Ok(Respondents { reads, ..one(Respondent::model(&model, &[], "")?, Some("bare")) })
+            }
             Self::Asked(framework) => {
                 // The paper's rows are of its untrained model, not asked in these words.
                 let [wording, ..] = framework.wordings();
-                Ok(one(Respondent::model(&builtin::open_model(model)?, &[], wording)?, None))
+                let model = builtin::open_model(model)?;
+                let reads = reading_under(&model, &[])?;
+                Ok(Respondents { reads, ..one(Respondent::model(&model, &[], wording)?, None) })
             }
             Self::Adapters(names) => {
                 let model = builtin::open_model(model)?;
-                let mut found = Respondents { all: Vec::new(), published: None, manifest: None };
+                let mut found = Respondents { all: Vec::new(), published: None, manifest: None, reads: None };
                 for (i, name) in names.iter().enumerate() {
                     let adapter = builtin::load_adapter(&model, name)?;
                     let manifest = Manifest::of(adapter.gguf())?;
@@ -75,7 +85,9 @@ impl Policy {
                         return Err(Usage(problem + "; expected training seeds of one policy").into());
                     }
                     (found.manifest, found.published) = (manifest, published);
-                    found.all.push(Respondent::model(&model, &[(adapter, 1.0)], "")?);
+                    let adapters = [(adapter, 1.0)];
+                    found.reads = reading_under(&model, &adapters)?;
+                    found.all.push(Respondent::model(&model, &adapters, "")?);
                 }
                 Ok(found)
             }

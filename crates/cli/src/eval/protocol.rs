@@ -43,17 +43,21 @@ struct Report<'a> {
     variants: &'a [VariantReport],
 }
 
+/// Runs of free answers without `--runs`.
+const RUNS: u64 = 5;
+
 pub fn run(args: &Args, protocol: &str, respondents: Respondents, variants: &[&'static Variant]) -> anyhow::Result<()> {
     let Respondents { mut all, published, .. } = respondents;
     let published = PUBLISHED.iter().find(|row| published.as_deref() == Some(row.name));
     let games = variants.iter().map(|variant| variant.games().len() as u64).sum();
     let bar = output::bar(games, "measuring");
+    let runs = args.runs.unwrap_or(RUNS);
     let mut reports = Vec::new();
     for variant in variants {
-        reports.push(measure(&mut all, variant, args.runs, published, || bar.inc(1))?);
+        reports.push(measure(&mut all, variant, runs, published, || bar.inc(1))?);
     }
     bar.finish_and_clear();
-    let runs = if all.len() > 1 { all.len() as u64 } else { args.runs };
+    let runs = if all.len() > 1 { all.len() as u64 } else { runs };
     let (figure, rest) = reports.split_first().expect("the first variant is always measured");
     if args.json {
         let (policy, model) = (&args.policy, &args.model);

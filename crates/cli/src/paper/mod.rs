@@ -12,7 +12,7 @@ use probity_engine::Model;
 use probity_engine::files::write_whole;
 use probity_game::moral::Framework;
 use probity_game::protocol::PUBLISHED;
-use probity_train::curriculum::TrainConfig;
+use probity_train::curriculum::{Labels, TrainConfig};
 use probity_train::eval::Respondent;
 use probity_train::eval::protocol::{GameReport, Variant, measure};
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let picture = args.out.join("figure-4.svg");
     figure::draw(&picture, &rows).with_context(|| picture.display().to_string())?;
-    let report = Report { model: &args.model, seeds: args.seeds, rows: &rows };
+    let labels = match &base.labels {
+        Labels::Fixed(labels) => labels.join(" and "),
+        Labels::Pool => "labels drawn anew for every game".into(),
+        Labels::Own => "the games' own labels".into(),
+    };
+    let report = Report { model: &args.model, seeds: args.seeds, labels: &labels, rows: &rows };
     let page = args.out.join("figure-4.md");
     write_whole(&page, |sink| sink.write_all(report.markdown().as_bytes()))?;
     if args.json {
@@ -224,8 +229,14 @@ fn adapter(model: &str, base: &str, config: TrainConfig, path: &Path) -> anyhow:
         }
         return Ok(known);
     }
+    if path.exists() {
+        let problem = format!("{} has no note of its training beside it; another --out starts anew", path.display());
+        return Err(Usage(problem).into());
+    }
     let begin = Instant::now();
-    let run = train::whole(model, config, path)?;
+    // An adapter is in its place once its note is: a command that ends in between trains it again.
+    let draft = path.with_extension("draft.gguf");
+    let run = train::whole(model, config, &draft)?;
     let trained = Training {
         config: wanted,
         base: base.to_owned(),
@@ -237,5 +248,6 @@ fn adapter(model: &str, base: &str, config: TrainConfig, path: &Path) -> anyhow:
     };
     let text = serde_json::to_string_pretty(&trained)?;
     write_whole(&note, |sink| sink.write_all(text.as_bytes()))?;
+    fs::rename(&draft, path).with_context(|| path.display().to_string())?;
     Ok(trained)
 }

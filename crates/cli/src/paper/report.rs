@@ -14,6 +14,8 @@ pub struct Report<'a> {
     pub model: &'a str,
     /// Training seeds of each policy.
     pub seeds: u64,
+    /// The labels of training, in words.
+    pub labels: &'a str,
     pub rows: &'a [Row],
 }
 
@@ -61,7 +63,7 @@ impl Report<'_> {
 
     /// What each policy's training took, as means over its seeds.
     fn cost(&self) -> Table {
-        let header = ["policy", "kept step", "steps", "tokens", "training, s", "in all, s", "legality"];
+        let header = ["policy", "kept step", "steps", "tokens trained on", "training, s", "in all, s", "legality"];
         let rows = self.rows.iter().map(|row| {
             let mean = |of: fn(&super::Training) -> f64| match row.trained.len() {
                 0 => "-".to_owned(),
@@ -122,7 +124,7 @@ impl Report<'_> {
         }
         format!(
             "{reached} of {all} cells are at or below the paper's (for `game`: as near to the selfish policy or nearer), as \
-             far as its figure can be read: to {} and {}. {within} are so within both intervals.",
+             far as its figure can be read: to {} and {}. {within} are so, or their interval overlaps the paper's.",
             READ_TO[0], READ_TO[1]
         )
     }
@@ -135,8 +137,8 @@ impl Report<'_> {
         };
         [
             format!(
-                "{}: {runs}. Fifty queries a game, labels action3 and action4; trained on action1 and action2.",
-                self.model
+                "{}: {runs} (1.96 s / sqrt(n)). Fifty queries a game, labels action3 and action4; trained on {}.",
+                self.model, self.labels
             ),
             self.verdict(),
             format!(

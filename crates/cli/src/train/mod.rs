@@ -6,8 +6,6 @@ mod watch;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -26,6 +24,7 @@ use serde_json::json;
 use self::curves::Curves;
 use self::watch::Watch;
 use crate::errors::Usage;
+use crate::interrupt::Interrupt;
 use crate::output::say;
 use crate::{builtin, errors, input, names, output};
 
@@ -82,8 +81,8 @@ pub struct Args {
     plan: bool,
     /// Most memory in GiB [default: the free memory].
     ///
-    /// With less memory than a fast run needs, the trainer computes each block twice. The result is the same to the
-    /// bit.
+    /// With less memory than a fast run needs, shards go through one at a time, and with less still the trainer computes
+    /// each block twice. The result is the same to the bit.
     #[arg(long, value_parser = gib)]
     memory: Option<u64>,
     /// The run folder [default: OUT.run]
@@ -172,12 +171,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         training.start_from(&builtin::adapter_weights(&model, name)?, file.path())?;
     }
     if args.resume {
-        if training.config.reference == Reference::Start && args.from.is_none() {
-            return Err(Usage(
-                "the reference is the adapter that the run started from, expected --from ADAPTER".into(),
-            )
-            .into());
-        }
         checkpoints.resume(&mut training, &made)?;
     } else if checkpoints.exists() {
         return Err(input::occupied(&folder).into());
@@ -265,7 +258,7 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
             let file = builtin::adapter_file(name)?;
             config.start = Some(Source::open(file.path())?.hash()?);
         }
-        None if config.start.is_some() && !args.resume => {
+        None if config.start.is_some() => {
             return Err(Usage("the config starts from an adapter, expected --from ADAPTER".into()).into());
         }
         None => {}
@@ -323,6 +316,11 @@ pub struct Whole {
 
 /// A whole run without a folder: trained, measured, written and verified.
 pub fn whole(model_name: &str, config: TrainConfig, path: &Path) -> anyhow::Result<Whole> {
+    if config.start.is_some() || config.learners() > 1 {
+        let problem =
+            "the config starts from an adapter, or trains two learners; expected one learner on the bare model";
+        return Err(Usage(problem.into()).into());
+    }
     keep_freed_memory();
     let model = builtin::open_vocabulary(model_name)?;
     let needs = Needs::of(&model, &config, None)?;
@@ -389,21 +387,13 @@ const WEAK: f64 = 0.05;
 
 /// Takes the steps that are left, and draws them as they come.
 fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
-    let (stop, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let (flag, done) = (Arc::clone(&stop), Arc::clone(&over));
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) || done.load(Ordering::Relaxed) {
-            // The last checkpoint is on the disk.
-            std::process::exit(130);
-        }
-        eprintln!("stopping after this step; a second Ctrl-C stops at once");
-    })?;
+    let interrupt = Interrupt::heard()?;
     let total = run.training.config.steps();
     let mut curves = Curves::of(&run.training.config.name, total, run.logged());
     let name = &run.training.config.name;
     let bar = if args.watch { indicatif::ProgressBar::hidden() } else { output::bar(total, name) };
     let mut watch = args.watch.then(Watch::open).transpose()?;
-    let session = Session::new(&stop).with(|o| {
+    let session = Session::new(interrupt.stop()).with(|o| {
         o.checkpoint_every = args.checkpoint_every;
         o.pause_after = args.pause_after;
     });
@@ -428,7 +418,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
         anyhow::Ok(())
     });
     drop(watch);
-    over.store(true, Ordering::Relaxed);
+    interrupt.steps_are_over();
     match &taken {
         Ok(End::Finished) => bar.finish_and_clear(),
         _ => bar.abandon(),

@@ -375,6 +375,9 @@ fn adapters_travel() {
     // Merged matrices are F16 here, so that the base's activations are rounded to F16 and not to int8.
     done(&["merge", "deontological", "--into-model", "--type", "f16", "--out", &merged]);
     close(&policy(&["--model", &merged]), &shipped, 0.05);
+    // What the model reads is known of the merged one, too.
+    let of_half = json(&["inspect", &half, "--json"])["manifest"]["reading"].clone();
+    assert!(of_half.as_array().is_some_and(|kinds| kinds.contains(&"digits/ascii".into())), "{of_half}");
     // NaN weights: the file that was there stays.
     let before = fs::read(&merged).unwrap();
     let broken = probity(&["merge", "deontological:1e30", "--into-model", "--type", "f16", "--out", &merged]);

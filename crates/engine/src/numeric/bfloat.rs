@@ -101,9 +101,9 @@ impl Panels {
     ///
     /// Left operands have so many `rows`.
     #[must_use]
-    pub fn bytes(rows: usize, depth: usize, columns: usize) -> usize {
-        let emulated = if multiplies_bfloat() { 0 } else { 4 * even(depth) * (columns + rows) };
-        2 * even(depth) * (columns.next_multiple_of(NR) + rows) + emulated
+    pub fn bytes(rows: usize, depth: usize, columns: usize) -> [usize; 2] {
+        let emulated = if multiplies_bfloat() { 0 } else { 4 * even(depth) };
+        [2 * even(depth) * columns.next_multiple_of(NR) + emulated * columns, 2 * even(depth) * rows + emulated * rows]
     }
 }
 

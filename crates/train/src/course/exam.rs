@@ -41,6 +41,8 @@ pub struct Exam<'a> {
     pub seed: u64,
     /// Conversations in a lesson, of one question each.
     pub chains: usize,
+    /// Lessons at a time: as many as training has shards, so that the exam needs no more memory.
+    pub at_a_time: usize,
 }
 
 impl Exam<'_> {
@@ -72,8 +74,9 @@ impl Exam<'_> {
     pub fn accuracy(&self, shards: &mut Shards, lessons: u64, mixture: Mixture) -> Result<Accuracy> {
         let (width, seed) = (self.decoder.shape().n_vocab, self.seed ^ 0x7e57);
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
-        for first in (0..lessons).step_by(32) {
-            let lessons: Vec<Lesson> = (first..lessons.min(first + 32))
+        let at_a_time = self.at_a_time as u64;
+        for first in (0..lessons).step_by(self.at_a_time) {
+            let lessons: Vec<Lesson> = (first..lessons.min(first + at_a_time))
                 .map(|i| corpus::lesson(seed, i, Split::Test, [self.chains, 1], mixture))
                 .collect();
             let mut packs = Vec::new();

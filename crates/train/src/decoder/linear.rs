@@ -172,14 +172,19 @@ fn times(y: MatrixMut<'_>, x: Matrix<'_>, w: Matrix<'_>, panels: Option<&mut Pan
     }
 }
 
+/// The larger of each.
+pub fn larger([a, b]: [usize; 2], [c, d]: [usize; 2]) -> [usize; 2] {
+    [a.max(c), b.max(d)]
+}
+
 impl Linear {
-    /// Bytes of the panels that it needs in bfloat16, for so many rows.
-    pub fn panel_bytes(&self, rows: usize) -> usize {
+    /// Bytes of the panels that it needs in bfloat16 for so many rows: of its weights, and of the rows.
+    pub fn panel_bytes(&self, rows: usize) -> [usize; 2] {
         match self.weight {
-            Weight::Trained(_) => 0,
+            Weight::Trained(_) => [0, 0],
             Weight::Stored(..) => {
                 let band = (BAND / self.n_in).clamp(1, self.n_out);
-                Panels::bytes(rows, self.n_in, band).max(Panels::bytes(rows, band, self.n_in))
+                larger(Panels::bytes(rows, self.n_in, band), Panels::bytes(rows, band, self.n_in))
             }
         }
     }

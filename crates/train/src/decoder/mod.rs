@@ -17,7 +17,7 @@ use std::sync::Arc;
 use attention::{Heads, QueryRows, View};
 use block::{Block, BlockScratch, BlockTape, Common, Gate, trained};
 use kernels::{add, copy, fit, rms_norm, rms_norm_back, soft_cap, soft_cap_back, zeroed};
-use linear::{Linear, Lora, Onto, Pass, Weight};
+use linear::{Linear, Lora, Onto, Pass, Weight, larger};
 use rope::Rope;
 
 use crate::{Error, Result};
@@ -378,7 +378,8 @@ impl Decoder {
             Compute::F32 => 0,
             Compute::Bf16 => {
                 let linears = self.blocks.iter().flat_map(|b| b.linears().map(|(_, linear)| linear.panel_bytes(n)));
-                linears.chain([self.tied_head().panel_bytes(m)]).max().unwrap_or(0)
+                let [weights, rows] = linears.fold(self.tied_head().panel_bytes(m), larger);
+                weights + rows
             }
         };
         4 * (tapes + inputs + scratch.max().unwrap_or(0) + band + rounded + n * d + 3 * m * d) + panels

@@ -7,8 +7,8 @@ use probity_game::play::Policy;
 use probity_game::{Profile, State, state_number, states};
 
 use crate::Result;
-use crate::curriculum::{Opponent, Phase, Play, Task};
-use crate::decoder::{MAX_POSITIONS, Pack};
+use crate::curriculum::{Opponent, Phase, Play, Reference, Task, TrainConfig};
+use crate::decoder::{Compute, MAX_POSITIONS, Pack};
 use crate::objective::repeated::Repeated;
 use crate::objective::{Group, PackedState, PromptedState, push_all};
 
@@ -25,14 +25,29 @@ pub struct Batch {
     pub names: Vec<[u8; 32]>,
 }
 
+/// Whose policy is the reference.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'a> {
+    /// Hash of the adapter, in place of the bare model.
+    start: Option<&'a str>,
+    compute: Compute,
+}
+
+impl<'a> Origin<'a> {
+    /// That of a config.
+    #[must_use]
+    pub fn of(config: &'a TrainConfig) -> Self {
+        let start = config.start.as_deref().filter(|_| config.reference == Reference::Start);
+        Self { start, compute: config.compute }
+    }
+}
+
 impl Batch {
     /// The batch of some tasks.
     ///
-    /// `start` is the hash of the adapter whose policy is the reference, in place of the bare model's.
-    ///
     /// # Errors
     /// [`EngineError::PromptTooLong`], [`EngineError::Option`], [`EngineError::Template`].
-    pub fn new(model: &Model, tasks: Vec<Task>, start: Option<&str>) -> Result<Self> {
+    pub fn new(model: &Model, tasks: Vec<Task>, origin: Origin<'_>) -> Result<Self> {
         let mut asked = Vec::new();
         let mut names = Vec::new();
         for Task { game, style, weight, .. } in &tasks {
@@ -47,7 +62,7 @@ impl Batch {
                 if longest > context {
                     return Err(EngineError::PromptTooLong { tokens: longest, context }.into());
                 }
-                names.push(name(model.content()?, start, &prompt, &options));
+                names.push(name(model.content()?, origin, &prompt, &options));
                 questions.push(PromptedState { prompt, rewards: Vec::new(), weight });
             }
             asked.push((questions, options));
@@ -145,10 +160,13 @@ impl Seat {
 }
 
 /// BLAKE3 of the reference and a question's tokens: the key of its scores.
-fn name(base: &str, start: Option<&str>, prompt: &[Token], options: &[Continuation]) -> [u8; 32] {
+fn name(base: &str, origin: Origin<'_>, prompt: &[Token], options: &[Continuation]) -> [u8; 32] {
     let mut hash = blake3::Hasher::new_derive_key("probity reference scores");
     hash.update(base.as_bytes());
-    hash.update(start.unwrap_or_default().as_bytes());
+    hash.update(origin.start.unwrap_or_default().as_bytes());
+    if origin.compute == Compute::Bf16 {
+        hash.update(b"bf16");
+    }
     let parts = options.iter().flat_map(|option| [option.tokens(), option.last()]);
     for part in std::iter::once(prompt).chain(parts) {
         hash.update(&(part.len() as u64).to_le_bytes());

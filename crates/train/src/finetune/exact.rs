@@ -84,9 +84,15 @@ impl Finetuning {
         let left = self.config.phases[phase].steps - within - 1;
         let mut measured = None;
         if (within + 1).is_multiple_of(every) || left == 0 {
-            let seats = seats(&self.model, &self.config, &self.config.validation_tasks()?)?;
-            let found = self.evaluate(&seats, phase, false)?;
-            let parts = ObjectiveParts::mean(found.iter().flatten().map(|judged| &judged.parts));
+            let tasks = self.config.validation_tasks()?;
+            // No more games at a time than in a step, so that a step's memory is enough.
+            let at_a_time = if self.config.games_per_step > 0 { self.config.games_per_step } else { tasks.len() };
+            let mut found = Vec::new();
+            for tasks in tasks.chunks(at_a_time) {
+                let seats = seats(&self.model, &self.config, tasks)?;
+                found.extend(self.evaluate(&seats, phase, false)?.into_iter().flatten());
+            }
+            let parts = ObjectiveParts::mean(found.iter().map(|judged| &judged.parts));
             let nearest = self.state.kept.as_ref().map_or(f64::INFINITY, |kept| kept.at.distance);
             self.state.steering.since += 1;
             if parts.free_distance < nearest {
@@ -114,6 +120,7 @@ impl Finetuning {
     /// # Errors
     /// As [`Finetuning::step`].
     pub fn measure(&mut self) -> Result<Vec<(ObjectiveParts, Vec<StateParts>)>> {
+        self.check_started()?;
         let step = self.done().min(self.config.steps() - 1);
         let (phase, _) = self.config.phase_at(step).expect("a step of some phase");
         let sampled = self.config.algorithm.rounds().is_some();

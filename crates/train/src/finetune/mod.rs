@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
-use super::decoder::{Decoder, Keep, Pack};
+use super::decoder::{Decoder, Keep};
 use super::games::Reading;
 use super::lora::{AdapterWeights, Pair, start_pairs};
 use super::objective::ObjectiveParts;
@@ -30,8 +30,8 @@ mod exact;
 mod reference;
 mod rollouts;
 
-pub use batch::Batch;
 use batch::Seat;
+pub use batch::{Batch, Origin};
 pub use reference::References;
 
 impl Trained {
@@ -113,6 +113,8 @@ pub struct Finetuning {
     ///
     /// `None` where it is the bare model's.
     origin: Option<Vec<f32>>,
+    /// Whether [`Finetuning::start_from`] was called.
+    started: bool,
     /// What the model was seen to read under the adapter that training started from, where that is known.
     reading: Option<Vec<Reading>>,
 }
@@ -196,6 +198,7 @@ impl Finetuning {
             shards: Shards::new(schedule),
             references: References::default(),
             origin: None,
+            started: false,
             reading: None,
         })
     }
@@ -225,7 +228,7 @@ impl Finetuning {
 
     /// Starts from an adapter in place of the bare model.
     ///
-    /// The adapter's policy is the reference where the config says so. An adapter of a lower rank is widened.
+    /// A run whose config names an adapter takes no step before it; a resumed run is started, then resumed. The adapter's policy is the reference where the config says so. An adapter of a lower rank is widened.
     ///
     /// # Errors
     /// [`probity_engine::Error::AdapterMismatch`] for other layers or widths; [`probity_engine::Error::Option`] for a
@@ -261,6 +264,7 @@ impl Finetuning {
         if let Some(target) = pairs.keys().min() {
             return Err(bad(format!("has a pair for {target}, which is no target of this run")).into());
         }
+        self.started = true;
         self.reading = Manifest::of(&Source::open(file)?.header()?)?.and_then(|manifest| manifest.reading);
         if self.config.reference == Reference::Start {
             self.origin = Some(self.state.theta[..self.decoder.n_params()].to_vec());
@@ -336,6 +340,7 @@ impl Finetuning {
     /// last phase, for an objective that is NaN or infinite, and for a policy worse than the bare model's for too long.
     /// The parameters are then those before the step.
     pub fn step(&mut self) -> Result<StepReport> {
+        self.check_started()?;
         let step = self.done();
         let Some((phase, _)) = self.config.phase_at(step) else {
             return Err(Error::Training { problem: format!("step {step} is past the last phase") });
@@ -410,6 +415,15 @@ impl Finetuning {
         Ok(norm)
     }
 
+    fn check_started(&self) -> Result<()> {
+        if self.config.start.is_none() || self.started {
+            return Ok(());
+        }
+        let given = "an adapter that training did not start from".into();
+        let expected = "the adapter that the config names, or a config without one".into();
+        Err(EngineError::Option { name: "start", given, expected }.into())
+    }
+
     fn no_number(&self, what: &str, value: f64) -> Error {
         let step = self.done() + 1;
         Error::Training { problem: format!("the {what} is {value} at step {step}; a lower rate may help") }
@@ -459,7 +473,7 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
         longest.truncate(LONGEST);
     }
     // A prompt that does not fit fails now, not in the middle of the run.
-    Batch::new(model, longest.into_iter().map(|(_, task)| task).collect(), None)?;
+    Batch::new(model, longest.into_iter().map(|(_, task)| task).collect(), Origin::of(config))?;
     let mut asked: Vec<Length> = Vec::new();
     for by in [|length: &Length| length.text, |length: &Length| length.attention] {
         lengths.sort_by_key(|length| std::cmp::Reverse(by(length)));
@@ -481,11 +495,12 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let mean = mean * nodes / texts / largest.tokens() as f64;
     let learners = config.learners();
     let measured = Plan::within(memory, &decoder, &largest.packs(), learners).scaled(mean);
-    let measured = with_validation(measured, model, config, &decoder)?;
-    let Some(rounds) = rounds else { return Ok(measured) };
-    // A step learns from all sampled answers at once. The state is kept for a failure of one of several optimiser
-    // steps.
-    let again = if config.algorithm.epochs() > 1 { 12 * learners * width(config, &decoder) } else { 0 };
+    let validated = Validated::of(model, config, &decoder, measured.forth)?;
+    let Some(rounds) = rounds else { return Ok(validated.with(measured)) };
+    // A step learns from all sampled answers at once. The state, its nearest parameters too, is kept for a failure of
+    // one of several optimiser steps.
+    let parameters = if config.validation.is_some() { 16 } else { 12 };
+    let again = if config.algorithm.epochs() > 1 { parameters * learners * width(config, &decoder) } else { 0 };
     let learned = Plan::within(memory, &decoder, &[&rollouts::largest(model, config, rounds)?], learners);
     // One forward pass samples, two compute probabilities with the adapter on and off; then come the optimiser steps,
     // and at times a measurement.
@@ -493,25 +508,35 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let seconds = each + measured.forth * learners as f64 / config.measure_every as f64;
     let plan = if learned.bytes > measured.bytes { learned } else { measured };
     let nodes = learned.nodes;
-    Ok(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan })
+    Ok(validated.with(Plan { bytes: plan.bytes + again, adapter: plan.adapter + again, nodes, seconds, ..plan }))
 }
 
-/// The plan with what a validated run does more.
+/// What a validated run takes more.
 ///
-/// It is a forward pass, and a copy of the nearest parameters.
-fn with_validation(plan: Plan, model: &Model, config: &TrainConfig, decoder: &Decoder) -> Result<Plan> {
-    let Some(validation) = &config.validation else { return Ok(plan) };
-    let products = |packs: Vec<&Pack>| packs.into_iter().map(|pack| decoder.products(pack)).sum::<f64>();
-    let (mut asked, mut trained) = (0.0, 0.0);
-    for seat in seats(model, config, &config.validation_tasks()?)? {
-        asked += products(seat.packs());
+/// It is a forward pass, and a copy of the nearest parameters. The pass has no more games at a time than a step, and
+/// keeps nothing for the way back: a step's memory is enough.
+struct Validated {
+    seconds: f64,
+    bytes: usize,
+}
+
+impl Validated {
+    /// `forth` is the time of a step's way forth.
+    fn of(model: &Model, config: &TrainConfig, decoder: &Decoder, forth: f64) -> Result<Self> {
+        let Some(validation) = &config.validation else { return Ok(Self { seconds: 0.0, bytes: 0 }) };
+        let products = |tasks: &[Task]| -> Result<f64> {
+            let seats = seats(model, config, tasks)?;
+            Ok(seats.iter().flat_map(Seat::packs).map(|pack| decoder.products(pack)).sum())
+        };
+        let share = products(&config.validation_tasks()?)? / products(&config.tasks_at(0)?)?;
+        let bytes = 4 * config.learners() * width(config, decoder);
+        Ok(Self { seconds: forth * share / validation.every as f64, bytes })
     }
-    for seat in seats(model, config, &config.tasks_at(0)?)? {
-        trained += products(seat.packs());
+
+    fn with(self, plan: Plan) -> Plan {
+        let (adapter, bytes) = (plan.adapter + self.bytes, plan.bytes + self.bytes);
+        Plan { adapter, bytes, seconds: plan.seconds + self.seconds, ..plan }
     }
-    let kept = 4 * config.learners() * width(config, decoder);
-    let seconds = plan.seconds + plan.forth * asked / trained / validation.every as f64;
-    Ok(Plan { seconds, adapter: plan.adapter + kept, bytes: plan.bytes + kept, ..plan })
 }
 
 /// How large a step may be, by the weights of its texts.
@@ -556,8 +581,7 @@ fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Seat>> {
         if c.learners() > 1 { vec![tasks.to_vec(), turned()] } else { vec![tasks.to_vec()] };
     let seat = |tasks: &Vec<Task>| -> Result<Seat> {
         let shards = tasks.chunks(tasks.len().div_ceil(c.shards));
-        let start = c.start.as_deref().filter(|_| c.reference == Reference::Start);
-        let batches = shards.map(|tasks| Batch::new(model, tasks.to_vec(), start)).collect::<Result<_>>()?;
+        let batches = shards.map(|tasks| Batch::new(model, tasks.to_vec(), Origin::of(c))).collect::<Result<_>>()?;
         Ok(Seat { batches })
     };
     tasks_of_seats.iter().map(seat).collect()

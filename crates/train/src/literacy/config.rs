@@ -1,7 +1,8 @@
 //! A literacy run's config.
 
 use probity_engine::Error as EngineError;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Result;
 use crate::course::{Course, rate_at};
@@ -31,8 +32,18 @@ pub struct LiteracyConfig {
     pub warmup: f64,
     /// Lessons of each kind of games in the exam after the last step.
     pub exam: u64,
-    /// Its lessons.
+    /// Its lessons; what a file does not give is literacy's own, and not pretraining's.
+    #[serde(deserialize_with = "over_own")]
     pub course: Course,
+}
+
+/// Reads the fields that are given over literacy's own course.
+fn over_own<'de, D: Deserializer<'de>>(given: D) -> std::result::Result<Course, D::Error> {
+    let given = serde_json::Map::deserialize(given)?;
+    let own = serde_json::to_value(LiteracyConfig::default().course).map_err(D::Error::custom)?;
+    let serde_json::Value::Object(mut whole) = own else { unreachable!("a struct is an object") };
+    whole.extend(given);
+    Course::deserialize(serde_json::Value::Object(whole)).map_err(D::Error::custom)
 }
 
 impl Default for LiteracyConfig {
@@ -101,5 +112,22 @@ impl LiteracyConfig {
     #[must_use]
     pub fn progress(&self, step: u64) -> f64 {
         step as f64 / self.steps as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_in_part_is_literacys_own_in_the_rest() {
+        let config: LiteracyConfig = toml::from_str("steps = 3\n[course]\nchains = 2\neasy = [0, 0.5]\n").unwrap();
+        let own = LiteracyConfig::default().course;
+        assert_eq!(config.course, Course { chains: 2, easy: [0.0, 0.5], ..own });
+        assert_ne!(own.lessons, Course::default().lessons);
+        let unknown = toml::from_str::<LiteracyConfig>("[course]\nchain = 2\n").unwrap_err();
+        assert!(unknown.to_string().contains("unknown field `chain`"), "{unknown}");
+        let whole = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<LiteracyConfig>(&whole).unwrap(), config);
     }
 }

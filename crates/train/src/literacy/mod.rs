@@ -18,7 +18,7 @@ pub use run::{LiteracyRun, Literate};
 
 use crate::adam::{Adam, clip};
 use crate::checkpoint::{Checkpoint, Steering};
-use crate::course::{Accuracy, Exam, Learned, LessonReport, learn};
+use crate::course::{Accuracy, Course, Exam, Learned, LessonReport, learn};
 use crate::decoder::{Decoder, Keep, LINEARS, Pack};
 use crate::games::Reading;
 use crate::lora::start_pairs;
@@ -139,8 +139,9 @@ impl Literacy {
     }
 
     fn exam(&mut self) -> (Exam<'_>, &mut Shards) {
-        let (seed, chains) = (self.config.seed, self.config.course.chains);
-        let exam = Exam { vocabulary: &self.model, decoder: &self.decoder, theta: &self.state.theta, seed, chains };
+        let Course { chains, shards: at_a_time, .. } = self.config.course;
+        let (seed, vocabulary, theta) = (self.config.seed, &self.model, &self.state.theta);
+        let exam = Exam { vocabulary, decoder: &self.decoder, theta, seed, chains, at_a_time };
         (exam, &mut self.shards)
     }
 }

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
+use probity::agent::legality::READING;
 use probity_engine::Error as EngineError;
 use probity_engine::Model;
 use probity_engine::files::write_whole;
 use probity_engine::gguf::{GgmlType, GgufWriter};
 use probity_engine::numeric::{Matrix, MatrixMut, decode, encode, product};
+use probity_game::Reading;
 
 use super::{AdapterWeights, Pair};
 use crate::{Error, Result};
@@ -60,15 +62,26 @@ fn beside(x: &Pair, y: &Pair) -> Pair {
 
 /// Writes a model with an adapter merged into its matrices.
 ///
-/// Changed matrices keep their element types, or take `ty`.
+/// Changed matrices keep their element types, or take `ty`. The metadata `probity.reading` becomes `reads`, where that is
+/// known.
 ///
 /// # Errors
 /// [`EngineError::Io`]; [`EngineError::Option`] for an element type that needs calibration data.
-pub fn write_merged(model: &Model, adapter: &AdapterWeights, ty: Option<GgmlType>, path: &Path) -> Result<()> {
+pub fn write_merged(
+    model: &Model,
+    adapter: &AdapterWeights,
+    ty: Option<GgmlType>,
+    reads: Option<&[Reading]>,
+    path: &Path,
+) -> Result<()> {
     let gguf = model.gguf();
     let mut w = GgufWriter::new();
     for key in gguf.keys() {
         w.set(key, gguf.get(key).expect("listed").clone());
+    }
+    if let Some(reads) = reads {
+        let kinds: Vec<String> = reads.iter().map(Reading::to_string).collect();
+        w.set_str(READING, serde_json::to_string(&kinds).expect("a list of words"));
     }
     let pair = |name: &str| adapter.pairs.iter().find(|p| p.target == name);
     let mut types = Vec::new();

@@ -258,7 +258,7 @@ pub fn objective(
             let w = d.weight;
             let labels = stake.labels();
             let mass = legal.exp();
-            let missing = pi.iter().zip(&stake.optimum).map(|(p, q)| (q - mass * p).max(0.0));
+            let missing = pi.iter().zip(&stake.optimum).map(|(p, q)| positive(q - mass * p));
             let parts = ObjectiveParts {
                 weight: w,
                 reward: stake.weight * reward,
@@ -358,4 +358,9 @@ impl StateValue {
         let best = argmax_set(&self.worth);
         (0..self.worth.len()).map(|a| if best.contains(&a) { 1.0 / best.len() as f64 } else { 0.0 }).collect()
     }
+}
+
+/// The positive part; NaN stays NaN, where `f64::max` has 0.
+fn positive(x: f64) -> f64 {
+    if x < 0.0 { 0.0 } else { x }
 }

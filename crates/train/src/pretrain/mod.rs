@@ -12,7 +12,7 @@ use probity_engine::Model;
 
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
-use super::course::{Accuracy, Exam, Learned, LessonReport, learn};
+use super::course::{Accuracy, Course, Exam, Learned, LessonReport, learn};
 use super::decoder::Decoder;
 use super::games::Reading;
 use super::init::init;
@@ -142,8 +142,9 @@ impl Pretraining {
     }
 
     fn exam<'a>(&'a mut self, vocabulary: &'a Model) -> (Exam<'a>, &'a mut Shards) {
-        let (seed, chains) = (self.config.seed, self.config.course.chains);
-        let exam = Exam { vocabulary, decoder: &self.decoder, theta: &self.state.theta, seed, chains };
+        let Course { chains, shards: at_a_time, .. } = self.config.course;
+        let (seed, theta) = (self.config.seed, &self.state.theta);
+        let exam = Exam { vocabulary, decoder: &self.decoder, theta, seed, chains, at_a_time };
         (exam, &mut self.shards)
     }
 }

@@ -58,6 +58,14 @@ impl Checkpoints {
         let mut saved = Checkpoint::read(&self.newest, made, training.model().content()?)?;
         self.extends = training.config != *made;
         if self.extends {
+            // The longer run goes on from the end of the shorter one, which is its nearest parameters.
+            let done = saved.step() / made.algorithm.epochs() + saved.steering.skipped;
+            let patience = made.validation.as_ref().map_or(u64::MAX, |validation| validation.patience);
+            if (done >= made.steps() || saved.steering.since >= patience)
+                && let Some(kept) = saved.kept.take()
+            {
+                saved.theta = kept.theta;
+            }
             // What ended the shorter run early does not end the longer one.
             (saved.steering.near, saved.steering.since) = (0, 0);
         }

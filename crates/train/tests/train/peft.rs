@@ -203,7 +203,7 @@ fn what_peft_saved_is_what_transformers_computes() {
         assert_eq!(mixed.pairs[0].rank, 2 * weights.pairs[0].rank);
         mixed.write(&at("mixed.gguf"), Precision::F32, &manifest).unwrap();
         close(&ask(&model, Some(&at("mixed.gguf")), &expected), &expected.adapted, &format!("{name} mixed"));
-        write_merged(&model, &weights, None, &at("merged.gguf")).unwrap();
+        write_merged(&model, &weights, None, None, &at("merged.gguf")).unwrap();
         let merged = ask(&probity_testing::open(&at("merged.gguf")), None, &expected);
         close(&merged, &expected.adapted, &format!("{name} merged"));
     }

@@ -6,7 +6,7 @@ use peak_alloc::PeakAlloc;
 use probity_engine::gguf::GgmlType;
 use probity_engine::numeric::{Matrix, MatrixMut, product};
 use probity_train::curriculum::TrainConfig;
-use probity_train::finetune::{Batch, plan};
+use probity_train::finetune::{Batch, Origin, plan};
 use probity_train::model_file::write_model;
 use probity_train::plan::Plan;
 use probity_train::{Compute, Decoder, LINEARS, Pack, Schedule, Shards};
@@ -94,7 +94,7 @@ fn the_plan_holds_for_every_step_of_random_games() {
     let decoder = Decoder::frozen(&model).unwrap().with_lora(config.rank, config.alpha, &config.targets);
     let step = |step| {
         let tasks = config.tasks_at(step).unwrap();
-        let batches = tasks.chunks(2).map(|tasks| Batch::new(&model, tasks.to_vec(), None).unwrap());
+        let batches = tasks.chunks(2).map(|tasks| Batch::new(&model, tasks.to_vec(), Origin::default()).unwrap());
         let batches: Vec<Batch> = batches.collect();
         let packs: Vec<&Pack> = batches.iter().map(|batch| &batch.pack).collect();
         Plan::of(&decoder, &packs, Schedule::Wide, 1)

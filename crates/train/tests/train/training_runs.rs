@@ -12,7 +12,7 @@ use probity_train::Error;
 use probity_train::Schedule;
 use probity_train::checkpoint::Checkpoint;
 use probity_train::curriculum::{GivenGame, Norms, Opponent, Reference, Styles, Task, TrainConfig};
-use probity_train::finetune::{Batch, Finetuning, References};
+use probity_train::finetune::{Batch, Finetuning, Origin, References};
 use probity_train::games;
 use probity_train::labels::{self, Split};
 use probity_train::objective::ObjectiveParts;
@@ -346,6 +346,40 @@ fn validation_keeps_the_nearest_parameters() {
     assert!(trained.steps == short.taken() && trained.theta == short.state().theta && again.theta == trained.theta);
 }
 
+/// A policy that is NaN is not the nearest one.
+#[test]
+fn validation_does_not_keep_nan() {
+    let (_folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let config = TrainConfig::from_toml(&CONFIG.replace("[games]", VALIDATED)).unwrap().with(|o| o.rate = 1e30);
+    let mut run = Finetuning::new(&model, config, Schedule::Wide).unwrap();
+    let mut found = Vec::new();
+    while let Ok(report) = run.step() {
+        found.push(report.validation.unwrap().free_distance);
+    }
+    assert!(found.iter().any(|distance| distance.is_nan()), "{found:?}");
+    assert!(run.state().kept.as_ref().is_none_or(|kept| found.contains(&kept.at.distance)), "{found:?}");
+}
+
+/// A longer run goes on from the parameters that the shorter run ended with.
+#[test]
+fn a_validated_run_is_extended_from_its_nearest_parameters() {
+    let (folder, path) = probity_testing::tiny(GgmlType::F32);
+    let model = probity_testing::open(&path);
+    let text = CONFIG.replace("[games]", VALIDATED).replace("steps = 4\n", "steps = 12\n");
+    let config = TrainConfig::from_toml(&text).unwrap().with(|o| o.rate = 0.3);
+    let training = Finetuning::new(&model, config.clone(), Schedule::Wide).unwrap();
+    let mut run = Run::open(folder.path(), training, Checkpoints::of(folder.path()).unwrap()).unwrap();
+    run.steps::<Error>(&Session::new(&AtomicBool::new(false)), |_| Ok(())).unwrap();
+    let ended = run.training.state().clone();
+    let nearest = ended.kept.unwrap().theta;
+    assert_ne!(nearest, ended.theta, "the last step is not the nearest");
+    drop(run);
+    let mut longer = Finetuning::new(&model, config.clone().extended(3), Schedule::Wide).unwrap();
+    Checkpoints::of(folder.path()).unwrap().resume(&mut longer, &config).unwrap();
+    assert!(longer.state().theta == nearest && longer.state().kept.is_none() && !longer.finished());
+}
+
 /// Labels of a validation are none of a step's, and are shared where the players share theirs.
 #[test]
 fn validation_has_labels_of_its_own() {
@@ -546,6 +580,9 @@ fn the_reference_may_be_the_adapter_that_a_run_starts_from() {
     let alone = config.clone().with(|o| o.reference = Reference::Start);
     let alone = Finetuning::new(&model, alone, Schedule::Wide).map(drop);
     assert!(alone.unwrap_err().to_string().contains("--from ADAPTER"));
+    let forgotten = config.with(|o| o.start = Some("a hash".into()));
+    let step = Finetuning::new(&model, forgotten, Schedule::Wide).unwrap().step().map(drop);
+    assert!(step.unwrap_err().to_string().contains("did not start from"));
 }
 
 #[test]
@@ -609,8 +646,12 @@ fn two_learners_are_each_others_opponents() {
 
     // The other seat sees the same profile the other way round.
     let game = CatalogGame::find("bos").unwrap().labelled(["ball", "opera"]).unwrap();
-    let batch = Batch::new(&model, vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }], None)
-        .unwrap();
+    let batch = Batch::new(
+        &model,
+        vec![Task { name: "bos".into(), game, style: Style::default(), weight: 1.0 }],
+        Origin::default(),
+    )
+    .unwrap();
     let theirs: Vec<Vec<f64>> = (0..5).map(|i| vec![f64::from(i), 0.0]).collect();
     let seen: Vec<f64> = batch.across(vec![theirs]).remove(0).iter().map(|p| p[0]).collect();
     // First round, then own and other: 00, 01, 10, 11; theirs at 01 is mine at 10.

@@ -47,8 +47,8 @@ pub fn situations() -> impl Iterator<Item = Situation> {
     })
 }
 
-/// The labels of the first and of the second option.
-const LABELS: [&str; 2] = ["A", "B"];
+/// The labels of the first and of the second option; the situations name a person A.
+const LABELS: [&str; 2] = ["X", "Y"];
 
 impl Dilemma {
     fn of_line(line: &'static str) -> Self {
@@ -74,10 +74,10 @@ impl Dilemma {
         if selfish_first {
             options.reverse();
         }
-        let [a, b] = LABELS;
+        let [x, y] = LABELS;
         Prompt {
             fixed: format!(
-                "{} You pick \"{a}\" or \"{b}\".\n\"{a}\": {}.\n\"{b}\": {}.\nAnswer \"{a}\" or \"{b}\" and nothing else.\n",
+                "{} You pick \"{x}\" or \"{y}\".\n\"{x}\": {}.\n\"{y}\": {}.\nAnswer \"{x}\" or \"{y}\" and nothing else.\n",
                 self.situation, options[0], options[1]
             ),
             moving: QUESTION.into(),

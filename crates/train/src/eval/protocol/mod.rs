@@ -106,6 +106,34 @@ pub fn measure(
     Ok(VariantReport { variant: variant.name, games })
 }
 
+/// A policy's exact answers where nothing is at stake.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Control {
+    /// The variant's name.
+    pub variant: &'static str,
+    /// Share of the first label among the legal answers.
+    ///
+    /// It is the mean over the fifty queries, after either own last action.
+    pub first_label: f64,
+    /// Legality mass, as the mean over the same.
+    pub legality_mass: f64,
+}
+
+/// Asks a policy in every variant that has nothing to do with games.
+///
+/// # Errors
+/// The errors of [`Respondent::answer`].
+pub fn controls(respondent: &mut Respondent) -> Result<Vec<Control>> {
+    let unrelated = VARIANTS.iter().filter(|variant| variant.ground == Ground::Unrelated);
+    let control = |variant: &'static Variant| {
+        let Answers(answers) = Answers::of(respondent, variant, &variant.games()[0])?;
+        let mean = |of: fn(&Answer) -> f64| answers.iter().flatten().map(of).sum::<f64>() / (2 * answers.len()) as f64;
+        let (first_label, legality_mass) = (mean(|answer| answer.policy[0]), mean(|answer| answer.legality_mass));
+        Ok(Control { variant: variant.name, first_label, legality_mass })
+    };
+    unrelated.map(control).collect()
+}
+
 fn of_game(
     respondents: &mut [Respondent],
     variant: &Variant,
