@@ -235,10 +235,11 @@ impl Case {
         Ok(Times { packed, unpacked, torch, theirs, busy })
     }
 
-    /// The memory of our step, each shard's blocks computed twice, and of PyTorch's most frugal one.
+    /// The memory of our most frugal step, and of PyTorch's.
     ///
-    /// That is bfloat16, one decision at a time, each block computed twice. More decisions would take no more memory.
-    /// On a processor without bfloat16 arithmetic even one takes a quarter of an hour.
+    /// Ours computes each block twice. Theirs is in bfloat16, one decision at a time, each block computed twice. More
+    /// decisions would take no more memory. On a processor without bfloat16 arithmetic even one takes a quarter of an
+    /// hour.
     fn memory(&self) -> Result<[Memory; 2], Box<dyn Error>> {
         let alone = Command::new(std::env::current_exe()?).env("PROBITY_BENCH_STEP", &self.file).output()?;
         let alone: Value = serde_json::from_slice(&alone.stdout)?;

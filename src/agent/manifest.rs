@@ -132,7 +132,9 @@ pub struct Manifest {
     /// What the base under it was seen to read; `None` where it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Vec<Reading>>,
-    /// Shares of right answers at the exam that [`reading`](Self::reading) follows from, by kind of question.
+    /// Shares of right answers at the exam, by kind of question.
+    ///
+    /// [`reading`](Self::reading) follows from them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accuracy: BTreeMap<Reading, BTreeMap<String, f64>>,
     /// Version of the trainer.

@@ -47,7 +47,9 @@ impl Task {
         Ok(prompt)
     }
 
-    /// Asks the model; `unread` is what it reads, where that is known and the game is not among it.
+    /// Asks the model.
+    ///
+    /// `unread` is what it reads, where that is known and the game is not among it.
     fn answer(&self, scorer: &mut Scorer, state: State, unread: Option<&Vec<Reading>>) -> Result<Answer> {
         let model = scorer.context().model().clone();
         let prompt = self.prompt(&model, state)?;
@@ -111,7 +113,9 @@ pub(super) struct Answer {
 pub(super) struct Role {
     pub task: Arc<Task>,
     pub adapters: AdapterSet,
-    /// What the model reads under them, where that is known and the game is not among it.
+    /// What the model reads under them.
+    ///
+    /// `None` where that is not known, and where the game is among it.
     unread: Option<Vec<Reading>>,
     answers: Mutex<HashMap<State, Arc<Answer>>>,
 }

@@ -26,9 +26,9 @@ use crate::{builtin, input, output, paper};
 
 /// Measure a model's adapters, and write a page about them.
 ///
-/// A `literacy.gguf` in the folder adds what it was seen to read. The page has each policy's figures in games that no training draws and in the paper's five, from both seats, with
+/// The page has each policy's figures in games that no training draws and in the paper's five, from both seats, with
 /// shared and with distinct labels; the paper's figure 4; everyday dilemmas; and ten situations told in words. The bare
-/// model stands beside the adapters.
+/// model stands beside the adapters. A `literacy.gguf` in the folder adds what it was seen to read.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity card --model smollm2 --adapters adapters --out smollm2.md\n         probity card --model gemma3-270m --adapters adapters --games 12"
@@ -37,7 +37,9 @@ pub struct Args {
     /// The model: a GGUF file or a name.
     #[arg(long)]
     model: String,
-    /// The folder of the adapters: deontological.gguf and so on, as the paper's policies are named.
+    /// The folder of the adapters.
+    ///
+    /// They have the names of the paper's policies: deontological.gguf and so on.
     #[arg(long)]
     adapters: PathBuf,
     /// How many of the sixty held-out games are measured, evenly chosen.

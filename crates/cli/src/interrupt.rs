@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Hears Ctrl-C: the first asks the run to stop after its step, a second ends the program at once.
+/// Hears Ctrl-C.
+///
+/// The first asks the run to stop after its step, a second ends the program at once.
 pub struct Interrupt {
     stop: Arc<AtomicBool>,
     over: Arc<AtomicBool>,

@@ -81,7 +81,7 @@ pub struct Args {
     plan: bool,
     /// Most memory in GiB [default: the free memory].
     ///
-    /// With less memory than a fast run needs, shards go through one at a time, and with less still the trainer computes
+    /// With less memory than a fast run needs, shards go through one at a time. With less still, the trainer computes
     /// each block twice. The result is the same to the bit.
     #[arg(long, value_parser = gib)]
     memory: Option<u64>,

@@ -41,7 +41,9 @@ pub struct Exam<'a> {
     pub seed: u64,
     /// Conversations in a lesson, of one question each.
     pub chains: usize,
-    /// Lessons at a time: as many as training has shards, so that the exam needs no more memory.
+    /// Lessons at a time.
+    ///
+    /// They are as many as training has shards, so that the exam needs no more memory.
     pub at_a_time: usize,
 }
 

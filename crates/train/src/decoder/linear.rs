@@ -178,7 +178,9 @@ pub fn larger([a, b]: [usize; 2], [c, d]: [usize; 2]) -> [usize; 2] {
 }
 
 impl Linear {
-    /// Bytes of the panels that it needs in bfloat16 for so many rows: of its weights, and of the rows.
+    /// Bytes of the panels that it needs in bfloat16.
+    ///
+    /// They are those of its weights, and of so many rows.
     pub fn panel_bytes(&self, rows: usize) -> [usize; 2] {
         match self.weight {
             Weight::Trained(_) => [0, 0],

@@ -62,7 +62,9 @@ pub struct Over {
 }
 
 impl Card {
-    /// Asks a policy; `tellings` are those of each game, and `progress` is called after each.
+    /// Asks a policy.
+    ///
+    /// `tellings` are those of each game, and `progress` is called after each.
     ///
     /// # Errors
     /// As [`view`].
@@ -89,7 +91,9 @@ impl Card {
         Self(self.0.iter().filter(|entry| of(entry)).cloned().collect())
     }
 
-    /// Over games, a figure of which less is better; `None` where no telling has it.
+    /// A figure over games, of which less is better.
+    ///
+    /// `None` where no telling has it.
     fn over(&self, figure: impl Fn(&Figures) -> Option<f64>) -> Option<Over> {
         let of_game = |told: &[Entry]| {
             let values: Vec<f64> = told.iter().filter_map(|entry| figure(&entry.figures)).collect();

@@ -115,7 +115,7 @@ pub struct Finetuning {
     origin: Option<Vec<f32>>,
     /// Whether [`Finetuning::start_from`] was called.
     started: bool,
-    /// What the model was seen to read under the adapter that training started from, where that is known.
+    /// What the model was seen to read under the adapter that training started from.
     reading: Option<Vec<Reading>>,
 }
 
@@ -136,7 +136,7 @@ pub struct Trained {
     pub learner: u32,
     /// The weight of the divergence after the last step.
     pub beta: f64,
-    /// What the model was seen to read under the adapter that training started from, where that is known.
+    /// What the model was seen to read under the adapter that training started from.
     pub reading: Option<Vec<Reading>>,
 }
 
@@ -228,7 +228,8 @@ impl Finetuning {
 
     /// Starts from an adapter in place of the bare model.
     ///
-    /// A run whose config names an adapter takes no step before it; a resumed run is started, then resumed. The adapter's policy is the reference where the config says so. An adapter of a lower rank is widened.
+    /// A run whose config names an adapter takes no step before it; a resumed run is started, then resumed. The
+    /// adapter's policy is the reference where the config says so. An adapter of a lower rank is widened.
     ///
     /// # Errors
     /// [`probity_engine::Error::AdapterMismatch`] for other layers or widths; [`probity_engine::Error::Option`] for a

@@ -62,8 +62,7 @@ fn beside(x: &Pair, y: &Pair) -> Pair {
 
 /// Writes a model with an adapter merged into its matrices.
 ///
-/// Changed matrices keep their element types, or take `ty`. The metadata `probity.reading` becomes `reads`, where that is
-/// known.
+/// Changed matrices keep their element types, or take `ty`. `reads` becomes the metadata `probity.reading`.
 ///
 /// # Errors
 /// [`EngineError::Io`]; [`EngineError::Option`] for an element type that needs calibration data.

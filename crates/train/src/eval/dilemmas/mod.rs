@@ -47,7 +47,9 @@ pub fn situations() -> impl Iterator<Item = Situation> {
     })
 }
 
-/// The labels of the first and of the second option; the situations name a person A.
+/// The labels of the first and of the second option.
+///
+/// The situations name a person A.
 const LABELS: [&str; 2] = ["X", "Y"];
 
 impl Dilemma {
