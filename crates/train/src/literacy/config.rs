@@ -61,7 +61,7 @@ impl Default for LiteracyConfig {
         Self {
             seed: 1,
             base: None,
-            steps: 1500,
+            steps: 600,
             rank: 16,
             alpha: 32.0,
             compute: Compute::Bf16,
