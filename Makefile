@@ -74,12 +74,11 @@ bench: setup lib  ## Decisions and training steps on the default model and on ra
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --workspace --all-features --bench rival
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv/bin/python cargo bench --quiet --workspace --all-features --bench sessions
 
-bench-training: setup  ## Training steps by how much prompts share, beside PyTorch with PEFT (3 GB from PyPI), beside sampling: most of an hour.
+bench-training: program  ## Training steps by how much prompts share, beside PyTorch with PEFT (3 GB from PyPI), beside sampling: most of an hour.
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench sharing
 	@test -x target/bench/venv-torch/bin/python || python3 -m venv target/bench/venv-torch
 	@target/bench/venv-torch/bin/pip install --quiet --disable-pip-version-check torch==2.15.0 transformers==5.23.0 peft==0.21.2 gguf==0.19.0
-	$(NATIVE) cargo build --quiet --release --package probity-cli
-	for model in smollm2 gemma3-270m; do PROBITY_MODEL_FOLDER=$(CURDIR)/target/bench target/release/probity model fetch $$model || exit 1; done
+	for model in smollm2 gemma3-270m; do PROBITY_MODEL_FOLDER=$(CURDIR)/target/bench $(PROBITY) model fetch $$model || exit 1; done
 	$(NATIVE) PROBITY_MODEL_FOLDER=$(CURDIR)/target/bench PYTHON=$(CURDIR)/target/bench/venv-torch/bin/python cargo bench --quiet --workspace --all-features --bench against_torch
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench sampled
 

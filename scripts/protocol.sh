@@ -10,13 +10,7 @@ cd "$(dirname "$0")/.."
 run=${RUN:-out/protocol}
 rate=${RATE:-3e-4}
 mkdir -p "$run"
-if [ -n "${PROBITY:-}" ]; then
-    probity() { "$PROBITY" "$@"; }
-else
-    make --no-print-directory program
-    probity() { target/release/probity "$@"; }
-fi
-resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
+. scripts/program.sh
 for reward in game deontological utilitarian game-deontological; do
     # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
     probity train --recipe paper-ppo --reward "$reward" --rate "$rate" \

@@ -9,13 +9,7 @@ model=${1:?"expected the name of a model, such as smollm2"}
 name=$(basename "$model" .gguf)
 run=${RUN:-out/real/$name}
 mkdir -p "$run"
-if [ -n "${PROBITY:-}" ]; then
-    probity() { "$PROBITY" "$@"; }
-else
-    make --no-print-directory program
-    probity() { target/release/probity "$@"; }
-fi
-resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
+. scripts/program.sh
 [ -e "$model" ] || probity model fetch "$model"
 far=
 if [ ! -e "$run/literacy.gguf" ]; then

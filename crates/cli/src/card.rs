@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use probity::agent::manifest::Manifest;
 use probity_engine::files::write_whole;
 use probity_engine::{Adapter, Model};
@@ -15,8 +16,6 @@ use probity_train::eval::dilemmas::{InBothOrders, Situation, dilemmas, situation
 use probity_train::eval::exact::{Aim, Labelling, Telling};
 use probity_train::games::held_out;
 use probity_train::labels::any;
-
-use clap::ValueEnum;
 
 use crate::errors::Usage;
 use crate::eval::dilemmas as everyday;
@@ -54,7 +53,7 @@ pub struct Args {
 }
 
 /// A part of the page.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Games that no training draws.
     HeldOut,
