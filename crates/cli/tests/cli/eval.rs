@@ -162,6 +162,8 @@ fn everyday_dilemmas_are_asked_in_both_orders() {
         assert_eq!(unrelated, ["unrelated-action", "unrelated-game", "unrelated-state"]);
     }
     assert!(rows[0]["above"].is_null() && rows[1]["above"]["half_width"].as_f64().unwrap() > 0.0, "{rows}");
+    let runs = probity(&["eval", "--protocol", "dilemmas", "--runs", "7"]);
+    assert!(runs.status.code() == Some(2) && err(&runs).contains("nothing is sampled"), "{}", err(&runs));
     let scripted = probity(&["eval", "--policy", "tit-for-tat", "--protocol", "dilemmas"]);
     assert!(scripted.status.code() == Some(2) && err(&scripted).contains("reads no dilemma"), "{}", err(&scripted));
 }

@@ -56,6 +56,12 @@ fn the_papers_figure_is_trained_measured_and_drawn() {
     fs::write(&config, two).unwrap();
     let phases = probity(&ask);
     assert!(phases.status.code() == Some(2) && err(&phases).contains("2 phases, expected one"), "{}", err(&phases));
+    // An adapter that nobody knows the training of is not replaced.
+    fs::remove_file(file.with_extension("json")).unwrap();
+    fs::write(&config, &recipe).unwrap();
+    let foreign = probity(&[&ask[..], &["--seeds", "2"]].concat());
+    assert!(foreign.status.code() == Some(2) && err(&foreign).contains("no note of its training"), "{}", err(&foreign));
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
     let unknown = probity(&["paper", "--policy", "kind"]);
     assert!(unknown.status.code() == Some(2) && err(&unknown).contains("game-then-utilitarian"), "{}", err(&unknown));
 }
