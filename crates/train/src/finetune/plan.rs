@@ -16,7 +16,7 @@ use crate::plan::Plan;
 /// Memory is the largest step's, time and nodes are those of the mean step.
 ///
 /// # Errors
-/// The errors of [`Finetuning::new`].
+/// The errors of [`super::Finetuning::new`].
 pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     /// Steps whose texts are measured, evenly over the run: games and labels vary.
     const STEPS: u64 = 256;
