@@ -7,6 +7,7 @@
 //! Every room may call this room; it calls none.
 
 mod catalog;
+mod error;
 mod history;
 mod matrix;
 pub mod moral;
@@ -18,8 +19,9 @@ mod solve;
 mod strategy;
 
 pub use catalog::{CATALOG, CatalogGame};
+pub use error::GameError;
 pub use history::{History, Profile, State, state_count, state_number, states};
-pub use matrix::{ActionId, GameError, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
+pub use matrix::{ActionId, MAX_ACTIONS, MAX_LABEL_BYTES, MatrixGame, Player};
 pub use opponent::Opponent;
 pub use reading::{Reach, Reading, Wording};
 pub use solve::{
