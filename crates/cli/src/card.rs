@@ -27,7 +27,8 @@ use crate::{builtin, input, output, paper};
 ///
 /// The page has each policy's figures in games that no training draws and in the paper's five, from both seats, with
 /// shared and with distinct labels; the paper's figure 4; everyday dilemmas; and ten situations told in words. The bare
-/// model stands beside the adapters. A `literacy.gguf` in the folder adds what it was seen to read.
+/// model stands beside the adapters. So does a `literacy.gguf` in the folder, with what it was seen to read: it shows
+/// what comes from the lessons and not from a reward.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity card --model smollm2 --adapters adapters --out smollm2.md\n         probity card --model gemma3-270m --adapters adapters --games 12"
@@ -92,9 +93,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     input::writable(&args.out)?;
     let files = found(&args.adapters)?;
     let model = builtin::open_model(&args.model)?;
-    let bare = Subject::open(&model, "bare", None);
-    let mut subjects = std::iter::once(bare)
-        .chain(files.into_iter().map(|(name, file)| Subject::open(&model, name, Some(file))))
+    let literacy = Some(args.adapters.join("literacy.gguf")).filter(|file| file.exists());
+    let mut subjects = std::iter::once(("bare", None))
+        .chain(literacy.iter().map(|file| ("literacy", Some(file.clone()))))
+        .chain(files.into_iter().map(|(name, file)| (name, Some(file))))
+        .map(|(name, file)| Subject::open(&model, name, file))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let count = args.games as usize;
     let all = held_out();
@@ -111,9 +114,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let bar = output::bar((parts.iter().map(steps).sum::<usize>() * subjects.len()) as u64, "measuring");
     let mut page = format!("# Adapters for {}\n\n{}", args.model, about(&subjects)?);
-    let literacy = args.adapters.join("literacy.gguf");
-    if literacy.exists() {
-        page += &reading(&model, &literacy)?;
+    if let Some(file) = &literacy {
+        page += &reading(&model, file)?;
     }
     for part in parts {
         page += &match part {
@@ -162,7 +164,12 @@ fn about(subjects: &[Subject]) -> anyhow::Result<String> {
             format!("{megabytes:.1} MB"),
             manifest.games.clone(),
             manifest.labels.clone(),
-            if manifest.from_start { "the adapter it started from" } else { "the bare model" }.to_owned(),
+            match manifest {
+                Manifest { rewards, .. } if rewards.is_empty() => "-",
+                Manifest { from_start: true, .. } => "the adapter it started from",
+                _ => "the bare model",
+            }
+            .to_owned(),
         ]);
     }
     Ok(table.markdown())

@@ -101,6 +101,17 @@ fn a_model_learns_to_read_before_any_reward() {
     assert!(train.status.success(), "{}", err(&train));
     let reading = |file: &str| json(&["inspect", file, "--json"])["manifest"]["reading"].clone();
     assert!(reading(&kind).is_array() && reading(&kind) == reading(&out));
+    // The card tells what the lessons alone do beside what the reward does.
+    let [adapters, page] = ["adapters", "card.md"].map(|name| path(folder.path(), name));
+    fs::create_dir(&adapters).unwrap();
+    for (from, to) in [(&out, "literacy.gguf"), (&kind, "utilitarian.gguf")] {
+        fs::copy(from, Path::new(&adapters).join(to)).unwrap();
+    }
+    let card = ["card", "--model", "default", "--adapters", &adapters, "--games", "1", "--part", "held-out"];
+    let card = probity(&[&card[..], &["--out", &page]].concat());
+    assert!(card.status.success(), "{}", err(&card));
+    let text = fs::read_to_string(&page).unwrap();
+    assert!(text.contains("## What the model reads") && text.contains("| literacy | legality |"), "{text}");
     let unknown =
         probity(&["literacy", "--model", "default", "--run", &run, "--out", &out, "--config", &config, "--rate", "0"]);
     assert!(unknown.status.code() == Some(2) && err(&unknown).contains("rate"), "{}", err(&unknown));
