@@ -1,8 +1,13 @@
-//! Real models that were never trained here: do they answer the prompt at all?
+//! Real models: do they answer the prompt before any training, and are the adapters that come with them whole?
 
-use probity::agent::prompt::{Style, prompt};
+use std::fs::{self, File};
+use std::path::Path;
+
+use probity::agent::manifest::Manifest;
+use probity::agent::prompt::{PROMPT_VERSION, Style, prompt};
+use probity_engine::gguf::Gguf;
 use probity_game::{CatalogGame, MatrixGame, states};
-use probity_testing::open;
+use probity_testing::{files, open, root};
 use probity_train::eval::Respondent;
 
 /// Labels of the kinds that people use, each player's own.
@@ -52,4 +57,39 @@ fn real_models_answer_the_prompt() {
         println!("{path}: mean {mean:.3}, least of the kinds {least:.3}");
         assert!(mean >= 0.5, "{path}: {mean}");
     }
+}
+
+/// The most that an adapter of a real model may take, bytes.
+const MOST_BYTES: u64 = 6_000_000;
+
+fn manifest(file: &Path) -> Manifest {
+    let length = fs::metadata(file).expect("a file").len();
+    let gguf = Gguf::read(&file.display().to_string(), File::open(file).expect("a file"), length).expect("an adapter");
+    Manifest::of(&gguf).expect("a manifest that parses").expect("a manifest")
+}
+
+/// Without the models, which are not in the repository. `probity verify` takes the recorded decisions again.
+#[test]
+fn adapters_of_real_models_start_from_what_reads() {
+    let mut seen = 0;
+    for literacy in files(&root().join("models"), "gguf") {
+        if !literacy.ends_with("literacy.gguf") {
+            continue;
+        }
+        let reads = manifest(&literacy);
+        assert!(reads.reading.as_ref().is_some_and(|found| !found.is_empty()), "{}", literacy.display());
+        let start = blake3::hash(&fs::read(&literacy).expect("a file")).to_hex().to_string();
+        for file in files(literacy.parent().expect("a folder"), "gguf") {
+            let found = manifest(&file);
+            let name = file.display();
+            assert!(fs::metadata(&file).expect("a file").len() <= MOST_BYTES, "{name}");
+            assert!(found.prompt_version == PROMPT_VERSION && !found.self_test.is_empty(), "{name}");
+            assert!(found.base == reads.base && found.reading == reads.reading, "{name}");
+            if file != literacy {
+                assert!(found.from_start && found.start.as_ref() == Some(&start), "{name}: {:?}", found.start);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0, "no adapter of a real model");
 }
