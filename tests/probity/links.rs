@@ -79,3 +79,32 @@ fn the_book_holds_every_page() {
         assert!(name == "SUMMARY.md" || summary.contains(&name), "docs/SUMMARY.md does not list {name}");
     }
 }
+
+/// README repeats figures of the pages that `probity card` wrote.
+#[test]
+fn the_readme_says_of_real_models_what_was_measured() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README");
+    let cells = |row: &str| row.split(" | ").map(|cell| cell.trim_matches(['|', ' ']).to_owned()).collect::<Vec<_>>();
+    for page in files(&root().join("docs/real"), "md") {
+        let text = fs::read_to_string(&page).expect("a page");
+        let (_, measured) = text.split_once("## In 60 games that no training drew\n").expect("the held-out games");
+        let (measured, _) = measured.split_once("\n## ").expect("another part");
+        let over_all_labels = |policy: &str, figure: &str| {
+            let rows = measured.lines().map(cells);
+            let found = rows.filter(|row| row.len() > 2 && row[0] == policy && row[1] == figure).collect::<Vec<_>>();
+            assert_eq!(found.len(), 1, "{}: {policy}, {figure}", page.display());
+            found[0][2].clone()
+        };
+        let model = page.file_stem().expect("a name").to_string_lossy();
+        let figures = [
+            ("bare", "P(D\\|C)"),
+            ("deontological", "P(D\\|C)"),
+            ("bare", "Ut regret above the least"),
+            ("utilitarian", "Ut regret above the least"),
+            ("utilitarian", "legality"),
+        ];
+        let figures = figures.map(|(policy, figure)| over_all_labels(policy, figure));
+        let row = format!("| {model} | {} |", figures.join(" | "));
+        assert!(readme.contains(&row), "README lacks {row:?}");
+    }
+}
