@@ -35,7 +35,7 @@ POLICIES ?= utilitarian,game+deontological
 # The adapters that come with a real model.
 SHIPPED := $(filter-out %/literacy.gguf,$(wildcard models/$(patsubst %.gguf,%,$(notdir $(MODEL)))/*.gguf))
 
-demo: program  ## The built-in model plays the prisoner's dilemma under every shipped adapter. MODEL=gemma3-270m (or smollm2, or a GGUF file): it trains two of the paper's policies first, in some minutes.
+demo: program  ## The built-in model plays the prisoner's dilemma under every shipped adapter. MODEL=gemma3-270m (or smollm2, or a GGUF file): it plays the adapters that come with the model, and trains and plays two of the paper's policies, in some minutes.
 ifeq ($(MODEL),default)
 	$(PROBITY) demo
 else

@@ -85,7 +85,9 @@ fn the_book_holds_every_page() {
 fn the_readme_says_of_real_models_what_was_measured() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README");
     let cells = |row: &str| row.split(" | ").map(|cell| cell.trim_matches(['|', ' ']).to_owned()).collect::<Vec<_>>();
-    for page in files(&root().join("docs/real"), "md") {
+    let pages = files(&root().join("docs/real"), "md");
+    assert!(!pages.is_empty());
+    for page in pages {
         let text = fs::read_to_string(&page).expect("a page");
         let (_, measured) = text.split_once("## In 60 games that no training drew\n").expect("the held-out games");
         let (measured, _) = measured.split_once("\n## ").expect("another part");
