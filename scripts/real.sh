@@ -14,7 +14,7 @@ mkdir -p "$run"
 far=
 if [ ! -e "$run/literacy.gguf" ]; then
     # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
-    probity literacy --model "$model" --run "$run/literacy" $(resume "$run/literacy") --checkpoint-every 100 --out "$run/literacy.gguf"
+    probity literacy --model "$model" --run "$run/literacy" $(resume "$run/literacy") --out "$run/literacy.gguf"
 fi
 while read -r policy rewards; do
     [ -e "$run/$policy.gguf" ] && continue

@@ -12,9 +12,14 @@ use crate::{errors, output};
 /// How long a session is, and how often it writes.
 #[derive(clap::Args)]
 pub struct SessionArgs {
-    /// Steps between checkpoints, evaluations on unseen labels and games included.
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    checkpoint_every: u64,
+    /// Steps between checkpoints [default: every half minute].
+    ///
+    /// A crash loses at most the work since the last one.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: Option<u64>,
+    /// Steps between measurements on unseen labels and games [default: a twelfth of the run].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    measure_every: Option<u64>,
     /// Stop after this many minutes in this session, with a checkpoint.
     #[arg(long, value_parser = minutes)]
     minutes: Option<f64>,
@@ -38,7 +43,8 @@ pub fn take_steps(
 ) -> anyhow::Result<End> {
     let interrupt = Interrupt::heard()?;
     let session = Session::new(interrupt.stop()).with(|o| {
-        o.checkpoint_every = Some(args.checkpoint_every);
+        o.checkpoint_every = args.checkpoint_every;
+        o.measure_every = args.measure_every;
         o.deadline = args.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(60.0 * minutes));
     });
     let mut smooth: Option<f64> = None;

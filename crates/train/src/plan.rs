@@ -1,5 +1,7 @@
 //! The plan of a run: memory by purpose, and the time of a step.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use probity_engine::numeric::{Matrix, MatrixMut, Panels, product, product_in_bfloat};
@@ -89,11 +91,72 @@ impl Plan {
     }
 
     /// The fastest plan within a number of bytes, or the most frugal plan.
+    ///
+    /// Shards side by side may take a quarter of the bytes: they are no faster for a model that takes more.
     #[must_use]
     pub fn within(bytes: u64, decoder: &Decoder, packs: &[&Pack], learners: usize) -> Self {
         let of = |schedule| Self::of(decoder, packs, schedule, learners);
-        let fits = Schedule::ALL.into_iter().map(of).find(|plan| plan.bytes as u64 <= bytes);
+        let room = |plan: &Plan| if plan.schedule == Schedule::Wide { bytes / 4 } else { bytes };
+        let fits = Schedule::ALL.into_iter().map(of).find(|plan| plan.bytes as u64 <= room(plan));
         fits.unwrap_or_else(|| of(Schedule::Narrow))
+    }
+}
+
+/// How large one shard of a step may be, by the weights of its texts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length {
+    pub step: u64,
+    pub shard: usize,
+    /// What grows with the tokens.
+    pub text: usize,
+    /// What grows with the tokens that each token looks back at.
+    pub attention: usize,
+}
+
+impl Length {
+    /// The steps that hold the longest texts or the widest attention of a shard.
+    pub fn longest_steps(lengths: &[Self]) -> BTreeSet<u64> {
+        /// Steps by each measure, and of each shard.
+        const STEPS: usize = 4;
+        let mut longest = BTreeSet::new();
+        let shards: BTreeSet<usize> = lengths.iter().map(|length| length.shard).collect();
+        for shard in shards {
+            let mut lengths: Vec<&Self> = lengths.iter().filter(|length| length.shard == shard).collect();
+            for by in [|length: &Self| length.text, |length: &Self| length.attention] {
+                lengths.sort_by_key(|length| Reverse(by(length)));
+                longest.extend(lengths.iter().take(STEPS).map(|length| length.step));
+            }
+        }
+        longest
+    }
+}
+
+/// The largest pack that each shard has in a run.
+///
+/// Buffers are kept from step to step, so the largest packs of different steps take memory together.
+#[derive(Default)]
+pub(crate) struct Largest {
+    packs: Vec<Pack>,
+}
+
+impl Largest {
+    /// Takes in a step's packs, a shard each.
+    pub fn see(&mut self, decoder: &Decoder, packs: impl IntoIterator<Item = Pack>) {
+        let bytes = |pack: &Pack| decoder.tape_bytes(pack, Keep::All);
+        for (i, pack) in packs.into_iter().enumerate() {
+            match self.packs.get_mut(i) {
+                None => self.packs.push(pack),
+                Some(largest) if bytes(largest) < bytes(&pack) => *largest = pack,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// The fastest plan within some bytes of a run whose steps hold so many nodes on average.
+    pub fn plan(&self, bytes: u64, decoder: &Decoder, learners: usize, nodes: f64) -> Plan {
+        let packs: Vec<&Pack> = self.packs.iter().collect();
+        let largest: usize = packs.iter().map(|pack| pack.len()).sum();
+        Plan::within(bytes, decoder, &packs, learners).scaled(nodes / largest as f64)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A batch is cut into a fixed number of shards, and gradients are added in shard order. Threads and kept activations
 //! change the time and the memory of a step, and no bit of its result.
 
+use probity_engine::numeric::give_freed_memory_back;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use super::decoder::{Decoder, Keep, Pack, Tape};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// Shards side by side, everything kept on the way: fastest for small models.
+    /// Shards side by side, everything kept on the way: for small models on many processors.
     #[default]
     Wide,
     /// One shard after the other, on all threads, everything kept on the way.
@@ -59,13 +60,15 @@ struct Shard {
 pub struct Shards {
     schedule: Schedule,
     shards: Vec<Shard>,
+    /// Nodes of the largest pack so far.
+    largest: usize,
 }
 
 impl Shards {
     /// Empty buffers.
     #[must_use]
     pub fn new(schedule: Schedule) -> Self {
-        Self { schedule, shards: Vec::new() }
+        Self { schedule, ..Self::default() }
     }
 
     /// Forward, loss and backward of every pack.
@@ -93,7 +96,7 @@ impl Shards {
             shard.grads.clear();
             shard.grads.resize(decoder.n_params(), 0.0);
         };
-        let threads = self.prepare(packs.len());
+        let threads = self.prepare(packs);
         if self.schedule != Schedule::Wide || packs.len() == 1 {
             let shard = &mut self.shards[0];
             let mut one_by_one = || {
@@ -129,7 +132,7 @@ impl Shards {
         packs: &[&Pack],
         read: impl Fn(usize, &mut Tape) -> T + Sync,
     ) -> Vec<T> {
-        let threads = self.prepare(packs.len());
+        let threads = self.prepare(packs);
         let pass = |i: usize, tape: &mut Tape| {
             tape.keep = Keep::Nothing;
             decoder.forward(theta, packs[i], tape, threads);
@@ -149,9 +152,16 @@ impl Shards {
     }
 
     /// Makes room for so many packs and returns how many threads each gets.
-    fn prepare(&mut self, packs: usize) -> usize {
-        let at_a_time = self.schedule.at_a_time(packs);
+    fn prepare(&mut self, packs: &[&Pack]) -> usize {
+        let at_a_time = self.schedule.at_a_time(packs.len());
         self.shards.resize_with(at_a_time.max(self.shards.len()), Shard::default);
+        let largest = packs.iter().map(|pack| pack.len()).max().unwrap_or(0);
+        if largest > self.largest {
+            // Buffers are about to grow. The memory of the smaller buffers would stay with the process, in pieces.
+            self.largest = largest;
+            self.shards.iter_mut().for_each(|shard| *shard = Shard::default());
+            give_freed_memory_back();
+        }
         (rayon::current_num_threads() / at_a_time.max(1)).max(1)
     }
 }

@@ -299,7 +299,7 @@ fn from_nothing_to_a_decision() {
         &at("base"),
         "--out",
         &at("base.gguf"),
-        "--checkpoint-every",
+        "--measure-every",
         "60",
         "--json",
     ]);

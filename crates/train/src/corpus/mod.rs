@@ -36,6 +36,31 @@ pub struct Lesson {
     pub chains: Vec<Vec<LessonQuestion>>,
 }
 
+impl Lesson {
+    /// Roughly how many tokens its trie has, and how many all of them look back at, by the weights of its texts.
+    pub(crate) fn length(&self) -> [usize; 2] {
+        let rules = weigh(&self.rules);
+        let mut length = [rules, rules * rules / 2];
+        for chain in &self.chains {
+            let mut before = rules;
+            for question in chain {
+                let answers: usize = question.answers.iter().map(|answer| weigh(answer)).sum();
+                let told = weigh(&question.asked) + answers;
+                length = [length[0] + told, length[1] + told * (before + told / 2)];
+                before += told;
+            }
+        }
+        length
+    }
+}
+
+/// A rough measure of a text's tokens: its bytes, those beyond ASCII three times.
+///
+/// A vocabulary joins the letters of English words, and few others.
+pub(crate) fn weigh(text: &str) -> usize {
+    text.len() + 2 * text.bytes().filter(|byte| !byte.is_ascii()).count()
+}
+
 /// Last rounds told in one lesson.
 const ROUNDS: usize = 2;
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::lessons::{LessonBatch, Target, batch, cross_entropy};
 use crate::Result;
-use crate::corpus::{self, Mixture};
+use crate::corpus::{self, Lesson, Mixture};
 use crate::decoder::{Decoder, Pack};
 use crate::labels::Split;
 use crate::shards::Shards;
@@ -116,6 +116,14 @@ impl Course {
         Mixture { lookups: 0.0, lists: if now.lists < 1.0 { 0.0 } else { 1.0 }, ..now }
     }
 
+    /// The lessons of one shard of a step.
+    pub(crate) fn lessons(&self, seed: u64, step: u64, shard: usize, mixture: Mixture) -> impl Iterator<Item = Lesson> {
+        let per_shard = (self.lessons / self.shards) as u64;
+        let first = step * self.lessons as u64 + shard as u64 * per_shard;
+        let shape = [self.chains, self.turns];
+        (first..first + per_shard).map(move |index| corpus::lesson(seed, index, Split::Train, shape, mixture))
+    }
+
     /// The lessons of a step, a batch a shard.
     ///
     /// `reading` is the weight of the tokens before the answers.
@@ -127,14 +135,7 @@ impl Course {
         mixture: Mixture,
         reading: f32,
     ) -> Result<Vec<LessonBatch>> {
-        let per_shard = (self.lessons / self.shards) as u64;
-        let of_shard = |shard: usize| {
-            let first = step * self.lessons as u64 + shard as u64 * per_shard;
-            let shape = [self.chains, self.turns];
-            let lessons =
-                (first..first + per_shard).map(|index| corpus::lesson(seed, index, Split::Train, shape, mixture));
-            batch(vocabulary, lessons, reading)
-        };
+        let of_shard = |shard| batch(vocabulary, self.lessons(seed, step, shard, mixture), reading);
         (0..self.shards).into_par_iter().map(of_shard).collect()
     }
 }

@@ -46,7 +46,7 @@ pub struct CourseMeasurement {
 pub enum CourseEvent {
     /// A step.
     Step(LessonReport),
-    /// A measurement, after every checkpoint.
+    /// A measurement.
     Measured(CourseMeasurement),
 }
 
@@ -89,7 +89,7 @@ impl Folder {
         Ok(Self { checkpoint: Self::checkpoint(folder), log })
     }
 
-    /// Takes the steps that are left, with a measurement at every checkpoint.
+    /// Takes the steps that are left, with its measurements.
     ///
     /// `each` gets every line after it is logged.
     ///
@@ -104,6 +104,7 @@ impl Folder {
         let begin = Instant::now();
         let first = student.state().step();
         let mut saved = Instant::now();
+        let measure_every = session.measure_every.unwrap_or_else(|| student.steps().div_ceil(12));
         let mut tell = |log: &mut Log, event: CourseEvent| {
             log.write(&event)?;
             each(&event)
@@ -121,6 +122,8 @@ impl Folder {
             if session.is_due(report.step, saved) {
                 self.save(student)?;
                 saved = Instant::now();
+            }
+            if report.step.is_multiple_of(measure_every) {
                 let accuracy = student.evaluate()?;
                 let seconds = begin.elapsed().as_secs_f64();
                 let measured = CourseMeasurement { accuracy, seconds, step: report.step };

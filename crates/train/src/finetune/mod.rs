@@ -449,11 +449,16 @@ fn seats(model: &Model, c: &TrainConfig, tasks: &[Task]) -> Result<Vec<Seat>> {
     let tasks_of_seats: Vec<Vec<Task>> =
         if c.learners() > 1 { vec![tasks.to_vec(), turned()] } else { vec![tasks.to_vec()] };
     let seat = |tasks: &Vec<Task>| -> Result<Seat> {
-        let shards = tasks.chunks(tasks.len().div_ceil(c.shards));
-        let batches = shards.map(|tasks| Batch::new(model, tasks.to_vec(), Origin::of(c))).collect::<Result<_>>()?;
+        let batches = shards(c, tasks).map(|tasks| Batch::new(model, tasks.to_vec(), Origin::of(c)));
+        let batches = batches.collect::<Result<_>>()?;
         Ok(Seat { batches })
     };
     tasks_of_seats.iter().map(seat).collect()
+}
+
+/// The tasks of each shard of a step.
+fn shards<'a>(config: &TrainConfig, tasks: &'a [Task]) -> impl Iterator<Item = &'a [Task]> {
+    tasks.chunks(tasks.len().div_ceil(config.shards))
 }
 
 /// The name of a state in a report.

@@ -5,22 +5,23 @@ use probity_engine::Model;
 use probity_game::{Player, states};
 
 use super::batch::{Batch, Origin, Seat};
-use super::{end_batches, rollouts, seats, width};
+use super::{end_batches, rollouts, seats, shards, width};
 use crate::Result;
+use crate::corpus::weigh;
 use crate::curriculum::{Task, TrainConfig};
-use crate::decoder::{Decoder, Keep};
-use crate::plan::Plan;
+use crate::decoder::Decoder;
+use crate::plan::{Largest, Length, Plan};
 
 /// The plan of a run: the fastest schedule that fits, or the most frugal.
 ///
-/// Memory is the largest step's, time and nodes are those of the mean step.
+/// Memory is that of each shard's largest step, time and nodes are those of the mean step.
 ///
 /// # Errors
 /// The errors of [`super::Finetuning::new`].
 pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     /// Steps whose texts are measured, evenly over the run: games and labels vary.
     const STEPS: u64 = 256;
-    /// Steps that are tokenised: of the longest texts, and of the widest attention.
+    /// Prompts that are tokenised.
     const LONGEST: usize = 4;
     config.check()?;
     let decoder = Decoder::described(model)?.computed_in(config.compute);
@@ -37,11 +38,12 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
         let tasks = tasks_of(step)?;
         if step < steps {
             let attention = |task: &Task| length(task) * prompt_length(task);
-            lengths.push(Length {
+            lengths.extend(shards(config, &tasks).enumerate().map(|(shard, tasks)| Length {
                 step,
+                shard,
                 text: tasks.iter().map(length).sum(),
                 attention: tasks.iter().map(attention).sum(),
-            });
+            }));
         }
         longest.extend(tasks.into_iter().map(|task| (prompt_length(&task), task)));
         longest.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
@@ -49,27 +51,20 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     }
     // A prompt that does not fit fails now, not in the middle of the run.
     Batch::new(model, longest.into_iter().map(|(_, task)| task).collect(), Origin::of(config))?;
-    let mut asked: Vec<Length> = Vec::new();
-    for by in [|length: &Length| length.text, |length: &Length| length.attention] {
-        lengths.sort_by_key(|length| std::cmp::Reverse(by(length)));
-        asked.extend(lengths.iter().take(LONGEST).filter(|length| !asked.contains(length)).collect::<Vec<_>>());
-    }
-    let mut largest = Seat { batches: Vec::new() };
-    let size = |seat: &Seat| seat.packs().iter().map(|pack| decoder.tape_bytes(pack, Keep::All)).sum::<usize>();
-    let (mut texts, mut nodes) = (0.0, 0.0);
-    for Length { step, text, .. } in asked {
-        for seat in seats(model, config, &tasks_of(step)?)? {
-            texts += text as f64;
-            nodes += seat.tokens() as f64;
-            if size(&largest) < size(&seat) {
-                largest = seat;
-            }
+    let mut largest = Largest::default();
+    let (mut texts, mut nodes) = (0, 0);
+    for step in Length::longest_steps(&lengths) {
+        let tasks = tasks_of(step)?;
+        for seat in seats(model, config, &tasks)? {
+            texts += tasks.iter().map(length).sum::<usize>();
+            nodes += seat.tokens();
+            largest.see(&decoder, seat.batches.into_iter().map(|batch| batch.pack));
         }
     }
-    let mean = lengths.iter().map(|length| length.text as f64).sum::<f64>() / lengths.len() as f64;
-    let mean = mean * nodes / texts / largest.tokens() as f64;
+    let measured_steps = steps.div_ceil(every) as f64;
+    let mean = lengths.iter().map(|length| length.text as f64).sum::<f64>() / measured_steps;
     let learners = config.learners();
-    let measured = Plan::within(memory, &decoder, &largest.packs(), learners).scaled(mean);
+    let measured = largest.plan(memory, &decoder, learners, mean * nodes as f64 / texts as f64);
     let validated = Validated::of(model, config, &decoder, measured.forth)?;
     let Some(rounds) = rounds else { return Ok(validated.with(measured)) };
     // A step learns from all sampled answers at once. The state, its nearest parameters too, is kept for a failure of
@@ -112,23 +107,6 @@ impl Validated {
         let (adapter, bytes) = (plan.adapter + self.bytes, plan.bytes + self.bytes);
         Plan { adapter, bytes, seconds: plan.seconds + self.seconds, ..plan }
     }
-}
-
-/// How large a step may be, by the weights of its texts.
-#[derive(Clone, Copy, PartialEq)]
-struct Length {
-    step: u64,
-    /// What grows with the tokens.
-    text: usize,
-    /// What grows with the tokens that each token looks back at.
-    attention: usize,
-}
-
-/// A rough measure of a text's tokens: its bytes, those beyond ASCII three times.
-///
-/// A vocabulary joins the letters of English words, and few others.
-fn weigh(text: &str) -> usize {
-    text.len() + 2 * text.bytes().filter(|byte| !byte.is_ascii()).count()
 }
 
 /// The weight of what a task asks: the game's rules once, and its states.

@@ -19,39 +19,49 @@ pub use run::{LiteracyRun, Literate};
 use crate::adam::{Adam, clip};
 use crate::checkpoint::{Checkpoint, Steering};
 use crate::course::{Accuracy, Course, Exam, Learned, LessonReport, learn};
-use crate::decoder::{Decoder, Keep, LINEARS, Pack};
+use crate::decoder::{Decoder, LINEARS};
 use crate::games::Reading;
 use crate::lora::start_pairs;
-use crate::plan::Plan;
+use crate::plan::{Largest, Length, Plan};
 use crate::shards::{Schedule, Shards};
 use crate::{Error, Result};
 
 /// The plan of a run: the fastest schedule that fits, or the most frugal.
 ///
-/// Memory is the largest measured step's, time and nodes are those of the mean step.
+/// Memory is that of each shard's largest step, time and nodes are those of the mean step.
 ///
 /// # Errors
 /// The errors of [`Literacy::new`] and [`Literacy::step`].
 pub fn plan(model: &Model, config: &LiteracyConfig, memory: u64) -> Result<Plan> {
-    /// Steps that are measured, evenly over the run: lessons grow with it.
-    const STEPS: u64 = 24;
+    /// Steps whose texts are measured, evenly over the run: lessons grow with it.
+    const STEPS: u64 = 1024;
     config.check()?;
     let decoder = Decoder::described(model)?.computed_in(config.compute).with_lora(config.rank, config.alpha, &LINEARS);
-    let mut largest: Vec<Pack> = Vec::new();
-    let (mut nodes, mut steps) = (0, 0);
-    let size = |packs: &[Pack]| packs.iter().map(|pack| decoder.tape_bytes(pack, Keep::All)).max();
-    for step in (0..config.steps).step_by(config.steps.div_ceil(STEPS) as usize) {
+    let Course { shards, .. } = config.course;
+    let every = config.steps.div_ceil(STEPS);
+    let lessons = |step, shard| {
+        let mixture = config.course.mixture_at(config.progress(step));
+        config.course.lessons(config.seed, step, shard, mixture)
+    };
+    let mut lengths = Vec::new();
+    for step in (0..config.steps).step_by(every as usize) {
+        lengths.extend((0..shards).map(|shard| {
+            let of_lessons: Vec<[usize; 2]> = lessons(step, shard).map(|lesson| lesson.length()).collect();
+            let [text, attention] = [0, 1].map(|i| of_lessons.iter().map(|length| length[i]).sum());
+            Length { step, shard, text, attention }
+        }));
+    }
+    let mut largest = Largest::default();
+    let (mut texts, mut nodes) = (0, 0);
+    for step in Length::longest_steps(&lengths) {
         let mixture = config.course.mixture_at(config.progress(step));
         let batches = config.course.batches(model, config.seed, step, mixture, 0.0)?;
-        let packs: Vec<Pack> = batches.into_iter().map(|batch| batch.pack).collect();
-        nodes += packs.iter().map(Pack::len).sum::<usize>();
-        steps += 1;
-        if size(&largest) < size(&packs) {
-            largest = packs;
-        }
+        texts += lengths.iter().filter(|length| length.step == step).map(|length| length.text).sum::<usize>();
+        nodes += batches.iter().map(|batch| batch.pack.len()).sum::<usize>();
+        largest.see(&decoder, batches.into_iter().map(|batch| batch.pack));
     }
-    let mean = nodes as f64 / steps as f64 / largest.iter().map(Pack::len).sum::<usize>() as f64;
-    Ok(Plan::within(memory, &decoder, &largest.iter().collect::<Vec<_>>(), 0).scaled(mean))
+    let mean = lengths.iter().map(|length| length.text as f64).sum::<f64>() / (lengths.len() / shards) as f64;
+    Ok(largest.plan(memory, &decoder, 0, mean * nodes as f64 / texts as f64))
 }
 
 /// A run in progress; everything in it but the buffers is a checkpoint.

@@ -85,7 +85,7 @@ impl LiteracyRun {
         &self.training
     }
 
-    /// Takes the steps that are left, with a measurement at every checkpoint.
+    /// Takes the steps that are left, with its measurements.
     ///
     /// `each` gets every line after it is logged.
     ///

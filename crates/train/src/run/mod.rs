@@ -31,6 +31,10 @@ pub struct Session<'a> {
     pub checkpoint_every: Option<u64>,
     /// Time between two checkpoints: the work that a crash may lose.
     pub checkpoint_after: Duration,
+    /// Steps between two measurements of a course, at least 1; a twelfth of its steps where not given.
+    ///
+    /// The config of a moral training says when it is measured.
+    pub measure_every: Option<u64>,
     /// Ends the session after so many steps.
     pub pause_after: Option<u64>,
     /// Ends the session at the first step after this time.
@@ -46,6 +50,7 @@ impl<'a> Session<'a> {
         Self {
             checkpoint_every: None,
             checkpoint_after: Duration::from_secs(30),
+            measure_every: None,
             pause_after: None,
             deadline: None,
             stop,

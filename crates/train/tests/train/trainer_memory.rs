@@ -7,6 +7,7 @@ use probity_engine::gguf::GgmlType;
 use probity_engine::numeric::{Matrix, MatrixMut, product};
 use probity_train::curriculum::TrainConfig;
 use probity_train::finetune::{Batch, Origin, plan};
+use probity_train::literacy::{self, Literacy, LiteracyConfig};
 use probity_train::model_file::write_model;
 use probity_train::plan::Plan;
 use probity_train::{Compute, Decoder, LINEARS, Pack, Schedule, Shards};
@@ -16,17 +17,16 @@ use crate::training_runs::CONFIG;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Measured in a process of its own, where no other test allocates.
-#[test]
-fn a_step_takes_the_memory_that_was_planned() {
+/// Whether this is the test's own process, where no other test allocates; if not, runs it there.
+fn alone(test: &str) -> bool {
     const ALONE: &str = "PROBITY_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
         let program = std::env::current_exe().unwrap();
-        let test = "trainer_memory::a_step_takes_the_memory_that_was_planned";
-        let output = Command::new(program).args(["--exact", test]).env(ALONE, "1").output().unwrap();
+        let test = format!("trainer_memory::{test}");
+        let output = Command::new(program).args(["--exact", &test]).env(ALONE, "1").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
-        return;
+        return false;
     }
     // Each thread keeps a slab of its own from its first product on; its size depends on the processor.
     let slab = || {
@@ -37,6 +37,14 @@ fn a_step_takes_the_memory_that_was_planned() {
     };
     slab();
     rayon::broadcast(|_| slab());
+    true
+}
+
+#[test]
+fn a_step_takes_the_memory_that_was_planned() {
+    if !alone("a_step_takes_the_memory_that_was_planned") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     for shape in probity_testing::architectures(256) {
@@ -105,6 +113,42 @@ fn the_plan_holds_for_every_step_of_random_games() {
     assert!(steps[0].bytes as f64 * 1.2 < largest as f64, "the first step says too little");
     assert!(planned.bytes as f64 >= 0.97 * largest as f64, "planned {planned:?}, of the largest step {largest}");
     assert!((planned.nodes as f64 / mean - 1.0).abs() < 0.1, "planned {} nodes, the mean {mean}", planned.nodes);
+}
+
+/// Lessons differ in size, and buffers are kept: the largest lessons of all steps take memory together.
+#[test]
+fn literacy_takes_the_memory_that_was_planned() {
+    if !alone("literacy_takes_the_memory_that_was_planned") {
+        return;
+    }
+    let model = probity_testing::open(&probity_testing::shipped("default"));
+    // The lessons are those of the whole course, and few.
+    let config = LiteracyConfig::default().with(|o| {
+        o.steps = 24;
+        o.course.lessons = 4;
+    });
+    let needs = |memory| literacy::plan(&model, &config, memory).unwrap();
+    let wide = needs(u64::MAX);
+    let serial = needs(4 * wide.bytes as u64 - 4);
+    let narrow = needs(serial.bytes as u64 - 1);
+    let schedules = [wide, serial, narrow].map(|plan| plan.schedule);
+    assert_eq!(schedules, [Schedule::Wide, Schedule::Serial, Schedule::Narrow]);
+    assert!(serial.bytes < wide.bytes / 2, "{serial:?}, {wide:?}");
+    for plan in [wide, serial, narrow] {
+        let before = ALLOCATOR.current_usage();
+        ALLOCATOR.reset_peak_usage();
+        let mut run = Literacy::new(&model, config.clone(), plan.schedule).unwrap();
+        let mut tokens = 0;
+        while run.state().step() < config.steps {
+            tokens = run.step().unwrap().tokens;
+        }
+        let found = (ALLOCATOR.peak_usage() - before) as f64;
+        println!("{:?}: planned {} of {found} bytes", plan.schedule, plan.bytes);
+        let planned = plan.bytes as f64;
+        assert!((0.87..=1.15).contains(&(planned / found)), "planned {plan:?}, took {found}");
+        let mean = tokens as f64 / config.steps as f64;
+        assert!((plan.nodes as f64 / mean - 1.0).abs() < 0.1, "planned {} nodes, the mean {mean}", plan.nodes);
+    }
 }
 
 /// Validation keeps a copy of the parameters, and takes a forward pass.
