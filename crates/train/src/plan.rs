@@ -152,7 +152,7 @@ impl Largest {
         }
     }
 
-    /// The fastest plan within some bytes of a run whose steps hold so many nodes on average.
+    /// The plan of a run within some bytes, with so many nodes a step on average.
     pub fn plan(&self, bytes: u64, decoder: &Decoder, learners: usize, nodes: f64) -> Plan {
         let packs: Vec<&Pack> = self.packs.iter().collect();
         let largest: usize = packs.iter().map(|pack| pack.len()).sum();

@@ -14,7 +14,9 @@ use super::decoder::{Decoder, Keep, Pack, Tape};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// Shards side by side, everything kept on the way: for small models on many processors.
+    /// Shards side by side, everything kept on the way.
+    ///
+    /// It is for small models on many processors.
     #[default]
     Wide,
     /// One shard after the other, on all threads, everything kept on the way.

@@ -37,7 +37,9 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// Roughly how many tokens its trie has, and how many all of them look back at, by the weights of its texts.
+    /// The size of its trie, roughly, by the weights of its texts.
+    ///
+    /// First what grows with the tokens, then what grows with the tokens that each of them looks back at.
     pub(crate) fn length(&self) -> [usize; 2] {
         let rules = weigh(&self.rules);
         let mut length = [rules, rules * rules / 2];

@@ -31,8 +31,9 @@ pub struct Session<'a> {
     pub checkpoint_every: Option<u64>,
     /// Time between two checkpoints: the work that a crash may lose.
     pub checkpoint_after: Duration,
-    /// Steps between two measurements of a course, at least 1; a twelfth of its steps where not given.
+    /// Steps between two measurements of a course, at least 1.
     ///
+    /// They are a twelfth of its steps where not given.
     /// The config of a moral training says when it is measured.
     pub measure_every: Option<u64>,
     /// Ends the session after so many steps.
