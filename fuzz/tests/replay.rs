@@ -29,9 +29,10 @@ fn every_corpus_is_survived() {
     }
 }
 
-/// Writes the first files of the corpora, from `model/small` and `adapter/small`, which are headers of the tests' random
-/// model and adapter: `PROBITY_CASES` is a folder that `gguf_cases.py` has filled from the small
-/// model, whose place this test tells.
+/// Writes the first files of the corpora.
+///
+/// They are made of `model/small` and `adapter/small`, the headers of the tests' random model and adapter.
+/// `PROBITY_CASES` is a folder that `gguf_cases.py` has filled from the small model, whose place this test tells.
 #[test]
 #[ignore = "writes fuzz/corpus"]
 fn seeds() {

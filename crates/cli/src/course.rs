@@ -17,7 +17,9 @@ pub struct SessionArgs {
     /// A crash loses at most the work since the last one.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: Option<u64>,
-    /// Steps between measurements on unseen labels and games [default: a twelfth of the run].
+    /// Steps between measurements [default: a twelfth of the run].
+    ///
+    /// They ask about unseen labels and games.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     measure_every: Option<u64>,
     /// Stop after this many minutes in this session, with a checkpoint.

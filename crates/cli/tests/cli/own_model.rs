@@ -97,21 +97,27 @@ fn a_model_learns_to_read_before_any_reward() {
     let [short, kind] = ["real.toml", "kind.gguf"].map(|name| path(folder.path(), name));
     let recipe = include_str!("../../../../configs/real.toml").replace("steps = 60", "steps = 1");
     fs::write(&short, recipe.replace("games_per_step = 8", "games_per_step = 2")).unwrap();
-    let train = probity(&["train", "--config", &short, "--from", &out, "--arrival", "1", "--out", &kind]);
+    let trained = path(folder.path(), "trained");
+    let train = ["train", "--config", &short, "--from", &out, "--arrival", "1", "--out", &kind, "--run", &trained];
+    let train = probity(&train);
     assert!(train.status.success(), "{}", err(&train));
     let reading = |file: &str| json(&["inspect", file, "--json"])["manifest"]["reading"].clone();
     assert!(reading(&kind).is_array() && reading(&kind) == reading(&out));
-    // The card tells what the lessons alone do beside what the reward does.
+    // The card tells how the trainings went, and what the lessons alone do beside what the reward does.
     let [adapters, page] = ["adapters", "card.md"].map(|name| path(folder.path(), name));
-    fs::create_dir(&adapters).unwrap();
-    for (from, to) in [(&out, "literacy.gguf"), (&kind, "utilitarian.gguf")] {
-        fs::copy(from, Path::new(&adapters).join(to)).unwrap();
+    for (name, file, run) in [("literacy", &out, &run), ("utilitarian", &kind, &trained)] {
+        let of_run = Path::new(&adapters).join(name);
+        fs::create_dir_all(&of_run).unwrap();
+        fs::copy(file, of_run.with_extension("gguf")).unwrap();
+        fs::copy(Path::new(run).join("steps.jsonl"), of_run.join("steps.jsonl")).unwrap();
     }
     let card = ["card", "--model", "default", "--adapters", &adapters, "--games", "1", "--part", "held-out"];
     let card = probity(&[&card[..], &["--out", &page]].concat());
     assert!(card.status.success(), "{}", err(&card));
     let text = fs::read_to_string(&page).unwrap();
     assert!(text.contains("## What the model reads") && text.contains("| literacy | legality |"), "{text}");
+    let of_runs = |policy: &str| text.lines().find(|line| line.starts_with(&format!("| {policy} | 1 |"))).unwrap();
+    assert!(of_runs("literacy").ends_with("| - |") && of_runs("utilitarian").contains("| 0."), "{text}");
     let unknown =
         probity(&["literacy", "--model", "default", "--run", &run, "--out", &out, "--config", &config, "--rate", "0"]);
     assert!(unknown.status.code() == Some(2) && err(&unknown).contains("rate"), "{}", err(&unknown));

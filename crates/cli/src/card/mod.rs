@@ -1,6 +1,7 @@
 //! `probity card`: a page that tells how a model's adapters behave.
 
-use std::collections::BTreeMap;
+mod origin;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,8 +9,7 @@ use clap::ValueEnum;
 use probity::agent::manifest::Manifest;
 use probity_engine::files::write_whole;
 use probity_engine::{Adapter, Model};
-use probity_game::{CatalogGame, MatrixGame, Player, Reach, Reading, Wording};
-use probity_train::corpus::Kind;
+use probity_game::{CatalogGame, MatrixGame, Player};
 use probity_train::eval::Respondent;
 use probity_train::eval::card::{Card, Entry, Over, told};
 use probity_train::eval::dilemmas::{InBothOrders, Situation, dilemmas, situations};
@@ -29,6 +29,8 @@ use crate::{builtin, input, output, paper};
 /// shared and with distinct labels; the paper's figure 4; everyday dilemmas; and ten situations told in words. The bare
 /// model stands beside the adapters. So does a `literacy.gguf` in the folder, with what it was seen to read: it shows
 /// what comes from the lessons and not from a reward.
+///
+/// Where an adapter's run folder lies beside it, under the adapter's name, the page tells how the training went.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity card --model smollm2 --adapters adapters --out smollm2.md\n         probity card --model gemma3-270m --adapters adapters --games 12"
@@ -113,9 +115,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Part::Situations => situations().count(),
     };
     let bar = output::bar((parts.iter().map(steps).sum::<usize>() * subjects.len()) as u64, "measuring");
-    let mut page = format!("# Adapters for {}\n\n{}", args.model, about(&subjects)?);
+    let mut page = format!("# Adapters for {}\n\n{}", args.model, origin::about(&subjects)?);
+    page += &origin::training(&subjects)?;
     if let Some(file) = &literacy {
-        page += &reading(&model, file)?;
+        page += &origin::reading(&model, file)?;
     }
     for part in parts {
         page += &match part {
@@ -149,57 +152,6 @@ fn found(folder: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
 
 fn all_told(games: impl Iterator<Item = MatrixGame>) -> anyhow::Result<Vec<Vec<Telling>>> {
     games.enumerate().map(|(i, game)| Ok(told(&game, i, any)?)).collect()
-}
-
-/// What the adapters are, from their files.
-fn about(subjects: &[Subject]) -> anyhow::Result<String> {
-    let mut table = Table::with_header(&["policy", "steps", "rank", "size", "games", "labels", "divergence from"]);
-    for Subject { name, file, manifest, .. } in subjects {
-        let (Some(file), Some(manifest)) = (file, manifest) else { continue };
-        let megabytes = std::fs::metadata(file)?.len() as f64 / 1e6;
-        table.rows.push(vec![
-            (*name).to_owned(),
-            manifest.steps.to_string(),
-            manifest.rank.map_or_else(|| "-".into(), |rank| rank.to_string()),
-            format!("{megabytes:.1} MB"),
-            manifest.games.clone(),
-            manifest.labels.clone(),
-            match manifest {
-                Manifest { rewards, .. } if rewards.is_empty() => "-",
-                Manifest { from_start: true, .. } => "the adapter it started from",
-                _ => "the bare model",
-            }
-            .to_owned(),
-        ]);
-    }
-    Ok(table.markdown())
-}
-
-/// What the adapter that the others start from was seen to read.
-fn reading(model: &Model, file: &Path) -> anyhow::Result<String> {
-    let adapter = builtin::load_adapter(model, &file.display().to_string())?;
-    let Some(manifest) = Manifest::of(adapter.gguf())?.filter(|manifest| !manifest.accuracy.is_empty()) else {
-        return Err(
-            Usage(format!("{}: no exam is recorded, expected an adapter of probity literacy", file.display())).into()
-        );
-    };
-    let asked = |reach| Reading { reach, wording: Wording::Ascii };
-    let columns: Vec<_> = Reach::ALL.into_iter().filter_map(|r| Some((r, manifest.accuracy.get(&asked(r))?))).collect();
-    let mut table = Table::with_header(&["question"]);
-    table.header.extend(columns.iter().map(|(reach, _)| reach.words().to_owned()));
-    for kind in Kind::ALL {
-        let cell = |found: &BTreeMap<String, f64>| {
-            found.get(&kind.to_string()).map_or_else(|| "-".into(), |share| format!("{:.0}%", 100.0 * share))
-        };
-        let cells = columns.iter().map(|(_, found)| cell(found));
-        table.rows.push(std::iter::once(kind.words().to_owned()).chain(cells).collect());
-    }
-    Ok(format!(
-        "\n## What the model reads\n\nAfter literacy ({} steps), before any moral training, on labels and games that no step \
-         drew.\n\n{}",
-        manifest.steps,
-        table.markdown()
-    ))
 }
 
 const INTRODUCTION: &str = "Each figure is a mean over the games, and the worst game. The states include the first round; the \
