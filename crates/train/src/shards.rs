@@ -3,7 +3,6 @@
 //! A batch is cut into a fixed number of shards, and gradients are added in shard order. Threads and kept activations
 //! change the time and the memory of a step, and no bit of its result.
 
-use probity_engine::numeric::give_freed_memory_back;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -62,15 +61,13 @@ struct Shard {
 pub struct Shards {
     schedule: Schedule,
     shards: Vec<Shard>,
-    /// Nodes of the largest pack so far.
-    largest: usize,
 }
 
 impl Shards {
     /// Empty buffers.
     #[must_use]
     pub fn new(schedule: Schedule) -> Self {
-        Self { schedule, ..Self::default() }
+        Self { schedule, shards: Vec::new() }
     }
 
     /// Forward, loss and backward of every pack.
@@ -98,7 +95,7 @@ impl Shards {
             shard.grads.clear();
             shard.grads.resize(decoder.n_params(), 0.0);
         };
-        let threads = self.prepare(packs);
+        let threads = self.prepare(packs.len());
         if self.schedule != Schedule::Wide || packs.len() == 1 {
             let shard = &mut self.shards[0];
             let mut one_by_one = || {
@@ -134,7 +131,7 @@ impl Shards {
         packs: &[&Pack],
         read: impl Fn(usize, &mut Tape) -> T + Sync,
     ) -> Vec<T> {
-        let threads = self.prepare(packs);
+        let threads = self.prepare(packs.len());
         let pass = |i: usize, tape: &mut Tape| {
             tape.keep = Keep::Nothing;
             decoder.forward(theta, packs[i], tape, threads);
@@ -154,16 +151,9 @@ impl Shards {
     }
 
     /// Makes room for so many packs and returns how many threads each gets.
-    fn prepare(&mut self, packs: &[&Pack]) -> usize {
-        let at_a_time = self.schedule.at_a_time(packs.len());
+    fn prepare(&mut self, packs: usize) -> usize {
+        let at_a_time = self.schedule.at_a_time(packs);
         self.shards.resize_with(at_a_time.max(self.shards.len()), Shard::default);
-        let largest = packs.iter().map(|pack| pack.len()).max().unwrap_or(0);
-        if largest > self.largest {
-            // Buffers are about to grow. The memory of the smaller buffers would stay with the process, in pieces.
-            self.largest = largest;
-            self.shards.iter_mut().for_each(|shard| *shard = Shard::default());
-            give_freed_memory_back();
-        }
         (rayon::current_num_threads() / at_a_time.max(1)).max(1)
     }
 }

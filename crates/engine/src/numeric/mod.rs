@@ -136,14 +136,15 @@ pub fn encode(ty: GgmlType, values: &[f32], row: usize) -> Vec<u8> {
 
 /// Keeps freed memory in the process, for programs that train.
 ///
-/// Every matrix product and training step allocates the same large buffers. glibc otherwise returns them to the system
-/// each time, which clears them page by page. On other systems the call does nothing.
+/// Every matrix product and training step allocates the same buffers. glibc otherwise returns them to the system each
+/// time, which clears them page by page. Buffers of 8 MiB and more live for many steps: each is mapped on its own, so
+/// that it leaves no hole behind when it grows. On other systems the call does nothing.
 #[cfg(feature = "numeric")]
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt takes two numbers and may be called at any time; it refuses unknown settings.
     unsafe {
-        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 23);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 1 << 26);
     }
