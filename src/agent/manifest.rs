@@ -129,7 +129,9 @@ pub struct Manifest {
     pub seed: u64,
     /// Optimiser steps.
     pub steps: u64,
-    /// What the base under it was seen to read; `None` where it was not measured.
+    /// The games that it was seen to read; `None` where it was not measured.
+    ///
+    /// An adapter that starts from a literacy adapter reads the games in which its exam has what its reward asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Vec<Reading>>,
     /// Shares of right answers at the exam, by kind of question.

@@ -17,7 +17,8 @@ use probity_game::{CatalogGame, MatrixGame, states};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::course::{Accuracy, reads};
+use super::corpus::Kind;
+use super::course::{Accuracy, named, reads};
 use super::curriculum::{GivenGame, Labels, Norms, Precision, Reference, Seats, Styles, TrainConfig};
 use super::finetune::Trained;
 use super::games::{Reach, Reading};
@@ -155,7 +156,7 @@ pub fn literacy_manifest(
     tokens: u64,
     accuracy: &BTreeMap<Reading, Accuracy>,
 ) -> Result<Manifest> {
-    let named = |found: &Accuracy| found.iter().map(|(kind, share)| (kind.to_string(), *share)).collect();
+    let accuracy = named(accuracy);
     Ok(Manifest {
         algorithm: "lessons".into(),
         rank: Some(config.rank),
@@ -164,8 +165,8 @@ pub fn literacy_manifest(
             .into(),
         seed: config.seed,
         steps,
-        reading: Some(reads(accuracy)),
-        accuracy: accuracy.iter().map(|(games, found)| (*games, named(found))).collect(),
+        reading: Some(reads(&accuracy, &Kind::READING)),
+        accuracy,
         self_test: within(model, self_tests(protocol(), &Labels::Pool, config.seed)?, tokens)?,
         ..foreign_manifest(model, "literacy", "lessons on random games, of orders that are not held out")?
     })

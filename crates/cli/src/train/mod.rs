@@ -111,7 +111,7 @@ pub struct Args {
     /// It is the bare model's, or that of --from.
     #[arg(long, value_parser = ["bare", "start"])]
     reference: Option<String>,
-    #[arg(long, value_delimiter = ',', help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`. Several are phases, one after the other", names::frameworks()))]
+    #[arg(long, value_delimiter = ',', help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`. Several are phases, one after the other, and those before the last take a third of its steps", names::frameworks()))]
     reward: Vec<String>,
     /// Train on this game instead of the config's; may be repeated.
     ///
@@ -291,9 +291,12 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
             }
             let mut phase = only.clone();
             phase.reward = reward.into();
+            // After a longer first phase, the second was seen not to unlearn it.
+            phase.steps = only.steps.div_ceil(3);
             anyhow::Ok(phase)
         };
-        let phases = args.reward.iter().map(phase).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut phases = args.reward.iter().map(phase).collect::<anyhow::Result<Vec<_>>>()?;
+        phases.iter_mut().last().expect("a reward is given").steps = only.steps;
         let names: Vec<String> = phases.iter().map(|phase| phase.reward.name()).collect();
         config.name = format!("{}-{}", config.name, names.join("-then-"));
         config.phases = phases;

@@ -1,6 +1,9 @@
 //! Questions and their answers.
 
+use std::collections::BTreeSet;
+
 use probity::agent::prompt::{Norm, OPENING, QUESTION, pair, points};
+use probity_game::moral::{Mixture, Share};
 use probity_game::{MatrixGame, Player, State};
 use rand::{Rng, RngExt};
 use serde::Serialize;
@@ -79,6 +82,22 @@ impl Kind {
     /// A model that answers them has read the game.
     pub const READING: [Self; 6] =
         [Self::MoreOwn, Self::MoreOther, Self::MoreBoth, Self::Recall, Self::Norm, Self::Kept];
+
+    /// The kinds that a policy of some rewards rests on, against a fair coin.
+    ///
+    /// An answer to the other's last action takes its recall and the norm. A larger sum of payoffs takes its comparison.
+    /// A reward that is none of the paper's may take every kind of [`Kind::READING`].
+    #[must_use]
+    pub fn needed_by(rewards: &Mixture) -> BTreeSet<Self> {
+        let needed = |share: &Share| match share.reward.framework.name() {
+            "game" => vec![Self::MoreOwn],
+            "utilitarian" => vec![Self::MoreBoth],
+            "deontological" => vec![Self::Recall, Self::Norm, Self::Kept],
+            "game-deontological" => vec![Self::MoreOwn, Self::Recall, Self::Norm, Self::Kept],
+            _ => Self::READING.to_vec(),
+        };
+        rewards.shares().iter().flat_map(needed).collect()
+    }
 
     /// The kind in words, for a table.
     #[must_use]

@@ -21,11 +21,23 @@ pub type Accuracy = BTreeMap<Kind, f64>;
 /// It is measured on unseen labels and games.
 pub const READ: f64 = 0.9;
 
-/// The kinds of games that are read: every reading question is answered.
+/// The shares of right answers by the questions' names, as files have them.
+pub type NamedAccuracy = BTreeMap<Reading, BTreeMap<String, f64>>;
+
+/// Accuracies as files have them.
 #[must_use]
-pub fn reads(accuracies: &BTreeMap<Reading, Accuracy>) -> Vec<Reading> {
-    let read = |accuracy: &Accuracy| Kind::READING.iter().all(|kind| accuracy.get(kind) >= Some(&READ));
-    accuracies.iter().filter(|(_, found)| read(found)).map(|(kind, _)| *kind).collect()
+pub fn named(accuracies: &BTreeMap<Reading, Accuracy>) -> NamedAccuracy {
+    let names = |found: &Accuracy| found.iter().map(|(kind, share)| (kind.to_string(), *share)).collect();
+    accuracies.iter().map(|(games, found)| (*games, names(found))).collect()
+}
+
+/// The kinds of games in which every one of some questions is answered.
+#[must_use]
+pub fn reads<'a>(accuracies: &NamedAccuracy, questions: impl IntoIterator<Item = &'a Kind> + Clone) -> Vec<Reading> {
+    let read = |found: &BTreeMap<String, f64>| {
+        questions.clone().into_iter().all(|kind| found.get(&kind.to_string()) >= Some(&READ))
+    };
+    accuracies.iter().filter(|(_, found)| read(found)).map(|(games, _)| *games).collect()
 }
 
 /// Who is examined, on unseen labels and games.
@@ -123,5 +135,32 @@ impl Exam<'_> {
             }
         }
         Ok(right.into_iter().map(|(kind, (ok, of))| (kind, ok / of)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probity_game::moral::{Framework, Mixture};
+    use probity_game::{Reach, Wording};
+
+    use super::*;
+
+    #[test]
+    fn a_policy_reads_what_its_reward_asks() {
+        let asked = |framework| Kind::needed_by(&Mixture::from(Framework::find(framework).unwrap()));
+        let [digits, numbers] = [Reach::Digits, Reach::Numbers].map(|reach| Reading { reach, wording: Wording::Ascii });
+        // The last round and the norm everywhere, payoffs up to 9 but for one's own sum.
+        let exam = |own: f64, both: f64| {
+            let sums = [(Kind::MoreOwn, own), (Kind::MoreOther, both), (Kind::MoreBoth, both)];
+            Accuracy::from_iter(sums.into_iter().chain([Kind::Recall, Kind::Norm, Kind::Kept].map(|kind| (kind, 1.0))))
+        };
+        let found = named(&BTreeMap::from([(digits, exam(0.86, READ)), (numbers, exam(0.7, 0.8))]));
+        let read = |framework| reads(&found, &asked(framework));
+        assert_eq!(read("deontological"), [digits, numbers]);
+        assert_eq!(read("utilitarian"), [digits]);
+        for framework in ["game", "game-deontological", "virtue-kindness"] {
+            assert!(read(framework).is_empty(), "{framework}");
+        }
+        assert!(reads(&named(&BTreeMap::from([(digits, Accuracy::new())])), &asked("game")).is_empty());
     }
 }

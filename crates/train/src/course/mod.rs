@@ -4,7 +4,7 @@ mod exam;
 mod lessons;
 mod run;
 
-pub use exam::{Accuracy, Exam, READ, reads};
+pub use exam::{Accuracy, Exam, NamedAccuracy, READ, named, reads};
 pub use run::{CourseEvent, CourseMeasurement, LessonReport};
 pub(crate) use run::{Folder, Student};
 

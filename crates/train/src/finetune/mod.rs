@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
+use super::corpus::Kind;
+use super::course::reads;
 use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
 use super::decoder::Decoder;
 use super::games::Reading;
@@ -267,7 +269,12 @@ impl Finetuning {
             return Err(bad(format!("has a pair for {target}, which is no target of this run")).into());
         }
         self.started = true;
-        self.reading = Manifest::of(&Source::open(file)?.header()?)?.and_then(|manifest| manifest.reading);
+        let start = Manifest::of(&Source::open(file)?.header()?)?;
+        self.reading = start.and_then(|start| match self.config.phases.last() {
+            // A policy need not read what its reward does not ask.
+            Some(phase) if !start.accuracy.is_empty() => Some(reads(&start.accuracy, &Kind::needed_by(&phase.reward))),
+            _ => start.reading,
+        });
         if self.config.reference == Reference::Start {
             self.origin = Some(self.state.theta[..self.decoder.n_params()].to_vec());
         }

@@ -9,7 +9,8 @@ use probity_engine::gguf::GgmlType;
 use super::{PretrainConfig, Pretraining, open_vocabulary};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
-use crate::course::{Accuracy, CourseEvent, Folder, LessonReport, Student, reads};
+use crate::corpus::Kind;
+use crate::course::{Accuracy, CourseEvent, Folder, LessonReport, Student, named, reads};
 use crate::games::Reading;
 use crate::model_file::write_model;
 use crate::run::{End, Session};
@@ -135,7 +136,7 @@ impl PretrainRun {
         let notes = [
             ("pretraining", serde_json::to_string(&self.training.config).expect("a config is plain data")),
             ("tokens", self.training.state().tokens.to_string()),
-            ("reading", serde_json::to_string(&reads(&reading)).expect("names are plain data")),
+            ("reading", serde_json::to_string(&reads(&named(&reading), &Kind::READING)).expect("names are plain data")),
             ("accuracy", serde_json::to_string(&reading).expect("accuracies are plain data")),
         ];
         write_model(out, self.training.decoder(), &self.training.state().theta, &self.words, ty, &notes)?;
