@@ -85,8 +85,8 @@ impl Kind {
 
     /// The kinds that a policy of some rewards rests on, against a fair coin.
     ///
-    /// An answer to the other's last action takes its recall and the norm. A larger sum of payoffs takes its comparison.
-    /// A reward that is none of the paper's may take every kind of [`Kind::READING`].
+    /// An answer to the other's last action takes its recall and the norm. A larger sum of payoffs takes comparison. A
+    /// reward that is none of the paper's may take every kind of [`Kind::READING`].
     #[must_use]
     pub fn needed_by(rewards: &Mixture) -> BTreeSet<Self> {
         let needed = |share: &Share| match share.reward.framework.name() {
