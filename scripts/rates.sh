@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The sweep behind the rate of the recipe real: two rewards at three rates from a model's literacy adapter, and how each run ended.
-# Resumable: run it again.
+# Trains two rewards by the recipe real at three rates, from a model's literacy adapter, and tells how each run ended. Resumable: run
+# it again.
 #
 # PROBITY is the program to run, built here where it is not set.
 set -euo pipefail

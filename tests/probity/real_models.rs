@@ -79,6 +79,7 @@ fn adapters_of_real_models_start_from_what_reads() {
             continue;
         }
         let reads = manifest(&literacy);
+        assert!(reads.reading.as_ref().is_some_and(|found| !found.is_empty()), "{}", literacy.display());
         assert_eq!(reads.reading, Some(course::reads(&reads.accuracy, &Kind::READING)), "{}", literacy.display());
         let start = blake3::hash(&fs::read(&literacy).expect("a file")).to_hex().to_string();
         for file in files(literacy.parent().expect("a folder"), "gguf") {

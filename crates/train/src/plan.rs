@@ -92,7 +92,7 @@ impl Plan {
 
     /// The fastest plan within a number of bytes, or the most frugal plan.
     ///
-    /// Shards side by side may take a quarter of the bytes: they are no faster for a model that takes more.
+    /// Shards side by side may take a quarter of the bytes: on two processors they were seen to be no faster.
     #[must_use]
     pub fn within(bytes: u64, decoder: &Decoder, packs: &[&Pack], learners: usize) -> Self {
         let of = |schedule| Self::of(decoder, packs, schedule, learners);

@@ -15,7 +15,7 @@ use super::decoder::{Decoder, Keep, Pack, Tape};
 pub enum Schedule {
     /// Shards side by side, everything kept on the way.
     ///
-    /// It is for small models on many processors.
+    /// It is meant for small models on many processors.
     #[default]
     Wide,
     /// One shard after the other, on all threads, everything kept on the way.
