@@ -3,10 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 run=${RUN:-out/models}
-make --no-print-directory program
 mkdir -p "$run"
-probity() { target/release/probity "$@"; }
-resume() { [ -e "$1/checkpoint.bin" ] && echo --resume || true; }
+. scripts/program.sh
 git show 5515d2a:models/default.gguf >"$run/first.gguf"
 # shellcheck disable=SC2046 -- no flag at all where there is nothing to resume
 probity pretrain --config configs/pretraining/second.toml --start "$run/first.gguf" --run "$run/default" $(resume "$run/default") \

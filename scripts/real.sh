@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the adapters of a real model and writes their page: literacy, then each reward by the recipe real, then the card.
-# Resumable: run it again. What is shipped is copied to models/MODEL/ and docs/real/MODEL.md.
+# Resumable: run it again. Copy what is to be shipped to models/MODEL/ and docs/real/MODEL.md.
 #
 # PROBITY is the program to run, built here where it is not set.
 set -euo pipefail
@@ -17,11 +17,12 @@ if [ ! -e "$run/literacy.gguf" ]; then
     probity literacy --model "$model" --run "$run/literacy" $(resume "$run/literacy") --out "$run/literacy.gguf"
 fi
 while read -r policy rewards; do
-    [ -e "$run/$policy.gguf" ] && continue
+    # A finished run is measured and written again: one of another recipe or literacy is refused, and never mixed in.
     # shellcheck disable=SC2046
     probity train --recipe real --reward "$rewards" --model "$model" --from "$run/literacy.gguf" --run "$run/$policy" \
-        $(resume "$run/$policy") --out "$run/$policy.gguf" || far="$far $policy"
-    [ -e "$run/$policy.gguf" ] || exit 1
+        $(resume "$run/$policy") --out "$run/$policy.gguf" && continue || code=$?
+    [ $code = 1 ] && [ -e "$run/$policy.gguf" ] || exit $code
+    far="$far $policy"
 done <<'POLICIES'
 deontological deontological
 utilitarian utilitarian

@@ -131,10 +131,10 @@ pub struct Manifest {
     pub steps: u64,
     /// The games that it was seen to read; `None` where it was not measured.
     ///
-    /// An adapter that starts from a literacy adapter reads the games in which its exam has what its reward asks.
+    /// An adapter that starts from a literacy adapter reads the games in which that exam has what its rewards ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Vec<Reading>>,
-    /// Shares of right answers at the exam, by kind of question.
+    /// Shares of right answers at the exam of the literacy it started from, or is, by kind of question.
     ///
     /// [`reading`](Self::reading) follows from them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -53,7 +53,19 @@ pub fn model_file(name: &str) -> anyhow::Result<Resolved> {
         return unpack(name, DEFAULT);
     }
     let path = model::known(name)?.unwrap_or_else(|| name.into());
+    if is_word(&path) {
+        let known: Vec<&str> = model::CATALOGUE.iter().map(|entry| entry.name).collect();
+        let known = known.join(", ");
+        return Err(
+            Usage(format!("model {name:?} is neither a file nor a known name; known are default, {known}")).into()
+        );
+    }
     Ok(Resolved { path, _folder: None })
+}
+
+/// Whether a path is a word like a name, and no file.
+fn is_word(path: &Path) -> bool {
+    path.components().count() == 1 && path.extension().is_none() && !path.exists()
 }
 
 /// The adapter file a name or path stands for.
@@ -62,7 +74,7 @@ pub fn adapter_file(name: &str) -> anyhow::Result<Resolved> {
         return unpack(name, bytes);
     }
     let path = PathBuf::from(name);
-    if path.components().count() == 1 && path.extension().is_none() && !path.exists() {
+    if is_word(&path) {
         let known = ADAPTERS.map(|(n, _)| n).join(", ");
         return Err(Usage(format!("adapter {name:?} is neither a file nor built in; built in are {known}")).into());
     }
@@ -84,7 +96,11 @@ pub fn open_vocabulary(name: &str) -> anyhow::Result<Model> {
 
 /// Loads an adapter by name or path.
 pub fn load_adapter(model: &Model, name: &str) -> anyhow::Result<Adapter> {
-    Ok(verify::load(model, adapter_file(name)?.path())?)
+    let loaded = verify::load(model, adapter_file(name)?.path());
+    match ADAPTERS.iter().any(|(known, _)| *known == name) {
+        true => loaded.with_context(|| format!("adapter {name:?}, built in for the built-in model")),
+        false => Ok(loaded?),
+    }
 }
 
 /// The weights of an adapter by name or path.

@@ -28,7 +28,7 @@ use crate::{builtin, input, names, output, train};
     after_help = "Example: probity compare --reward deontological --steps 100\n         probity compare --model your.gguf --steps 0 --adapter yours.gguf --labels share,keep"
 )]
 pub struct Args {
-    /// The model: a GGUF file or `default`.
+    /// The model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     #[arg(long, default_value = "deontological", help = format!("The reward that every policy aims for: {}, or a file of `probity values score --scenario`", names::frameworks()))]

@@ -45,7 +45,7 @@ pub struct Args {
     /// The other player's action in the last round (a label).
     #[arg(long, requires = "own_last")]
     other_last: Option<String>,
-    /// The model: a GGUF file or `default`.
+    /// The model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     /// An adapter: a GGUF file or a built-in name, with an optional scale.

@@ -22,7 +22,7 @@ use crate::{builtin, decide, input, output};
     after_help = "Example: probity demo --rounds 50 --picture policies.svg\n         probity demo --model your.gguf --adapter yours.gguf --labels share,keep"
 )]
 pub struct Args {
-    /// The model: a GGUF file or `default`.
+    /// The model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     /// An adapter: a GGUF file or a built-in name. May be repeated.

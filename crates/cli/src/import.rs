@@ -19,7 +19,7 @@ use crate::{builtin, input, output};
 pub struct Args {
     /// The folder.
     folder: PathBuf,
-    /// The base model: a GGUF file or `default`.
+    /// The base model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     /// Where to write the adapter.

@@ -116,8 +116,15 @@ pub fn writable(out: &Path) -> Result<(), Usage> {
     }
 }
 
-/// The error for a new run in a folder that holds one already.
-pub fn occupied(folder: &Path) -> Usage {
+/// Checks that a run's folder holds a checkpoint where one is to be resumed, and none where a run starts.
+pub fn run_folder(folder: &Path, resume: bool) -> Result<(), Usage> {
+    let found = folder.join("checkpoint.bin").exists();
     let folder = folder.display();
-    Usage(format!("{folder} holds a checkpoint already; --resume continues it, another --run starts anew"))
+    match (found, resume) {
+        (true, false) => {
+            Err(Usage(format!("{folder} holds a checkpoint already; --resume continues it, another --run starts anew")))
+        }
+        (false, true) => Err(Usage(format!("{folder} holds no checkpoint; a run starts without --resume"))),
+        _ => Ok(()),
+    }
 }

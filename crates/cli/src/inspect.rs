@@ -105,6 +105,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
     }
+    if let Some(reads) = report.manifest.as_ref().and_then(|manifest| manifest.reading.as_ref()) {
+        say!("{}", output::reads(reads));
+    }
     let mut table = output::table(&["key", "value"]);
     for (key, value) in report.metadata.iter().filter(|(k, _)| *k != probity::agent::manifest::MANIFEST_KEY) {
         table.add_row([key.as_str(), value.as_str()]);

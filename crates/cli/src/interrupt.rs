@@ -17,8 +17,12 @@ impl Interrupt {
         let heard = Self { stop: Arc::default(), over: Arc::default() };
         let (stop, over) = (Arc::clone(&heard.stop), Arc::clone(&heard.over));
         ctrlc::set_handler(move || {
-            if stop.swap(true, Ordering::Relaxed) || over.load(Ordering::Relaxed) {
+            let over = over.load(Ordering::Relaxed);
+            if stop.swap(true, Ordering::Relaxed) || over {
                 // The last checkpoint is on the disk.
+                if over {
+                    eprintln!("stopped; the steps are kept, and --resume goes on behind them");
+                }
                 std::process::exit(130);
             }
             eprintln!("stopping after this step; a second Ctrl-C stops at once");

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
+use probity_train::corpus::Kind;
+use probity_train::course::{named, reads};
 use probity_train::curriculum::Precision;
 use probity_train::games::Reading;
 use probity_train::literacy::{LiteracyConfig, LiteracyRun, plan};
@@ -18,7 +20,7 @@ use crate::{builtin, course, input, output, train};
 ///
 /// A model that was trained on other texts answers a decision and does not read its payoffs. The lessons ask what a
 /// cell pays, which action brings more for whom, and what was played last. They have no morals. Train it once a model,
-/// then each reward with `probity train --from ADAPTER --reference start`.
+/// then each reward with `probity train --recipe real --from ADAPTER --reward NAME`.
 ///
 /// An interrupted run continues with --resume, bit for bit.
 #[derive(clap::Args)]
@@ -26,7 +28,7 @@ use crate::{builtin, course, input, output, train};
     after_help = "Example: probity literacy --model smollm2 --run run --out smollm2-literacy.gguf\n         probity literacy --model smollm2 --run run --resume --out smollm2-literacy.gguf"
 )]
 pub struct Args {
-    /// The model that learns: a GGUF file or `default`.
+    /// The model that learns: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long)]
     model: String,
     /// A config file (TOML).
@@ -83,10 +85,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     needs.refuse()?;
     input::writable(out)?;
+    input::run_folder(folder, args.resume)?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    if !args.resume && folder.join("checkpoint.bin").exists() {
-        return Err(input::occupied(folder).into());
-    }
     if !args.json {
         eprintln!("{needs}, {}", needs.times());
     }
@@ -102,6 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let accuracy = run.reading(|kind| {
         measured.inc(1);
         measured.set_message(kind.to_string());
+        output::stage(&measured, format_args!("measuring {kind}"));
     })?;
     measured.finish_and_clear();
     let (taken, tokens) = (run.training().state().step(), run.training().state().tokens);
@@ -118,6 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for (kind, accuracy) in &accuracy {
         say!("{kind}: {}", course::spell(accuracy));
     }
+    say!("{}", output::reads(&reads(&named(&accuracy), &Kind::READING)));
     say!("written and verified: {}", out.display());
     Ok(())
 }

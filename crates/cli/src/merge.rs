@@ -25,7 +25,7 @@ pub struct Args {
     /// Adapters, each a GGUF file or a built-in name, as NAME[:WEIGHT].
     #[arg(required = true)]
     adapters: Vec<String>,
-    /// The base model: a GGUF file or `default`.
+    /// The base model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     /// Where to write the adapter or model.

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use probity_game::Reading;
 use probity_train::curriculum::Precision;
 use serde::Serialize;
 
@@ -109,9 +110,22 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// The kinds of games that an adapter reads, in a line.
+pub fn reads(kinds: &[Reading]) -> String {
+    let kinds = kinds.iter().map(Reading::to_string).collect::<Vec<_>>().join(", ");
+    format!("decisions are relied on in games of {}", if kinds.is_empty() { "no kind".into() } else { kinds })
+}
+
 /// A progress bar on standard error, hidden where nobody looks.
 pub fn bar(length: u64, what: &str) -> indicatif::ProgressBar {
     progress(length, what, "{msg:>24} {wide_bar} {pos}/{len} {eta}")
+}
+
+/// A line about a stage of long work, where no bar shows it.
+pub fn stage(bar: &indicatif::ProgressBar, what: std::fmt::Arguments<'_>) {
+    if bar.is_hidden() {
+        eprintln!("{what}");
+    }
 }
 
 /// A progress bar of bytes.

@@ -14,7 +14,7 @@ use crate::{builtin, output};
     after_help = "Example: probity plan gemma-2-2b-it-Q4_K_M.gguf --context 4096\n         probity plan model.gguf --memory 2048 && probity decide --model model.gguf --memory 2048 --game ipd"
 )]
 pub struct Args {
-    /// The model: a GGUF file or `default`.
+    /// The model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(default_value = "default")]
     model: String,
     /// Tokens of prompt and options; 0 for 2048 or the model's own length.

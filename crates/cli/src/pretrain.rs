@@ -69,9 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     config.check()?;
     probity_engine::numeric::keep_freed_memory();
     fs::create_dir_all(&args.run).with_context(|| args.run.display().to_string())?;
-    if !args.resume && args.run.join("checkpoint.bin").exists() {
-        return Err(input::occupied(&args.run).into());
-    }
+    input::run_folder(&args.run, args.resume)?;
     let (steps, bar) = (config.steps, output::bar(config.steps, "vocabulary"));
     let mut run = PretrainRun::open(&args.run, config, args.start.as_deref(), args.resume)?;
     if !args.export {

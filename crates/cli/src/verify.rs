@@ -14,7 +14,7 @@ use crate::{builtin, output};
 pub struct Args {
     /// The adapter: a GGUF file or a built-in name.
     adapter: String,
-    /// The base model: a GGUF file or `default`.
+    /// The base model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     /// Print the figures as JSON.

@@ -1,14 +1,17 @@
 //! `probity card`: a page that tells how a model's adapters behave.
 
+mod kept;
 mod origin;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::ValueEnum;
 use probity::agent::manifest::Manifest;
 use probity_engine::files::write_whole;
 use probity_engine::{Adapter, Model};
+use probity_game::moral::Mixture;
 use probity_game::{CatalogGame, MatrixGame, Player};
 use probity_train::eval::Respondent;
 use probity_train::eval::card::{Card, Entry, Over, told};
@@ -17,6 +20,7 @@ use probity_train::eval::exact::{Aim, Labelling, Telling};
 use probity_train::games::held_out;
 use probity_train::labels::any;
 
+use self::kept::Kept;
 use crate::errors::Usage;
 use crate::eval::dilemmas as everyday;
 use crate::output::Table;
@@ -30,18 +34,21 @@ use crate::{builtin, input, output, paper};
 /// model stands beside the adapters. So does a `literacy.gguf` in the folder, with what it was seen to read: it shows
 /// what comes from the lessons and not from a reward.
 ///
-/// Where an adapter's run folder lies beside it, under the adapter's name, the page tells how the training went.
+/// Where an adapter's run folder lies beside it, as `probity train` puts it or under the adapter's name, the page tells
+/// how the training went.
+///
+/// An interrupted command goes on where it stopped: what it measured lies beside the page until that is whole.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity card --model smollm2 --adapters adapters --out smollm2.md\n         probity card --model gemma3-270m --adapters adapters --games 12"
 )]
 pub struct Args {
-    /// The model: a GGUF file or a name.
+    /// The model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long)]
     model: String,
     /// The folder of the adapters.
     ///
-    /// They have the names of the paper's policies: deontological.gguf and so on.
+    /// They have the names of the paper's policies: deontological.gguf and so on. Other files are left out.
     #[arg(long)]
     adapters: PathBuf,
     /// How many of the sixty held-out games are measured, evenly chosen.
@@ -77,6 +84,8 @@ struct Subject {
     manifest: Option<Manifest>,
     respondent: Respondent,
     aim: Option<Aim>,
+    /// Of the model's content and the adapter's bytes.
+    content: String,
 }
 
 impl Subject {
@@ -84,11 +93,28 @@ impl Subject {
         let adapter =
             file.as_ref().map(|file| builtin::load_adapter(model, &file.display().to_string())).transpose()?;
         let manifest = adapter.as_ref().map(|adapter| Manifest::of(adapter.gguf())).transpose()?.flatten();
+        if let Some(manifest) = &manifest {
+            check_rewards(name, manifest)?;
+        }
+        let content = format!("{} {}", model.content()?, adapter.as_ref().map_or("", Adapter::fingerprint));
         let aim = manifest.as_ref().and_then(|manifest| Aim::of_training(manifest).ok());
         let adapters: Vec<(Adapter, f32)> = adapter.into_iter().map(|adapter| (adapter, 1.0)).collect();
         let respondent = Respondent::model(model, &adapters, "")?;
-        Ok(Self { name, file, manifest, respondent, aim })
+        Ok(Self { name, file, manifest, respondent, aim, content })
     }
+}
+
+/// Refuses an adapter that was trained on other rewards than its name says.
+fn check_rewards(name: &str, manifest: &Manifest) -> anyhow::Result<()> {
+    let Some(policy) = paper::POLICIES.iter().find(|policy| policy.name == name) else { return Ok(()) };
+    let mut trained: Vec<String> = manifest.rewards.iter().map(Mixture::name).collect();
+    // A run that was extended has the same reward twice.
+    trained.dedup();
+    if !trained.is_empty() && trained != policy.rewards {
+        let (found, expected) = (trained.join(" then "), policy.rewards.join(" then "));
+        return Err(Usage(format!("{name}.gguf was trained on {found}, expected {expected}")).into());
+    }
+    Ok(())
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -117,16 +143,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let bar = output::bar((parts.iter().map(steps).sum::<usize>() * subjects.len()) as u64, "measuring");
     let mut page = format!("# Adapters for {}\n\n{}", args.model, origin::about(&subjects)?);
     page += &origin::training(&subjects)?;
+    page += &origin::reliance(&subjects);
     if let Some(file) = &literacy {
         page += &origin::reading(&model, file)?;
     }
+    let mut kept = Kept::beside(&args.out)?;
     for part in parts {
         page += &match part {
             Part::HeldOut => {
                 let title = format!("In {count} games that no training drew");
-                behaviour(&title, &mut subjects, &held_out, &bar)?
+                behaviour(&title, &mut subjects, &held_out, &mut kept, &bar)?
             }
-            Part::Five => behaviour("In the paper's five games", &mut subjects, &five, &bar)?,
+            Part::Five => behaviour("In the paper's five games", &mut subjects, &five, &mut kept, &bar)?,
             Part::Paper => figures(&args.model, &model, &subjects, &bar)?,
             Part::Dilemmas => everyday_dilemmas(&mut subjects, &bar)?,
             Part::Situations => in_words(&mut subjects, &bar)?,
@@ -134,18 +162,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     write_whole(&args.out, |sink| sink.write_all(page.as_bytes()))?;
+    kept.forget()?;
     output::line(format_args!("Page: {}", args.out.display()));
     Ok(())
 }
 
-/// The adapters of a folder, in the paper's order.
+/// The adapters of a folder, in the paper's order; says which files are left out.
 fn found(folder: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     let files = paper::POLICIES.iter().map(|policy| (policy.name, folder.join(format!("{}.gguf", policy.name))));
     let files: Vec<_> = files.filter(|(_, file)| file.exists()).collect();
-    if files.is_empty() {
-        let names = paper::POLICIES.map(|policy| policy.name).join(".gguf, ");
-        let problem = format!("--adapters: {} has none of {names}.gguf", folder.display());
+    let literacy = folder.join("literacy.gguf");
+    let names = paper::POLICIES.map(|policy| policy.name).join(".gguf, ");
+    if files.is_empty() && !literacy.exists() {
+        let problem = format!("--adapters: {} has none of literacy.gguf, {names}.gguf", folder.display());
         return Err(Usage(problem).into());
+    }
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let known = path == literacy || files.iter().any(|(_, file)| *file == path);
+        if path.extension().is_some_and(|extension| extension == "gguf") && !known {
+            eprintln!("left out: {}, expected a name among literacy.gguf, {names}.gguf", path.display());
+        }
     }
     Ok(files)
 }
@@ -169,35 +206,50 @@ const COLUMNS: [Column; 6] = [
     ("column's seat", |entry| entry.seat == Player::Column),
 ];
 
+/// A figure of behaviour.
+type Figure = (&'static str, fn(&Card) -> Option<Over>);
+
 /// How the policies act in some games.
 fn behaviour(
     title: &str,
     subjects: &mut [Subject],
     games: &[Vec<Telling>],
+    kept: &mut Kept,
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<String> {
     let header: Vec<&str> = ["policy", "figure"].into_iter().chain(COLUMNS.map(|(title, _)| title)).collect();
     let mut table = Table::with_header(&header);
-    type Figure = (&'static str, fn(&Card) -> Option<Over>);
     let figures: [Figure; 4] = [
         ("legality", |card| card.illegal().map(|Over { mean, worst }| Over { mean: 1.0 - mean, worst: 1.0 - worst })),
         ("P(D\\|C)", Card::betrayal),
         ("Ut regret above the least", Card::above_best),
         ("miss", Card::miss),
     ];
-    for Subject { name, respondent, aim, .. } in subjects {
+    let tellings = games.iter().map(Vec::len).sum::<usize>() as u64;
+    for Subject { name, respondent, aim, content, .. } in subjects {
         bar.set_message(*name);
-        let card = Card::of(respondent, games, aim.as_ref(), || bar.inc(1))?;
-        let parts = COLUMNS.map(|(_, of)| card.only(of));
-        for (title, figure) in figures {
-            let cell = |over: Over| format!("{:.3} / {:.3}", output::rounded(over.mean), output::rounded(over.worst));
-            let cells = parts.iter().map(|part| figure(part).map_or_else(|| "-".into(), cell));
-            if figure(&card).is_some() {
-                table.rows.push([(*name).to_owned(), title.to_owned()].into_iter().chain(cells).collect());
-            }
-        }
+        let before = bar.position();
+        let measure = || {
+            let card = Card::of(respondent, games, aim.as_ref(), || bar.inc(1))?;
+            Ok(rows(name, &card, &figures))
+        };
+        let of = format!("{title}; {name}; {content}; {}", env!("CARGO_PKG_VERSION"));
+        table.rows.extend(kept.rows(of, measure)?);
+        bar.set_position(before + tellings);
+        output::stage(bar, format_args!("{title}: {name} is measured"));
     }
     Ok(format!("\n## {title}\n\n{INTRODUCTION}\n\n{}", table.markdown()))
+}
+
+/// A policy's rows of a table of behaviour.
+fn rows(name: &str, card: &Card, figures: &[Figure]) -> Vec<Vec<String>> {
+    let parts = COLUMNS.map(|(_, of)| card.only(of));
+    let cell = |over: Over| format!("{:.3} / {:.3}", output::rounded(over.mean), output::rounded(over.worst));
+    let row = |(title, figure): &Figure| {
+        let cells = parts.iter().map(|part| figure(part).map_or_else(|| "-".into(), cell));
+        figure(card).map(|_| [name, title].into_iter().map(str::to_owned).chain(cells).collect())
+    };
+    figures.iter().filter_map(row).collect()
 }
 
 /// The paper's figure 4.

@@ -1,12 +1,12 @@
 //! Where adapters come from: their files, their runs, and what their model reads.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context;
 use probity::agent::manifest::Manifest;
 use probity_engine::Model;
+use probity_game::moral::Mixture;
 use probity_game::{Reach, Reading, Wording};
 use probity_train::corpus::Kind;
 use serde::Deserialize;
@@ -18,12 +18,17 @@ use crate::output::Table;
 
 /// What the adapters are, from their files.
 pub(super) fn about(subjects: &[Subject]) -> anyhow::Result<String> {
-    let mut table = Table::with_header(&["policy", "steps", "rank", "size", "games", "labels", "divergence from"]);
+    let mut table =
+        Table::with_header(&["policy", "rewards", "steps", "rank", "size", "games", "labels", "divergence from"]);
     for Subject { name, file, manifest, .. } in subjects {
         let (Some(file), Some(manifest)) = (file, manifest) else { continue };
         let megabytes = std::fs::metadata(file)?.len() as f64 / 1e6;
         table.rows.push(vec![
             (*name).to_owned(),
+            match manifest.rewards.as_slice() {
+                [] => "-".into(),
+                rewards => rewards.iter().map(Mixture::name).collect::<Vec<_>>().join(" then "),
+            },
             manifest.steps.to_string(),
             manifest.rank.map_or_else(|| "-".into(), |rank| rank.to_string()),
             format!("{megabytes:.1} MB"),
@@ -58,11 +63,9 @@ pub(super) fn training(subjects: &[Subject]) -> anyhow::Result<String> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for Subject { name, file, .. } in subjects {
         let Some(file) = file else { continue };
-        let log = file.with_extension("").join("steps.jsonl");
-        let text = match std::fs::read_to_string(&log) {
-            Err(e) if e.kind() == ErrorKind::NotFound => continue,
-            read => read.with_context(|| log.display().to_string())?,
-        };
+        let logs = ["run", ""].map(|extension| file.with_extension(extension).join("steps.jsonl"));
+        let Some(log) = logs.into_iter().find(|log| log.exists()) else { continue };
+        let text = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
         // Lines of measurements have other fields.
         let steps: Vec<Logged> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let mut before = 0;
@@ -94,6 +97,30 @@ pub(super) fn training(subjects: &[Subject]) -> anyhow::Result<String> {
     ))
 }
 
+/// In which games a decision under each adapter can be relied on.
+pub(super) fn reliance(subjects: &[Subject]) -> String {
+    let mut table = Table::with_header(&["policy"]);
+    table.header.extend(Wording::ALL.map(|wording| wording.words().to_owned()));
+    for Subject { name, manifest, .. } in subjects {
+        let Some(reads) = manifest.as_ref().and_then(|manifest| manifest.reading.as_ref()) else { continue };
+        let under = |wording| {
+            let of = reads.iter().filter(|kind| kind.wording == wording);
+            let of = of.map(|kind| kind.reach.to_string()).collect::<Vec<_>>().join(", ");
+            if of.is_empty() { "none".to_owned() } else { of }
+        };
+        table.rows.push(std::iter::once((*name).to_owned()).chain(Wording::ALL.map(under)).collect());
+    }
+    if table.rows.is_empty() {
+        return String::new();
+    }
+    let kinds = Reach::ALL.map(|reach| format!("*{reach}*: {}", reach.words())).join("; ");
+    format!(
+        "\n## Games whose decisions are relied on\n\nThe exam after literacy answers what the rewards ask there, in at \
+         least 90% of the questions. A decision in another game is flagged as not reliable. {kinds}.\n\n{}",
+        table.markdown()
+    )
+}
+
 /// What the adapter that the others start from was seen to read.
 pub(super) fn reading(model: &Model, file: &Path) -> anyhow::Result<String> {
     let adapter = builtin::load_adapter(model, &file.display().to_string())?;
@@ -115,7 +142,7 @@ pub(super) fn reading(model: &Model, file: &Path) -> anyhow::Result<String> {
     }
     Ok(format!(
         "\n## What the model reads\n\nAfter literacy ({} steps), before any moral training, on labels and games that no step \
-         drew.\n\n{}",
+         drew. Questions that came up less than 20 times are left out.\n\n{}",
         manifest.steps,
         table.markdown()
     ))

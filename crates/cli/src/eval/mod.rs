@@ -18,7 +18,7 @@ use crate::names;
     after_help = "Example: probity eval --policy deontological\n         probity eval --policy deontological --game held-out --norm untold\n         probity eval --policy yours.gguf --model your.gguf --game yours.json --reward utilitarian\n         probity eval --policy deontological --protocol tennant2025 --variant all\n         probity eval --policy seed1.gguf,seed2.gguf,seed3.gguf --protocol tennant2025 --json\n         probity eval --policy deontological --protocol dilemmas"
 )]
 pub struct Args {
-    /// The model: a GGUF file or `default`.
+    /// The model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     #[arg(long, default_value = "bare", help = format!("Whose policy: `bare`, an adapter ({}, or a GGUF file), `asked:REWARD` for the bare model asked in words, a scripted player ({}), or a .json file with {{\"memory-one\": [p0, pcc, pcd, pdc, pdd]}}", names::adapters(), names::strategies()))]

@@ -1,7 +1,7 @@
 //! The published protocol, beside the paper's figures.
 
 use probity_game::protocol::PUBLISHED;
-use probity_train::eval::protocol::{GameReport, Ground, VARIANTS, Variant, VariantReport, measure};
+use probity_train::eval::protocol::{GameReport, Ground, RUNS, VARIANTS, Variant, VariantReport, measure};
 use serde::Serialize;
 
 use super::policy::Respondents;
@@ -42,9 +42,6 @@ struct Report<'a> {
     /// Other ways of asking.
     variants: &'a [VariantReport],
 }
-
-/// Runs of free answers without `--runs`.
-const RUNS: u64 = 5;
 
 pub fn run(args: &Args, protocol: &str, respondents: Respondents, variants: &[&'static Variant]) -> anyhow::Result<()> {
     let Respondents { mut all, published, .. } = respondents;

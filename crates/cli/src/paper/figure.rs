@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use plotters::prelude::*;
+use probity_engine::files::write_whole;
 
 use super::Row;
-use super::report::regret;
 
 /// A panel's size in pixels.
 const PANEL: (u32, u32) = (980, 300);
@@ -21,11 +22,18 @@ const COLOURS: [RGBColor; 5] = [
 
 /// Draws both regrets, one panel below the other.
 pub fn draw(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
-    let area = SVGBackend::new(path, (PANEL.0, 2 * PANEL.1)).into_drawing_area();
+    let mut svg = String::new();
+    draw_into(&mut svg, rows).with_context(|| path.display().to_string())?;
+    write_whole(path, |out| out.write_all(svg.as_bytes()))?;
+    Ok(())
+}
+
+fn draw_into(svg: &mut String, rows: &[Row]) -> anyhow::Result<()> {
+    let area = SVGBackend::with_string(svg, (PANEL.0, 2 * PANEL.1)).into_drawing_area();
     area.fill(&WHITE).map_err(failed)?;
     let titles = ["Deontological regret (paper's figure 4a)", "Utilitarian regret (paper's figure 4b)"];
     for ((which, title), panel) in titles.into_iter().enumerate().zip(area.split_evenly((2, 1))) {
-        let most = rows.iter().flat_map(|row| &row.games).map(|game| regret(game, which).0).fold(0.0, f64::max);
+        let most = rows.iter().flat_map(|row| &row.games).map(|game| game.regret(which).0).fold(0.0, f64::max);
         let paper = rows.iter().flat_map(|row| &row.games).filter_map(|game| game.paper).map(|p| p[which].mean);
         let most = 1.05 * paper.fold(most, f64::max);
         let mut chart = ChartBuilder::on(&panel)
@@ -49,7 +57,7 @@ pub fn draw(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
         for (i, row) in rows.iter().enumerate() {
             for (j, game) in row.games.iter().enumerate() {
                 let [left, right] = [0.1, 0.25].map(|at| i as f64 + at + 0.16 * j as f64);
-                let (mean, half_width) = regret(game, which);
+                let (mean, half_width) = game.regret(which);
                 let bar = Rectangle::new([(left, 0.0), (right, mean)], COLOURS[j % COLOURS.len()].filled());
                 let middle = f64::midpoint(left, right);
                 let half = half_width.unwrap_or(0.0);

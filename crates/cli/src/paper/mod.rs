@@ -14,7 +14,7 @@ use probity_game::moral::Framework;
 use probity_game::protocol::PUBLISHED;
 use probity_train::curriculum::{Labels, TrainConfig};
 use probity_train::eval::Respondent;
-use probity_train::eval::protocol::{GameReport, Variant, measure};
+use probity_train::eval::protocol::{GameReport, RUNS, TEST_LABELS, Variant, measure};
 use serde::{Deserialize, Serialize};
 
 use self::report::Report;
@@ -31,10 +31,12 @@ use crate::{builtin, input, output, train};
     after_help = "Example: probity model fetch gemma3-270m && probity paper --model gemma3-270m\n         probity paper --model gemma3-270m --policy utilitarian\n         probity paper --model smollm2 --seeds 5 --out figures"
 )]
 pub struct Args {
-    /// The model: a GGUF file, or a name of `probity model list`.
+    /// The model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "gemma3-270m")]
     model: String,
-    /// The policies to train [default: all six]
+    /// The policies to train [default: all six].
+    ///
+    /// The page has those that lie in the folder, too.
     #[arg(long, value_delimiter = ',', value_parser = POLICIES.map(|policy| policy.name))]
     policy: Vec<String>,
     /// Training seeds of each policy; five as in the paper.
@@ -56,7 +58,7 @@ pub struct Policy {
     /// As adapters are named.
     pub name: &'static str,
     /// The rewards of its phases.
-    rewards: &'static [&'static str],
+    pub rewards: &'static [&'static str],
 }
 
 /// Figure 4's policies, in the paper's order.
@@ -118,32 +120,31 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => input::config(path)?,
         None => train::recipe("paper").context("the recipe paper comes with the program")?,
     };
-    let [phase] = base.phases.as_slice() else {
-        return Err(Usage(format!("the config has {} phases, expected one", base.phases.len())).into());
-    };
-    let chosen: Vec<&Policy> =
-        POLICIES.iter().filter(|p| args.policy.is_empty() || args.policy.iter().any(|name| name == p.name)).collect();
-    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    // The page has every policy of the folder, so that a call for one more leaves none out.
+    let asked = |policy: &Policy| args.policy.is_empty() || args.policy.iter().any(|name| name == policy.name);
+    let there =
+        |policy: &Policy| (1..).take_while(|seed| adapter_file(&args.out, policy, *seed).exists()).count() as u64;
+    let seeds = |policy: &Policy| there(policy).max(if asked(policy) { args.seeds } else { 0 });
+    let chosen: Vec<(&Policy, u64)> = POLICIES.iter().map(|p| (p, seeds(p))).filter(|(_, seeds)| *seeds > 0).collect();
+    if let Labels::Fixed(labels) = &base.labels
+        && let Some(label) = labels.iter().find(|label| TEST_LABELS.contains(&label.as_str()))
+    {
+        let test = TEST_LABELS.join(" and ");
+        return Err(Usage(format!("the config trains on {label:?}, expected labels beside the test's, {test}")).into());
+    }
     let content = builtin::open_vocabulary(&args.model)?.content()?.to_owned();
+    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     // All training comes first: the trainer's memory is given back before the runtime's model takes its own.
     let mut trained = Vec::new();
-    for policy in &chosen {
+    for (policy, most) in &chosen {
         let mut seeds = Vec::new();
-        for seed in 1..=args.seeds {
-            let phases = policy
-                .rewards
-                .iter()
-                .map(|name| {
-                    let mut phase = phase.clone();
-                    phase.reward = Framework::find(name)?.into();
-                    Ok(phase)
-                })
-                .collect::<anyhow::Result<Vec<_>>>()?;
-            let config = base.clone().with(|o| {
+        for seed in 1..=*most {
+            let rewards = policy.rewards.iter().map(|name| Ok(Framework::find(name)?.into()));
+            let config = base.clone().in_turn(rewards.collect::<anyhow::Result<_>>()?)?.with(|o| {
                 o.name = format!("paper-{}", policy.name);
-                (o.seed, o.phases) = (seed, phases);
+                o.seed = seed;
             });
-            let path = args.out.join(format!("{}-{seed}.gguf", policy.name));
+            let path = adapter_file(&args.out, policy, seed);
             seeds.push((adapter(&args.model, &content, config, &path)?, path));
         }
         trained.push((policy.name, seeds));
@@ -157,13 +158,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let picture = args.out.join("figure-4.svg");
-    figure::draw(&picture, &rows).with_context(|| picture.display().to_string())?;
+    figure::draw(&picture, &rows)?;
     let labels = match &base.labels {
         Labels::Fixed(labels) => labels.join(" and "),
         Labels::Pool => "labels drawn anew for every game".into(),
         Labels::Own => "the games' own labels".into(),
     };
-    let report = Report { model: &args.model, seeds: args.seeds, labels: &labels, rows: &rows };
+    let seeds = chosen.iter().map(|(_, seeds)| *seeds).min().unwrap_or(args.seeds);
+    let report = Report { model: &args.model, seeds, labels: &labels, rows: &rows };
     let page = args.out.join("figure-4.md");
     write_whole(&page, |sink| sink.write_all(report.markdown().as_bytes()))?;
     if args.json {
@@ -173,9 +175,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     output::line(format_args!("Page and picture: {}, {}", page.display(), picture.display()));
     Ok(())
 }
-
-/// The runs of one policy that an interval is over, where it has one seed.
-const RUNS: u64 = 5;
 
 /// A policy's figures by the paper's protocol.
 ///
@@ -215,6 +214,11 @@ impl Unseen {
         let cooperation = [share(actions.c_after_c, actions.d_after_c), share(actions.c_after_d, actions.d_after_d)];
         Self { variant, cooperation, legality_mass: game.legality_mass }
     }
+}
+
+/// Where the adapter of a policy and seed lies.
+fn adapter_file(folder: &Path, policy: &Policy, seed: u64) -> PathBuf {
+    folder.join(format!("{}-{seed}.gguf", policy.name))
 }
 
 /// The adapter of a config at a path: trained now, or by an earlier call.

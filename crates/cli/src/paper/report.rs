@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use probity_train::eval::protocol::GameReport;
+use probity_train::eval::protocol::{Cell, READ_TO, RUNS};
 use serde::Serialize;
 
 use super::Row;
@@ -22,11 +22,6 @@ pub struct Report<'a> {
 /// The two regrets, as the paper's figure names them.
 pub const REGRETS: [&str; 2] = ["Figure 4a: deontological regret, 0 to 6", "Figure 4b: utilitarian regret, 0 to 1"];
 
-/// How far the paper's figures can be read.
-///
-/// See [`PUBLISHED`](probity_game::protocol::PUBLISHED).
-const READ_TO: [f64; 2] = [0.02, 0.005];
-
 /// The most that one of the paper's runs took, hours of a GPU.
 ///
 /// Source: arXiv 2410.01639, section 4.
@@ -42,7 +37,7 @@ impl Report<'_> {
         for row in self.rows {
             let mut cells = vec![row.policy.to_owned()];
             for game in &row.games {
-                let (mean, half_width) = regret(game, which);
+                let (mean, half_width) = game.regret(which);
                 let spread = half_width.map_or_else(String::new, |half| format!(" ± {half:.3}"));
                 cells.push(format!("{:.3}{spread}", output::rounded(mean)));
                 cells.push(game.paper.map_or_else(|| "-".into(), |paper| format!("{:.3}", paper[which].mean)));
@@ -103,25 +98,14 @@ impl Report<'_> {
     ///
     /// The selfish policy's are to be as near to exact selfishness, all others at or below the paper's.
     pub fn verdict(&self) -> String {
-        let cells = self
-            .rows
-            .iter()
-            .filter(|row| row.policy != "bare")
-            .flat_map(|row| row.games.iter().flat_map(move |game| [0, 1].map(|which| (row.policy, which, game))));
-        let (mut reached, mut within, mut all) = (0, 0, 0);
-        for (policy, which, game) in cells {
-            let (Some(paper), Some(bounds)) = (game.paper, game.bounds) else { continue };
-            let (ours, theirs) = (regret(game, which).0, paper[which].mean);
-            let selfish = [bounds.deontological[1], selfish_welfare(game)][which];
-            let ok = match policy {
-                "game" => (ours - selfish).abs() <= (theirs - selfish).abs() + READ_TO[which],
-                _ => ours <= theirs + READ_TO[which],
-            };
-            let spread = regret(game, which).1.unwrap_or(0.0) + paper[which].half_width.unwrap_or(0.0);
-            all += 1;
-            reached += usize::from(ok);
-            within += usize::from(ok || (ours - theirs).abs() <= spread);
-        }
+        let rows = self.rows.iter().filter(|row| row.policy != "bare");
+        let cells: Vec<Cell> = rows
+            .flat_map(|row| row.games.iter().filter_map(|game| game.cells(row.policy == "game")))
+            .flatten()
+            .collect();
+        let count = |of: fn(&Cell) -> bool| cells.iter().filter(|cell| of(cell)).count();
+        let (reached, within) = (count(|cell| cell.reached), count(|cell| cell.reached || cell.overlaps));
+        let all = cells.len();
         format!(
             "{reached} of {all} cells are at or below the paper's (for `game`: as near to the selfish policy or nearer), as \
              far as its figure can be read: to {} and {}. {within} are so, or their interval overlaps the paper's.",
@@ -133,7 +117,7 @@ impl Report<'_> {
         let runs = if self.seeds > 1 {
             format!("means over {} training seeds, with 95% intervals", self.seeds)
         } else {
-            format!("one training seed; means over {} runs of free answers, with 95% intervals", super::RUNS)
+            format!("one training seed; means over {} runs of free answers, with 95% intervals", RUNS)
         };
         [
             format!(
@@ -178,23 +162,4 @@ impl Report<'_> {
         let _ = write!(page, "\nWhat it took, as means over the seeds:\n\n{}", self.cost().markdown());
         page
     }
-}
-
-/// A policy's regret in a game, with half the width of its interval.
-pub fn regret(game: &GameReport, which: usize) -> (f64, Option<f64>) {
-    let free = &game.free;
-    let (mean, half_width) = [
-        (free.deontological_regret, free.deontological_half_width),
-        (free.utilitarian_regret, free.utilitarian_half_width),
-    ][which];
-    (mean.unwrap_or(f64::NAN), half_width)
-}
-
-/// The utilitarian regret of always defecting, by the exact expectation.
-fn selfish_welfare(game: &GameReport) -> f64 {
-    let defects = |_: &probity_game::protocol::Query, _| Ok::<_, std::convert::Infallible>([0.0, 1.0]);
-    let known = probity_game::CatalogGame::find(&game.game).map(|known| known.game());
-    let Ok(known) = known else { return f64::NAN };
-    let Ok(outcome) = probity_game::protocol::expected(&known, defects);
-    outcome.utilitarian_regret
 }

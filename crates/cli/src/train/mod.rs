@@ -12,7 +12,7 @@ use anyhow::Context;
 use probity_engine::Source;
 use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_game::MatrixGame;
-use probity_game::moral::Framework;
+use probity_game::moral::{Framework, Mixture};
 use probity_train::Schedule;
 use probity_train::curriculum::{GivenGame, Reference, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
@@ -70,7 +70,7 @@ pub struct Args {
     /// A config file (TOML).
     #[arg(long)]
     config: Option<PathBuf>,
-    /// The base model: a GGUF file or `default`.
+    /// The base model: a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long, default_value = "default")]
     model: String,
     /// Where to write the adapter.
@@ -111,7 +111,7 @@ pub struct Args {
     /// It is the bare model's, or that of --from.
     #[arg(long, value_parser = ["bare", "start"])]
     reference: Option<String>,
-    #[arg(long, value_delimiter = ',', help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`. Several are phases, one after the other, and those before the last take a third of its steps", names::frameworks()))]
+    #[arg(long, value_delimiter = ',', help = format!("Override the reward of a config with one phase: {}, or a file of `probity values score --scenario`. Several are phases, one after the other", names::frameworks()))]
     reward: Vec<String>,
     /// Train on this game instead of the config's; may be repeated.
     ///
@@ -151,6 +151,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.extend.map_or_else(|| made.clone(), |steps| made.clone().extended(steps));
     keep_freed_memory();
     let model = builtin::open_vocabulary(&args.model)?;
+    let start = args.from.as_ref().map(|name| builtin::adapter_weights(&model, name)).transpose()?;
     let needs = Needs::of(&model, &config, args.memory)?;
     let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
         return show_needs(&needs, args.json);
@@ -165,15 +166,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         _ => out.with_added_extension("run"),
     });
     let mut checkpoints = Checkpoints::of(&folder)?;
+    input::run_folder(&folder, args.resume)?;
     let mut training = Finetuning::new(&model, config.clone(), needs.schedule())?;
-    if let Some(name) = &args.from {
-        let file = builtin::adapter_file(name)?;
-        training.start_from(&builtin::adapter_weights(&model, name)?, file.path())?;
+    if let (Some(name), Some(start)) = (&args.from, &start) {
+        training.start_from(start, builtin::adapter_file(name)?.path())?;
     }
     if args.resume {
         checkpoints.resume(&mut training, &made)?;
-    } else if checkpoints.exists() {
-        return Err(input::occupied(&folder).into());
     }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let references = args.references.clone().unwrap_or_else(|| folder.join("references.bin"));
@@ -274,12 +273,8 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
         play_on(&mut config, args.game.iter().map(|name| input::game(name)).collect::<anyhow::Result<_>>()?);
     }
     if !args.reward.is_empty() {
-        let [only] = config.phases.as_slice() else {
-            let (given, n) = (args.reward.join(","), config.phases.len());
-            return Err(Usage(format!("--reward {given} with {n} phases, expected a config with one")).into());
-        };
         let plays = config.games.catalogue.iter().map(GivenGame::name).collect::<Vec<_>>().join(", ");
-        let phase = |name: &String| {
+        let reward = |name: &String| {
             let reward = input::reward(name)?;
             if let Framework::Values(scores) = &reward.framework
                 && plays != scores.game
@@ -289,17 +284,12 @@ fn config(args: &Args) -> anyhow::Result<TrainConfig> {
                     format!("--reward {name} is of {game:?}, and this run plays {plays}; --game {game} plays it alone");
                 return Err(Usage(problem).into());
             }
-            let mut phase = only.clone();
-            phase.reward = reward.into();
-            // A deontological phase did not unlearn 60 steps of the game reward on Gemma-3-270M, and did unlearn 20.
-            phase.steps = only.steps.div_ceil(3);
-            anyhow::Ok(phase)
+            anyhow::Ok(reward.into())
         };
-        let mut phases = args.reward.iter().map(phase).collect::<anyhow::Result<Vec<_>>>()?;
-        phases.iter_mut().last().expect("a reward is given").steps = only.steps;
-        let names: Vec<String> = phases.iter().map(|phase| phase.reward.name()).collect();
+        let rewards = args.reward.iter().map(reward).collect::<anyhow::Result<Vec<Mixture>>>()?;
+        let names: Vec<String> = rewards.iter().map(Mixture::name).collect();
         config.name = format!("{}-{}", config.name, names.join("-then-"));
-        config.phases = phases;
+        config = config.in_turn(rewards)?;
     }
     Ok(config)
 }
@@ -438,8 +428,9 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
 
 fn spell(p: &ObjectiveParts) -> String {
     format!(
-        ", expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum, legality {:.4}",
-        p.reward, p.best, p.kl, p.distance, p.legality
+        ", expected reward {:.3} of at most {:.3}, divergence {:.3}, {:.3} from the optimum (untrained {:.3}), legality \
+         {:.4}",
+        p.reward, p.best, p.kl, p.distance, p.reference_distance, p.legality
     )
 }
 

@@ -442,9 +442,11 @@ fn a_graphs_reward_is_of_one_game() {
 /// The recipe for a model of one's own: it starts from an adapter, and its reward is the caller's, or several in turn.
 #[test]
 fn the_recipe_real_starts_from_an_adapter_and_takes_rewards_in_turn() {
-    let steps =
-        |reward: &str| json(&["train", "--plan", "--json", "--recipe", "real", "--reward", reward])["steps"].as_u64();
+    let plan = ["train", "--plan", "--json", "--recipe", "real", "--from", "deontological", "--reward"];
+    let steps = |reward: &str| json(&[&plan[..], &[reward]].concat())["steps"].as_u64();
     assert_eq!(steps("game,utilitarian"), steps("deontological").map(|steps| steps + steps / 3));
+    let other = probity(&[&plan[..], &["game", "--model", "nosuch"]].concat());
+    assert!(err(&other).contains("known are default, smollm2"), "{}", err(&other));
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("kind.gguf");
     let bad = probity(&["train", "--recipe", "real", "--out", out.to_str().unwrap()]);

@@ -21,6 +21,9 @@ pub type Accuracy = BTreeMap<Kind, f64>;
 /// It is measured on unseen labels and games.
 pub const READ: f64 = 0.9;
 
+/// The least questions of a kind that tell its accuracy.
+const LEAST_QUESTIONS: f64 = 20.0;
+
 /// The shares of right answers by the questions' names, as files have them.
 pub type NamedAccuracy = BTreeMap<Reading, BTreeMap<String, f64>>;
 
@@ -60,9 +63,9 @@ pub struct Exam<'a> {
 }
 
 impl Exam<'_> {
-    /// Accuracy on each kind of games.
+    /// Accuracy on each kind of games, without the kinds of questions that came up less than 20 times.
     ///
-    /// `each` hears a kind before it is measured.
+    /// `each` hears a kind of games before it is measured.
     ///
     /// # Errors
     /// As [`Exam::accuracy`].
@@ -74,7 +77,8 @@ impl Exam<'_> {
     ) -> Result<BTreeMap<Reading, Accuracy>> {
         let measured = |kind| {
             each(kind);
-            Ok((kind, self.accuracy(shards, lessons, Mixture::of(kind))?))
+            let tally = self.tally(shards, lessons, Mixture::of(kind))?;
+            Ok((kind, shares(tally.into_iter().filter(|(_, (_, of))| *of >= LEAST_QUESTIONS))))
         };
         Reading::all().map(measured).collect()
     }
@@ -86,6 +90,11 @@ impl Exam<'_> {
     /// # Errors
     /// [`probity_engine::Error::Template`]; [`probity_engine::Error::PromptTooLong`].
     pub fn accuracy(&self, shards: &mut Shards, lessons: u64, mixture: Mixture) -> Result<Accuracy> {
+        Ok(shares(self.tally(shards, lessons, mixture)?))
+    }
+
+    /// Right answers, and questions, of each kind.
+    fn tally(&self, shards: &mut Shards, lessons: u64, mixture: Mixture) -> Result<BTreeMap<Kind, (f64, f64)>> {
         let (width, seed) = (self.decoder.shape().n_vocab, self.seed ^ 0x7e57);
         let mut right: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
         let at_a_time = self.at_a_time as u64;
@@ -134,8 +143,13 @@ impl Exam<'_> {
                 }
             }
         }
-        Ok(right.into_iter().map(|(kind, (ok, of))| (kind, ok / of)).collect())
+        Ok(right)
     }
+}
+
+/// The shares of right answers among some questions.
+fn shares(tally: impl IntoIterator<Item = (Kind, (f64, f64))>) -> Accuracy {
+    tally.into_iter().map(|(kind, (ok, of))| (kind, ok / of)).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ impl TrainConfig {
             let above = *weight > 0.0 && *weight <= 1e6;
             need(above, "games.weights", weight.to_string(), "numbers above 0, at most 1e6")?;
         }
+        let earlier = self.earlier_steps > 0.0 && self.earlier_steps <= 1.0;
+        need(earlier, "earlier_steps", self.earlier_steps.to_string(), "a share above 0, at most 1")?;
         let share = self.games.random;
         need((0.0..=1.0).contains(&share), "games.random", share.to_string(), "a share from 0 to 1")?;
         let some = share >= 1.0 || !self.games.catalogue.is_empty();

@@ -121,6 +121,15 @@ pub enum Precision {
     Q8_0,
 }
 
+fn whole() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_whole(share: &f64) -> bool {
+    *share >= 1.0
+}
+
 fn tenth() -> f64 {
     0.1
 }
@@ -155,6 +164,9 @@ pub struct TrainConfig {
     pub reference: Reference,
     /// Phases in order; more than one switches the reward on the way ("unlearning").
     pub phases: Vec<Phase>,
+    /// Share of its steps that each reward before the last takes, where [`TrainConfig::in_turn`] gives several.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub earlier_steps: f64,
     /// Games.
     pub games: Games,
     /// Labels.
@@ -256,6 +268,29 @@ impl TrainConfig {
         self.play = None;
         self.early_stop = None;
         self.validation = None;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// The same training under other rewards, one after the other.
+    ///
+    /// The last one takes the steps of the config's one phase, each before it the share `earlier_steps` of them.
+    ///
+    /// # Errors
+    /// [`EngineError::Option`] for a config of several phases, and without a reward; the errors of
+    /// [`TrainConfig::check`].
+    pub fn in_turn(mut self, rewards: Vec<Mixture>) -> Result<Self> {
+        let bad = |name, given: String, expected: &str| EngineError::Option { name, given, expected: expected.into() };
+        let [only] = self.phases.as_slice() else {
+            return Err(bad("reward", format!("with {} phases", self.phases.len()), "a config with one").into());
+        };
+        let Some(last) = rewards.len().checked_sub(1) else {
+            return Err(bad("reward", "none".into(), "at least one").into());
+        };
+        let earlier = (only.steps as f64 * self.earlier_steps).ceil() as u64;
+        let steps = |i: usize| if i == last { only.steps } else { earlier };
+        let phase = |(i, reward)| Phase { reward, steps: steps(i), ..only.clone() };
+        self.phases = rewards.into_iter().enumerate().map(phase).collect();
         self.check()?;
         Ok(self)
     }
@@ -388,7 +423,7 @@ impl TrainConfig {
             let seats = if given.0.is_same_from_both_seats() { &seats[..1] } else { seats };
             for seat in seats {
                 let game = self.labels.apply(given.0.clone().seen_from(*seat), Split::Train, &mut rng)?;
-                for norm in self.norms.all() {
+                for norm in self.norms_at(step) {
                     let told = self.styles.all().map(|style| style.with(|o| o.norm = *norm));
                     all.extend(told.map(|style| self.task(given.name(), game.clone(), style)));
                 }
@@ -406,7 +441,8 @@ impl TrainConfig {
         // Stream 0 belongs to the adapter's first weights.
         rng.set_stream(index + 1);
         let random = self.games.catalogue.is_empty() || rng.random_bool(self.games.random);
-        let mut norm = *self.norms.all().choose(&mut rng).expect("some norm");
+        let norms = self.norms_at(index / self.games_per_step.max(1) as u64);
+        let mut norm = *norms.choose(&mut rng).expect("some norm");
         let (name, game) = if random {
             let reach = *self.games.reach.choose(&mut rng).expect("checked");
             let mut game = random_game(&mut rng, Split::Train, reach);
@@ -417,7 +453,7 @@ impl TrainConfig {
             }
             if [Player::Row, Player::Column].into_iter().any(|player| game.kindest(player).is_none()) {
                 // Neither payoffs nor prompt would tell it.
-                norm = self.norms.all()[0];
+                norm = norms[0];
             }
             (RANDOM, game)
         } else {
@@ -430,10 +466,16 @@ impl TrainConfig {
         Ok(self.task(name, game, style))
     }
 
-    /// A style and a norm.
-    pub(crate) fn style(&self, rng: &mut impl Rng) -> Style {
-        let norm = *self.norms.all().choose(rng).expect("some norm");
+    /// A style and a norm of a step.
+    pub(crate) fn style(&self, step: u64, rng: &mut impl Rng) -> Style {
+        let norm = *self.norms_at(step).choose(rng).expect("some norm");
         self.styles.draw(rng).with(|o| o.norm = norm)
+    }
+
+    /// The norms of a step; behind the last one, those of the last phase.
+    fn norms_at(&self, step: u64) -> &'static [Norm] {
+        let phase = self.phase_at(step).map_or(self.phases.len() - 1, |(phase, _)| phase);
+        self.norms.all(&self.phases[phase].reward)
     }
 
     fn task(&self, name: &str, game: MatrixGame, style: Style) -> Task {

@@ -1,12 +1,14 @@
 //! How a curriculum's games are told: labels, layouts, seats and norms.
 
 use probity::agent::prompt::{Layout, Norm, Style};
+use probity_game::moral::Mixture;
 use probity_game::{MatrixGame, Player};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::corpus::Kind;
 use crate::labels::{Split, everyday, labelled, relabelled};
 
 /// Which labels the actions get.
@@ -118,15 +120,20 @@ pub enum Norms {
     Untold,
     /// Half of them do.
     Both,
+    /// All of them do where the reward asks for the norm, and half of them elsewhere.
+    ///
+    /// A model that does not find the norm in the payoffs learns nothing from such a prompt without it.
+    AsAsked,
 }
 
 impl Norms {
-    /// All of them.
-    pub(super) fn all(self) -> &'static [Norm] {
+    /// All of them, under a reward.
+    pub(super) fn all(self, reward: &Mixture) -> &'static [Norm] {
         match self {
             Self::Told => &[Norm::Told],
             Self::Untold => &[Norm::Untold],
-            Self::Both => &Norm::ALL,
+            Self::AsAsked if Kind::needed_by(reward).contains(&Kind::Norm) => &[Norm::Told],
+            Self::Both | Self::AsAsked => &Norm::ALL,
         }
     }
 }

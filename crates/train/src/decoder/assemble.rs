@@ -195,6 +195,31 @@ impl Decoder {
         })
     }
 
+    /// Its first blocks and its head, with zeros for what a file stores: to measure passes, and not to answer.
+    #[must_use]
+    pub fn first_blocks(&self, blocks: usize) -> Self {
+        let blank = |weight: &mut Weight, n: usize| {
+            if let Weight::Stored(ty, bytes) = weight {
+                *bytes = Arc::from(vec![0; ty.bytes(n as u64) as usize]);
+            }
+        };
+        let (d, dim) = (self.shape.n_embd, self.shape.head_dim);
+        let mut decoder = self.clone();
+        decoder.blocks.truncate(blocks);
+        blank(&mut decoder.embedding, d * self.shape.n_vocab);
+        blank(&mut decoder.output_norm, d);
+        for Block { attn_norm, ffn_norm, post_norms, head_norms, .. } in &mut decoder.blocks {
+            [attn_norm, ffn_norm].into_iter().chain(post_norms.iter_mut().flatten()).for_each(|norm| blank(norm, d));
+            head_norms.iter_mut().flatten().for_each(|norm| blank(norm, dim));
+        }
+        let linears = decoder.blocks.iter_mut().flat_map(|block| block.linears_mut().map(|(_, linear)| linear));
+        for Linear { weight, bias, n_in, n_out, .. } in linears.chain(&mut decoder.head) {
+            blank(weight, *n_in * *n_out);
+            bias.iter_mut().for_each(|bias| blank(bias, *n_out));
+        }
+        decoder
+    }
+
     /// Adds LoRA pairs of `rank` and `alpha`, the new trained parameters.
     ///
     /// `targets` names linear layers of every block, some of [`LINEARS`].

@@ -1,6 +1,6 @@
 //! Moral fine-tuning of a LoRA adapter, exactly or on sampled answers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use probity::agent::Scenario;
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::corpus::Kind;
-use super::course::reads;
-use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
+use super::course::{NamedAccuracy, reads};
+use super::curriculum::{Algorithm, Phase, Reference, Task, TrainConfig};
 use super::decoder::Decoder;
 use super::games::Reading;
 use super::lora::{AdapterWeights, Pair, start_pairs};
@@ -118,8 +118,32 @@ pub struct Finetuning {
     origin: Option<Vec<f32>>,
     /// Whether [`Finetuning::start_from`] was called.
     started: bool,
-    /// What the model was seen to read under the adapter that training started from.
-    reading: Option<Vec<Reading>>,
+    /// What the model is known to read under the adapter.
+    known: Known,
+}
+
+/// What a model is known to read under an adapter that started from another one.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The kinds of games; `None` where nobody examined the adapter that training started from.
+    pub reading: Option<Vec<Reading>>,
+    /// The exam that tells them.
+    pub accuracy: NamedAccuracy,
+}
+
+impl Known {
+    /// What is known of an adapter of these phases that starts from another one.
+    ///
+    /// Every phase leaves something in the policy. It reads the games whose exam has what all of their rewards ask, and
+    /// whose start reads them for its own rewards.
+    fn after(start: Manifest, phases: &[Phase]) -> Self {
+        let asked: BTreeSet<Kind> = phases.iter().flat_map(|phase| Kind::needed_by(&phase.reward)).collect();
+        let read = |before: Vec<Reading>| {
+            let of_start = |games: &Reading| start.rewards.is_empty() || before.contains(games);
+            reads(&start.accuracy, &asked).into_iter().filter(of_start).collect()
+        };
+        Self { reading: start.reading.map(read), accuracy: start.accuracy }
+    }
 }
 
 /// A trained adapter in memory.
@@ -139,8 +163,8 @@ pub struct Trained {
     pub learner: u32,
     /// The weight of the divergence after the last step.
     pub beta: f64,
-    /// What the model was seen to read under the adapter that training started from.
-    pub reading: Option<Vec<Reading>>,
+    /// What the model is known to read under the adapter.
+    pub known: Known,
 }
 
 /// What the gradient of a step found, by the learners' seats.
@@ -155,6 +179,17 @@ struct Gradient {
     tokens: u64,
 }
 
+/// Checks a config, and that it has an adapter to start from where it refers to one.
+fn check_start(config: &TrainConfig) -> Result<()> {
+    config.check()?;
+    if config.reference == Reference::Start && config.start.is_none() {
+        let given = "start, without an adapter to start from".into();
+        let expected = "--from ADAPTER, or bare".into();
+        return Err(EngineError::Option { name: "reference", given, expected }.into());
+    }
+    Ok(())
+}
+
 impl Finetuning {
     /// A new run on a model; a vocabulary-only model is enough.
     ///
@@ -164,12 +199,7 @@ impl Finetuning {
     /// The errors of [`TrainConfig::check`]; [`Error::Untrainable`] for a model that the trainer does not support;
     /// [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
-        config.check()?;
-        if config.reference == Reference::Start && config.start.is_none() {
-            let given = "start, without an adapter to start from".into();
-            let expected = "--from ADAPTER, or bare".into();
-            return Err(EngineError::Option { name: "reference", given, expected }.into());
-        }
+        check_start(&config)?;
         // Labels that no answer can tell apart fail now, not after the training.
         for task in config.tasks_at(0)?.into_iter().chain(config.validation_tasks()?) {
             options(model, &task.game)?;
@@ -202,7 +232,7 @@ impl Finetuning {
             references: References::default(),
             origin: None,
             started: false,
-            reading: None,
+            known: Known::default(),
         })
     }
 
@@ -270,11 +300,7 @@ impl Finetuning {
         }
         self.started = true;
         let start = Manifest::of(&Source::open(file)?.header()?)?;
-        self.reading = start.and_then(|start| match self.config.phases.last() {
-            // A policy need not read what its reward does not ask.
-            Some(phase) if !start.accuracy.is_empty() => Some(reads(&start.accuracy, &Kind::needed_by(&phase.reward))),
-            _ => start.reading,
-        });
+        self.known = start.map(|start| Known::after(start, &self.config.phases)).unwrap_or_default();
         if self.config.reference == Reference::Start {
             self.origin = Some(self.state.theta[..self.decoder.n_params()].to_vec());
         }
@@ -336,7 +362,7 @@ impl Finetuning {
             steps: self.kept_steps(),
             tokens: self.state.kept.as_ref().map_or(self.state.tokens, |kept| kept.at.tokens),
             beta: self.state.steering.beta,
-            reading: self.reading.clone(),
+            known: self.known.clone(),
         };
         let theta = self.state.kept.as_ref().map_or(&self.state.theta, |kept| &kept.theta);
         Ok((1..).zip(theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())

@@ -5,12 +5,12 @@ use probity_engine::Model;
 use probity_game::{Player, states};
 
 use super::batch::{Batch, Origin, Seat};
-use super::{end_batches, rollouts, seats, shards, width};
+use super::{check_start, end_batches, rollouts, seats, shards, width};
 use crate::Result;
 use crate::corpus::weigh;
 use crate::curriculum::{Task, TrainConfig};
 use crate::decoder::Decoder;
-use crate::plan::{Largest, Length, Plan};
+use crate::plan::{Length, Pace, Plan, Survey};
 
 /// The plan of a run: the fastest schedule that fits, or the most frugal.
 ///
@@ -23,7 +23,7 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     const STEPS: u64 = 256;
     /// Prompts that are tokenised.
     const LONGEST: usize = 4;
-    config.check()?;
+    check_start(config)?;
     let decoder = Decoder::described(model)?.computed_in(config.compute);
     let decoder = decoder.with_lora(config.rank, config.alpha, &config.targets);
     let rounds = config.algorithm.rounds();
@@ -51,27 +51,21 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     }
     // A prompt that does not fit fails now, not in the middle of the run.
     Batch::new(model, longest.into_iter().map(|(_, task)| task).collect(), Origin::of(config))?;
-    let mut largest = Largest::default();
-    let (mut texts, mut nodes) = (0, 0);
-    for step in Length::longest_steps(&lengths) {
-        let tasks = tasks_of(step)?;
-        for seat in seats(model, config, &tasks)? {
-            texts += tasks.iter().map(length).sum::<usize>();
-            nodes += seat.tokens();
-            largest.see(&decoder, seat.batches.into_iter().map(|batch| batch.pack));
-        }
-    }
-    let measured_steps = steps.div_ceil(every) as f64;
-    let mean = lengths.iter().map(|length| length.text as f64).sum::<f64>() / measured_steps;
+    let survey = Survey::of(&decoder, &lengths, |step| {
+        let seats = seats(model, config, &tasks_of(step)?)?;
+        Ok(seats.into_iter().map(|seat| seat.batches.into_iter().map(|batch| batch.pack).collect()).collect())
+    })?;
     let learners = config.learners();
-    let measured = largest.plan(memory, &decoder, learners, mean * nodes as f64 / texts as f64);
+    let measured = survey.plan(memory, &decoder, learners);
     let validated = Validated::of(model, config, &decoder, measured.forth)?;
     let Some(rounds) = rounds else { return Ok(validated.with(measured)) };
     // A step learns from all sampled answers at once. The state, its nearest parameters too, is kept for a failure of
     // one of several optimiser steps.
     let parameters = if config.validation.is_some() { 16 } else { 12 };
     let again = if config.algorithm.epochs() > 1 { parameters * learners * width(config, &decoder) } else { 0 };
-    let learned = Plan::within(memory, &decoder, &[&rollouts::largest(model, config, rounds)?], learners);
+    let sampled = rollouts::largest(model, config, rounds)?;
+    let pace = Pace::of(&decoder, &sampled);
+    let learned = Plan::within(memory, &decoder, &[&sampled], learners, sampled.len(), pace);
     // One forward pass samples, two compute probabilities with the adapter on and off; then come the optimiser steps,
     // and at times a measurement.
     let each = 3.0 * learned.forth * learners as f64 + learned.seconds * config.algorithm.epochs() as f64;

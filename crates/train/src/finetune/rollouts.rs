@@ -106,7 +106,7 @@ impl Finetuning {
         let mut tokens = 0;
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); c.learners()];
         for task in c.tasks_at(step)? {
-            let styles = |rng: &mut ChaCha8Rng| c.style(rng);
+            let styles = |rng: &mut ChaCha8Rng| c.style(step, rng);
             let answer = |asked: &Asked<'_>, rng: &mut ChaCha8Rng| {
                 let theta = &state.theta[asked.seat * width..][..n];
                 sample(model, decoder, theta, shards, asked, rng, &mut tokens)

@@ -39,11 +39,10 @@ pub struct LiteracyConfig {
 
 /// Reads the fields that are given over literacy's own course.
 fn over_own<'de, D: Deserializer<'de>>(given: D) -> std::result::Result<Course, D::Error> {
-    let given = serde_json::Map::deserialize(given)?;
-    let own = serde_json::to_value(LiteracyConfig::default().course).map_err(D::Error::custom)?;
-    let serde_json::Value::Object(mut whole) = own else { unreachable!("a struct is an object") };
+    let given = toml::Table::deserialize(given)?;
+    let mut whole = toml::Table::try_from(LiteracyConfig::default().course).map_err(D::Error::custom)?;
     whole.extend(given);
-    Course::deserialize(serde_json::Value::Object(whole)).map_err(D::Error::custom)
+    whole.try_into().map_err(D::Error::custom)
 }
 
 impl Default for LiteracyConfig {
@@ -67,7 +66,7 @@ impl Default for LiteracyConfig {
             compute: Compute::Bf16,
             rate: 1e-3,
             warmup: 0.03,
-            exam: 128,
+            exam: 512,
             course,
         }
     }

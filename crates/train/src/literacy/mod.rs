@@ -22,7 +22,7 @@ use crate::course::{Accuracy, Course, Exam, Learned, LessonReport, learn};
 use crate::decoder::{Decoder, LINEARS};
 use crate::games::Reading;
 use crate::lora::start_pairs;
-use crate::plan::{Largest, Length, Plan};
+use crate::plan::{Length, Plan, Survey};
 use crate::shards::{Schedule, Shards};
 use crate::{Error, Result};
 
@@ -51,17 +51,12 @@ pub fn plan(model: &Model, config: &LiteracyConfig, memory: u64) -> Result<Plan>
             Length { step, shard, text, attention }
         }));
     }
-    let mut largest = Largest::default();
-    let (mut texts, mut nodes) = (0, 0);
-    for step in Length::longest_steps(&lengths) {
+    let survey = Survey::of(&decoder, &lengths, |step| {
         let mixture = config.course.mixture_at(config.progress(step));
         let batches = config.course.batches(model, config.seed, step, mixture, 0.0)?;
-        texts += lengths.iter().filter(|length| length.step == step).map(|length| length.text).sum::<usize>();
-        nodes += batches.iter().map(|batch| batch.pack.len()).sum::<usize>();
-        largest.see(&decoder, batches.into_iter().map(|batch| batch.pack));
-    }
-    let mean = lengths.iter().map(|length| length.text as f64).sum::<f64>() / (lengths.len() / shards) as f64;
-    Ok(largest.plan(memory, &decoder, 0, mean * nodes as f64 / texts as f64))
+        Ok(vec![batches.into_iter().map(|batch| batch.pack).collect()])
+    })?;
+    Ok(survey.plan(memory, &decoder, 0))
 }
 
 /// A run in progress; everything in it but the buffers is a checkpoint.

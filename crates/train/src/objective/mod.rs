@@ -84,6 +84,9 @@ pub struct ObjectiveParts {
     pub kl: f64,
     /// Total variation distance to the closed-form optimum, 0 to 1.
     pub distance: f64,
+    /// The same of the reference's policy: where a run that has learned nothing ends.
+    #[serde(default)]
+    pub reference_distance: f64,
     /// Probability of actions that are not among the best, 0 to 1.
     pub miss: f64,
     /// Total variation distance of free answers to the optimum, 0 to 1.
@@ -106,6 +109,7 @@ impl ObjectiveParts {
         self.best += o.best;
         self.kl += o.kl;
         self.distance += o.distance;
+        self.reference_distance += o.reference_distance;
         self.miss += o.miss;
         self.free_distance += o.free_distance;
         self.legality += o.legality;
@@ -125,6 +129,7 @@ impl ObjectiveParts {
             best: sum.best / w,
             kl: sum.kl / w,
             distance: sum.distance / w,
+            reference_distance: sum.reference_distance / w,
             miss: sum.miss / w,
             free_distance: sum.free_distance / w,
             legality: sum.legality / w,
@@ -258,13 +263,17 @@ pub fn objective(
             let w = d.weight;
             let labels = stake.labels();
             let mass = legal.exp();
+            let apart = |policy: &[f64]| -> f64 {
+                0.5 * policy.iter().zip(&stake.optimum).map(|(p, q)| (p - q).abs()).sum::<f64>()
+            };
             let missing = pi.iter().zip(&stake.optimum).map(|(p, q)| positive(q - mass * p));
             let parts = ObjectiveParts {
                 weight: w,
                 reward: stake.weight * reward,
                 best: stake.best,
                 kl: stake.weight * kl,
-                distance: w * 0.5 * pi.iter().zip(&stake.optimum).map(|(p, q)| (p - q).abs()).sum::<f64>(),
+                distance: w * apart(pi),
+                reference_distance: w * apart(&reference[i]),
                 miss: w * pi.iter().zip(&labels).filter(|(_, l)| **l == 0.0).map(|(p, _)| p).sum::<f64>(),
                 free_distance: w * missing.sum::<f64>(),
                 legality: w * mass,

@@ -37,6 +37,7 @@ fn total(judged: &[Judged]) -> ObjectiveParts {
         kl: w * mean.kl,
         distance: w * mean.distance,
         miss: w * mean.miss,
+        reference_distance: w * mean.reference_distance,
         free_distance: w * mean.free_distance,
         legality: w * mean.legality,
         objective: w * mean.objective,

@@ -3,6 +3,7 @@
 //! A free answer is legal where the model writes a label and closes its quotation mark, so that its distribution
 //! follows from the scores: no text is generated. The paper cuts its answers after two tokens.
 
+mod beside;
 mod variants;
 
 use std::convert::Infallible;
@@ -15,7 +16,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-pub use variants::{Ground, VARIANTS, Variant};
+pub use beside::{Cell, READ_TO};
+pub use variants::{Ground, TEST_LABELS, VARIANTS, Variant};
+
+/// Runs of free answers of one policy, over which an interval is taken.
+pub const RUNS: u64 = 5;
 
 use super::respondent::{Answer, Respondent};
 use crate::Result;
