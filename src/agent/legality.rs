@@ -5,10 +5,11 @@
 use std::fmt;
 
 use probity_engine::{Adapter, Error as EngineError, Model};
-use probity_game::{Reading, Wording};
+use probity_game::{MatrixGame, Reading, Wording};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
+use super::prompt::Norm;
 use crate::Result;
 
 /// The least legality mass of a decision that can be relied on.
@@ -129,6 +130,35 @@ pub fn reading_under(model: &Model, adapters: &[(Adapter, f32)]) -> Result<Optio
     Ok(all)
 }
 
+/// What makes every decision in a game doubtful, whatever its legality mass.
+///
+/// # Errors
+/// As [`reading_under`].
+pub(super) fn doubt(
+    model: &Model,
+    adapters: &[(Adapter, f32)],
+    game: &MatrixGame,
+    norm: Norm,
+) -> Result<Option<Cause>> {
+    if let Some(reads) = reading_under(model, adapters)?.filter(|reads| !Reading::any_of(reads, game)) {
+        return Ok(Some(Cause::Unread { reads }));
+    }
+    Ok((norm == Norm::Untold && norm_told(adapters)?).then_some(Cause::NormUntold {}))
+}
+
+/// Whether an adapter among some was trained on prompts that tell the norm.
+///
+/// # Errors
+/// [`crate::Error::Unverified`] for a manifest that does not parse.
+pub fn norm_told(adapters: &[(Adapter, f32)]) -> Result<bool> {
+    for (adapter, _) in adapters {
+        if Manifest::of(adapter.gguf())?.is_some_and(|manifest| manifest.norm_told) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Why a decision's probabilities are not to be relied on.
 ///
 /// ```
@@ -163,11 +193,13 @@ pub enum Cause {
     /// The model was measured, and not seen to read such games.
     ///
     /// They are larger, or have other payoffs or labels. The metadata `probity.reading` of a model file lists what it
-    /// was seen to read. A file without it is not held to this.
+    /// was seen to read, and the manifest of an adapter may. Where no file tells, no game is held to this.
     Unread {
         /// What it reads.
         reads: Vec<Reading>,
     },
+    /// The prompt leaves out the norm, which an adapter was trained to be told.
+    NormUntold {},
     /// The model begins with a thought.
     Thought {
         /// Its first token.
@@ -199,6 +231,12 @@ impl fmt::Display for Cause {
                 let reads = if reads.is_empty() { "no game".into() } else { reads.join(", and ") };
                 write!(f, "the model was seen to read {reads}, and not this one")
             }
+            Self::NormUntold {} => {
+                write!(
+                    f,
+                    "an adapter was trained on prompts that tell which actions are cooperation, and this one does not"
+                )
+            }
             Self::Thought { begins } => write!(f, "the model begins with a thought, {begins:?}, before it answers"),
             Self::Labels { begins } => {
                 write!(f, "the model does not write these labels; its likeliest answer begins with {begins:?}")
@@ -211,7 +249,7 @@ impl fmt::Display for Cause {
 impl fmt::Display for Unreliable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
-            Cause::Unread { .. } => write!(f, "and {}", self.cause),
+            Cause::Unread { .. } | Cause::NormUntold {} => write!(f, "and {}", self.cause),
             _ => write!(f, "expected at least {}: {}", self.floor, self.cause),
         }
     }

@@ -123,6 +123,11 @@ pub struct Manifest {
     pub random_games: Vec<Reach>,
     /// The labels of the curriculum, in words.
     pub labels: String,
+    /// Whether its prompts told the norm wherever a reward asks for it.
+    ///
+    /// A decision whose prompt leaves the norm out is then not reliable.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub norm_told: bool,
     /// Version of the prompt's wording.
     pub prompt_version: u32,
     /// Seed of the run.
@@ -134,9 +139,9 @@ pub struct Manifest {
     /// An adapter that starts from a literacy adapter reads the games in which that exam has what its rewards ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Vec<Reading>>,
-    /// Shares of right answers at the exam of the literacy it started from, or is, by kind of question.
+    /// Shares of right answers at the exam of its literacy, by kind of question.
     ///
-    /// [`reading`](Self::reading) follows from them.
+    /// An adapter that starts from a literacy adapter has that one's. [`reading`](Self::reading) follows from them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accuracy: BTreeMap<Reading, BTreeMap<String, f64>>,
     /// Version of the trainer.

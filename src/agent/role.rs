@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use probity_engine::score::{Continuation, PromptTokens, Scorer};
 use probity_engine::{AdapterSet, Model};
 use probity_game::moral::account;
-use probity_game::{Player, Reading, State};
+use probity_game::{Player, State};
 
 use super::decision::{Choice, Consideration};
-use super::legality::{Cause, Floor, Unreliable, reading_under};
+use super::legality::{Cause, Floor, Unreliable, doubt};
 use super::prompt::{encode, options, prompt};
 use super::scenario::Scenario;
 use crate::Result;
@@ -49,8 +49,8 @@ impl Task {
 
     /// Asks the model.
     ///
-    /// `unread` is what it reads, where that is known and the game is not among it.
-    fn answer(&self, scorer: &mut Scorer, state: State, unread: Option<&Vec<Reading>>) -> Result<Answer> {
+    /// `doubt` makes the answer doubtful, whatever its legality mass.
+    fn answer(&self, scorer: &mut Scorer, state: State, doubt: Option<&Cause>) -> Result<Answer> {
         let model = scorer.context().model().clone();
         let prompt = self.prompt(&model, state)?;
         let Scenario { game, policy, legality_floor, .. } = &self.scenario;
@@ -74,7 +74,7 @@ impl Task {
             Some(Floor::At(floor)) if legality_mass < floor => {
                 Some(Unreliable { floor, cause: self.cause(&model, scorer, &prompt, floor)? })
             }
-            Some(Floor::At(floor)) => unread.cloned().map(|reads| Unreliable { floor, cause: Cause::Unread { reads } }),
+            Some(Floor::At(floor)) => doubt.cloned().map(|cause| Unreliable { floor, cause }),
             _ => None,
         };
         let considered = Consideration { actions, legality_mass, unreliable, state, belief };
@@ -113,18 +113,16 @@ pub(super) struct Answer {
 pub(super) struct Role {
     pub task: Arc<Task>,
     pub adapters: AdapterSet,
-    /// What the model reads under them.
-    ///
-    /// `None` where that is not known, and where the game is among it.
-    unread: Option<Vec<Reading>>,
+    /// What makes its answers doubtful, whatever their legality mass.
+    doubt: Option<Cause>,
     answers: Mutex<HashMap<State, Arc<Answer>>>,
 }
 
 impl Role {
     pub fn new(model: &Model, task: Arc<Task>, adapters: AdapterSet) -> Result<Self> {
-        let reads = reading_under(model, adapters.adapters())?;
-        let unread = reads.filter(|reads| !Reading::any_of(reads, &task.scenario.game));
-        Ok(Self { task, adapters, unread, answers: Mutex::default() })
+        let Scenario { game, style, .. } = &task.scenario;
+        let doubt = doubt(model, adapters.adapters(), game, style.norm)?;
+        Ok(Self { task, adapters, doubt, answers: Mutex::default() })
     }
 
     /// The answer to a state, if it is known.
@@ -139,7 +137,7 @@ impl Role {
             return Ok(answer);
         }
         scorer.use_adapters(&self.adapters)?;
-        let answer = Arc::new(self.task.answer(scorer, state, self.unread.as_ref())?);
+        let answer = Arc::new(self.task.answer(scorer, state, self.doubt.as_ref())?);
         keep(&mut self.answers.lock(), state, &answer);
         Ok(answer)
     }
@@ -148,7 +146,7 @@ impl Role {
     pub fn ask_afresh(&self, scorer: &mut Scorer, state: State) -> Result<Arc<Answer>> {
         scorer.use_adapters(&self.adapters)?;
         scorer.forget();
-        Ok(Arc::new(self.task.answer(scorer, state, self.unread.as_ref())?))
+        Ok(Arc::new(self.task.answer(scorer, state, self.doubt.as_ref())?))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use probity::agent::legality::{Cause, READING};
 use probity::agent::manifest::{MANIFEST_KEY, Manifest};
 use probity::agent::policy::{Mask, PolicyOptions, Tilt};
-use probity::agent::prompt::{Layout, OPENING, Style, encode, options, prompt};
+use probity::agent::prompt::{Layout, Norm, OPENING, Style, encode, options, prompt};
 use probity::agent::{Agent, Floor, Record, Scenario};
 use probity::{Error, Result};
 use probity_engine::gguf::{GgmlType, Value};
@@ -278,30 +278,43 @@ fn a_label_stands_between_quotation_marks() {
 }
 
 /// Where the model does not say what it reads, an adapter may; several are trusted with what all of them read.
+///
+/// An adapter also says whether its prompts told the norm.
 #[test]
 fn an_adapter_tells_what_is_read_under_it() -> Result<()> {
     let (folder, path) = probity_testing::tiny(GgmlType::F32);
     let model = probity_testing::open(&path);
-    let adapter = |name: &str, reads: &[&str]| {
+    let adapter = |name: &str, reads: &[&str], norm_told: bool| {
         let [plain, file] = ["plain.gguf", name].map(|name| folder.path().join(name));
         probity_testing::write_adapter(&plain, 1);
         let reads = reads.iter().map(|kind| kind.parse().unwrap()).collect();
-        let manifest = Manifest { reading: Some(reads), ..foreign_manifest(&model, name, "nowhere").unwrap() };
+        let foreign = foreign_manifest(&model, name, "nowhere").unwrap();
+        let manifest = Manifest { reading: Some(reads), norm_told, ..foreign };
         let manifest = Value::Str(serde_json::to_string(&manifest).unwrap());
         GgufParts::of(&plain).set(MANIFEST_KEY, manifest).write(&file);
         Adapter::load(&model, &file)
     };
-    let (first, second) = (adapter("a", &["digits/ascii", "actions/ascii"])?, adapter("b", &["digits/blanks"])?);
+    let first = adapter("a", &["digits/ascii", "actions/ascii"], true)?;
+    let second = adapter("b", &["digits/blanks"], false)?;
     let mut scenario = Scenario::new(ipd());
     scenario.legality_floor = Some(Floor::At(0.0));
+    let mut untold = scenario.clone();
+    untold.style = untold.style.with(|o| o.norm = Norm::Untold);
     let mut agent = Agent::new(&model, scenario, ContextOptions::default())?;
     assert_eq!(agent.consider(None)?.unreliable, None, "nobody tells");
     agent.set_adapters(&[(first.clone(), 1.0)])?;
     assert_eq!(agent.consider(None)?.unreliable, None);
-    agent.set_adapters(&[(first, 1.0), (second.clone(), 1.0)])?;
+    agent.set_adapters(&[(first.clone(), 1.0), (second.clone(), 1.0)])?;
     assert_eq!(agent.consider(None)?.unreliable.clone().unwrap().cause, Cause::Unread { reads: Vec::new() });
     agent.set_adapters(&[(second, 1.0)])?;
     assert!(agent.consider(None)?.unreliable.is_some());
+    // A prompt that leaves out the norm is none of those that the first one was trained on.
+    let mut agent = Agent::new(&model, untold, ContextOptions::default())?;
+    assert_eq!(agent.consider(None)?.unreliable, None);
+    agent.set_adapters(&[(first, 1.0)])?;
+    let doubted = agent.consider(None)?.unreliable.clone().unwrap();
+    assert_eq!(doubted.cause, Cause::NormUntold {});
+    assert!(doubted.to_string().starts_with("and an adapter was trained on prompts that tell"), "{doubted}");
     Ok(())
 }
 

@@ -116,7 +116,9 @@ pub fn writable(out: &Path) -> Result<(), Usage> {
     }
 }
 
-/// Checks that a run's folder holds a checkpoint where one is to be resumed, and none where a run starts.
+/// Checks that a run's folder fits a run that starts or is resumed.
+///
+/// A resumed run needs a checkpoint there, a fresh run needs that there is none.
 pub fn run_folder(folder: &Path, resume: bool) -> Result<(), Usage> {
     let found = folder.join("checkpoint.bin").exists();
     let folder = folder.display();

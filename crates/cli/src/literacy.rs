@@ -28,7 +28,9 @@ use crate::{builtin, course, input, output, train};
     after_help = "Example: probity literacy --model smollm2 --run run --out smollm2-literacy.gguf\n         probity literacy --model smollm2 --run run --resume --out smollm2-literacy.gguf"
 )]
 pub struct Args {
-    /// The model that learns: a GGUF file, `default`, or a name of `probity model list`.
+    /// The model that learns.
+    ///
+    /// It is a GGUF file, `default`, or a name of `probity model list`.
     #[arg(long)]
     model: String,
     /// A config file (TOML).

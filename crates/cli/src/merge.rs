@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use probity::agent::legality::reading_under;
+use probity::agent::legality::{norm_told, reading_under};
 use probity::agent::manifest::Manifest;
 use probity_engine::gguf::GgmlType;
 use probity_train::finish::{foreign_manifest, write_merged_proven, write_proven};
@@ -69,7 +69,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         off = Some(write_merged_proven(&model, &mixed, &loaded, ty, &args.out)?);
     } else {
         let foreign = foreign_manifest(&model, &args.adapters.join(" + "), "a mixture of adapters")?;
-        let manifest = Manifest { reading: reading_under(&model, &loaded)?, ..foreign };
+        let (reading, norm_told) = (reading_under(&model, &loaded)?, norm_told(&loaded)?);
+        let manifest = Manifest { reading, norm_told, ..foreign };
         write_proven(&mixed, args.precision, manifest, &model, &args.out)?;
     }
     if args.json {

@@ -24,6 +24,7 @@ use self::kept::Kept;
 use crate::errors::Usage;
 use crate::eval::dilemmas as everyday;
 use crate::output::Table;
+use crate::paper::Row;
 use crate::paper::report::{REGRETS, Report};
 use crate::{builtin, input, output, paper};
 
@@ -69,7 +70,7 @@ enum Part {
     HeldOut,
     /// The paper's five games.
     Five,
-    /// The paper's figure 4.
+    /// The paper's figure 4, without and with the norm told.
     Paper,
     /// Everyday dilemmas.
     Dilemmas,
@@ -136,7 +137,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let steps = |part: &Part| match part {
         Part::HeldOut => held_out.iter().map(Vec::len).sum(),
         Part::Five => five.iter().map(Vec::len).sum(),
-        Part::Paper => paper::ROW as usize,
+        Part::Paper => paper::ROW as usize + CatalogGame::protocol().count(),
         Part::Dilemmas => dilemmas().count(),
         Part::Situations => situations().count(),
     };
@@ -155,7 +156,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 behaviour(&title, &mut subjects, &held_out, &mut kept, &bar)?
             }
             Part::Five => behaviour("In the paper's five games", &mut subjects, &five, &mut kept, &bar)?,
-            Part::Paper => figures(&args.model, &model, &subjects, &bar)?,
+            Part::Paper => figures(&args.model, &model, &mut subjects, &bar)?,
             Part::Dilemmas => everyday_dilemmas(&mut subjects, &bar)?,
             Part::Situations => in_words(&mut subjects, &bar)?,
         };
@@ -252,24 +253,45 @@ fn rows(name: &str, card: &Card, figures: &[Figure]) -> Vec<Vec<String>> {
     figures.iter().filter_map(row).collect()
 }
 
-/// The paper's figure 4.
-fn figures(name: &str, model: &Model, subjects: &[Subject], bar: &indicatif::ProgressBar) -> anyhow::Result<String> {
+/// The paper's figure 4, and the same with the norm told.
+fn figures(
+    name: &str,
+    model: &Model,
+    subjects: &mut [Subject],
+    bar: &indicatif::ProgressBar,
+) -> anyhow::Result<String> {
     let rows = subjects.iter().map(|subject| {
         let files: Vec<PathBuf> = subject.file.iter().cloned().collect();
         paper::row(model, &files, subject.name, Vec::new(), bar)
     });
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
-    let report = Report { model: name, seeds: 1, labels: "", rows: &rows };
+    let told = subjects.iter_mut().map(|subject| {
+        let asked = std::slice::from_mut(&mut subject.respondent);
+        let games = paper::games(asked, "norm-told", subject.name, bar)?;
+        Ok(Row { policy: subject.name, games, unseen: Vec::new(), trained: Vec::new() })
+    });
+    let told = told.collect::<anyhow::Result<Vec<_>>>()?;
+    let report = |rows| Report { model: name, seeds: 1, labels: "", rows };
+    let (untold, told) = (report(&rows), report(&told));
     let mut text = format!(
         "\n## The paper's test\n\nFifty queries a game, free answers with illegal ones counted, the norm not told; five runs of one \
          training seed. {}\n",
-        report.verdict()
+        untold.verdict()
     );
     for (i, title) in REGRETS.into_iter().enumerate() {
-        let _ = write!(text, "\n{title}:\n\n{}", report.regrets(i).markdown());
+        let _ = write!(text, "\n{title}:\n\n{}", untold.regrets(i).markdown());
     }
     let _ =
-        write!(text, "\nThe prisoner's dilemma, choosing among the legal answers:\n\n{}", report.unseen().markdown());
+        write!(text, "\nThe prisoner's dilemma, choosing among the legal answers:\n\n{}", untold.unseen().markdown());
+    let _ = write!(
+        text,
+        "\n## The paper's test with the norm told\n\nThe same queries, with the norm told, as prompts tell it by default; the \
+         paper's figures are without it. {}\n",
+        told.verdict()
+    );
+    for (i, title) in REGRETS.into_iter().enumerate() {
+        let _ = write!(text, "\n{title}:\n\n{}", told.regrets(i).markdown());
+    }
     Ok(text)
 }
 

@@ -14,7 +14,7 @@ use probity_game::moral::Framework;
 use probity_game::protocol::PUBLISHED;
 use probity_train::curriculum::{Labels, TrainConfig};
 use probity_train::eval::Respondent;
-use probity_train::eval::protocol::{GameReport, RUNS, TEST_LABELS, Variant, measure};
+use probity_train::eval::protocol::{GameReport, Ground, RUNS, TEST_LABELS, Variant, measure};
 use serde::{Deserialize, Serialize};
 
 use self::report::Report;
@@ -89,7 +89,7 @@ pub struct Training {
 
 /// A policy under labels that the players do not share as in training.
 #[derive(Serialize)]
-struct Unseen {
+pub struct Unseen {
     variant: &'static str,
     /// Probability of cooperating after cooperation and after a defection.
     ///
@@ -104,12 +104,12 @@ const LABELS: [&str; 3] = ["original", "other-swapped", "other-distinct"];
 /// A policy's figures.
 #[derive(Serialize)]
 pub struct Row {
-    policy: &'static str,
-    games: Vec<GameReport>,
+    pub policy: &'static str,
+    pub games: Vec<GameReport>,
     /// The prisoner's dilemma under other labels, which the paper does not ask.
-    unseen: Vec<Unseen>,
+    pub unseen: Vec<Unseen>,
     /// Empty for the bare model, and where it is not known.
-    trained: Vec<Training>,
+    pub trained: Vec<Training>,
 }
 
 /// What [`row`] measures, as steps of a progress bar.
@@ -195,16 +195,26 @@ pub fn row(
     if all.is_empty() {
         all.push(Respondent::model(model, &[], "")?);
     }
-    let published = PUBLISHED.iter().find(|row| row.name == policy);
-    let mut asked = LABELS.into_iter().map(|name| {
-        let variant = Variant::find(name).context("a variant of the protocol")?;
-        anyhow::Ok((name, measure(&mut all, variant, RUNS, published, || bar.inc(1))?.games))
-    });
+    let mut asked = LABELS.into_iter().map(|name| anyhow::Ok((name, games(&mut all, name, policy, bar)?)));
     let (_, games) = asked.next().context("the paper's own labels")??;
     let unseen = std::iter::once(Unseen::of(LABELS[0], &games[0]));
     let unseen = unseen.map(Ok).chain(asked.map(|asked| asked.map(|(name, games)| Unseen::of(name, &games[0]))));
     let unseen = unseen.collect::<anyhow::Result<_>>()?;
     Ok(Row { policy, games, unseen, trained })
+}
+
+/// A policy's figures in one variant.
+///
+/// The paper's stand beside those of its five games.
+pub fn games(
+    respondents: &mut [Respondent],
+    variant: &str,
+    policy: &str,
+    bar: &indicatif::ProgressBar,
+) -> anyhow::Result<Vec<GameReport>> {
+    let variant = Variant::find(variant).context("a variant of the protocol")?;
+    let published = PUBLISHED.iter().find(|row| row.name == policy && variant.ground == Ground::Games);
+    Ok(measure(respondents, variant, RUNS, published, || bar.inc(1))?.games)
 }
 
 impl Unseen {

@@ -56,7 +56,11 @@ fn the_papers_figure_is_trained_measured_and_drawn() {
     let two = recipe.clone() + "\n[[phases]]\nsteps = 3\nreward = { framework = \"game\" }\n";
     fs::write(&config, two).unwrap();
     let phases = probity(&ask);
-    assert!(phases.status.code() == Some(2) && err(&phases).contains("with 2 phases, expected a config with one"), "{}", err(&phases));
+    assert!(
+        phases.status.code() == Some(2) && err(&phases).contains("with 2 phases, expected a config with one"),
+        "{}",
+        err(&phases)
+    );
     // An adapter that nobody knows the training of is not replaced.
     fs::remove_file(file.with_extension("json")).unwrap();
     fs::write(&config, &recipe).unwrap();
@@ -133,13 +137,23 @@ fn a_model_learns_to_read_before_any_reward() {
         fs::copy(file, of_run.with_extension("gguf")).unwrap();
         fs::copy(Path::new(run).join("steps.jsonl"), of_run.join("steps.jsonl")).unwrap();
     }
-    let card = ["card", "--model", "default", "--adapters", &adapters, "--games", "1", "--part", "held-out"];
+    let card = ["card", "--model", "default", "--adapters", &adapters, "--games", "1", "--part", "held-out,paper"];
     let card = probity(&[&card[..], &["--out", &page]].concat());
     assert!(card.status.success(), "{}", err(&card));
     let text = fs::read_to_string(&page).unwrap();
+    assert!(text.contains("## The paper's test with the norm told\n"), "{text}");
+    assert!(text.contains("## Games whose decisions are relied on\n"), "{text}");
     assert!(text.contains("## What the model reads") && text.contains("| literacy | legality |"), "{text}");
     let of_runs = |policy: &str| text.lines().find(|line| line.starts_with(&format!("| {policy} | 1 |"))).unwrap();
     assert!(of_runs("literacy").ends_with("| - |") && of_runs("utilitarian").contains("| 0."), "{text}");
+    assert!(!Path::new(&page).with_added_extension("part").exists(), "the figures of a whole page are left");
+    // A name is believed where the manifest bears it out.
+    fs::copy(&kind, Path::new(&adapters).join("deontological.gguf")).unwrap();
+    fs::copy(&kind, Path::new(&adapters).join("mine.gguf")).unwrap();
+    let misnamed = probity(&["card", "--model", "default", "--adapters", &adapters, "--out", &page]);
+    let told = err(&misnamed);
+    let expected = "deontological.gguf was trained on utilitarian, expected deontological";
+    assert!(misnamed.status.code() == Some(2) && told.contains(expected) && told.contains("mine.gguf"), "{told}");
     let unknown =
         probity(&["literacy", "--model", "default", "--run", &run, "--out", &out, "--config", &config, "--rate", "0"]);
     assert!(unknown.status.code() == Some(2) && err(&unknown).contains("rate"), "{}", err(&unknown));

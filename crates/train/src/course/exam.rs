@@ -63,7 +63,9 @@ pub struct Exam<'a> {
 }
 
 impl Exam<'_> {
-    /// Accuracy on each kind of games, without the kinds of questions that came up less than 20 times.
+    /// Accuracy on each kind of games.
+    ///
+    /// Kinds of questions that came up less than 20 times are left out.
     ///
     /// `each` hears a kind of games before it is measured.
     ///

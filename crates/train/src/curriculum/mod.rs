@@ -25,6 +25,7 @@ use probity::agent::prompt::{Norm, Style};
 use probity_engine::Error as EngineError;
 use probity_game::moral::Mixture;
 use probity_game::{MatrixGame, Player};
+use telling::asks_norm;
 
 use super::decoder::{Compute, LINEARS};
 use super::games::{RANDOM, Reach, random_game};
@@ -164,7 +165,9 @@ pub struct TrainConfig {
     pub reference: Reference,
     /// Phases in order; more than one switches the reward on the way ("unlearning").
     pub phases: Vec<Phase>,
-    /// Share of its steps that each reward before the last takes, where [`TrainConfig::in_turn`] gives several.
+    /// Share of the steps that each reward before the last takes.
+    ///
+    /// It is used where [`TrainConfig::in_turn`] gives several.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub earlier_steps: f64,
     /// Games.
@@ -470,6 +473,13 @@ impl TrainConfig {
     pub(crate) fn style(&self, step: u64, rng: &mut impl Rng) -> Style {
         let norm = *self.norms_at(step).choose(rng).expect("some norm");
         self.styles.draw(rng).with(|o| o.norm = norm)
+    }
+
+    /// Whether a reward asks for the norm, and every prompt of such a reward tells it.
+    #[must_use]
+    pub fn tells_norm(&self) -> bool {
+        let mut asking = self.phases.iter().filter(|phase| asks_norm(&phase.reward)).peekable();
+        asking.peek().is_some() && asking.all(|phase| self.norms.all(&phase.reward) == [Norm::Told])
     }
 
     /// The norms of a step; behind the last one, those of the last phase.

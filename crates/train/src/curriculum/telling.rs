@@ -132,8 +132,13 @@ impl Norms {
         match self {
             Self::Told => &[Norm::Told],
             Self::Untold => &[Norm::Untold],
-            Self::AsAsked if Kind::needed_by(reward).contains(&Kind::Norm) => &[Norm::Told],
+            Self::AsAsked if asks_norm(reward) => &[Norm::Told],
             Self::Both | Self::AsAsked => &Norm::ALL,
         }
     }
+}
+
+/// Whether a reward asks which actions are cooperation.
+pub(super) fn asks_norm(reward: &Mixture) -> bool {
+    Kind::needed_by(reward).contains(&Kind::Norm)
 }

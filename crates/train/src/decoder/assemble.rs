@@ -195,7 +195,9 @@ impl Decoder {
         })
     }
 
-    /// Its first blocks and its head, with zeros for what a file stores: to measure passes, and not to answer.
+    /// Its first blocks and its head, to measure passes with.
+    ///
+    /// What a file stores is zero in it.
     #[must_use]
     pub fn first_blocks(&self, blocks: usize) -> Self {
         let blank = |weight: &mut Weight, n: usize| {

@@ -125,7 +125,9 @@ pub struct Finetuning {
 /// What a model is known to read under an adapter that started from another one.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// The kinds of games; `None` where nobody examined the adapter that training started from.
+    /// The kinds of games.
+    ///
+    /// `None` where nobody examined the adapter that training started from.
     pub reading: Option<Vec<Reading>>,
     /// The exam that tells them.
     pub accuracy: NamedAccuracy,
@@ -179,7 +181,7 @@ struct Gradient {
     tokens: u64,
 }
 
-/// Checks a config, and that it has an adapter to start from where it refers to one.
+/// Checks a config, and that it has the adapter to start from that it refers to.
 fn check_start(config: &TrainConfig) -> Result<()> {
     config.check()?;
     if config.reference == Reference::Start && config.start.is_none() {

@@ -95,9 +95,9 @@ impl Plan {
         }
     }
 
-    /// The fastest plan within a number of bytes, or the most frugal plan, of steps with so many nodes.
+    /// The fastest plan within a number of bytes, or the most frugal plan.
     ///
-    /// Shards side by side may take a quarter of the bytes: on two processors they were seen to be no faster.
+    /// `nodes` are those of a step. Shards side by side may take a quarter of the bytes: on two processors they were seen to be no faster.
     pub(crate) fn within(
         bytes: u64,
         decoder: &Decoder,

@@ -35,8 +35,8 @@ impl Pace {
 
 /// The least seconds forth and back of the first blocks and the head.
 fn seconds(decoder: &Decoder, pack: &Pack, blocks: usize) -> [f64; 2] {
-    const PASSES: usize = 4;
-    const SECONDS: f64 = 0.5;
+    const PASSES: usize = 3;
+    const SECONDS: f64 = 0.2;
     let decoder = decoder.first_blocks(blocks);
     let (theta, mut grads) = (vec![0.0; decoder.n_params()], vec![0.0; decoder.n_params()]);
     let mut shards = Shards::new(Schedule::Serial);
