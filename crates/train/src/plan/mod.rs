@@ -97,7 +97,8 @@ impl Plan {
 
     /// The fastest plan within a number of bytes, or the most frugal plan.
     ///
-    /// `nodes` are those of a step. Shards side by side may take a quarter of the bytes: on two processors they were seen to be no faster.
+    /// `nodes` are those of a step. Shards side by side may take a quarter of the bytes: on two processors they were
+    /// seen to be no faster.
     pub(crate) fn within(
         bytes: u64,
         decoder: &Decoder,
