@@ -80,6 +80,7 @@ bench-training: program  ## Training steps by how much prompts share, beside PyT
 	@target/bench/venv-torch/bin/pip install --quiet --disable-pip-version-check torch==2.15.0 transformers==5.23.0 peft==0.21.2 gguf==0.19.0
 	for model in smollm2 gemma3-270m; do PROBITY_MODEL_FOLDER=$(CURDIR)/target/bench $(PROBITY) model fetch $$model || exit 1; done
 	$(NATIVE) PROBITY_MODEL_FOLDER=$(CURDIR)/target/bench PYTHON=$(CURDIR)/target/bench/venv-torch/bin/python cargo bench --quiet --workspace --all-features --bench against_torch
+	$(NATIVE) PROBITY_MODEL_FOLDER=$(CURDIR)/target/bench cargo bench --quiet --workspace --all-features --bench plans
 	$(NATIVE) cargo bench --quiet --workspace --all-features --bench sampled
 
 bench-values: setup  ## Rankings of a million votes, and PageRank beside networkx (from PyPI).

@@ -80,23 +80,76 @@ fn the_book_holds_every_page() {
     }
 }
 
+/// The cells of a table's row.
+fn cells(row: &str) -> Vec<String> {
+    row.split(" | ").map(|cell| cell.trim_matches(['|', ' ', '*']).to_owned()).collect()
+}
+
+/// The row of a page's part that begins with these cells.
+fn row(page: &str, part: &str, begin: &[&str]) -> Vec<String> {
+    let (_, text) = page.split_once(part).unwrap_or_else(|| panic!("no {part:?}"));
+    let text = text.split_once("\n## ").map_or(text, |(text, _)| text);
+    let found: Vec<_> = text
+        .lines()
+        .map(cells)
+        .filter(|row| row.starts_with(&begin.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()))
+        .collect();
+    let [row] = &found[..] else { panic!("{} rows of {begin:?} in {part:?}", found.len()) };
+    row.clone()
+}
+
+/// The finding's tables repeat figures of the pages that `probity paper` and `probity card` wrote.
+#[test]
+fn the_finding_says_what_was_measured() {
+    let finding = fs::read_to_string(root().join("docs/findings.md")).expect("the finding");
+    let page = |folder: &str| fs::read_to_string(root().join("docs").join(folder)).expect("a page");
+    let numbers = |cell: &str| {
+        cell.split(", ").map(|number| number.trim_matches('*').parse().expect("a number")).collect::<Vec<f64>>()
+    };
+    let mut compared = 0;
+    let mut lines = finding.lines();
+    while let Some(header) = lines.by_ref().find(|line| line.starts_with("| ") && line.contains(" seed")) {
+        let header = cells(header);
+        let model = if header[0].starts_with("Gemma") { "gemma3-270m" } else { "smollm2" };
+        for line in lines.by_ref().skip(1).take_while(|line| line.starts_with("| ")) {
+            let told = cells(line);
+            let policy = told[0].as_str();
+            let measured: Vec<String> = if header[1].contains("P(C\\|C)") {
+                let found = row(&page(&format!("paper/{model}/figure-4.md")), "What the figure cannot show", &[policy]);
+                // Two probabilities and a legality for each kind of labels.
+                found[1..].chunks(3).flat_map(|of| of[..2].to_vec()).collect()
+            } else {
+                let found = row(
+                    &page(&format!("real/{model}.md")),
+                    "## In 60 games that no training drew\n",
+                    &[policy, "P(D\\|C)"],
+                );
+                found[3..6].iter().map(|cell| cell.split(" / ").next().expect("a mean").to_owned()).collect()
+            };
+            let told: Vec<f64> = told[1..].iter().flat_map(|cell| numbers(cell)).collect();
+            assert_eq!(told.len(), measured.len(), "{line}");
+            for (told, measured) in told.iter().zip(&measured) {
+                assert!(
+                    (told - numbers(measured)[0]).abs() < 0.0051,
+                    "{model}, {policy}: told {told}, measured {measured}"
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 40, "only {compared} figures");
+}
+
 /// README repeats figures of the pages that `probity card` wrote.
 #[test]
 fn the_readme_says_of_real_models_what_was_measured() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README");
-    let cells = |row: &str| row.split(" | ").map(|cell| cell.trim_matches(['|', ' ']).to_owned()).collect::<Vec<_>>();
     let pages = files(&root().join("docs/real"), "md");
     assert!(!pages.is_empty());
     for page in pages {
         let text = fs::read_to_string(&page).expect("a page");
-        let (_, measured) = text.split_once("## In 60 games that no training drew\n").expect("the held-out games");
-        let (measured, _) = measured.split_once("\n## ").expect("another part");
-        let over_all_labels = |policy: &str, figure: &str| {
-            let rows = measured.lines().map(cells);
-            let found = rows.filter(|row| row.len() > 2 && row[0] == policy && row[1] == figure).collect::<Vec<_>>();
-            assert_eq!(found.len(), 1, "{}: {policy}, {figure}", page.display());
-            found[0][2].clone()
-        };
+        let held_out = "## In 60 games that no training drew\n";
+        let over_all_labels = |policy: &str, figure: &str| row(&text, held_out, &[policy, figure])[2].clone();
         let model = page.file_stem().expect("a name").to_string_lossy();
         let figures = [
             ("bare", "P(D\\|C)"),
