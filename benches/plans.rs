@@ -9,7 +9,7 @@ use std::process::Command;
 
 use probity_benches::report::Report;
 use probity_benches::{peak_memory, root, seconds};
-use probity_engine::numeric::keep_freed_memory;
+use probity_engine::numeric::{give_freed_memory_back, keep_freed_memory};
 use probity_engine::{Model, ModelOptions};
 use probity_train::curriculum::{Reference, TrainConfig};
 use probity_train::finetune::Finetuning;
@@ -96,7 +96,10 @@ fn mean_seconds(mut step: impl FnMut() -> probity_train::Result<()>) -> probity_
     let mut all = 0.0;
     for _ in 0..STEPS {
         let mut taken = Ok(());
-        all += seconds(|| taken = step());
+        all += seconds(|| {
+            taken = step();
+            give_freed_memory_back();
+        });
         taken?;
     }
     Ok(all / STEPS as f64)

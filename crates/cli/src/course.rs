@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use probity_engine::numeric::give_freed_memory_back;
 use probity_train::course::{Accuracy, CourseEvent};
 use probity_train::run::{End, Session};
 
@@ -56,6 +57,7 @@ pub fn take_steps(
         }
         match event {
             CourseEvent::Step(report) => {
+                give_freed_memory_back();
                 let loss = smooth.map_or(report.loss, |s| s + 0.02 * (report.loss - s));
                 smooth = Some(loss);
                 bar.set_position(report.step);

@@ -326,6 +326,7 @@ pub fn whole(model_name: &str, config: TrainConfig, path: &Path) -> anyhow::Resu
     }
     while !training.finished() {
         training.step()?;
+        give_freed_memory_back();
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -392,6 +393,7 @@ fn steps(args: &Args, run: &mut Run, folder: &Path) -> anyhow::Result<End> {
     });
     let taken = run.steps(&session, |step| {
         let LoggedStep { report, seconds } = step;
+        give_freed_memory_back();
         if args.json {
             output::json_line(step)?;
         }

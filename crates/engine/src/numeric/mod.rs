@@ -151,6 +151,9 @@ pub fn keep_freed_memory() {
 }
 
 /// Returns freed memory to the system, after [`keep_freed_memory`].
+///
+/// Buffers that grow leave holes. A training that calls it after each step takes the memory of its buffers; without it,
+/// literacy on SmolLM2-135M was seen to take half as much again.
 #[cfg(feature = "numeric")]
 pub fn give_freed_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
