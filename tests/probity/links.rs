@@ -85,15 +85,11 @@ fn cells(row: &str) -> Vec<String> {
     row.split(" | ").map(|cell| cell.trim_matches(['|', ' ', '*']).to_owned()).collect()
 }
 
-/// The row of a page's part that begins with these cells.
+/// The row of a part's first table that begins with these cells.
 fn row(page: &str, part: &str, begin: &[&str]) -> Vec<String> {
     let (_, text) = page.split_once(part).unwrap_or_else(|| panic!("no {part:?}"));
-    let text = text.split_once("\n## ").map_or(text, |(text, _)| text);
-    let found: Vec<_> = text
-        .lines()
-        .map(cells)
-        .filter(|row| row.starts_with(&begin.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()))
-        .collect();
+    let table = text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let found: Vec<_> = table.map(cells).filter(|row| row.iter().zip(begin).all(|(a, b)| a == b)).collect();
     let [row] = &found[..] else { panic!("{} rows of {begin:?} in {part:?}", found.len()) };
     row.clone()
 }
