@@ -399,9 +399,10 @@ fn adapters_travel() {
 
 #[test]
 fn a_run_is_planned_before_it_starts() {
-    let plan = json(&["train", "--recipe", "deontological", "--plan", "--json"]);
     let within =
         |gib: f64| json(&["train", "--recipe", "deontological", "--plan", "--json", "--memory", &gib.to_string()]);
+    // What is free on the machine decides nothing.
+    let plan = within(64.0);
     let bytes = |p: &Value| p["bytes"].as_u64().expect("bytes");
     let total = plan["total"].as_u64().expect("bytes") as f64 / f64::from(1 << 30);
     let (serial, narrow) = (within(0.6 * total), within(0.1));
