@@ -60,7 +60,7 @@ impl Default for LiteracyConfig {
         Self {
             seed: 1,
             base: None,
-            steps: 600,
+            steps: 1000,
             rank: 8,
             alpha: 16.0,
             compute: Compute::Bf16,
