@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", run(Path::new(&file), &kind)?);
         return Ok(());
     }
-    let folder = std::env::var_os("PROBITY_MODEL_FOLDER").ok_or("expected a folder of models in PROBITY_MODEL_FOLDER")?;
+    let folder =
+        std::env::var_os("PROBITY_MODEL_FOLDER").ok_or("expected a folder of models in PROBITY_MODEL_FOLDER")?;
     let mut report = Report::new(
         "plans",
         format!(

@@ -11,7 +11,6 @@ use clap::ValueEnum;
 use probity::agent::manifest::Manifest;
 use probity_engine::files::write_whole;
 use probity_engine::{Adapter, Model};
-use probity_game::moral::Mixture;
 use probity_game::{CatalogGame, MatrixGame, Player};
 use probity_train::eval::Respondent;
 use probity_train::eval::card::{Card, Entry, Over, told};
@@ -23,6 +22,7 @@ use probity_train::labels::any;
 use self::kept::Kept;
 use crate::errors::Usage;
 use crate::eval::dilemmas as everyday;
+use crate::eval::policy::trained_on;
 use crate::output::Table;
 use crate::paper::Row;
 use crate::paper::report::{REGRETS, Report};
@@ -107,13 +107,9 @@ impl Subject {
 
 /// Refuses an adapter that was trained on other rewards than its name says.
 fn check_rewards(name: &str, manifest: &Manifest) -> anyhow::Result<()> {
-    let Some(policy) = paper::POLICIES.iter().find(|policy| policy.name == name) else { return Ok(()) };
-    let mut trained: Vec<String> = manifest.rewards.iter().map(Mixture::name).collect();
-    // A run that was extended has the same reward twice.
-    trained.dedup();
-    if !trained.is_empty() && trained != policy.rewards {
-        let (found, expected) = (trained.join(" then "), policy.rewards.join(" then "));
-        return Err(Usage(format!("{name}.gguf was trained on {found}, expected {expected}")).into());
+    let trained = trained_on(manifest);
+    if !trained.is_empty() && trained != name {
+        return Err(Usage(format!("{name}.gguf was trained on {trained}, expected {name}")).into());
     }
     Ok(())
 }

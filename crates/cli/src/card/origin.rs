@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::Context;
 use probity::agent::manifest::Manifest;
 use probity_engine::Model;
-use probity_game::moral::Mixture;
 use probity_game::{Reach, Reading, Wording};
 use probity_train::corpus::Kind;
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use super::Subject;
 use crate::builtin;
 use crate::errors::Usage;
+use crate::eval::policy::trained_on;
 use crate::output::Table;
 
 /// What the adapters are, from their files.
@@ -25,10 +25,7 @@ pub(super) fn about(subjects: &[Subject]) -> anyhow::Result<String> {
         let megabytes = std::fs::metadata(file)?.len() as f64 / 1e6;
         table.rows.push(vec![
             (*name).to_owned(),
-            match manifest.rewards.as_slice() {
-                [] => "-".into(),
-                rewards => rewards.iter().map(Mixture::name).collect::<Vec<_>>().join(" then "),
-            },
+            Some(trained_on(manifest)).filter(|rewards| !rewards.is_empty()).unwrap_or_else(|| "-".into()),
             manifest.steps.to_string(),
             manifest.rank.map_or_else(|| "-".into(), |rank| rank.to_string()),
             format!("{megabytes:.1} MB"),

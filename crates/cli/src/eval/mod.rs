@@ -2,7 +2,7 @@
 
 pub mod dilemmas;
 mod exact;
-mod policy;
+pub mod policy;
 mod protocol;
 
 use crate::errors::Usage;

@@ -96,7 +96,7 @@ impl Policy {
 }
 
 /// The rewards of a manifest as adapters are named: `game-then-utilitarian`.
-fn trained_on(manifest: &Manifest) -> String {
+pub fn trained_on(manifest: &Manifest) -> String {
     let mut rewards: Vec<_> = manifest.rewards.iter().collect();
     // A run that was extended has the same reward twice.
     rewards.dedup();

@@ -58,7 +58,7 @@ pub struct Policy {
     /// As adapters are named.
     pub name: &'static str,
     /// The rewards of its phases.
-    pub rewards: &'static [&'static str],
+    rewards: &'static [&'static str],
 }
 
 /// Figure 4's policies, in the paper's order.

@@ -198,8 +198,7 @@ impl Decoder {
     /// Its first blocks and its head, to measure passes with.
     ///
     /// What a file stores is zero in it.
-    #[must_use]
-    pub fn first_blocks(&self, blocks: usize) -> Self {
+    pub(crate) fn first_blocks(&self, blocks: usize) -> Self {
         let blank = |weight: &mut Weight, n: usize| {
             if let Weight::Stored(ty, bytes) = weight {
                 *bytes = Arc::from(vec![0; ty.bytes(n as u64) as usize]);

@@ -1,6 +1,6 @@
 //! Moral fine-tuning of a LoRA adapter, exactly or on sampled answers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use probity::agent::Scenario;
@@ -15,11 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
-use super::corpus::Kind;
-use super::course::{NamedAccuracy, reads};
-use super::curriculum::{Algorithm, Phase, Reference, Task, TrainConfig};
+use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
 use super::decoder::Decoder;
-use super::games::Reading;
 use super::lora::{AdapterWeights, Pair, start_pairs};
 use super::objective::ObjectiveParts;
 use super::rollout::Played;
@@ -28,12 +25,14 @@ use crate::{Error, Result};
 
 mod batch;
 mod exact;
+mod known;
 mod plan;
 mod reference;
 mod rollouts;
 
 use batch::Seat;
 pub use batch::{Batch, Origin};
+pub use known::Known;
 pub use plan::plan;
 pub use reference::References;
 
@@ -120,32 +119,6 @@ pub struct Finetuning {
     started: bool,
     /// What the model is known to read under the adapter.
     known: Known,
-}
-
-/// What a model is known to read under an adapter that started from another one.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// The kinds of games.
-    ///
-    /// `None` where nobody examined the adapter that training started from.
-    pub reading: Option<Vec<Reading>>,
-    /// The exam that tells them.
-    pub accuracy: NamedAccuracy,
-}
-
-impl Known {
-    /// What is known of an adapter of these phases that starts from another one.
-    ///
-    /// Every phase leaves something in the policy. It reads the games whose exam has what all of their rewards ask, and
-    /// whose start reads them for its own rewards.
-    fn after(start: Manifest, phases: &[Phase]) -> Self {
-        let asked: BTreeSet<Kind> = phases.iter().flat_map(|phase| Kind::needed_by(&phase.reward)).collect();
-        let read = |before: Vec<Reading>| {
-            let of_start = |games: &Reading| start.rewards.is_empty() || before.contains(games);
-            reads(&start.accuracy, &asked).into_iter().filter(of_start).collect()
-        };
-        Self { reading: start.reading.map(read), accuracy: start.accuracy }
-    }
 }
 
 /// A trained adapter in memory.

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::corpus::weigh;
 use crate::curriculum::{Task, TrainConfig};
 use crate::decoder::Decoder;
-use crate::plan::{Length, Pace, Plan, Survey};
+use crate::plan::{Length, Plan, Survey};
 
 /// The plan of a run: the fastest schedule that fits, or the most frugal.
 ///
@@ -64,8 +64,7 @@ pub fn plan(model: &Model, config: &TrainConfig, memory: u64) -> Result<Plan> {
     let parameters = if config.validation.is_some() { 16 } else { 12 };
     let again = if config.algorithm.epochs() > 1 { parameters * learners * width(config, &decoder) } else { 0 };
     let sampled = rollouts::largest(model, config, rounds)?;
-    let pace = Pace::of(&decoder, &sampled);
-    let learned = Plan::within(memory, &decoder, &[&sampled], learners, sampled.len(), pace);
+    let learned = Plan::within(memory, &decoder, &[&sampled], learners, sampled.len(), &sampled);
     // One forward pass samples, two compute probabilities with the adapter on and off; then come the optimiser steps,
     // and at times a measurement.
     let each = 3.0 * learned.forth * learners as f64 + learned.seconds * config.algorithm.epochs() as f64;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub(crate) use self::pace::Pace;
+use self::pace::Pace;
 use crate::Result;
 use crate::decoder::{Decoder, Keep, Pack};
 use crate::shards::Schedule;
@@ -32,6 +32,8 @@ pub struct Plan {
     /// The sum, beyond the process and its vocabulary.
     pub bytes: usize,
     /// Seconds of one way forth, measured now on some of the model's blocks.
+    ///
+    /// NaN, as are the other times, where the plan does not fit.
     #[serde(skip)]
     pub forth: f64,
     /// Seconds of one way back.
@@ -49,19 +51,11 @@ impl Plan {
     pub fn of(decoder: &Decoder, packs: &[&Pack], schedule: Schedule, learners: usize) -> Self {
         let smallest = packs.iter().min_by_key(|pack| pack.len()).expect("a step has a pack");
         let nodes = packs.iter().map(|pack| pack.len()).sum();
-        Self::paced(decoder, packs, schedule, learners, nodes, Pace::of(decoder, smallest))
+        Self::sized(decoder, packs, schedule, learners).timed(decoder, learners, nodes, smallest)
     }
 
-    /// `packs` tell the memory, `nodes` and `pace` the time.
-    fn paced(
-        decoder: &Decoder,
-        packs: &[&Pack],
-        schedule: Schedule,
-        learners: usize,
-        nodes: usize,
-        pace: Pace,
-    ) -> Self {
-        let threads = rayon::current_num_threads();
+    /// Its memory; the time is NaN.
+    fn sized(decoder: &Decoder, packs: &[&Pack], schedule: Schedule, learners: usize) -> Self {
         let side_by_side = schedule.at_a_time(packs.len());
         let keep = schedule.keep();
         // Buffers are kept, so the largest shards count.
@@ -75,42 +69,48 @@ impl Plan {
         let adapter = 4 * decoder.n_params() * (4 * learners.max(1) + own_gradients);
         let activations = largest(&|pack| decoder.tape_bytes(pack, keep));
         let logits = largest(&|pack| decoder.logits_bytes(pack));
-        // Recomputed blocks go forth twice. The base model's answers and those of the other learners are a way forth
-        // each.
-        let ways = [true, keep != Keep::All, learners > 0, learners > 1];
-        let ways = ways.into_iter().filter(|way| *way).count() as f64;
-        let [forth, back] = [pace.forth, pace.back].map(|seconds| seconds * nodes as f64);
         Self {
             schedule,
-            threads,
-            nodes,
+            threads: rayon::current_num_threads(),
+            nodes: packs.iter().map(|pack| pack.len()).sum(),
             weights,
             adapter,
             activations,
             logits,
             bytes: weights + adapter + activations + logits,
-            forth,
-            back,
-            seconds: learners.max(1) as f64 * (ways * forth + back),
+            forth: f64::NAN,
+            back: f64::NAN,
+            seconds: f64::NAN,
         }
+    }
+
+    /// The same with the time of steps of so many nodes, measured now on a usual pack.
+    fn timed(self, decoder: &Decoder, learners: usize, nodes: usize, usual: &Pack) -> Self {
+        let pace = Pace::of(decoder, usual, self.schedule);
+        let [forth, back] = [pace.forth, pace.back].map(|seconds| seconds * nodes as f64);
+        // The base model's answers and those of the other learners are a way forth each.
+        let ways = [true, learners > 0, learners > 1].into_iter().filter(|way| *way).count() as f64;
+        Self { nodes, forth, back, seconds: learners.max(1) as f64 * (ways * forth + back), ..self }
     }
 
     /// The fastest plan within a number of bytes, or the most frugal plan.
     ///
     /// `nodes` are those of a step. Shards side by side may take a quarter of the bytes: on two processors they were
-    /// seen to be no faster.
+    /// seen to be no faster. A plan that does not fit has no time: measuring it might take more memory than there is.
     pub(crate) fn within(
         bytes: u64,
         decoder: &Decoder,
         packs: &[&Pack],
         learners: usize,
         nodes: usize,
-        pace: Pace,
+        usual: &Pack,
     ) -> Self {
-        let of = |schedule| Self::paced(decoder, packs, schedule, learners, nodes, pace);
+        let sized = |schedule| Self::sized(decoder, packs, schedule, learners);
         let room = |plan: &Plan| if plan.schedule == Schedule::Wide { bytes / 4 } else { bytes };
-        let fits = Schedule::ALL.into_iter().map(of).find(|plan| plan.bytes as u64 <= room(plan));
-        fits.unwrap_or_else(|| of(Schedule::Narrow))
+        match Schedule::ALL.into_iter().map(sized).find(|plan| plan.bytes as u64 <= room(plan)) {
+            Some(plan) => plan.timed(decoder, learners, nodes, usual),
+            None => Self { nodes, ..sized(Schedule::Narrow) },
+        }
     }
 }
 
@@ -206,6 +206,6 @@ impl Survey {
     /// The plan of the run within some bytes.
     pub fn plan(&self, bytes: u64, decoder: &Decoder, learners: usize) -> Plan {
         let packs: Vec<&Pack> = self.largest.iter().collect();
-        Plan::within(bytes, decoder, &packs, learners, self.nodes, Pace::of(decoder, &self.usual))
+        Plan::within(bytes, decoder, &packs, learners, self.nodes, &self.usual)
     }
 }

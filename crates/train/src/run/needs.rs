@@ -22,7 +22,7 @@ pub struct Needs {
     pub total: u64,
     /// Steps of the run.
     pub steps: u64,
-    /// Seconds of the whole run.
+    /// Seconds of the whole run; NaN where it does not fit.
     pub run_seconds: f64,
     /// Bytes that the run may take in all, and why no more.
     #[serde(skip)]
@@ -76,6 +76,9 @@ impl Needs {
     /// How long it takes, in words.
     #[must_use]
     pub fn times(&self) -> String {
+        if self.run_seconds.is_nan() {
+            return "its time is not measured where it does not fit".into();
+        }
         let run = match self.run_seconds {
             s if s < 120.0 => format!("{s:.0} s"),
             s if s < 7200.0 => format!("{:.0} min", s / 60.0),
