@@ -372,7 +372,7 @@ pub fn show_needs(needs: &Needs, json: bool) -> anyhow::Result<()> {
         table.add_row([what.to_owned(), format!("{:.3}", bytes as f64 / GIB)]);
     }
     say!("{table}");
-    say!("{needs}; {} tokens a step, {} on {} threads", plan.nodes, needs.times(), plan.threads);
+    say!("{needs}; {} tokens a step on {} threads; {}", plan.nodes, plan.threads, needs.times());
     Ok(())
 }
 

@@ -77,7 +77,7 @@ impl Needs {
     #[must_use]
     pub fn times(&self) -> String {
         if self.run_seconds.is_nan() {
-            return "its time is not measured where it does not fit".into();
+            return "it does not fit, and its time is not measured".into();
         }
         let run = match self.run_seconds {
             s if s < 120.0 => format!("{s:.0} s"),
