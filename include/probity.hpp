@@ -70,6 +70,15 @@ template <typename Handle, probity_status_t (*Free)(Handle, probity_error_t *)> 
     Handle handle_{};
 };
 
+inline std::vector<const char *> pointers(const std::vector<std::string> &texts) {
+    std::vector<const char *> pointers;
+    pointers.reserve(texts.size());
+    for (const std::string &text : texts) {
+        pointers.push_back(text.c_str());
+    }
+    return pointers;
+}
+
 /* Calls a `std::function<bool(float)>`; what it throws counts as a request to stop. */
 inline bool tell(void *user, float share) {
     try {
@@ -183,6 +192,13 @@ class Source {
     std::shared_ptr<const std::vector<uint8_t>> bytes_;
 };
 
+/* Options of a session: every field at its default. */
+inline probity_session_options_t session_options() {
+    probity_session_options_t options{};
+    options.size = sizeof options;
+    return options;
+}
+
 /* A model, shareable between threads. */
 class Model : public detail::Owned<probity_model_t, probity_model_free> {
   public:
@@ -215,14 +231,14 @@ class Model : public detail::Owned<probity_model_t, probity_model_free> {
         detail::check([&](auto *e) { return probity_model_info(handle_, &json, e); });
         return detail::take(json);
     }
-};
 
-/* Options of a session: every field at its default. */
-inline probity_session_options_t session_options() {
-    probity_session_options_t options{};
-    options.size = sizeof options;
-    return options;
-}
+    /* The memory of the model and a session on it. */
+    probity_plan_t plan(const probity_session_options_t &options = session_options()) const {
+        probity_plan_t plan{};
+        detail::check([&](auto *e) { return probity_session_plan(handle_, &options, &plan, e); });
+        return plan;
+    }
+};
 
 /* The memory of a model and a session on it, before anything takes it. */
 inline probity_plan_t plan(const Source &source, const probity_session_options_t &options = session_options(),
@@ -326,6 +342,19 @@ class Graph : public detail::Owned<probity_graph_t, probity_graph_free> {
 /* A game on paper. */
 class Game : public detail::Owned<probity_game_t, probity_game_free> {
   public:
+    /* `payoffs`: for each row, and in it for each column, the row player's points and the column player's. */
+    Game(const std::string &name, const std::vector<double> &payoffs, const std::vector<std::string> &row_labels,
+         const std::vector<std::string> &column_labels) {
+        if (payoffs.size() != 2 * row_labels.size() * column_labels.size()) {
+            throw std::invalid_argument("payoffs: expected a pair for each pair of labels");
+        }
+        auto rows = detail::pointers(row_labels), columns = detail::pointers(column_labels);
+        detail::check([&](auto *e) {
+            return probity_game_new(name.c_str(), rows.size(), columns.size(), payoffs.data(), rows.data(),
+                                    columns.data(), &handle_, e);
+        });
+    }
+
     static Game named(const std::string &name) {
         Game game;
         detail::check([&](auto *e) { return probity_game_named(name.c_str(), &game.handle_, e); });
@@ -353,6 +382,9 @@ class Game : public detail::Owned<probity_game_t, probity_game_free> {
         });
         return detail::take(text);
     }
+
+  private:
+    Game() = default;
 };
 
 /* An action with the policy it was drawn from. */
@@ -452,6 +484,13 @@ class Agent : public detail::Owned<probity_agent_t, probity_agent_free> {
             throw Error(error);
         }
         return decision;
+    }
+
+    /* The probability that the model answered the last decision with any legal action. */
+    double legality() const {
+        double mass = 0;
+        detail::check([&](auto *e) { return probity_agent_legality(handle_, &mass, e); });
+        return mass;
     }
 
     Policy policy(std::optional<probity_round_t> last = {}) { return policy(actions(), last); }
