@@ -1,4 +1,4 @@
-//! The library's error type; `ffi::status` numbers its kinds for C.
+//! The library's error type; `status` numbers its kinds.
 
 use probity_engine as engine;
 use probity_game::GameError;

@@ -35,10 +35,12 @@ mod error;
 mod ffi;
 #[cfg(feature = "graphs")]
 pub mod graphs;
+mod status;
 
 pub use error::{Error, Result};
 pub use probity_game as game;
 pub use probity_game::moral;
+pub use status::Status;
 
 /// Models, adapters and contexts: an application's part of `probity-engine`.
 pub mod engine {

@@ -9,6 +9,7 @@
 
 pub mod decision;
 mod explain;
+mod info;
 pub mod legality;
 pub mod manifest;
 mod player;
@@ -22,6 +23,7 @@ mod snapshot;
 pub mod verify;
 
 pub use decision::{Consideration, Decision};
+pub use info::{AdapterInfo, ModelInfo};
 pub use legality::Floor;
 pub use manifest::Manifest;
 pub use player::Agent;

@@ -12,7 +12,7 @@ use super::source::probity_source_t;
 use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, text};
 use super::user_data::Owning;
-use crate::agent::Manifest;
+use crate::agent::AdapterInfo;
 use crate::agent::verify::{load, load_source, verify_with};
 
 /// An adapter. May be used by many threads at once.
@@ -96,17 +96,8 @@ pub unsafe extern "C" fn probity_adapter_info(
     json: *mut *mut c_char,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let body = || {
-        let adapter = adapter.get()?;
-        Ok(self::json(&serde_json::json!({
-            "path": adapter.path(),
-            "fingerprint": adapter.fingerprint(),
-            "shape": adapter.shape(),
-            "manifest": Manifest::of(adapter.gguf())?,
-        })))
-    };
     // SAFETY: the contract.
-    unsafe { call_for(json, "json", error, body) }
+    unsafe { call_for(json, "json", error, || Ok(self::json(&AdapterInfo::of(&*adapter.get()?)?))) }
 }
 
 /// Takes the decisions that the adapter's manifest records again.

@@ -14,12 +14,10 @@ use super::game::{probity_game_t, probity_round_t};
 use super::handle::object;
 use super::model::probity_model_t;
 use super::session::probity_session_t;
-use super::status::{
-    PROBITY_STATUS_NO_DECISION, PROBITY_STATUS_PANIC, PROBITY_STATUS_UNRELIABLE, probity_error_t, probity_status_t,
-};
+use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, text};
-use crate::Error;
 use crate::agent::{Agent, Consideration, Scenario};
+use crate::{Error, Status};
 
 /// An agent. Used by one thread at a time: a second one gets `PROBITY_STATUS_BUSY`.
 ///
@@ -51,7 +49,7 @@ impl Shared {
         let agent = self.agent.try_lock().ok_or(Error::Busy { what: "agent" })?;
         if self.broken.load(Ordering::Relaxed) {
             let message = "agent: a defect stopped an earlier call; free it and make another";
-            return Err(Failure::new(PROBITY_STATUS_PANIC, message));
+            return Err(Failure::new(Status::PANIC, message));
         }
         Ok(Held { agent, broken: &self.broken })
     }
@@ -209,7 +207,7 @@ pub unsafe extern "C" fn probity_agent_action_count(
 fn reliable(considered: &Consideration, what: &str) -> Outcome<()> {
     let Some(unreliable) = &considered.unreliable else { return Ok(()) };
     let mass = considered.legality_mass;
-    Err(Failure::new(PROBITY_STATUS_UNRELIABLE, format!("{what}: legality mass {mass:.4}, {unreliable}")))
+    Err(Failure::new(Status::UNRELIABLE, format!("{what}: legality mass {mass:.4}, {unreliable}")))
 }
 
 /// Takes a decision.
@@ -430,7 +428,7 @@ pub unsafe extern "C" fn probity_agent_record(
 fn of_last_decision<T>(agent: probity_agent_t, tell: impl FnOnce(&Agent) -> Option<T>) -> Outcome<T> {
     let shared = agent.get()?;
     let agent = shared.lock()?;
-    tell(&agent).ok_or_else(|| Failure::new(PROBITY_STATUS_NO_DECISION, "agent: has not decided yet"))
+    tell(&agent).ok_or_else(|| Failure::new(Status::NO_DECISION, "agent: has not decided yet"))
 }
 
 /// Cancels the running decision of the agent.

@@ -7,23 +7,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use probity_engine::StandardFloats;
 
-use super::status::{
-    PROBITY_ERROR_MESSAGE_SIZE, PROBITY_STATUS_BUFFER_SIZE, PROBITY_STATUS_NULL_ARGUMENT, PROBITY_STATUS_OK,
-    PROBITY_STATUS_OPTION, PROBITY_STATUS_PANIC, code_of, probity_error_t, probity_status_t,
-};
-use crate::Error;
+use super::status::{PROBITY_ERROR_MESSAGE_SIZE, probity_error_t, probity_status_t};
+use crate::{Error, Status};
 
 /// An error on its way to C.
 #[derive(Debug)]
 pub(super) struct Failure {
-    pub status: probity_status_t,
+    pub status: Status,
     pub message: String,
 }
 
 pub(super) type Outcome<T> = Result<T, Failure>;
 
 impl Failure {
-    pub fn new(status: probity_status_t, message: impl Into<String>) -> Self {
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 }
@@ -32,7 +29,7 @@ impl Failure {
 impl<E: Into<Error>> From<E> for Failure {
     fn from(e: E) -> Self {
         let e = e.into();
-        Self::new(code_of(&e), e.to_string())
+        Self::new(e.status(), e.to_string())
     }
 }
 
@@ -59,15 +56,15 @@ pub(super) unsafe fn call(error: *mut probity_error_t, body: impl FnOnce() -> Ou
         body()
     };
     let failure = match catch_unwind(AssertUnwindSafe(guarded)) {
-        Ok(Ok(())) => return PROBITY_STATUS_OK,
+        Ok(Ok(())) => return Status::OK.number(),
         Ok(Err(failure)) => failure,
-        Err(panic) => Failure::new(PROBITY_STATUS_PANIC, format!("defect in the library: {}", message_of(&*panic))),
+        Err(panic) => Failure::new(Status::PANIC, format!("defect in the library: {}", message_of(&*panic))),
     };
     if !error.is_null() {
         // SAFETY: not NULL, and the caller promises that it may be written.
         unsafe { write(error, &failure) }
     }
-    failure.status
+    failure.status.number()
 }
 
 /// Runs the body of a function that writes a result to `out`.
@@ -119,14 +116,14 @@ pub(super) unsafe trait Versioned: Copy {
     unsafe fn read(given: *const Self, name: &str) -> Outcome<Self> {
         if given.is_null() {
             let message = format!("{name}: NULL, expected a {}", Self::NAME);
-            return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, message));
+            return Err(Failure::new(Status::NULL_ARGUMENT, message));
         }
         let bytes = given.cast::<u8>();
         // SAFETY: the size comes first in every version.
         let size = unsafe { given.cast::<usize>().read_unaligned() };
         if !(Self::FIRST..=MOST_BYTES).contains(&size) {
             let message = format!("{name}: a size of {size}, expected sizeof({}), {}", Self::NAME, Self::FIRST);
-            return Err(Failure::new(PROBITY_STATUS_OPTION, message));
+            return Err(Failure::new(Status::OPTION, message));
         }
         // SAFETY: the caller's promise. The fields that a newer caller adds are unknown here, and must be at their
         // defaults.
@@ -134,7 +131,7 @@ pub(super) unsafe trait Versioned: Copy {
             unsafe { slice(bytes.wrapping_add(size_of::<Self>()), size.saturating_sub(size_of::<Self>()), name)? };
         if newer.iter().any(|&byte| byte != 0) {
             let message = format!("{name}: a field that this version of the library does not know, expected 0");
-            return Err(Failure::new(PROBITY_STATUS_OPTION, message));
+            return Err(Failure::new(Status::OPTION, message));
         }
         let mut known = MaybeUninit::new(Self::DEFAULT);
         // SAFETY: no more bytes than either has; every field takes any bytes that C wrote as its type.
@@ -166,14 +163,14 @@ unsafe fn write(error: *mut probity_error_t, failure: &Failure) {
         *to = from as c_char;
     }
     // SAFETY: the caller's promise; the struct may be uninitialised, so it is written, not assigned.
-    unsafe { error.write(probity_error_t { status: failure.status, message }) }
+    unsafe { error.write(probity_error_t { status: failure.status.number(), message }) }
 }
 
 /// Refuses NULL for an output, before any work is done.
 pub(super) fn require<T>(pointer: *mut T, name: &str) -> Outcome<()> {
     if pointer.is_null() {
         let message = format!("{name}: NULL, expected a place for the result");
-        return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, message));
+        return Err(Failure::new(Status::NULL_ARGUMENT, message));
     }
     Ok(())
 }
@@ -187,7 +184,7 @@ pub(super) unsafe fn slice<'a, T>(pointer: *const T, count: usize, name: &str) -
         return Ok(&[]);
     }
     if pointer.is_null() {
-        return Err(Failure::new(PROBITY_STATUS_NULL_ARGUMENT, format!("{name}: NULL, expected {count} values")));
+        return Err(Failure::new(Status::NULL_ARGUMENT, format!("{name}: NULL, expected {count} values")));
     }
     // SAFETY: not NULL, and the caller promises the rest.
     Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
@@ -207,7 +204,7 @@ impl<T> Array<T> {
         require(start, name)?;
         if length != needed {
             let message = format!("{name}: room for {length} values, expected {needed}");
-            return Err(Failure::new(PROBITY_STATUS_BUFFER_SIZE, message));
+            return Err(Failure::new(Status::BUFFER_SIZE, message));
         }
         Ok(Self { start, length })
     }
@@ -260,11 +257,11 @@ mod tests {
         assert_eq!(read(24, &fields[..16]).unwrap(), Options { size: 24, old: 1, new: 2 });
         assert_eq!(read(32, &fields).unwrap(), Options { size: 32, old: 1, new: 2 });
         for (size, bytes) in [(0, &[][..]), (11, &fields[..3]), (32, &[1; 24]), (4097, &[0; 4096]), (usize::MAX, &[])] {
-            assert_eq!(read(size, bytes).unwrap_err().status, PROBITY_STATUS_OPTION, "{size}");
+            assert_eq!(read(size, bytes).unwrap_err().status, Status::OPTION, "{size}");
         }
         // SAFETY: NULL is refused.
         let refused = unsafe { Options::read(std::ptr::null(), "options") }.unwrap_err();
-        assert_eq!(refused.status, PROBITY_STATUS_NULL_ARGUMENT);
+        assert_eq!(refused.status, Status::NULL_ARGUMENT);
     }
 
     #[test]
@@ -274,7 +271,7 @@ mod tests {
         unsafe {
             assert_eq!(slice(values.as_ptr(), 3, "values").unwrap(), values);
             assert!(slice::<u32>(std::ptr::null(), 0, "values").unwrap().is_empty());
-            assert_eq!(slice::<u32>(std::ptr::null(), 1, "values").unwrap_err().status, PROBITY_STATUS_NULL_ARGUMENT);
+            assert_eq!(slice::<u32>(std::ptr::null(), 1, "values").unwrap_err().status, Status::NULL_ARGUMENT);
         }
     }
 
@@ -282,7 +279,7 @@ mod tests {
     fn a_message_is_cut_at_a_letter_and_written_to_fresh_memory() {
         let mut error = MaybeUninit::<probity_error_t>::uninit();
         for n in [0, 1, PROBITY_ERROR_MESSAGE_SIZE / 2, PROBITY_ERROR_MESSAGE_SIZE] {
-            let failure = Failure::new(PROBITY_STATUS_OPTION, format!("a{}", "\u{e9}".repeat(n)));
+            let failure = Failure::new(Status::OPTION, format!("a{}", "\u{e9}".repeat(n)));
             // SAFETY: the place may be written, and is read after it was.
             let text = unsafe {
                 write(error.as_mut_ptr(), &failure);

@@ -7,8 +7,9 @@ use probity_game::{CatalogGame, MAX_ACTIONS, MatrixGame, Profile, fair_coin};
 
 use super::boundary::{Failure, Outcome, call, call_for, slice};
 use super::handle::object;
-use super::status::{PROBITY_STATUS_GAME_ACTIONS, PROBITY_STATUS_OPTION, probity_error_t, probity_status_t};
+use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, text};
+use crate::Status;
 
 /// A game. May be used by many threads at once.
 #[repr(C)]
@@ -65,7 +66,7 @@ pub unsafe extern "C" fn probity_game_new(
     let body = || {
         if rows > MAX_ACTIONS || columns > MAX_ACTIONS {
             let message = format!("{rows} x {columns} actions, expected at most {MAX_ACTIONS} each");
-            return Err(Failure::new(PROBITY_STATUS_GAME_ACTIONS, message));
+            return Err(Failure::new(Status::GAME_ACTIONS, message));
         }
         // SAFETY: the contract; the counts are small, so the product does not overflow.
         let (name, payoffs) = unsafe { (text(name, "name")?, slice(payoffs, rows * columns * 2, "payoffs")?) };
@@ -160,7 +161,7 @@ pub unsafe extern "C" fn probity_game_account(
             game.check_profile(round)?;
         }
         if belief.is_null() && count != 0 {
-            return Err(Failure::new(PROBITY_STATUS_OPTION, format!("count: {count} without a belief, expected 0")));
+            return Err(Failure::new(Status::OPTION, format!("count: {count} without a belief, expected 0")));
         }
         let belief = if belief.is_null() {
             fair_coin(&game)

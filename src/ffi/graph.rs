@@ -10,8 +10,9 @@ use probity_values::{CardId, Graph, Method, Vote};
 use super::boundary::{Failure, Outcome, call, call_for};
 use super::handle::object;
 use super::model::{probity_model_t, probity_progress_t};
-use super::status::{PROBITY_STATUS_STORE, probity_error_t, probity_status_t};
+use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, optional, text};
+use crate::Status;
 use crate::graphs::LiveGraph;
 
 /// A moral graph. May be used by many threads at once.
@@ -143,7 +144,7 @@ pub unsafe extern "C" fn probity_graph_vote(
             true => Ok(()),
             false => {
                 let message = "graph: it was read from JSON, expected a graph from probity_graph_open";
-                Err(Failure::new(PROBITY_STATUS_STORE, message))
+                Err(Failure::new(Status::STORE, message))
             }
         }
     };

@@ -13,10 +13,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use parking_lot::RwLock;
 
 use super::boundary::{Failure, Outcome};
-use super::status::{
-    PROBITY_STATUS_DOUBLE_FREE, PROBITY_STATUS_FOREIGN_HANDLE, PROBITY_STATUS_INVALID_HANDLE, PROBITY_STATUS_LIMIT,
-    PROBITY_STATUS_STALE_HANDLE, PROBITY_STATUS_WRONG_TYPE,
-};
+use crate::Status;
 
 /// The upper byte of every handle: an invented number rarely has it.
 const MARK: u64 = 0xa7;
@@ -85,7 +82,7 @@ impl<T: Send + Sync + 'static> Objects<T> {
         let mut slots = self.slots.write();
         let Some((slot, uses)) = slots.insert(Arc::new(object)) else {
             let message = format!("{} {}s are alive, expected fewer: free some", slots.live(), self.kind);
-            return Err(Failure::new(PROBITY_STATUS_LIMIT, message));
+            return Err(Failure::new(Status::LIMIT, message));
         };
         Ok(Handle { mark: MARK, copy: *COPY, kind: self.number(), uses, slot }.number())
     }
@@ -96,7 +93,7 @@ impl<T: Send + Sync + 'static> Objects<T> {
         self.slots.read().get(handle.slot, handle.uses).cloned().map_err(|absent| match absent {
             Absent::Never => self.invalid(),
             Absent::Gone => {
-                Failure::new(PROBITY_STATUS_STALE_HANDLE, format!("{}: freed already, expected a live one", self.kind))
+                Failure::new(Status::STALE_HANDLE, format!("{}: freed already, expected a live one", self.kind))
             }
         })
     }
@@ -108,10 +105,9 @@ impl<T: Send + Sync + 'static> Objects<T> {
         let removed = self.slots.write().remove(handle.slot, handle.uses);
         removed.map(drop).map_err(|absent| match absent {
             Absent::Never => self.invalid(),
-            Absent::Gone => Failure::new(
-                PROBITY_STATUS_DOUBLE_FREE,
-                format!("{}: freed already, expected to be freed once", self.kind),
-            ),
+            Absent::Gone => {
+                Failure::new(Status::DOUBLE_FREE, format!("{}: freed already, expected to be freed once", self.kind))
+            }
         })
     }
 
@@ -123,19 +119,19 @@ impl<T: Send + Sync + 'static> Objects<T> {
         }
         if handle.copy != *COPY {
             let message = format!("a handle of another copy of the library, expected a {kind} of this one");
-            return Err(Failure::new(PROBITY_STATUS_FOREIGN_HANDLE, message));
+            return Err(Failure::new(Status::FOREIGN_HANDLE, message));
         }
         if handle.kind != self.number() {
             let Some(&other) = KINDS.read().get(handle.kind as usize) else { return Err(self.invalid()) };
             let message = format!("a handle of type {other}, expected type {kind}");
-            return Err(Failure::new(PROBITY_STATUS_WRONG_TYPE, message));
+            return Err(Failure::new(Status::WRONG_TYPE, message));
         }
         Ok(handle)
     }
 
     fn invalid(&self) -> Failure {
         let message = format!("no handle of this library, expected a {}", self.kind);
-        Failure::new(PROBITY_STATUS_INVALID_HANDLE, message)
+        Failure::new(Status::INVALID_HANDLE, message)
     }
 }
 
@@ -275,8 +271,8 @@ mod tests {
             OBJECTS.remove(handle).unwrap();
         }
         let last = OBJECTS.insert(7).unwrap();
-        assert_eq!(OBJECTS.get(first).unwrap_err().status, PROBITY_STATUS_STALE_HANDLE);
-        assert_eq!(OBJECTS.remove(first).unwrap_err().status, PROBITY_STATUS_DOUBLE_FREE);
+        assert_eq!(OBJECTS.get(first).unwrap_err().status, Status::STALE_HANDLE);
+        assert_eq!(OBJECTS.remove(first).unwrap_err().status, Status::DOUBLE_FREE);
         assert_eq!(*OBJECTS.get(last).unwrap(), 7);
     }
 }

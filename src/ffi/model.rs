@@ -13,6 +13,7 @@ use super::source::probity_source_t;
 use super::status::{probity_error_t, probity_status_t};
 use super::strings::{json, optional, text};
 use super::user_data::Owning;
+use crate::agent::ModelInfo;
 
 /// A model. May be used by many threads at once.
 #[repr(C)]
@@ -172,17 +173,8 @@ pub unsafe extern "C" fn probity_model_info(
     json: *mut *mut c_char,
     error: *mut probity_error_t,
 ) -> probity_status_t {
-    let body = || {
-        let model = model.get()?;
-        Ok(self::json(&serde_json::json!({
-            "path": model.path(),
-            "fingerprint": model.fingerprint(),
-            "shape": model.shape(),
-            "chat_template": model.template().is_own(),
-        })))
-    };
     // SAFETY: the contract.
-    unsafe { call_for(json, "json", error, body) }
+    unsafe { call_for(json, "json", error, || Ok(self::json(&ModelInfo::of(&*model.get()?)))) }
 }
 
 /// Lets a model go.

@@ -11,9 +11,9 @@ use std::sync::atomic::AtomicBool;
 use probity_engine::{Error as EngineError, Source};
 
 use super::boundary::{Failure, Outcome, Versioned, slice};
-use super::status::PROBITY_STATUS_OPTION;
 use super::strings::{optional, text};
 use super::user_data::{UserData, probity_user_data_free_t};
+use crate::Status;
 
 /// A file, by its path.
 pub const PROBITY_SOURCE_FILE: u32 = 1;
@@ -125,7 +125,7 @@ impl probity_source_t {
             }
             other => {
                 let message = format!("kind: {other}, expected one of PROBITY_SOURCE_*");
-                return Err(Failure::new(PROBITY_STATUS_OPTION, message));
+                return Err(Failure::new(Status::OPTION, message));
             }
         };
         Ok((source, owned))
@@ -133,7 +133,7 @@ impl probity_source_t {
 }
 
 fn refuse(field: &str, wrong: bool, why: &str) -> Outcome<()> {
-    if wrong { Err(Failure::new(PROBITY_STATUS_OPTION, format!("{field}: {why}"))) } else { Ok(()) }
+    if wrong { Err(Failure::new(Status::OPTION, format!("{field}: {why}"))) } else { Ok(()) }
 }
 
 /// Memory that the host lends.

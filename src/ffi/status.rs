@@ -1,14 +1,9 @@
-//! Status codes and the error struct.
+//! Status codes, as the header has them, and the error struct.
+#![expect(dead_code, reason = "the header is made of the constants; the library itself speaks of `Status`")]
 
-use std::ffi::{CStr, c_char};
-use std::io::ErrorKind;
+use std::ffi::c_char;
 
-use probity_engine::Error as EngineError;
-use probity_game::GameError;
-#[cfg(feature = "graphs")]
-use probity_values::store::StoreError;
-
-use crate::Error;
+use crate::Status;
 
 /// Outcome of a call: one of the `PROBITY_STATUS_*` numbers.
 ///
@@ -140,154 +135,23 @@ pub const PROBITY_STATUS_STORE: probity_status_t = 71;
 /// No ONNX Runtime, or a graph or tokenizer that it cannot use.
 pub const PROBITY_STATUS_EMBEDDER: probity_status_t = 72;
 
-/// What every number means: the first sentence of its comment.
-const TEXTS: [(probity_status_t, &CStr); 53] = [
-    (PROBITY_STATUS_OK, c"Done"),
-    (PROBITY_STATUS_NULL_ARGUMENT, c"A pointer that must not be NULL is"),
-    (PROBITY_STATUS_INVALID_UTF8, c"A string is not UTF-8"),
-    (PROBITY_STATUS_INVALID_HANDLE, c"A handle that no object ever had"),
-    (PROBITY_STATUS_STALE_HANDLE, c"A handle whose object was freed already"),
-    (PROBITY_STATUS_FOREIGN_HANDLE, c"A handle of another copy of the library"),
-    (PROBITY_STATUS_BUFFER_SIZE, c"An array has another length than the game needs"),
-    (PROBITY_STATUS_BUSY, c"The agent is in use by another thread"),
-    (PROBITY_STATUS_CANCELLED, c"Stopped because the caller asked for it"),
-    (PROBITY_STATUS_PANIC, c"A defect of the library; the process continues, the object should be freed"),
-    (PROBITY_STATUS_LIMIT, c"Too many live objects"),
-    (PROBITY_STATUS_DOUBLE_FREE, c"An object freed a second time"),
-    (PROBITY_STATUS_WRONG_TYPE, c"A handle of another kind of object"),
-    (PROBITY_STATUS_IO, c"Reading or writing failed"),
-    (PROBITY_STATUS_NOT_GGUF, c"Not a GGUF file"),
-    (PROBITY_STATUS_TRUNCATED, c"A file that ends too early"),
-    (PROBITY_STATUS_MALFORMED_GGUF, c"A GGUF header that breaks the format or a limit"),
-    (PROBITY_STATUS_UNSUPPORTED_MODEL, c"A GGUF file that is no model this library runs"),
-    (PROBITY_STATUS_UNSUPPORTED_ADAPTER, c"A GGUF file that is no adapter this library applies"),
-    (PROBITY_STATUS_ADAPTER_MISMATCH, c"An adapter made for another base model"),
-    (PROBITY_STATUS_UNVERIFIED, c"An adapter that does not do what its manifest says, or has none"),
-    (PROBITY_STATUS_ENGINE, c"The inference engine refused; the message carries its reason"),
-    (PROBITY_STATUS_PROCESSOR, c"This processor lacks instructions the library was built with"),
-    (PROBITY_STATUS_DISK_FULL, c"No space left on a device, for example for a vote"),
-    (PROBITY_STATUS_FORKED, c"The process was forked after the library was used"),
-    (PROBITY_STATUS_MEMORY, c"The model and a session on it take more memory than they may"),
-    (PROBITY_STATUS_UNRELIABLE, c"A decision that is not to be relied on"),
-    (PROBITY_STATUS_GAME_SHAPE, c"A payoff table that is not rectangular"),
-    (PROBITY_STATUS_GAME_PAYOFF, c"A payoff that is NaN, infinite or beyond 1e12"),
-    (PROBITY_STATUS_GAME_ACTIONS, c"Too few or too many actions"),
-    (PROBITY_STATUS_LABEL, c"A label with control characters, quotes or outer white space"),
-    (PROBITY_STATUS_LABEL_REPEATED, c"A label given twice"),
-    (PROBITY_STATUS_LABEL_PREFIX, c"A label that is the beginning of another; never returned any more"),
-    (PROBITY_STATUS_UNKNOWN_ACTION, c"An action the game does not have"),
-    (PROBITY_STATUS_BELIEF, c"A belief that is no distribution over the other player's actions"),
-    (PROBITY_STATUS_UNKNOWN_GAME, c"No catalogue game of that name"),
-    (PROBITY_STATUS_STRATEGY, c"A strategy that this game does not allow"),
-    (PROBITY_STATUS_REWARD, c"A reward that does not exist or whose constants are off"),
-    (PROBITY_STATUS_LABEL_EMPTY, c"An empty label"),
-    (PROBITY_STATUS_LABEL_TOO_LONG, c"A label that is too long"),
-    (PROBITY_STATUS_PROMPT_TOO_LONG, c"The prompt with its options is longer than the context"),
-    (PROBITY_STATUS_TOO_MANY_OPTIONS, c"More options than one decision may have"),
-    (PROBITY_STATUS_TEMPLATE, c"The model's chat template or vocabulary cannot carry the conversation"),
-    (PROBITY_STATUS_DOCUMENT, c"A document that does not parse, or of another version"),
-    (PROBITY_STATUS_OPTION, c"An option out of its range"),
-    (PROBITY_STATUS_SNAPSHOT, c"A snapshot that is damaged or of something else"),
-    (PROBITY_STATUS_NO_DECISION, c"There is no decision yet"),
-    (PROBITY_STATUS_TRAINING, c"Training failed; never returned by this ABI, which has no trainer"),
-    (PROBITY_STATUS_CHECKPOINT, c"A checkpoint that is damaged or of another run; never returned by this ABI"),
-    (PROBITY_STATUS_UNTRAINABLE, c"A model that the trainer does not have; never returned by this ABI"),
-    (PROBITY_STATUS_VALUES, c"A values card, vote or moral graph that is wrong"),
-    (PROBITY_STATUS_STORE, c"A store of values that is invalid, damaged, newer, locked or read-only"),
-    (PROBITY_STATUS_EMBEDDER, c"No ONNX Runtime, or a graph or tokenizer that it cannot use"),
-];
-
 /// What a status means, in a few words. Static; not to be freed.
 ///
 /// A number that this version of the library does not have gives "an unknown status".
 #[unsafe(no_mangle)]
 pub extern "C" fn probity_status_text(status: probity_status_t) -> *const c_char {
-    TEXTS.iter().find(|(number, _)| *number == status).map_or(c"an unknown status", |(_, text)| *text).as_ptr()
-}
-
-/// The number of an error.
-pub(super) fn code_of(error: &Error) -> probity_status_t {
-    match error {
-        Error::Engine(e) => code_of_engine(e),
-        Error::Game(e) => code_of_game(e),
-        Error::Reward(_) => PROBITY_STATUS_REWARD,
-        Error::Unverified { .. } => PROBITY_STATUS_UNVERIFIED,
-        Error::Snapshot { .. } => PROBITY_STATUS_SNAPSHOT,
-        Error::Busy { .. } => PROBITY_STATUS_BUSY,
-        #[cfg(feature = "graphs")]
-        Error::Values(_) => PROBITY_STATUS_VALUES,
-        #[cfg(feature = "graphs")]
-        Error::Store(e) => code_of_store(e),
-        #[cfg(feature = "graphs")]
-        Error::Embedder { .. } => PROBITY_STATUS_EMBEDDER,
-    }
-}
-
-fn code_of_io(error: &std::io::Error) -> probity_status_t {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => PROBITY_STATUS_DISK_FULL,
-        _ => PROBITY_STATUS_IO,
-    }
-}
-
-fn code_of_engine(error: &EngineError) -> probity_status_t {
-    match error {
-        EngineError::Io { source, .. } => code_of_io(source),
-        EngineError::NotGguf { .. } => PROBITY_STATUS_NOT_GGUF,
-        EngineError::Truncated { .. } => PROBITY_STATUS_TRUNCATED,
-        EngineError::MalformedGguf { .. } => PROBITY_STATUS_MALFORMED_GGUF,
-        EngineError::UnsupportedModel { .. } => PROBITY_STATUS_UNSUPPORTED_MODEL,
-        EngineError::UnsupportedAdapter { .. } => PROBITY_STATUS_UNSUPPORTED_ADAPTER,
-        EngineError::AdapterMismatch { .. } => PROBITY_STATUS_ADAPTER_MISMATCH,
-        EngineError::Processor { .. } => PROBITY_STATUS_PROCESSOR,
-        EngineError::Cancelled { .. } => PROBITY_STATUS_CANCELLED,
-        EngineError::Forked => PROBITY_STATUS_FORKED,
-        EngineError::Memory { .. } => PROBITY_STATUS_MEMORY,
-        EngineError::PromptTooLong { .. } => PROBITY_STATUS_PROMPT_TOO_LONG,
-        EngineError::TooManyOptions { .. } => PROBITY_STATUS_TOO_MANY_OPTIONS,
-        EngineError::Template { .. } => PROBITY_STATUS_TEMPLATE,
-        EngineError::Option { .. } => PROBITY_STATUS_OPTION,
-        EngineError::Document { .. } => PROBITY_STATUS_DOCUMENT,
-        // The engine's other refusals; the enum is non-exhaustive.
-        _ => PROBITY_STATUS_ENGINE,
-    }
-}
-
-#[cfg(feature = "graphs")]
-fn code_of_store(error: &StoreError) -> probity_status_t {
-    match error {
-        StoreError::Io { source, .. } => code_of_io(source),
-        StoreError::Values(_) => PROBITY_STATUS_VALUES,
-        _ => PROBITY_STATUS_STORE,
-    }
-}
-
-fn code_of_game(error: &GameError) -> probity_status_t {
-    match error {
-        GameError::ActionCount { .. } => PROBITY_STATUS_GAME_ACTIONS,
-        GameError::Shape { .. } => PROBITY_STATUS_GAME_SHAPE,
-        GameError::Payoff { .. } => PROBITY_STATUS_GAME_PAYOFF,
-        GameError::EmptyLabel => PROBITY_STATUS_LABEL_EMPTY,
-        GameError::LongLabel { .. } => PROBITY_STATUS_LABEL_TOO_LONG,
-        GameError::Label { .. } => PROBITY_STATUS_LABEL,
-        GameError::RepeatedLabel { .. } => PROBITY_STATUS_LABEL_REPEATED,
-        GameError::UnknownAction { .. } => PROBITY_STATUS_UNKNOWN_ACTION,
-        GameError::NotMirrored { .. } => PROBITY_STATUS_STRATEGY,
-        GameError::Belief { .. } => PROBITY_STATUS_BELIEF,
-        GameError::UnknownGame { .. } => PROBITY_STATUS_UNKNOWN_GAME,
-        // Documents and their versions; the enum is non-exhaustive.
-        _ => PROBITY_STATUS_DOCUMENT,
-    }
+    Status::of(status).map_or(c"an unknown status", Status::text).as_ptr()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The header is made of the constants above; the library's table has their numbers, names and meanings.
     #[test]
-    fn every_status_has_the_text_of_its_comment() {
+    fn every_status_is_the_librarys_and_has_the_text_of_its_comment() {
         let lines: Vec<&str> = include_str!("status.rs").lines().collect();
-        let mut constants = 0;
+        let mut constants = Vec::new();
         for (i, line) in lines.iter().enumerate() {
             let Some((name, number)) = line
                 .strip_prefix("pub const PROBITY_STATUS_")
@@ -295,13 +159,11 @@ mod tests {
             else {
                 continue;
             };
-            constants += 1;
             let comment = lines[..i].iter().rposition(|line| !line.starts_with("///")).map_or(0, |last| last + 1);
             let said = lines[comment].trim_start_matches("/// ").trim_end_matches('.');
-            let number: probity_status_t = number.trim_end_matches(';').parse().unwrap();
-            let text = TEXTS.iter().find(|(n, _)| *n == number).map(|(_, text)| text.to_str().unwrap());
-            assert_eq!(text, Some(said), "{name}");
+            constants.push((number.trim_end_matches(';').parse().unwrap(), name, said));
         }
-        assert_eq!(constants, TEXTS.len());
+        let table: Vec<_> = Status::all().map(|s| (s.number(), s.name(), s.text().to_str().unwrap())).collect();
+        assert_eq!(constants, table);
     }
 }

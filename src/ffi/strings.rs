@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_char};
 use serde::Serialize;
 
 use super::boundary::{Failure, Give, Outcome};
-use super::status::{PROBITY_STATUS_INVALID_UTF8, PROBITY_STATUS_NULL_ARGUMENT};
+use crate::Status;
 
 /// A string that must be there.
 ///
@@ -14,7 +14,7 @@ use super::status::{PROBITY_STATUS_INVALID_UTF8, PROBITY_STATUS_NULL_ARGUMENT};
 pub(super) unsafe fn text<'a>(text: *const c_char, name: &str) -> Outcome<&'a str> {
     // SAFETY: the caller's promise.
     unsafe { optional(text, name) }?
-        .ok_or_else(|| Failure::new(PROBITY_STATUS_NULL_ARGUMENT, format!("{name}: NULL, expected a string")))
+        .ok_or_else(|| Failure::new(Status::NULL_ARGUMENT, format!("{name}: NULL, expected a string")))
 }
 
 /// A string that may be NULL.
@@ -27,9 +27,10 @@ pub(super) unsafe fn optional<'a>(text: *const c_char, name: &str) -> Outcome<Op
     }
     // SAFETY: not NULL, and the caller promises the rest.
     let bytes = unsafe { CStr::from_ptr(text) };
-    bytes.to_str().map(Some).map_err(|e| {
-        Failure::new(PROBITY_STATUS_INVALID_UTF8, format!("{name}: not UTF-8 at byte {}", e.valid_up_to()))
-    })
+    bytes
+        .to_str()
+        .map(Some)
+        .map_err(|e| Failure::new(Status::INVALID_UTF8, format!("{name}: not UTF-8 at byte {}", e.valid_up_to())))
 }
 
 impl Give for String {
@@ -83,9 +84,9 @@ mod tests {
             probity_string_free(given);
             probity_string_free(std::ptr::null_mut());
             assert_eq!(optional(std::ptr::null(), "text").unwrap(), None);
-            assert_eq!(text(std::ptr::null(), "text").unwrap_err().status, PROBITY_STATUS_NULL_ARGUMENT);
+            assert_eq!(text(std::ptr::null(), "text").unwrap_err().status, Status::NULL_ARGUMENT);
             let wrong = b"ab\xff\0";
-            assert_eq!(text(wrong.as_ptr().cast(), "text").unwrap_err().status, PROBITY_STATUS_INVALID_UTF8);
+            assert_eq!(text(wrong.as_ptr().cast(), "text").unwrap_err().status, Status::INVALID_UTF8);
         }
     }
 }

@@ -4,6 +4,7 @@ mod agent;
 #[path = "../../crates/game/tests/game/any_game.rs"]
 mod any_game;
 mod c_programs;
+mod conformance;
 mod examples;
 mod installed_library;
 mod links;
