@@ -28,6 +28,12 @@ tests() {
     # shellcheck disable=SC2086
     native env ORT_DYLIB_PATH="$runtime" PROBITY_BROWSER="$browser" cargo test $ALL
 }
+python() {
+    # The library of the binding, with the flags and features of everything else: nothing is compiled twice.
+    # shellcheck disable=SC2086
+    native cargo build --quiet $ALL --lib
+    scripts/python.sh
+}
 licences() {
     if command -v cargo-deny >/dev/null; then
         cargo deny --all-features check licenses bans sources
@@ -42,6 +48,7 @@ part "C library" library
 part "lints" lints
 part "Rust documentation" documentation
 part "tests" tests
+part "Python binding" python
 part "licences and sources" licences
 printf '\nAll passed:\n'
 printf '%s\n' "${parts[@]}"

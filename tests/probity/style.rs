@@ -32,8 +32,9 @@ const COLUMNS: usize = 120;
 
 #[test]
 fn a_comment_keeps_to_the_columns() {
-    for file in
-        ["src", "crates", "benches", "tests", "examples"].iter().flat_map(|folder| files(&root().join(folder), "rs"))
+    for file in ["src", "crates", "bindings", "benches", "tests", "examples"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder), "rs"))
     {
         let text = fs::read_to_string(&file).unwrap();
         let comments = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("//"));
@@ -45,7 +46,7 @@ fn a_comment_keeps_to_the_columns() {
 
 #[test]
 fn a_summary_fits_into_a_line() {
-    for file in ["src", "crates", "benches"].iter().flat_map(|folder| files(&root().join(folder), "rs")) {
+    for file in ["src", "crates", "bindings", "benches"].iter().flat_map(|folder| files(&root().join(folder), "rs")) {
         if file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "target") {
             continue;
         }

@@ -8,7 +8,7 @@ use probity_testing::{files, root};
 use serde_json::Value;
 
 /// Each package with the packages of this workspace that it may depend on. An arrow only points down.
-const WALLS: [(&str, &[&str]); 8] = [
+const WALLS: [(&str, &[&str]); 9] = [
     ("probity-game", &[]),
     ("probity-values", &[]),
     ("probity-engine", &[]),
@@ -27,6 +27,10 @@ const WALLS: [(&str, &[&str]); 8] = [
             "probity-train",
             "probity-values",
         ],
+    ),
+    (
+        "probity-python",
+        &["probity", "probity-elicit", "probity-engine", "probity-game", "probity-train", "probity-values"],
     ),
 ];
 

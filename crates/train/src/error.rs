@@ -1,5 +1,6 @@
 //! Errors of training.
 
+use probity::Status;
 use probity_engine as engine;
 use probity_game::GameError;
 use probity_game::moral::RewardError;
@@ -39,6 +40,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The status of this error, as the library numbers them.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Probity(e) => e.status(),
+            Self::Checkpoint { .. } => Status::CHECKPOINT,
+            Self::Untrainable { .. } => Status::UNTRAINABLE,
+            Self::Training { .. } => Status::TRAINING,
+        }
+    }
+
     /// Whether the input was wrong, rather than the work failing on good input.
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
