@@ -23,7 +23,7 @@ PROBITY := target/release/probity
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
 SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
-.PHONY: help demo program test test-pure test-python docs tables bench bench-training bench-values bench-embed fuzz miri tsan lib lib-native install header models real setup clean
+.PHONY: help demo program test test-pure test-python test-swift docs tables bench bench-training bench-values bench-embed fuzz miri tsan lib lib-native install header models real setup clean
 
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ test-pure:  ## The tests of games and values: a Rust toolchain is all they need.
 test-python: setup  ## The tests of the Python binding, with everything that it works with: PyTorch, TRL and PEFT (3 GB from PyPI), PettingZoo, Axelrod, OpenSpiel.
 	$(NATIVE) cargo build --quiet $(ALL) --lib
 	scripts/python.sh all
+
+test-swift: lib-native  ## The tests of the Swift package, by an installed Swift or, as root on Debian, by Debian 13's, which takes 3.3 GB in /var/cache/probity.
+	scripts/swift.sh all
 
 docs: setup  ## The documentation site, in target/book, by mdBook (from crates.io, installed into target/tools), and the Rust documentation.
 	@test -x target/tools/bin/mdbook || cargo install --quiet --root target/tools --version $(MDBOOK) --locked --no-default-features --features search mdbook

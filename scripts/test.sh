@@ -49,6 +49,7 @@ part "lints" lints
 part "Rust documentation" documentation
 part "tests" tests
 part "Python binding" python
+part "Swift binding" scripts/swift.sh
 part "licences and sources" licences
 printf '\nAll passed:\n'
 printf '%s\n' "${parts[@]}"

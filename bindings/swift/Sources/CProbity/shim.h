@@ -1,0 +1,1 @@
+#include <probity.h>
