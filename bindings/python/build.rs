@@ -1,4 +1,6 @@
-//! Leaves Python's own symbols to the interpreter that loads the module, where a linker must be told so.
+//! Leaves Python's own symbols to the interpreter that loads the module.
+//!
+//! Some linkers must be told so.
 
 fn main() {
     pyo3_build_config::add_extension_module_link_args();

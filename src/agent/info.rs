@@ -48,6 +48,19 @@ impl<'a> ModelInfo<'a> {
 }
 
 /// An adapter in a few words.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::{AdapterInfo, verify};
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let kind = verify::load(&model, Path::new("models/deontological.gguf"))?;
+/// assert_eq!(AdapterInfo::of(&kind)?.manifest.unwrap().name, "deontological");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AdapterInfo<'a> {
     /// [`Adapter::fingerprint`].

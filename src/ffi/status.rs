@@ -147,7 +147,7 @@ pub extern "C" fn probity_status_text(status: probity_status_t) -> *const c_char
 mod tests {
     use super::*;
 
-    /// The header is made of the constants above; the library's table has their numbers, names and meanings.
+    /// The library's table has the numbers, names and meanings of the constants above.
     #[test]
     fn every_status_is_the_librarys_and_has_the_text_of_its_comment() {
         let lines: Vec<&str> = include_str!("status.rs").lines().collect();

@@ -64,7 +64,9 @@ impl Agent {
 
 #[pymethods]
 impl Agent {
-    /// Makes an agent in a session, or on a model with a session of its own. The scenario is a dictionary or JSON.
+    /// Makes an agent in a session, or on a model with a session of its own.
+    ///
+    /// The scenario is a dictionary or JSON.
     #[new]
     fn new(py: Python<'_>, host: Host<'_>, scenario: &Bound<'_, PyAny>) -> PyResult<Self> {
         let scenario = Scenario::from_json(&convert::text(scenario)?).map_err(errors::of)?;
@@ -111,14 +113,16 @@ impl Agent {
         self.with(|agent| Ok(agent.game().labels(Player::Row).to_vec()))
     }
 
-    /// Takes a decision. The history is unchanged until `observe` says what was really played.
+    /// Takes a decision.
     ///
-    /// A decision whose legality mass is below the floor is taken, and has a `doubt`.
+    /// The history is unchanged until `observe` says what was really played. A decision whose legality mass is below the floor is taken, and has a `doubt`.
     fn decide(&self, py: Python<'_>) -> PyResult<Decision> {
         self.ask(py, probity::agent::Agent::decide).map(Decision::of)
     }
 
-    /// The probability of each action after a last round `(own, other)`, or in the first round.
+    /// The probability of each action in a state.
+    ///
+    /// `last` is the last round, `(own, other)`; `None` before the first.
     #[pyo3(signature = (last=None))]
     fn policy(&self, py: Python<'_>, last: Option<(usize, usize)>) -> PyResult<Policy> {
         let state = convert::state(last);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::convert;
 
-/// An action taken, with the policy it was drawn from and the account of every action.
+/// An action taken, with its policy and the account of every action.
 #[pyclass(frozen, module = "probity")]
 pub struct Decision {
     /// The action taken, by id.
@@ -44,7 +44,7 @@ impl Decision {
         self.considered.legality_mass
     }
 
-    /// Whether the probabilities are to be relied on; where they are not, `doubt` says why.
+    /// Whether the probabilities are to be relied on; `doubt` says why not.
     #[getter]
     fn reliable(&self) -> bool {
         self.considered.unreliable.is_none()
@@ -56,8 +56,9 @@ impl Decision {
         doubt(&self.considered)
     }
 
-    /// A row for each action: label, probability, expected points, and each reward with its regret.
+    /// A row for each action.
     ///
+    /// It has label, probability, expected points, and each reward with its regret.
     /// `pandas.DataFrame(decision.table())` is a table of them.
     fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         convert::object(py, &rows(&self.considered))
@@ -95,7 +96,7 @@ impl Policy {
         self.considered.legality_mass
     }
 
-    /// Whether the probabilities are to be relied on; where they are not, `doubt` says why.
+    /// Whether the probabilities are to be relied on; `doubt` says why not.
     #[getter]
     fn reliable(&self) -> bool {
         self.considered.unreliable.is_none()

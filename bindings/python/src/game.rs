@@ -16,7 +16,9 @@ pub struct Game {
 
 #[pymethods]
 impl Game {
-    /// Makes a game. `payoffs` has the shape (rows, columns, 2): the row player's points before the column player's.
+    /// Makes a game.
+    ///
+    /// `payoffs` has the shape (rows, columns, 2): the row player's points before the column player's.
     #[new]
     #[pyo3(signature = (name, payoffs, row_labels, column_labels, cooperative=[0, 0]))]
     fn new(

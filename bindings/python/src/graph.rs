@@ -14,7 +14,9 @@ use super::interrupt::Progress;
 use super::model::Model;
 use super::{convert, errors, interrupt};
 
-/// A moral graph: a store of values, or one read from JSON. May be used by many threads at once.
+/// A moral graph: a store of values, or one read from JSON.
+///
+/// Many threads may use it at once.
 #[pyclass(frozen, module = "probity")]
 pub struct Graph {
     inner: LiveGraph,
@@ -34,7 +36,9 @@ impl Graph {
         Ok(Self { inner: LiveGraph::from_json(&convert::text(document)?).map_err(errors::of)? })
     }
 
-    /// Ranks the values, the wisest first: by "robust" or "compat", over all contexts or in one.
+    /// Ranks the values, the wisest first, over all contexts or in one.
+    ///
+    /// The method is "robust" or "compat".
     #[pyo3(signature = (method="robust", context=None))]
     fn rank<'py>(&self, py: Python<'py>, method: &str, context: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
         let rank = || -> probity::Result<_> {
@@ -76,7 +80,9 @@ impl Graph {
         }
     }
 
-    /// Measures a model's threshold for the graph now; later calls with this model then need not.
+    /// Measures a model's threshold for the graph now.
+    ///
+    /// Later calls with this model then need not.
     #[pyo3(signature = (model, progress=None))]
     fn prepare(&self, py: Python<'_>, model: &Model, progress: Option<Py<PyAny>>) -> PyResult<()> {
         Progress::new(progress)

@@ -12,8 +12,9 @@ use super::errors::Failure;
 /// How long a signal may wait to be seen.
 const WAIT: Duration = Duration::from_millis(20);
 
-/// Runs work on a thread of its own. `stop` is called once a signal, such as Ctrl-C, raises an exception.
+/// Runs work on a thread of its own.
 ///
+/// `stop` is called once a signal, such as Ctrl-C, raises an exception.
 /// Python runs handlers of signals on its main thread, between its own instructions: the calling thread looks for them
 /// while the work runs.
 pub fn run<T: Send, E: Into<Failure> + Send>(
@@ -65,7 +66,9 @@ pub fn run_with<T: Send>(
     result
 }
 
-/// A progress callback of Python's: told the share done, 0 to 1. `False`, an exception or a signal stops the work.
+/// A progress callback of Python's, told the share done, 0 to 1.
+///
+/// `False`, an exception or a signal stops the work.
 pub struct Progress {
     callback: Option<Py<PyAny>>,
     /// What the callback raised.

@@ -63,7 +63,9 @@ fn told<'py>(py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, PyAny>> {
     convert::object(py, &serde_json::json!({ "weights": weights, "cache": cache, "buffers": buffers }))
 }
 
-/// The memory of a model and a session on it before anything takes it, bytes: weights, cache and buffers.
+/// The memory of a model and a session on it, before anything takes it.
+///
+/// Bytes of weights, cache and buffers.
 #[pyfunction]
 #[pyo3(signature = (source, *, offset=0, length=None, **options))]
 pub fn plan<'py>(

@@ -12,8 +12,9 @@ use super::errors::{self, Failure};
 use super::interrupt;
 use super::model::Model;
 
-/// Writes a PEFT or MLX folder as a GGUF adapter of a model, which records decisions that `Adapter.verify` repeats.
+/// Writes a PEFT or MLX folder as a GGUF adapter of a model.
 ///
+/// The adapter records decisions, which `Adapter.verify` repeats.
 /// The folder holds plain LoRA pairs of this model; anything else is refused by name. `precision` is f32, f16 or q8_0.
 #[pyfunction]
 #[pyo3(signature = (folder, model, out, *, name=None, precision="f32"))]
@@ -37,7 +38,9 @@ pub fn import_peft(
     interrupt::run(py, || (), || write().map_err(|e| errors::of_training(&e)))
 }
 
-/// Writes a GGUF adapter of a model as a PEFT folder that transformers loads. `base` is the model's name there.
+/// Writes a GGUF adapter of a model as a PEFT folder that transformers loads.
+///
+/// `base` is the model's name there.
 #[pyfunction]
 #[pyo3(signature = (adapter, model, folder, *, base=""))]
 pub fn export_peft(py: Python<'_>, adapter: PathBuf, model: &Model, folder: PathBuf, base: &str) -> PyResult<()> {

@@ -6,10 +6,10 @@ use pyo3::prelude::*;
 
 use super::{convert, errors};
 
-/// The text that a model is asked with in a scenario, after a last round `(own, other)` or in the first round.
+/// The text that a model is asked with in a scenario.
 ///
-/// The model's chat template is not applied. The answer is opened with `OPENING`, behind which a label and a quotation mark
-/// follow.
+/// `last` is the last round, `(own, other)`; `None` before the first. The model's chat template is not applied. The
+/// answer is opened with `OPENING`, behind which a label and a quotation mark follow.
 #[pyfunction]
 #[pyo3(signature = (scenario, last=None))]
 pub fn prompt(scenario: &Bound<'_, PyAny>, last: Option<(usize, usize)>) -> PyResult<String> {

@@ -13,7 +13,9 @@ use super::game::Game;
 use super::model::Model;
 use super::{convert, errors, interrupt};
 
-/// A model's context. It takes one decision at a time; agents of other threads wait.
+/// A model's context.
+///
+/// It takes one decision at a time; agents of other threads wait.
 #[pyclass(frozen, module = "probity")]
 pub struct Session {
     pub inner: probity::agent::Session,
@@ -98,7 +100,9 @@ pub fn adapters(given: &[PyRef<'_, Adapter>]) -> Vec<probity_engine::Adapter> {
 
 #[pymethods]
 impl Session {
-    /// Makes a session. Options: context, threads, memory, exact_cache, seeds, legality_floor.
+    /// Makes a session.
+    ///
+    /// Options: context, threads, memory, exact_cache, seeds, legality_floor.
     #[new]
     #[pyo3(signature = (model, **options))]
     fn new(py: Python<'_>, model: &Model, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
@@ -128,7 +132,9 @@ impl Session {
         Ok(Agent::of(self.inner.restore(&adapters, snapshot.as_bytes()).map_err(errors::of)?))
     }
 
-    /// Takes a recorded decision again: the new record, and whether it equals the given one.
+    /// Takes a recorded decision again.
+    ///
+    /// Returns the new record, and whether it equals the given one.
     #[pyo3(signature = (record, adapters=Vec::new()))]
     fn retake<'py>(
         &self,
@@ -142,7 +148,9 @@ impl Session {
         Ok((convert::loads(py, &again)?, same))
     }
 
-    /// Stops the running decision of any of its agents or, where none runs, the next; from any thread.
+    /// Stops the running decision of any of its agents, from any thread.
+    ///
+    /// Where none runs, it stops the next.
     fn cancel(&self) {
         self.inner.cancel_token().cancel();
     }

@@ -10,7 +10,9 @@ use pyo3::pybacked::PyBackedBytes;
 
 use super::errors;
 
-/// A path, the descriptor of an open file, or bytes. `offset` and `length` choose a section of a file.
+/// A path, the descriptor of an open file, or bytes.
+///
+/// `offset` and `length` choose a section.
 pub fn of(given: &Bound<'_, PyAny>, offset: u64, length: Option<u64>) -> PyResult<Source> {
     let whole = (offset, length) == (0, None);
     if let Ok(descriptor) = given.extract::<i32>() {

@@ -36,7 +36,9 @@ impl Strategy {
         self.inner.name()
     }
 
-    /// The probability of each of the row player's actions after a last round `(own, other)`, or in the first round.
+    /// The probability of each of the row player's actions in a state.
+    ///
+    /// `last` is the last round, `(own, other)`; `None` before the first.
     #[pyo3(signature = (game, last=None))]
     fn policy<'py>(&self, py: Python<'py>, game: &Game, last: Option<(usize, usize)>) -> PyResult<Bound<'py, PyAny>> {
         // The library's scripted players have the column player's seat.

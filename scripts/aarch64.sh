@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Builds the library and the command line for 64-bit ARM Linux, and runs them under qemu: the conformance files through C, and some steps
+# of training, beside the same on this machine. As root on Debian 12 the cross compilers are installed, with the argument `all` or where
+# CI is set. Where they are not there, says so and tests nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=aarch64-unknown-linux-gnu
+packages=(rustc-web cargo-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross
+    libstdc++-12-dev-arm64-cross qemu-user-static)
+have() { command -v "$1" >/dev/null 2>&1; }
+
+ready() { [ -x /usr/bin/rustc ] && have aarch64-linux-gnu-g++ && have qemu-aarch64-static && [ -d /usr/lib/rustlib/$target ]; }
+if ! ready; then
+    if { [ "${1:-}" != all ] && [ -z "${CI:-}" ]; } || [ "$(id -u)" != 0 ] || ! have apt-get; then
+        echo "no cross compiler: 64-bit ARM is not tested (make test-aarch64 does so as root on Debian 12)"
+        exit 0
+    fi
+    echo "aarch64: installing the cross compilers and qemu"
+    { dpkg --add-architecture arm64 && apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null && ready; } ||
+        { echo "aarch64: the cross compilers cannot be had: 64-bit ARM is not tested"; exit 0; }
+fi
+
+out=$PWD/target/aarch64
+mkdir -p "$out"
+cat > "$out/toolchain.cmake" <<'TOOLCHAIN'
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+TOOLCHAIN
+
+# The standard library for ARM is that of Debian's compiler, which therefore compiles everything.
+cross() {
+    env -u RUSTFLAGS PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$out" \
+        CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++ \
+        AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+        CMAKE_TOOLCHAIN_FILE_aarch64_unknown_linux_gnu="$out/toolchain.cmake" \
+        cargo "$@" --quiet --release --target $target
+}
+cross build --package probity-cli --bin probity
+cross rustc --package probity --lib --features capi,graphs --crate-type cdylib
+built=$out/$target/release
+
+# A phone's pages may have 16 KB.
+readelf -lW "$built/libprobity.so" | awk '$1 == "LOAD" && strtonum($NF) < 0x4000 { print "LOAD is aligned to " $NF; bad = 1 } END { exit bad }'
+
+arm() { QEMU_LD_PREFIX=/usr/aarch64-linux-gnu qemu-aarch64-static -cpu max "$@"; }
+aarch64-linux-gnu-gcc -std=c99 -Wall -Wextra -Werror -Wno-missing-field-initializers tests/c/conformance.c -Iinclude -L"$built" -lprobity \
+    -lm -Wl,-rpath,"$built" -o "$out/conformance"
+arm "$out/conformance" . tests/conformance/*.json
+
+# Some steps of training give the figures that this machine gives.
+cat > "$out/course.toml" <<'COURSE'
+name = "short"
+seed = 1
+algorithm = { name = "optimum" }
+labels = { fixed = ["share", "keep"] }
+styles = "all"
+opponent = "random"
+games_per_step = 2
+shards = 1
+rank = 4
+alpha = 8.0
+precision = "f32"
+rate = 0.002
+beta = 0.6
+legality = 0.1
+arrival = 1.0
+
+[games]
+catalogue = ["ipd"]
+
+[[phases]]
+steps = 5
+reward = { framework = "utilitarian" }
+COURSE
+# Reward, best, divergence and distance of each step.
+figures() { sed -nE 's/^[{]"step":[0-9]+,"phase":[0-9]+,"weight":[^,]+,"reward":([^,]+),"best":([^,]+),"kl":([^,]+),"distance":([^,]+),"reference.*/\1\n\2\n\3\n\4/p' "$1/steps.jsonl"; }
+course() {
+    local run=$1
+    shift
+    rm -rf "$run"
+    "$@" train --config "$out/course.toml" --model models/default.gguf --run "$run" --out "$run.gguf" >"$run.log" 2>&1 ||
+        { cat "$run.log"; exit 1; }
+}
+course "$out/here" target/release/probity
+course "$out/arm" arm "$built/probity"
+paste <(figures "$out/here") <(figures "$out/arm") | awk '
+    { difference = $1 - $2; if (difference < 0) difference = -difference; if (difference > most) most = difference }
+    END { printf "aarch64: %d figures of 5 training steps, at most %.1e apart\n", NR, most; exit NR != 20 || most > 1e-3 }'
+arm "$built/probity" verify "$out/arm.gguf" --model models/default.gguf
+echo "aarch64: the adapter that was trained there is verified there"
