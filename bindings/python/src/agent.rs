@@ -115,7 +115,8 @@ impl Agent {
 
     /// Takes a decision.
     ///
-    /// The history is unchanged until `observe` says what was really played. A decision whose legality mass is below the floor is taken, and has a `doubt`.
+    /// The history is unchanged until `observe` says what was really played. A decision whose legality mass is below
+    /// the floor is taken, and has a `doubt`.
     fn decide(&self, py: Python<'_>) -> PyResult<Decision> {
         self.ask(py, probity::agent::Agent::decide).map(Decision::of)
     }
