@@ -176,8 +176,10 @@ def test_an_agent_survives_as_bytes(model: probity.Model, tmp_path: Path) -> Non
     assert [agent.decide().action for _ in range(20)] == [twin.decide().action for _ in range(20)]
 
 
-def test_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+@pytest.mark.parametrize(("folder", "said"), [(1, "probability"), (3, "share")])
+def test_the_readmes(folder: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """This package's, and the repository's."""
+    readme = (Path(__file__).parents[folder] / "README.md").read_text()
     code = readme.split("```python\n")[1].split("```")[0]
     exec(compile(code, "README.md", "exec"), {})
-    assert "probability" in capsys.readouterr().out
+    assert said in capsys.readouterr().out
