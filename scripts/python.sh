@@ -8,7 +8,7 @@ environment=target/python
 python=$environment/bin/python
 packages=(numpy pytest mypy pandas pettingzoo==1.27.0 axelrod==4.14.0 open_spiel==2.0.2)
 if [ "${1:-}" = all ] || [ -n "${CI:-}" ]; then
-    packages+=(torch==2.15.0 transformers==5.23.0 peft==0.21.2 trl==1.16.0 datasets blake3)
+    packages+=(torch==2.15.0 transformers==5.23.0 peft==0.21.2 trl==1.16.0 gguf==0.19.0 datasets blake3)
 else
     echo "TRL and PEFT are left out of the Python binding's tests: make test-python installs PyTorch (3 GB) and tests them"
 fi
