@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,15 @@ def test_a_second_thread_finds_the_agent_busy(model: probity.Model) -> None:
     assert names == {"BUSY"}
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own handler: a process in the background may have been started to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_stops_a_decision_and_leaves_the_agent_usable(model: probity.Model) -> None:
     agent = busy_agent(model)
     begin = time.monotonic()
