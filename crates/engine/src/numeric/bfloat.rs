@@ -10,10 +10,6 @@ use super::product::{Matrix, MatrixMut, product};
 
 /// Columns of a panel: two vectors of 16.
 const NR: usize = 32;
-/// Rows that one call of the kernel handles at most.
-const MR: usize = 12;
-/// Depth of a block: a panel's block stays in the nearest cache.
-const KC: usize = 512;
 /// Rows of a task.
 const MC: usize = 192;
 
@@ -221,7 +217,12 @@ mod kernel {
         _mm512_maskz_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps,
     };
 
-    use super::{KC, MR, NR};
+    use super::NR;
+
+    /// Rows that one call of the kernel handles at most.
+    const MR: usize = 12;
+    /// Depth of a block: a panel's block stays in the nearest cache.
+    const KC: usize = 512;
 
     /// Whether this processor has the instructions.
     pub fn available() -> bool {
