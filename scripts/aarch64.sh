@@ -12,7 +12,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 ready() { [ -x /usr/bin/rustc ] && have aarch64-linux-gnu-g++ && have qemu-aarch64-static && [ -d /usr/lib/rustlib/$target ]; }
 if ! ready; then
     if { [ "${1:-}" != all ] && [ -z "${CI:-}" ]; } || [ "$(id -u)" != 0 ] || ! have apt-get; then
-        echo "no cross compiler: 64-bit ARM is not tested (make test-aarch64 does so as root on Debian 12)"
+        echo "no cross compiler: 64-bit ARM is not tested (scripts/aarch64.sh all installs one, as root on Debian 12)"
         exit 0
     fi
     echo "aarch64: installing the cross compilers and qemu"

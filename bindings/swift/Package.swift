@@ -2,8 +2,8 @@
 import Foundation
 import PackageDescription
 
-// An application for Apple's phones brings the library as an XCFramework (scripts/xcframework.sh). Elsewhere pkg-config finds it, as
-// `make install` puts it there.
+// PROBITY_XCFRAMEWORK names an XCFramework of the library, which nothing here builds yet. Otherwise pkg-config finds the library, where
+// `make install` put it.
 let framework = ProcessInfo.processInfo.environment["PROBITY_XCFRAMEWORK"]
 let library: Target = framework.map { .binaryTarget(name: "CProbity", path: $0) }
     ?? .systemLibrary(name: "CProbity", path: "Sources/CProbity", pkgConfig: "probity")
