@@ -40,7 +40,7 @@ class TestPettingZoo:
         assert tried >= 5 and failed == 0
 
     def test_rewards_are_the_papers(self) -> None:
-        """A defection on a cooperator costs 3 (Tennant et al., table 2); points are the game's, in both seats."""
+        """A defection on a cooperator costs 3 (arXiv 2410.01639, xi = 3); points are the game's, in both seats."""
         from probity.pettingzoo import MatrixGame
 
         points = MatrixGame("bos", rounds=3)

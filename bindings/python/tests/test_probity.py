@@ -50,7 +50,7 @@ def test_tables_are_for_pandas(model: probity.Model) -> None:
     assert list(table.index) == ["share", "keep"]
     assert table.probability.sum() == pytest.approx(1)
     account = pandas.DataFrame(probity.Game.named("ipd").account(last=(0, 0)))
-    # Defecting on a cooperator costs 3, and cooperating nothing (Tennant et al., table 2).
+    # Defecting on a cooperator costs 3, and cooperating nothing (arXiv 2410.01639, xi = 3).
     assert account.deontological.tolist() == [0.0, -3.0]
     assert account.deontological_regret.tolist() == [0.0, 3.0]
     assert account.utilitarian.tolist() == [5.0, 3.0]

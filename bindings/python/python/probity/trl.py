@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 ILLEGAL = -6.0
-"""The reward of an answer that names no legal action (Tennant et al., section 4)."""
+"""The reward of an answer that names no legal action (arXiv 2410.01639, R_illegal)."""
 
 
 def rows(

@@ -89,7 +89,7 @@ private func failure(_ body: () throws -> Void) -> ProbityError? {
     #expect(abs(decision.probabilities.reduce(0, +) - 1) < 1e-9)
     #expect(try agent.account().map { $0.label } == ["share", "keep"])
     let account = try Game(named: "ipd").account(after: Round(own: 0, other: 0))
-    // Defecting on a cooperator costs 3 (Tennant et al., table 2).
+    // Defecting on a cooperator costs 3 (arXiv 2410.01639, xi = 3).
     #expect(account.map { $0.rewards.first { $0.framework == "deontological" }!.value } == [0, -3])
     let back = try Document(decision).decode(Decision.self)
     #expect(back == decision)
