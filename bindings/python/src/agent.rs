@@ -117,8 +117,8 @@ impl Agent {
     ///
     /// The history is unchanged until `observe` says what was really played. A decision whose legality mass is below
     /// the floor is taken, and has a `doubt`.
-    fn decide(&self, py: Python<'_>) -> PyResult<Decision> {
-        self.ask(py, probity::agent::Agent::decide).map(Decision::of)
+    fn decide(&self, py: Python<'_>) -> PyResult<Py<Decision>> {
+        Py::new(py, Decision::of(self.ask(py, probity::agent::Agent::decide)?))
     }
 
     /// The probability of each action in a state.

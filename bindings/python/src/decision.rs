@@ -9,75 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::convert;
 
-/// An action taken, with its policy and the account of every action.
-#[pyclass(frozen, module = "probity")]
-pub struct Decision {
-    /// The action taken, by id.
-    #[pyo3(get)]
-    action: usize,
-    considered: Arc<Consideration>,
-}
-
-impl Decision {
-    pub fn of(decision: probity::agent::Decision) -> Self {
-        Self { action: decision.action, considered: decision.considered }
-    }
-}
-
-#[pymethods]
-impl Decision {
-    /// The label of the action taken.
-    #[getter]
-    fn label(&self) -> &str {
-        &self.considered.actions[self.action].label
-    }
-
-    /// The probability of each action, in order of id.
-    #[getter]
-    fn probabilities<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        convert::array(py, self.considered.policy())
-    }
-
-    /// The probability that the model answers with any legal action.
-    #[getter]
-    fn legality_mass(&self) -> f64 {
-        self.considered.legality_mass
-    }
-
-    /// Whether the probabilities are to be relied on; `doubt` says why not.
-    #[getter]
-    fn reliable(&self) -> bool {
-        self.considered.unreliable.is_none()
-    }
-
-    /// Why the decision is not to be relied on, or `None`.
-    #[getter]
-    fn doubt(&self) -> Option<String> {
-        doubt(&self.considered)
-    }
-
-    /// A row for each action.
-    ///
-    /// It has label, probability, expected points, and each reward with its regret.
-    /// `pandas.DataFrame(decision.table())` is a table of them.
-    fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        convert::object(py, &rows(&self.considered))
-    }
-
-    fn __repr__(&self) -> String {
-        let p = self.considered.actions[self.action].probability;
-        format!("Decision({:?}, probability={p:.4}, reliable={})", self.label(), self.reliable_word())
-    }
-}
-
-impl Decision {
-    fn reliable_word(&self) -> &'static str {
-        if self.considered.unreliable.is_none() { "True" } else { "False" }
-    }
-}
-
-/// The probability of each action in a state, without a decision.
-#[pyclass(frozen, module = "probity")]
+/// The probability of each action in a state, with every action's account.
+#[pyclass(frozen, subclass, module = "probity")]
 pub struct Policy {
     pub considered: Arc<Consideration>,
 }
@@ -102,20 +35,51 @@ impl Policy {
         self.considered.unreliable.is_none()
     }
 
-    /// Why the policy is not to be relied on, or `None`.
+    /// Why the probabilities are not to be relied on, or `None`.
     #[getter]
     fn doubt(&self) -> Option<String> {
-        doubt(&self.considered)
+        self.considered.unreliable.as_ref().map(ToString::to_string)
     }
 
-    /// A row for each action, as of a decision.
+    /// A row for each action.
+    ///
+    /// It has label, probability, expected points, and each reward with its regret.
+    /// `pandas.DataFrame(policy.table())` is a table of them.
     fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         convert::object(py, &rows(&self.considered))
     }
 }
 
-fn doubt(considered: &Consideration) -> Option<String> {
-    considered.unreliable.as_ref().map(ToString::to_string)
+/// An action taken, with the policy it was drawn from.
+#[pyclass(frozen, extends = Policy, module = "probity")]
+pub struct Decision {
+    /// The action taken, by id.
+    #[pyo3(get)]
+    action: usize,
+    label: String,
+}
+
+impl Decision {
+    pub fn of(decision: probity::agent::Decision) -> PyClassInitializer<Self> {
+        let (action, label) = (decision.action, decision.label().to_owned());
+        PyClassInitializer::from(Policy { considered: decision.considered }).add_subclass(Self { action, label })
+    }
+}
+
+#[pymethods]
+impl Decision {
+    /// The label of the action taken.
+    #[getter]
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn __repr__(self_: PyRef<'_, Self>) -> String {
+        let considered = &self_.as_super().considered;
+        let reliable = if considered.unreliable.is_none() { "True" } else { "False" };
+        let p = considered.actions[self_.action].probability;
+        format!("Decision({:?}, probability={p:.4}, reliable={reliable})", self_.label)
+    }
 }
 
 fn rows(considered: &Consideration) -> Vec<Value> {

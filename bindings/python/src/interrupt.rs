@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use probity_engine::CancelToken;
+use probity_engine::{CancelToken, StandardFloats};
 use pyo3::prelude::*;
 
-use super::errors::Failure;
+use super::errors::{self, Failure};
 
 /// How long a signal may wait to be seen.
 const WAIT: Duration = Duration::from_millis(20);
@@ -22,10 +22,13 @@ pub fn run<T: Send, E: Into<Failure> + Send>(
     stop: impl Fn() + Sync,
     work: impl FnOnce() -> Result<T, E> + Send,
 ) -> PyResult<T> {
+    // As at the C boundary: the child of a fork is told so, and the caller's rounding mode is not the work's.
+    probity_engine::check_process().map_err(errors::of)?;
     let (done, caller) = (AtomicBool::new(false), std::thread::current());
     let mut raised = None;
     let result = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
+            let _floats = StandardFloats::enter();
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             done.store(true, Ordering::Release);
             caller.unpark();

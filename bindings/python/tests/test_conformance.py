@@ -244,7 +244,7 @@ def test_python_gives_what_the_file_says(file: Path) -> None:
         except probity.ProbityError as error:
             status, message = error.name, str(error)
         # What C says with a status is a field in Python.
-        if isinstance(made, (probity.Decision, probity.Policy)) and not made.reliable:
+        if isinstance(made, probity.Policy) and not made.reliable:
             status, message = "UNRELIABLE", str(made.doubt)
         told = f"call {number}: {line}\n    gave {status} ({message}) {gives}"
         assert status == line.get("fails", "OK"), told

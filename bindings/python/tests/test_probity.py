@@ -169,6 +169,25 @@ def test_ctrl_c_stops_a_decision_and_leaves_the_agent_usable(model: probity.Mode
     assert agent.decide().probabilities.tolist() == busy_agent(model).decide().probabilities.tolist()
 
 
+def test_the_child_of_a_fork_is_told_so(model: probity.Model) -> None:
+    agent = probity.Agent(model, SCENARIO)
+    agent.decide()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            agent.policy((1, 1))
+            said = "decided"
+        except probity.ProbityError as error:
+            said = error.name
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 100) == b"FORKED"
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_village_shares_a_session(model: probity.Model) -> None:
     session = probity.Session(model, seeds="numbered")
     village = [session.agent(SCENARIO) for _ in range(100)]

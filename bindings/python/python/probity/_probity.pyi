@@ -107,14 +107,9 @@ class Session:
     def cancel(self) -> None:
         """Stops the running decision of any of its agents or, where none runs, the next; from any thread."""
 
-@final
-class Decision:
-    """An action taken, with the policy it was drawn from and the account of every action."""
+class Policy:
+    """The probability of each action in a state, with every action's account."""
 
-    @property
-    def action(self) -> int: ...
-    @property
-    def label(self) -> str: ...
     @property
     def probabilities(self) -> NDArray[np.float64]: ...
     @property
@@ -127,19 +122,13 @@ class Decision:
         """A row for each action: label, probability, expected points, and each reward with its regret."""
 
 @final
-class Policy:
-    """The probability of each action in a state, without a decision."""
+class Decision(Policy):
+    """An action taken, with the policy it was drawn from."""
 
     @property
-    def probabilities(self) -> NDArray[np.float64]: ...
+    def action(self) -> int: ...
     @property
-    def legality_mass(self) -> float: ...
-    @property
-    def reliable(self) -> bool: ...
-    @property
-    def doubt(self) -> str | None: ...
-    def table(self) -> list[Row]:
-        """A row for each action, as of a decision."""
+    def label(self) -> str: ...
 
 @final
 class Agent:
