@@ -19,7 +19,7 @@ use probity_testing::root;
 use probity_values::{CardId, Method, Vote};
 use serde_json::{Value, json};
 
-const FILES: [&str; 5] = ["decisions", "files", "games", "graphs", "records"];
+const FILES: [&str; 6] = ["decisions", "exact", "files", "games", "graphs", "records"];
 
 fn file(name: &str) -> PathBuf {
     root().join("tests/conformance").join(name).with_extension("json")
@@ -393,6 +393,7 @@ fn matches(expected: &Value, found: &Value, within: f64) -> bool {
 fn rust_gives_what_the_files_say() {
     for name in FILES {
         let document: Value = serde_json::from_slice(&fs::read(file(name)).unwrap()).unwrap();
+        let within = document["within"].as_f64().unwrap_or(1e-3);
         let mut things = Things::default();
         for (number, line) in document["calls"].as_array().unwrap().iter().enumerate() {
             let made = call(&mut things, line["call"].as_str().unwrap(), &line["with"]);
@@ -405,12 +406,27 @@ fn rust_gives_what_the_files_say() {
             let told = format!("call {} of {name}: {line}\n    gave {} ({message}) {gives}", number + 1, status.name());
             assert_eq!(line["fails"].as_str().unwrap_or("OK"), status.name(), "{told}");
             assert!(line["says"].as_str().is_none_or(|says| message.contains(says)), "{told}");
-            assert!(line["gives"].is_null() || matches(&line["gives"], &gives, 1e-3), "{told}");
+            assert!(line["gives"].is_null() || matches(&line["gives"], &gives, within), "{told}");
             if let (Some(name), Ok(made)) = (line["as"].as_str(), made) {
                 things.0.insert(name.into(), made);
             }
         }
     }
+}
+
+/// `exact.json` has expected outputs of these files.
+#[test]
+#[ignore = "writes the model and the adapter of exact.json anew: its numbers change with them"]
+fn the_model_of_the_exact_decisions() {
+    use probity_engine::gguf::GgmlType;
+    use probity_testing::{lively, tiny_config, tiny_vocabulary, write_adapter};
+    use probity_train::Decoder;
+    use probity_train::model_file::write_model;
+    let folder = root().join("tests/conformance");
+    let decoder = Decoder::trained(&tiny_config().shape());
+    let path = folder.join("exact.gguf");
+    write_model(&path, &decoder, &lively(&decoder, 3), tiny_vocabulary(), GgmlType::F32, &[]).unwrap();
+    write_adapter(&folder.join("exact-adapter.gguf"), 5);
 }
 
 /// Compiles a runner and lets it make the calls of every file, under AddressSanitizer.

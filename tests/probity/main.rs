@@ -13,6 +13,8 @@ mod real_models;
 mod schemas;
 mod scores;
 mod sessions;
+#[cfg(unix)]
+mod setup;
 mod shipped_figures;
 mod style;
 mod tables;
