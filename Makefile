@@ -59,7 +59,7 @@ test-pure:  ## The tests of games and values: a Rust toolchain is all they need.
 
 test-python: setup  ## The tests of the Python binding, with everything that it works with: PyTorch, TRL and PEFT (3 GB from PyPI), PettingZoo, Axelrod, OpenSpiel.
 	$(NATIVE) cargo build --quiet $(ALL) --lib
-	scripts/python.sh all
+	$(NATIVE) scripts/python.sh all
 
 test-swift: lib-native  ## The tests of the Swift package, by an installed Swift or, as root on Debian, by Debian 13's, which takes 3.3 GB in /var/cache/probity.
 	scripts/swift.sh all

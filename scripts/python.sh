@@ -28,3 +28,11 @@ done
 cd bindings/python
 PYTHONPATH=python ../../$python -m pytest -q
 ../../$python -m mypy --strict --python-executable ../../$python python/probity tests
+
+# The wheel that `pip install ./bindings/python` makes, in an environment of its own, and the consumer that people copy.
+if [ "${1:-}" = all ] || [ -n "${CI:-}" ]; then
+    cd ../..
+    rm -rf target/consumer && python3 -m venv target/consumer
+    CARGO_TARGET_DIR=$PWD/target target/consumer/bin/pip install --quiet --disable-pip-version-check ./bindings/python
+    target/consumer/bin/python tests/consumers/wheel/play.py | grep -E '^share 0\.[0-9]{3} keep 0\.[0-9]{3}$'
+fi

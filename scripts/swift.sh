@@ -66,3 +66,7 @@ target/swift/decide "${models[@]}" > target/swift/decide-c.txt
 swift run "${where[@]}" -Xswiftc -warnings-as-errors decide "${models[@]}" > target/swift/decide-swift.txt
 cmp target/swift/decide-c.txt target/swift/decide-swift.txt
 echo "swift: ten rounds are those of the C example, to the byte"
+
+# The consumer that people copy.
+swift run --package-path tests/consumers/swift --scratch-path "$PWD/target/swift/consumer" --disable-sandbox play "${models[@]}" |
+    grep -E '^share 0\.[0-9]{3} keep 0\.[0-9]{3}$'

@@ -32,7 +32,7 @@ python() {
     # The library of the binding, with the flags and features of everything else: nothing is compiled twice.
     # shellcheck disable=SC2086
     native cargo build --quiet $ALL --lib
-    scripts/python.sh
+    native scripts/python.sh
 }
 licences() {
     if command -v cargo-deny >/dev/null; then

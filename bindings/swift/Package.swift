@@ -2,8 +2,8 @@
 import Foundation
 import PackageDescription
 
-// PROBITY_XCFRAMEWORK names an XCFramework of the library, which nothing here builds yet. Otherwise pkg-config finds the library, where
-// `make install` put it.
+// PROBITY_XCFRAMEWORK names an XCFramework of the library, which scripts/xcframework.sh builds on a Mac. Otherwise pkg-config finds the
+// library, where `make install` put it.
 let framework = ProcessInfo.processInfo.environment["PROBITY_XCFRAMEWORK"]
 let library: Target = framework.map { .binaryTarget(name: "CProbity", path: $0) }
     ?? .systemLibrary(name: "CProbity", path: "Sources/CProbity", pkgConfig: "probity")
@@ -17,7 +17,7 @@ let package = Package(
     ],
     targets: [
         library,
-        .target(name: "Probity", dependencies: ["CProbity"]),
+        .target(name: "Probity", dependencies: ["CProbity"], resources: [.copy("PrivacyInfo.xcprivacy")]),
         .executableTarget(name: "decide", dependencies: ["Probity"]),
         .testTarget(name: "ProbityTests", dependencies: ["Probity"]),
     ]

@@ -76,20 +76,23 @@ fn a_program_links_what_was_installed_and_sees_nothing_else() {
     let output = run(&shared, &arguments);
     assert!(text_of(Command::new("readelf").args(["-d", "-W"]).arg(&shared)).contains("[libprobity.so.1]"));
 
-    // CMake finds both.
+    // The consumers that people copy: CMake finds both, and make asks pkg-config.
+    let consumers = root().join("tests/consumers");
     let project = folder.path().join("project");
-    let decide = root().join("examples/c/decide.c");
-    let configure = |command: &mut Command| {
-        text_of(
-            command
-                .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
-                .arg(format!("-DDECIDE={}", decide.display())),
-        )
-    };
-    configure(Command::new("cmake").arg("-S").arg(root().join("tests/cmake")).arg("-B").arg(&project));
+    let prefixed = format!("-DCMAKE_PREFIX_PATH={}", prefix.display());
+    text_of(Command::new("cmake").arg("-S").arg(consumers.join("cmake")).arg("-B").arg(&project).arg(prefixed));
     text_of(Command::new("cmake").arg("--build").arg(&project));
-    for kind in ["decide-probity", "decide-static"] {
-        assert_eq!(run(&project.join(kind), &arguments).stdout, output.stdout, "{kind}");
+    let played = run(&project.join("play"), &arguments).stdout;
+    assert!(String::from_utf8_lossy(&played).starts_with("share 0."), "{played:?}");
+    assert_eq!(run(&project.join("play-static"), &arguments).stdout, played);
+    if Command::new("pkg-config").arg("--version").output().is_ok() {
+        let play = folder.path().join("play");
+        let mut make = Command::new("make");
+        make.arg("-f")
+            .arg(consumers.join("pkg-config/Makefile"))
+            .arg(format!("VPATH={}", consumers.join("pkg-config").display()));
+        text_of(make.current_dir(folder.path()).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
+        assert_eq!(run(&play, &arguments).stdout, played);
     }
 
     // With the shared library gone, the same flags find the static one.

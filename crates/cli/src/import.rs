@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use probity_train::finish::{foreign_manifest, write_proven};
+use probity_train::curriculum::Precision;
+use probity_train::finetune::TrainedElsewhere;
+use probity_train::finish::{foreign_manifest, write_proven, write_verified};
 use probity_train::lora::read_folder;
 use serde_json::json;
 
@@ -13,7 +15,8 @@ use crate::{builtin, input, output};
 ///
 /// The folder holds adapter_config.json, and adapter_model.safetensors (PEFT) or adapters.safetensors (MLX). The
 /// command accepts plain LoRA pairs of this model and refuses anything else by name. The written file records
-/// decisions, which `probity verify` repeats.
+/// decisions, which `probity verify` repeats. An adapter that `python -m probity.train` trained comes with the manifest
+/// of its run.
 #[derive(clap::Args)]
 #[command(after_help = "Example: probity import my-peft-adapter --model gemma-2-2b-it-Q4_K_M.gguf --out mine.gguf")]
 pub struct Args {
@@ -25,12 +28,12 @@ pub struct Args {
     /// Where to write the adapter.
     #[arg(long)]
     out: PathBuf,
-    /// The adapter's name [default: the folder's name]
+    /// The adapter's name [default: that of its run, or the folder's]
     #[arg(long)]
     name: Option<String>,
-    /// Element type of the written adapter: f32, f16 or q8_0.
-    #[arg(long, default_value = "f32", value_parser = output::precision)]
-    precision: probity_train::curriculum::Precision,
+    /// Element type of the written adapter, f32, f16 or q8_0 [default: that of its run, or f32]
+    #[arg(long, value_parser = output::precision)]
+    precision: Option<Precision>,
     /// Print a JSON document.
     #[arg(long)]
     json: bool,
@@ -40,10 +43,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     input::writable(&args.out)?;
     let model = builtin::open_model(&args.model)?;
     let weights = read_folder(&args.folder, model.shape())?;
-    let folder = args.folder.file_name().map_or_else(|| "imported".into(), |n| n.to_string_lossy().into_owned());
-    let name = args.name.clone().unwrap_or(folder);
-    let manifest = foreign_manifest(&model, &name, "imported")?;
-    let verified = write_proven(&weights, args.precision, manifest, &model, &args.out)?;
+    let verified = if let Some(trained) = TrainedElsewhere::in_folder(&args.folder)? {
+        let mut run = trained.with_weights(&model, &weights, &args.folder)?;
+        run.config.name = args.name.clone().unwrap_or(run.config.name);
+        run.config.precision = args.precision.unwrap_or(run.config.precision);
+        write_verified(&run, &model, &args.out)?
+    } else {
+        let folder = args.folder.file_name().map_or_else(|| "imported".into(), |n| n.to_string_lossy().into_owned());
+        let manifest = foreign_manifest(&model, args.name.as_deref().unwrap_or(&folder), "imported")?;
+        write_proven(&weights, args.precision.unwrap_or_default(), manifest, &model, &args.out)?
+    };
     if args.json {
         return output::json(&json!({ "adapter": args.out, "pairs": weights.pairs.len(), "verified": verified }));
     }

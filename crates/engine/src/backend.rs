@@ -93,7 +93,10 @@ pub fn check_processor() -> Result<()> {
         ("F16C", std::arch::is_x86_feature_detected!("f16c")),
         ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
     ];
-    #[cfg(not(target_arch = "x86_64"))]
+    // Compiled for ARMv8-A; scripts/dot_products.c chooses further instructions on the processor that runs.
+    #[cfg(target_arch = "aarch64")]
+    let needed = [("NEON", std::arch::is_aarch64_feature_detected!("neon"))];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let needed = [];
     refuse_missing(&needed)
 }

@@ -127,7 +127,10 @@ pub fn write_verified(run: &Trained, model: &Model, path: &Path) -> Result<Verif
         steps: run.steps,
         reading: run.known.reading.clone(),
         accuracy: run.known.accuracy.clone(),
-        trainer: env!("CARGO_PKG_VERSION").into(),
+        trainer: match &run.engine {
+            Some(engine) => format!("{}, its steps by {engine}", env!("CARGO_PKG_VERSION")),
+            None => env!("CARGO_PKG_VERSION").into(),
+        },
         self_test: within(model, self_tests(games, &c.labels, c.seed)?, run.tokens)?,
     };
     write_proven(&run.weights(), c.precision, manifest, model, path)

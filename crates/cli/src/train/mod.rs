@@ -17,6 +17,7 @@ use probity_train::Schedule;
 use probity_train::curriculum::{GivenGame, Reference, TrainConfig};
 use probity_train::finetune::{Finetuning, References};
 use probity_train::finish::write_verified;
+use probity_train::lora::AdapterWeights;
 use probity_train::objective::ObjectiveParts;
 use probity_train::run::{Checkpoints, End, GIB, LoggedStep, Needs, Run, Session};
 use serde_json::json;
@@ -74,11 +75,20 @@ pub struct Args {
     #[arg(long, default_value = "default")]
     model: String,
     /// Where to write the adapter.
-    #[arg(long, required_unless_present = "plan")]
+    #[arg(long, required_unless_present_any = ["plan", "dataset"])]
     out: Option<PathBuf>,
     /// Print the memory and time of the run, and train nothing.
     #[arg(long)]
     plan: bool,
+    /// Write the run into a folder, for `python -m probity.train`, and train nothing.
+    ///
+    /// The folder holds the tokens, rewards and weights of every step: a training on other machines needs neither this
+    /// program nor the GGUF file. `probity import` brings the adapter back.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["plan", "out", "resume", "watch", "run"])]
+    dataset: Option<PathBuf>,
+    /// Leave the reference's scores out of the dataset: the other machines compute them.
+    #[arg(long, requires = "dataset")]
+    no_references: bool,
     /// Most memory in GiB [default: the free memory].
     ///
     /// With less memory than a fast run needs, shards go through one at a time. With less still, the trainer computes
@@ -153,6 +163,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let model = builtin::open_vocabulary(&args.model)?;
     let start = args.from.as_ref().map(|name| builtin::adapter_weights(&model, name)).transpose()?;
     let needs = Needs::of(&model, &config, args.memory)?;
+    if let Some(folder) = &args.dataset {
+        // Nothing is computed without references.
+        if !args.no_references {
+            needs.refuse()?;
+        }
+        return dataset(args, folder, Finetuning::new(&model, config, needs.schedule())?, start.as_ref());
+    }
     let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
         return show_needs(&needs, args.json);
     };
@@ -168,9 +185,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut checkpoints = Checkpoints::of(&folder)?;
     input::run_folder(&folder, args.resume)?;
     let mut training = Finetuning::new(&model, config.clone(), needs.schedule())?;
-    if let (Some(name), Some(start)) = (&args.from, &start) {
-        training.start_from(start, builtin::adapter_file(name)?.path())?;
-    }
+    started(&mut training, args, start.as_ref())?;
     if args.resume {
         checkpoints.resume(&mut training, &made)?;
     }
@@ -225,6 +240,31 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     say!("curves: {}", folder.join("curves.svg").display());
     end(arrived, distance, &config)
+}
+
+/// Lets a training start from the adapter that --from names.
+fn started(training: &mut Finetuning, args: &Args, start: Option<&AdapterWeights>) -> anyhow::Result<()> {
+    if let (Some(name), Some(start)) = (&args.from, start) {
+        training.start_from(start, builtin::adapter_file(name)?.path())?;
+    }
+    Ok(())
+}
+
+/// Writes the run as a dataset.
+fn dataset(args: &Args, folder: &Path, mut training: Finetuning, start: Option<&AdapterWeights>) -> anyhow::Result<()> {
+    if folder.join("run.json").exists() {
+        return Err(Usage(format!("{} holds a dataset already; expected a new folder", folder.display())).into());
+    }
+    started(&mut training, args, start)?;
+    let bar = output::bar(100, "writing");
+    training.write_dataset(folder, !args.no_references, |share| bar.set_position((100.0 * share) as u64))?;
+    bar.finish_and_clear();
+    let steps = training.config.steps();
+    if args.json {
+        return output::json(&json!({ "dataset": folder, "steps": steps, "references": !args.no_references }));
+    }
+    say!("written: {} ({steps} steps); train with: python -m probity.train {0}", folder.display());
+    Ok(())
 }
 
 /// An error where the run has not arrived.

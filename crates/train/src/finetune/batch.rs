@@ -50,20 +50,10 @@ impl Batch {
     pub fn new(model: &Model, tasks: Vec<Task>, origin: Origin<'_>) -> Result<Self> {
         let mut asked = Vec::new();
         let mut names = Vec::new();
-        for Task { game, style, weight, .. } in &tasks {
-            let options = options(model, game)?;
-            let states = states(game);
-            let weight = weight / states.len() as f64;
-            let mut questions = Vec::new();
-            for &state in &states {
-                let prompt = encode(model, &prompt(game, state, *style))?.tokens;
-                let longest = prompt.len() + options.iter().map(Continuation::count).max().unwrap_or(0);
-                let context = model.shape().context.min(MAX_POSITIONS);
-                if longest > context {
-                    return Err(EngineError::PromptTooLong { tokens: longest, context }.into());
-                }
-                names.push(name(model.content()?, origin, &prompt, &options));
-                questions.push(PromptedState { prompt, rewards: Vec::new(), weight });
+        for task in &tasks {
+            let (questions, options) = questions(model, task)?;
+            for question in &questions {
+                names.push(name(model.content()?, origin, &question.prompt, &options));
             }
             asked.push((questions, options));
         }
@@ -157,6 +147,24 @@ impl Seat {
         let mut theirs = theirs.into_iter();
         self.batches.iter().flat_map(|batch| batch.across(theirs.by_ref().take(batch.tasks.len()).collect())).collect()
     }
+}
+
+/// A game's questions, in the order of [`states`] and without their worth, and its options.
+pub(super) fn questions(model: &Model, task: &Task) -> Result<(Vec<PromptedState>, Vec<Continuation>)> {
+    let Task { game, style, weight, .. } = task;
+    let options = options(model, game)?;
+    let states = states(game);
+    let weight = weight / states.len() as f64;
+    let ask = |&state: &State| {
+        let prompt = encode(model, &prompt(game, state, *style))?.tokens;
+        let longest = prompt.len() + options.iter().map(Continuation::count).max().unwrap_or(0);
+        let context = model.shape().context.min(MAX_POSITIONS);
+        if longest > context {
+            return Err(EngineError::PromptTooLong { tokens: longest, context }.into());
+        }
+        Ok(PromptedState { prompt, rewards: Vec::new(), weight })
+    };
+    Ok((states.iter().map(ask).collect::<Result<_>>()?, options))
 }
 
 /// BLAKE3 of the reference and a question's tokens: the key of its scores.

@@ -223,7 +223,7 @@ impl Finetuning {
     }
 
     /// The bare model's scores of a seat's decisions, cached, shard by shard.
-    fn references(&mut self, seat: &Seat) -> Result<Vec<Scores>> {
+    pub(super) fn references(&mut self, seat: &Seat) -> Result<Vec<Scores>> {
         let batches = &seat.batches;
         let unknown = |b: &Batch| b.names.iter().any(|name| self.references.get(name).is_none());
         let missing: Vec<usize> = (0..batches.len()).filter(|&i| unknown(&batches[i])).collect();

@@ -1,12 +1,8 @@
 //! Moral fine-tuning of a LoRA adapter, exactly or on sampled answers.
 
-use std::collections::HashMap;
-use std::path::Path;
-
 use probity::agent::Scenario;
-use probity::agent::manifest::Manifest;
 use probity::agent::prompt::options;
-use probity_engine::{Error as EngineError, Model, Source};
+use probity_engine::{Error as EngineError, Model};
 use probity_game::{Player, State};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -17,21 +13,24 @@ use super::adam::{Adam, clip};
 use super::checkpoint::{Checkpoint, Steering};
 use super::curriculum::{Algorithm, Reference, Task, TrainConfig};
 use super::decoder::Decoder;
-use super::lora::{AdapterWeights, Pair, start_pairs};
+use super::lora::{AdapterWeights, start_pairs};
 use super::objective::ObjectiveParts;
 use super::rollout::Played;
 use super::shards::{Schedule, Shards};
 use crate::{Error, Result};
 
 mod batch;
+mod dataset;
 mod exact;
 mod known;
 mod plan;
 mod reference;
 mod rollouts;
+mod start;
 
 use batch::Seat;
 pub use batch::{Batch, Origin};
+pub use dataset::{TrainedElsewhere, WrittenRun};
 pub use known::Known;
 pub use plan::plan;
 pub use reference::References;
@@ -140,6 +139,8 @@ pub struct Trained {
     pub beta: f64,
     /// What the model is known to read under the adapter.
     pub known: Known,
+    /// What took the steps in place of this trainer.
+    pub engine: Option<String>,
 }
 
 /// What the gradient of a step found, by the learners' seats.
@@ -234,54 +235,6 @@ impl Finetuning {
         &self.state
     }
 
-    /// Starts from an adapter in place of the bare model.
-    ///
-    /// A run whose config names an adapter takes no step before it; a resumed run is started, then resumed. The
-    /// adapter's policy is the reference where the config says so. An adapter of a lower rank is widened.
-    ///
-    /// # Errors
-    /// [`probity_engine::Error::AdapterMismatch`] for other layers or widths; [`probity_engine::Error::Option`] for a
-    /// higher rank; [`probity::Error::Unverified`] for a manifest that does not parse.
-    pub fn start_from(&mut self, adapter: &AdapterWeights, file: &Path) -> Result<()> {
-        let bad = |problem: String| EngineError::AdapterMismatch { file: file.display().to_string(), problem };
-        let mut pairs: HashMap<&str, &Pair> = adapter.pairs.iter().map(|pair| (pair.target.as_str(), pair)).collect();
-        let width = width(&self.config, &self.decoder);
-        for (i, block) in self.decoder.blocks().iter().enumerate() {
-            for (name, linear) in block.linears() {
-                let Some(lora) = &linear.lora else { continue };
-                let target = format!("blk.{i}.{name}.weight");
-                let pair = pairs.remove(target.as_str()).ok_or_else(|| bad(format!("has no pair for {target}")))?;
-                let (found, expected) = ((pair.n_in, pair.n_out), (linear.n_in, linear.n_out));
-                if found != expected {
-                    return Err(bad(format!("{target}: is of a layer {found:?} wide, expected {expected:?}")).into());
-                }
-                if pair.rank > lora.rank {
-                    let (rank, most) = (pair.rank, lora.rank);
-                    let (given, expected) = (most.to_string(), format!("at least {rank}, that of {}", file.display()));
-                    return Err(EngineError::Option { name: "rank", given, expected }.into());
-                }
-                for theta in self.state.theta.chunks_exact_mut(width) {
-                    theta[lora.a.clone()][..pair.a.len()].copy_from_slice(&pair.a);
-                    let scale = pair.scale / lora.scale;
-                    let rows = theta[lora.b.clone()].chunks_exact_mut(lora.rank).zip(pair.b.chunks_exact(pair.rank));
-                    for (row, from) in rows {
-                        row.iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
-                    }
-                }
-            }
-        }
-        if let Some(target) = pairs.keys().min() {
-            return Err(bad(format!("has a pair for {target}, which is no target of this run")).into());
-        }
-        self.started = true;
-        let start = Manifest::of(&Source::open(file)?.header()?)?;
-        self.known = start.map(|start| Known::after(start, &self.config.phases)).unwrap_or_default();
-        if self.config.reference == Reference::Start {
-            self.origin = Some(self.state.theta[..self.decoder.n_params()].to_vec());
-        }
-        Ok(())
-    }
-
     /// Goes on from the state of an earlier run of this config, bit for bit.
     pub fn resume(&mut self, saved: Checkpoint) {
         self.state = saved;
@@ -338,6 +291,7 @@ impl Finetuning {
             tokens: self.state.kept.as_ref().map_or(self.state.tokens, |kept| kept.at.tokens),
             beta: self.state.steering.beta,
             known: self.known.clone(),
+            engine: None,
         };
         let theta = self.state.kept.as_ref().map_or(&self.state.theta, |kept| &kept.theta);
         Ok((1..).zip(theta.chunks_exact(width(&self.config, &decoder))).map(one).collect())

@@ -1,0 +1,10 @@
+// swift-tools-version: 6.0
+// A SwiftUI application. The project's workflow compiles it on a Mac, for macOS, iOS and the simulator; nothing ran it yet.
+import PackageDescription
+
+let package = Package(
+    name: "Dilemma",
+    platforms: [.macOS(.v14), .iOS(.v17)],
+    dependencies: [.package(name: "Probity", path: "../../bindings/swift")],
+    targets: [.executableTarget(name: "Dilemma", dependencies: [.product(name: "Probity", package: "Probity")], path: "Sources")]
+)

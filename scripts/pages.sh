@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Checks that a shared library can be loaded where pages have 16 KB, as on phones: pages.sh LIBRARY [READELF]
+set -euo pipefail
+for alignment in $("${2:-readelf}" -lW "$1" | awk '$1 == "LOAD" { print $NF }'); do
+    (( alignment % 0x4000 == 0 )) || { echo "$1: a segment is aligned to $alignment, expected 0x4000" >&2; exit 1; }
+done
