@@ -23,7 +23,7 @@ PROBITY := target/release/probity
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
 SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
-.PHONY: help demo program test test-pure test-python test-swift docs tables bench bench-training bench-values bench-embed fuzz miri tsan lib lib-native install header models real setup clean
+.PHONY: help demo program test test-pure test-python test-swift test-aarch64 docs tables bench bench-training bench-values bench-embed bench-scale fuzz miri tsan lib lib-native install header models real setup clean
 
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ test-python: setup  ## The tests of the Python binding, with everything that it 
 test-swift: lib-native  ## The tests of the Swift package, by an installed Swift or, as root on Debian, by Debian 13's, which takes 3.3 GB in /var/cache/probity.
 	scripts/swift.sh all
 
+test-aarch64: program  ## The library, the conformance files and the trainer on 64-bit ARM Linux, cross-built and run by qemu, as root on Debian 12.
+	scripts/aarch64.sh all
+
 docs: setup  ## The documentation site, in target/book, by mdBook (from crates.io, installed into target/tools), and the Rust documentation.
 	@test -x target/tools/bin/mdbook || cargo install --quiet --root target/tools --version $(MDBOOK) --locked --no-default-features --features search mdbook
 	target/tools/bin/mdbook build docs
@@ -94,6 +97,13 @@ bench-values: setup  ## Rankings of a million votes, and PageRank beside network
 	@test -x target/bench/venv-values/bin/python || python3 -m venv target/bench/venv-values
 	@target/bench/venv-values/bin/pip install --quiet --disable-pip-version-check networkx==3.6.1 scipy==1.17.1
 	$(NATIVE) PYTHON=$(CURDIR)/target/bench/venv-values/bin/python cargo bench --quiet --workspace --all-features --bench values
+
+bench-scale: setup  ## Evaluation on one process and on Ray's workers, simulated up to 1,000: writes its part of docs/scale.md.
+	$(NATIVE) cargo build --quiet $(ALL) --lib
+	cp target/release/lib_probity.so bindings/python/python/probity/_probity.abi3.so
+	@test -x target/bench/venv-scale/bin/python || python3 -m venv target/bench/venv-scale
+	@target/bench/venv-scale/bin/pip install --quiet --disable-pip-version-check numpy ray==2.60.0
+	PYTHONPATH=bindings/python/python target/bench/venv-scale/bin/python bindings/python/benches/scale.py
 
 bench-embed: setup  ## Texts to vectors, beside Python's sentence-transformers (3 GB from PyPI).
 	@test -x target/bench/venv-embed/bin/python || python3 -m venv target/bench/venv-embed

@@ -7,10 +7,14 @@ cd "$(dirname "$0")/.."
 environment=target/python
 python=$environment/bin/python
 packages=(numpy pytest mypy pandas pettingzoo==1.27.0 axelrod==4.14.0 open_spiel==2.0.2)
+all=
 if [ "${1:-}" = all ] || [ -n "${CI:-}" ]; then
-    packages+=(torch==2.15.0 transformers==5.23.0 peft==0.21.2 trl==1.16.0 gguf==0.19.0 datasets blake3)
+    all=yes
+    packages+=(torch==2.15.0 transformers==5.23.0 peft==0.21.2 trl==1.16.0 gguf==0.19.0 datasets blake3 accelerate ray==2.60.0
+        lm_eval==0.4.13 nbclient ipykernel matplotlib)
 else
-    echo "TRL and PEFT are left out of the Python binding's tests: make test-python installs PyTorch (3 GB) and tests them"
+    echo "TRL, PEFT, accelerate, Ray and lm-evaluation-harness are left out of the Python binding's tests: make test-python installs" \
+        "PyTorch (3 GB) and tests them"
 fi
 
 if ! python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
@@ -27,10 +31,13 @@ for library in target/release/lib_probity.so target/release/lib_probity.dylib; d
 done
 cd bindings/python
 PYTHONPATH=python ../../$python -m pytest -q
-../../$python -m mypy --strict --python-executable ../../$python python/probity tests
+# Without their packages, these modules cannot be checked.
+unchecked=()
+[ -n "$all" ] || unchecked=(--exclude '(train|ray|lm_eval|test_engines)\.py')
+../../$python -m mypy --strict --python-executable ../../$python "${unchecked[@]}" python/probity tests
 
 # The wheel that `pip install ./bindings/python` makes, in an environment of its own, and the consumer that people copy.
-if [ "${1:-}" = all ] || [ -n "${CI:-}" ]; then
+if [ -n "$all" ]; then
     cd ../..
     rm -rf target/consumer && python3 -m venv target/consumer
     CARGO_TARGET_DIR=$PWD/target target/consumer/bin/pip install --quiet --disable-pip-version-check ./bindings/python

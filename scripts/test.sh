@@ -50,6 +50,7 @@ part "Rust documentation" documentation
 part "tests" tests
 part "Python binding" python
 part "Swift binding" scripts/swift.sh
+part "64-bit ARM" scripts/aarch64.sh
 part "licences and sources" licences
 printf '\nAll passed:\n'
 printf '%s\n' "${parts[@]}"

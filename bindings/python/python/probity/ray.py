@@ -15,7 +15,7 @@ import heapq
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,14 @@ def measure(job: Job) -> dict[str, Any]:
         last = actions[-1] if actions else None
         own = agent.decide().action
         chances = other.policy(turned, None if last is None else (last[1], last[0]))
-        theirs = draw.choices(range(len(chances)), chances)[0]
+        theirs = draw.choices(range(len(chances)), chances.tolist())[0]
         row = told.account(last, [float(a == theirs) for a in range(len(chances))])[own]
         for name in FRAMEWORKS:
             rewards[name] += float(row[name])
         agent.observe(own, theirs)
         actions.append((own, theirs))
-    states = [None, *itertools.product(range(len(job.labels)), repeat=2)]
-    policies = [agent.policy(state) for state in states]
+    count = range(len(job.labels))
+    policies = [agent.policy(last) for last in [None, *((own, other) for own in count for other in count)]]
     return {
         "job": asdict(job),
         "actions": actions,
@@ -111,7 +111,7 @@ def measure(job: Job) -> dict[str, Any]:
     }
 
 
-def run(jobs: Iterable[Job], out: str | Path | None = None, *, task: Callable[[Job], dict[str, Any]] = measure) -> Iterator[dict[str, Any]]:
+def run(jobs: Iterable[Job], out: str | Path | None = None, *, task: Callable[[Job], dict[str, Any]] = measure) -> Generator[dict[str, Any]]:
     """The results of jobs as they come, by Ray's workers; a worker that dies has its job taken by another.
 
     With `out`, a file of a line of JSON a result, results are there before they come; jobs that it has already are not run again, so

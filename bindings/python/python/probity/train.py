@@ -133,7 +133,8 @@ def scores(model: Any, inputs: dict[str, Any]) -> list[torch.Tensor]:
     def score(option: Option) -> torch.Tensor:
         read = next(rows)[keep - 1 - len(option.tokens) :].double().log_softmax(-1)
         tokens = read[range(len(option.tokens)), option.tokens].sum()
-        return tokens + read[-1, option.last].logsumexp(-1)
+        score: torch.Tensor = tokens + read[-1, option.last].logsumexp(-1)
+        return score
 
     return [torch.stack([score(option) for option in d.options]) for d in decisions]
 
@@ -231,7 +232,13 @@ class Training:
     def take(self, checkpoint_every: int = 50) -> None:
         """Takes the steps that are left, and writes the adapter."""
         run, progress, main = self.run, self.progress, self.accelerator.is_main_process
-        self.out.mkdir(parents=True, exist_ok=True)
+        if main:
+            self.out.mkdir(parents=True, exist_ok=True)
+            # Steps behind the checkpoint are taken again.
+            path = self.out / "steps.jsonl"
+            known = path.read_text().splitlines() if path.exists() and progress.done else []
+            path.write_text("".join(line + "\n" for line in known if json.loads(line)["step"] <= progress.done))
+        self.accelerator.wait_for_everyone()
         with (self.out / "steps.jsonl").open("a") as log:
             steps = run.steps(progress.done)
             while progress.done < run.document["steps"] and not self.finished():
@@ -249,9 +256,10 @@ class Training:
 
     def finished(self) -> bool:
         """Whether the run is over before its last step: near the optimum, or no nearer for some time."""
-        stop, validation = self.run.config.get("early_stop"), self.run.config.get("validation")
-        near = bool(stop) and self.progress.near >= stop["patience"]
-        return near or (bool(validation) and self.progress.since >= validation["patience"])
+        stop: dict[str, Any] = self.run.config.get("early_stop") or {}
+        validation: dict[str, Any] = self.run.config.get("validation") or {}
+        never = math.inf
+        return bool(self.progress.near >= stop.get("patience", never) or self.progress.since >= validation.get("patience", never))
 
     def step(self, step: Step) -> dict[str, Any]:
         """Takes a step, and reports the policy before it."""
@@ -279,7 +287,7 @@ class Training:
         if not validation:
             return {}
         ends = self.run.document["ends"]
-        within, left = progress.done - ([0, *ends][phase]), ends[phase] - progress.done
+        within, left = progress.done - [0, *ends][phase], ends[phase] - progress.done
         report: dict[str, Any] = {}
         if within % validation["every"] == 0 or left == 0:
             measured, _ = self.pass_through(self.run.validation(phase), gradient=False)
@@ -368,7 +376,8 @@ def load_base(name: str, dtype: str = "float32") -> Any:
     read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=kind)
     # A model from GGUF counts as quantised, and may not be trained; its weights are not.
     del read.config.quantization_config
-    model = AutoModelForCausalLM.from_config(read.config, dtype=kind)
+    made: Any = AutoModelForCausalLM
+    model = made.from_config(read.config, dtype=kind)
     model.load_state_dict(read.state_dict())
     return model
 
