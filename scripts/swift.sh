@@ -68,5 +68,5 @@ cmp target/swift/decide-c.txt target/swift/decide-swift.txt
 echo "swift: ten rounds are those of the C example, to the byte"
 
 # The consumer that people copy.
-swift run --package-path tests/consumers/swift --scratch-path "$PWD/target/swift/consumer" --disable-sandbox play "${models[@]}" |
+swift run --package-path tests/consumers/swift-package --scratch-path "$PWD/target/swift/consumer" --disable-sandbox play "${models[@]}" |
     grep -E '^share 0\.[0-9]{3} keep 0\.[0-9]{3}$'

@@ -31,7 +31,9 @@ pub struct Args {
     /// The adapter's name [default: that of its run, or the folder's]
     #[arg(long)]
     name: Option<String>,
-    /// Element type of the written adapter, f32, f16 or q8_0 [default: that of its run, or f32]
+    /// Element type of the written adapter: f32, f16 or q8_0.
+    ///
+    /// The default is that of its run, or f32.
     #[arg(long, value_parser = output::precision)]
     precision: Option<Precision>,
     /// Print a JSON document.

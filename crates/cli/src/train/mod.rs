@@ -86,7 +86,7 @@ pub struct Args {
     /// program nor the GGUF file. `probity import` brings the adapter back.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["plan", "out", "resume", "watch", "run"])]
     dataset: Option<PathBuf>,
-    /// Leave the reference's scores out of the dataset: the other machines compute them.
+    /// Leave the reference's scores to the other machines.
     #[arg(long, requires = "dataset")]
     no_references: bool,
     /// Most memory in GiB [default: the free memory].

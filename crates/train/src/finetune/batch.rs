@@ -149,7 +149,9 @@ impl Seat {
     }
 }
 
-/// A game's questions, in the order of [`states`] and without their worth, and its options.
+/// A game's questions without their worth, in the order of [`states`].
+///
+/// The options come with them.
 pub(super) fn questions(model: &Model, task: &Task) -> Result<(Vec<PromptedState>, Vec<Continuation>)> {
     let Task { game, style, weight, .. } = task;
     let options = options(model, game)?;

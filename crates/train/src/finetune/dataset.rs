@@ -19,7 +19,7 @@ use super::start::fill;
 use super::{Finetuning, Known, Trained};
 use crate::Result;
 use crate::course::NamedAccuracy;
-use crate::curriculum::{Task, TrainConfig};
+use crate::curriculum::{Reference, Task, TrainConfig};
 use crate::decoder::Decoder;
 use crate::games::Reading;
 use crate::lora::{AdapterWeights, peft};
@@ -118,8 +118,8 @@ struct Question {
 impl Finetuning {
     /// Writes the run as a dataset into a folder, and takes no step.
     ///
-    /// With `references` this trainer computes the reference's scores, which takes a third of the time of the training.
-    /// `progress` is told the written share, 0 to 1.
+    /// With `references` this trainer computes the reference's scores: a forward pass of every decision. `progress` is
+    /// told the written share, 0 to 1.
     ///
     /// # Errors
     /// [`EngineError::Option`] for a run whose steps depend on its own policy: sampled answers, two learners, repeated
@@ -138,6 +138,8 @@ impl Finetuning {
             return depends("play", "repeated", "single rounds for a dataset");
         } else if c.kl_target.is_some() {
             return depends("kl_target", "a target", "a constant beta for a dataset");
+        } else if !references && c.reference == Reference::Start {
+            return depends("reference", "start", "bare, or a dataset with the reference's scores");
         }
         fs::create_dir_all(folder).map_err(EngineError::io(folder))?;
         let start = AdapterWeights::of(&self.decoder, &self.state.theta);

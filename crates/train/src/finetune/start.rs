@@ -36,7 +36,9 @@ impl Finetuning {
     }
 }
 
-/// Puts an adapter's pairs among the parameters; a lower rank leaves the rest of a pair as it is.
+/// Puts an adapter's pairs among the parameters.
+///
+/// A lower rank leaves the rest of a pair as it is.
 ///
 /// # Errors
 /// [`EngineError::AdapterMismatch`] for other layers or widths; [`EngineError::Option`] for a higher rank.
