@@ -18,6 +18,11 @@ CC_aarch64_linux_android=$tools/$target$api-clang CXX_aarch64_linux_android=$too
     -- -C codegen-units=1 -C lto=fat -C opt-level=s -C link-arg=-Wl,-z,max-page-size=16384
 library=target/$target/release/libprobity.so
 scripts/pages.sh "$library" "$tools/llvm-readelf"
+# The application ships no C++ library: it is inside.
+if "$tools/llvm-readelf" -d "$library" | grep 'libc++_shared'; then
+    echo "android: the library asks for libc++_shared.so, which nothing ships" >&2
+    exit 1
+fi
 mkdir -p target/android/arm64-v8a target/android/include
 "$tools/llvm-strip" --strip-unneeded -o target/android/arm64-v8a/libprobity.so "$library"
 cp include/probity.h include/probity.hpp target/android/include/

@@ -51,7 +51,7 @@ endfunction()
 # On 64-bit ARM, lets the processor that runs choose the dot products of quantised weights (scripts/dot_products.c). Whoever names an
 # architecture gets its kernels alone; Apple's processors all have the instructions, and its compiler knows.
 function(probity_dot_products)
-    if(GGML_NATIVE OR APPLE OR MSVC OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$"
+    if(GGML_NATIVE OR NOT CMAKE_SYSTEM_NAME MATCHES "^(Linux|Android)$" OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$"
             OR NOT "${GGML_CPU_ARM_ARCH}" MATCHES "^(armv8-a)?$")
         return()
     endif()

@@ -34,7 +34,7 @@ PYTHONPATH=python ../../$python -m pytest -q
 # Without their packages, these modules cannot be checked.
 unchecked=()
 [ -n "$all" ] || unchecked=(--exclude '(train|ray|lm_eval|test_engines)\.py')
-../../$python -m mypy --strict --python-executable ../../$python "${unchecked[@]}" python/probity tests
+../../$python -m mypy --strict --python-executable ../../$python ${unchecked[@]+"${unchecked[@]}"} python/probity tests
 
 # The wheel that `pip install ./bindings/python` makes, in an environment of its own, and the consumer that people copy.
 if [ -n "$all" ]; then

@@ -8,7 +8,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 libclang() {
     [ -n "${LIBCLANG_PATH:-}" ] && return 0
     [ "$(uname)" = Darwin ] && have clang && return 0
-    [ -n "$(ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* /usr/lib64/libclang*.so* 2>/dev/null)" ]
+    [ -n "$(ls /usr/lib/llvm*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* /usr/lib64/libclang*.so* 2>/dev/null)" ]
 }
 
 have cmake || missing+=(cmake)
@@ -49,8 +49,8 @@ package() {
 installs() {
     case $1 in
         zypper) echo "zypper install" ;;
-        pacman) echo "pacman -S --needed" ;;
-        apk) echo "apk add" ;;
+        pacman) echo "pacman -Sy --needed" ;;
+        apk) echo "apk add --no-cache" ;;
         *) echo "$1 install" ;;
     esac
 }
@@ -64,8 +64,8 @@ install_quietly() {
         apt-get) $root apt-get update -qq && $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" ;;
         dnf) $root dnf install -y -q "$@" ;;
         zypper) $root zypper --non-interactive --quiet install "$@" ;;
-        pacman) $root pacman -S --needed --noconfirm --quiet "$@" ;;
-        apk) $root apk add --quiet "$@" ;;
+        pacman) $root pacman -Sy --needed --noconfirm --quiet "$@" ;;
+        apk) $root apk add --no-cache --quiet "$@" ;;
         brew) brew install --quiet "$@" ;;
     esac >/dev/null
 }

@@ -49,8 +49,8 @@ fn every_package_manager_is_asked_for_its_own_names() {
         ("apt-get", "Linux", "apt-get update -qq\napt-get install -y -qq cmake make g++ clang libclang-dev\n"),
         ("dnf", "Linux", "dnf install -y -q cmake make gcc-c++ clang clang-devel\n"),
         ("zypper", "Linux", "zypper --non-interactive --quiet install cmake make gcc-c++ clang clang-devel\n"),
-        ("pacman", "Linux", "pacman -S --needed --noconfirm --quiet cmake make gcc clang\n"),
-        ("apk", "Linux", "apk add --quiet cmake make g++ clang clang-dev\n"),
+        ("pacman", "Linux", "pacman -Sy --needed --noconfirm --quiet cmake make gcc clang\n"),
+        ("apk", "Linux", "apk add --no-cache --quiet cmake make g++ clang clang-dev\n"),
     ];
     for (manager, system, calls) in cases {
         for user in [0, 1000] {
@@ -70,7 +70,7 @@ fn every_package_manager_is_asked_for_its_own_names() {
 fn what_cannot_be_installed_is_one_line_to_type() {
     let cases: [(&[&str], &str, &str); 6] = [
         (&["apt-get"], "Linux", "setup: run 'sudo apt-get install cmake make g++ clang libclang-dev', then try again"),
-        (&["pacman"], "Linux", "setup: run 'sudo pacman -S --needed cmake make gcc clang', then try again"),
+        (&["pacman"], "Linux", "setup: run 'sudo pacman -Sy --needed cmake make gcc clang', then try again"),
         (&["brew", "c++", "make"], "Darwin", "setup: run 'brew install cmake llvm', then try again"),
         (&["brew", "make"], "Darwin", "setup: run 'xcode-select --install', then try again"),
         (

@@ -27,7 +27,7 @@ algorithm = {{ name = "{algorithm}" }}
 labels = "pool"
 styles = "all"
 opponent = "random"
-games_per_step = 2
+games_per_step = 1
 shards = 1
 rank = 4
 alpha = 8.0
@@ -91,7 +91,7 @@ class TestTrain:
         """Writes a course and its dataset; the arguments of a training."""
         (folder / "course.toml").write_text(COURSE.format(algorithm=algorithm, more=more))
         run(PROGRAM, "train", "--config", folder / "course.toml", "--model", base, "--dataset", folder / "run", *options)
-        return [str(folder / "run"), "--base", str(base), "--at-a-time", "4"]
+        return [str(folder / "run"), "--base", str(base), "--at-a-time", "2"]
 
     def pairs(self, folder: Path) -> dict[str, Any]:
         load = pytest.importorskip("safetensors.numpy").load_file

@@ -68,24 +68,22 @@ def _file(name: str) -> Path:
 
 
 @functools.lru_cache(maxsize=2)
-def _session(model: str) -> tuple[Model, Session]:
+def _opened(model: str) -> tuple[Model, Session, dict[str, Adapter]]:
     opened = Model(_file(model))
     # One thread: tasks run side by side, and every machine adds up in the same order.
-    return opened, Session(opened, threads=1)
-
-
-@functools.lru_cache(maxsize=8)
-def _adapter(model: str, name: str) -> Adapter:
-    return Adapter(_session(model)[0], _file(name))
+    return opened, Session(opened, threads=1), {}
 
 
 def measure(job: Job) -> dict[str, Any]:
     """Plays a job's rounds: the actions, the rewards by framework, and the policy in every state."""
     game = Game.parse(job.game) if job.game.lstrip().startswith("{") else Game.named(job.game)
     document = game.document() | {"actions": [list(job.labels), list(job.labels)]}
-    agent: Agent = _session(job.model)[1].agent({"game": document, "seed": job.seed})
+    model, session, adapters = _opened(job.model)
+    agent: Agent = session.agent({"game": document, "seed": job.seed})
     if job.policy != "bare":
-        agent.set_adapters([_adapter(job.model, job.policy)])
+        if job.policy not in adapters:
+            adapters[job.policy] = Adapter(model, _file(job.policy))
+        agent.set_adapters([adapters[job.policy]])
     told, draw = Game.parse(document), random.Random(job.seed)
     turned, other = told.transposed(), Strategy.named(job.opponent)
     actions: list[tuple[int, int]] = []
@@ -104,6 +102,7 @@ def measure(job: Job) -> dict[str, Any]:
     policies = [agent.policy(last) for last in [None, *((own, other) for own in count for other in count)]]
     return {
         "job": asdict(job),
+        "model": model.fingerprint,
         "actions": actions,
         "rewards": {name: total / job.rounds for name, total in rewards.items()},
         "policy": [policy.probabilities.tolist() for policy in policies],
@@ -111,36 +110,58 @@ def measure(job: Job) -> dict[str, Any]:
     }
 
 
-def run(jobs: Iterable[Job], out: str | Path | None = None, *, task: Callable[[Job], dict[str, Any]] = measure) -> Generator[dict[str, Any]]:
-    """The results of jobs as they come, by Ray's workers; a worker that dies has its job taken by another.
+def run(
+    jobs: Iterable[Job],
+    out: str | Path | None = None,
+    *,
+    task: Callable[[Job], dict[str, Any]] = measure,
+    retries: int = 10,
+) -> Generator[dict[str, Any]]:
+    """The results of jobs as they come, by Ray's workers; a worker that dies has its job taken by another, `retries` times.
 
     With `out`, a file of a line of JSON a result, results are there before they come; jobs that it has already are not run again, so
-    that a sweep which was stopped goes on. Connect to a cluster by `ray.init` before.
+    that a sweep which was stopped goes on. Name another file where a model or an adapter changed. Connect to a cluster by `ray.init`
+    before. An error of a job is raised with the job.
     """
     import ray
 
-    path = Path(out) if out else None
+    wanted = list(dict.fromkeys(jobs))
     known: dict[str, dict[str, Any]] = {}
-    if path and path.exists():
+    file = Path(out).open("a+b") if out else None
+    if file:
+        file.seek(0)
         # A line that was cut off is no result.
-        whole = path.read_text().rpartition("\n")[0]
-        for line in whole.splitlines():
+        whole = file.read().rpartition(b"\n")
+        file.truncate(len(whole[0]) + len(whole[1]))
+        for line in whole[0].splitlines():
             result = json.loads(line)
             known[Job(**(result["job"] | {"labels": tuple(result["job"]["labels"])})).key] = result
-        path.write_text(whole + "\n" if whole else "")
-    wanted = list(dict.fromkeys(jobs))
-    yield from (known[job.key] for job in wanted if job.key in known)
-    # An error of the job's own is the caller's; the death of a worker is not.
-    remote = ray.remote(max_retries=-1, num_cpus=1)(task)
-    waiting = [remote.remote(job) for job in wanted if job.key not in known]
-    while waiting:
-        ready, waiting = ray.wait(waiting)
-        # As JSON has it: the same whether it was read back or not.
-        line = json.dumps(ray.get(ready[0]))
-        if path:
-            with path.open("a") as file:
-                file.write(line + "\n")
-        yield json.loads(line)
+    remote = ray.remote(max_retries=retries, num_cpus=1)(task)
+    left = iter([job for job in wanted if job.key not in known])
+    # As many as keep every worker busy; more would only wait, and be looked through at every result.
+    resources: Any = ray
+    window = 4 * max(1, int(resources.cluster_resources().get("CPU", 1)))
+    waiting = {remote.remote(job): job for job in itertools.islice(left, window)}
+    try:
+        yield from (known[job.key] for job in wanted if job.key in known)
+        while waiting:
+            ready, _ = ray.wait(list(waiting))
+            job = waiting.pop(ready[0])
+            waiting |= {remote.remote(job): job for job in itertools.islice(left, 1)}
+            try:
+                # As JSON has it: the same whether it was read back or not.
+                text = json.dumps(ray.get(ready[0]))
+            except ray.exceptions.RayError as error:
+                raise RuntimeError(f"{job.key}: {error}") from error
+            if file:
+                file.write(text.encode() + b"\n")
+                file.flush()
+            yield json.loads(text)
+    finally:
+        for reference in waiting:
+            ray.cancel(reference, force=True)
+        if file:
+            file.close()
 
 
 def makespan(times: Sequence[float], workers: int, dispatch: float, start: float) -> float:

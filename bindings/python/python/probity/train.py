@@ -6,14 +6,19 @@ The steps, their rewards and the objective are those of `probity train`; what co
     accelerate launch -m probity.train run --base google/gemma-2-27b-it --out trained
     probity import trained --model gemma-2-27b-it.gguf --out utilitarian.gguf
 
-`collate` and `exact_loss` are a data collator and a `compute_loss` for trainers derived from transformers' `Trainer`, as TRL's are.
+`Collator` and `exact_loss` are a data collator and a `compute_loss` for trainers derived from transformers' `Trainer`, as TRL's are: a
+batch of decisions then has the mean of its objective.
+
+Every process holds the whole base, in `--dtype`. All of them need the folders of the run and of `--out`.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -79,7 +84,13 @@ class Run:
         self.document: dict[str, Any] = json.loads(path.read_text())
         if self.document["version"] != 1:
             raise ValueError(f"{path}: version {self.document['version']}, expected 1")
+        self.hash = hashlib.sha256(path.read_bytes()).hexdigest()
         self.config: dict[str, Any] = self.document["config"]
+        with (self.folder / "steps.jsonl").open() as file:
+            lines = sum(1 for _ in file)
+        if lines != self.document["steps"]:
+            raise ValueError(f"{self.folder}/steps.jsonl: {lines} lines, expected {self.document['steps']}; write the dataset anew")
+        self._validation: dict[int, list[Decision]] = {}
         self.terms = Terms(self.document["aim"], self.config["beta"], self.config["legality"])
 
     def steps(self, done: int = 0) -> Iterator[Step]:
@@ -91,7 +102,10 @@ class Run:
 
     def validation(self, phase: int) -> list[Decision]:
         """What a phase is validated by; nothing where the run has no validation."""
-        return _step(json.loads((self.folder / "validation.jsonl").read_text().splitlines()[phase])).decisions
+        if phase not in self._validation:
+            lines = (self.folder / "validation.jsonl").read_text().splitlines()
+            self._validation[phase] = _step(json.loads(lines[phase])).decisions
+        return self._validation[phase]
 
 
 def _step(line: dict[str, Any]) -> Step:
@@ -120,6 +134,17 @@ def collate(decisions: Sequence[Decision], terms: Terms, total_weight: float, pa
         "terms": terms,
         "total_weight": total_weight,
     }
+
+
+@dataclass
+class Collator:
+    """A data collator of decisions, for a trainer whose batches stand alone."""
+
+    terms: Terms
+    pad: int = 0
+
+    def __call__(self, decisions: Sequence[Decision]) -> dict[str, Any]:
+        return collate(decisions, self.terms, sum(d.weight for d in decisions), self.pad)
 
 
 def scores(model: Any, inputs: dict[str, Any]) -> list[torch.Tensor]:
@@ -186,7 +211,7 @@ def measures(decision: Decision, scored: torch.Tensor, beta: float) -> torch.Ten
 
 
 class Progress:
-    """How far a run is, as accelerate keeps it in a checkpoint."""
+    """How far a run is."""
 
     def __init__(self) -> None:
         self.taken = self.skipped = self.tokens = self.since = self.near = 0
@@ -197,12 +222,6 @@ class Progress:
         """Steps taken, and steps skipped at the end of a phase."""
         return self.taken + self.skipped
 
-    def state_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
 
 class Training:
     """A run in progress, on one process or on many (accelerate).
@@ -211,11 +230,21 @@ class Training:
     """
 
     def __init__(self, run: Run, base: Any, out: str | Path, at_a_time: int = 8) -> None:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
         from peft import PeftModel
 
         self.run, self.out, self.at_a_time = run, Path(out), at_a_time
-        self.accelerator = Accelerator()
+        # Every process reads the same base. Sent at every forward pass, its buffers would ask for as many passes of each process.
+        same = DistributedDataParallelKwargs(broadcast_buffers=False)
+        # Apple's GPUs have no float64, in which scores are added up.
+        alone = torch.backends.mps.is_available()
+        self.accelerator = Accelerator(cpu=alone, gradient_accumulation_steps=1, kwargs_handlers=[same])
+        kind, mixed = self.accelerator.distributed_type.value, self.accelerator.mixed_precision
+        if kind not in ("NO", "MULTI_CPU", "MULTI_GPU") or mixed not in ("no", "bf16"):
+            raise ValueError(
+                f"accelerate: {kind} with mixed precision {mixed}, expected whole models on each process (no FSDP, no DeepSpeed) with "
+                "--mixed_precision no or bf16"
+            )
         # Dropout is noise, which an exact gradient has no use for.
         adapted = PeftModel.from_pretrained(base, run.folder / "start", is_trainable=True).eval()
         trained = [p for p in adapted.parameters() if p.requires_grad]
@@ -223,23 +252,53 @@ class Training:
         self.model, self.adam = self.accelerator.prepare(adapted, adam)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.progress = Progress()
-        self.accelerator.register_for_checkpointing(self.progress)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def save(self) -> None:
+        """Writes a checkpoint: the adapter, the optimiser, and how far the run is. Every process has the same; one writes."""
+        if not self.accelerator.is_main_process:
+            return
+        weights = [p.detach().cpu() for p in self.trained]
+        state = {"run": self.run.hash, "weights": weights, "adam": self.adam.state_dict(), "progress": vars(self.progress)}
+        part = self._checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, self._checkpoint)
 
     def resume(self) -> None:
         """Goes on from the last checkpoint."""
-        self.accelerator.load_state(str(self.out / "checkpoint"))
+        if not self._checkpoint.exists():
+            raise FileNotFoundError(f"{self._checkpoint}: not there; a run without a checkpoint starts without --resume")
+        state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        if state["run"] != self.run.hash:
+            raise ValueError(f"{self._checkpoint}: of another dataset than {self.run.folder}, expected the one it began with")
+        self.adam.load_state_dict(state["adam"])
+        vars(self.progress).update(state["progress"])
+        self._set(state["weights"])
+
+    def _set(self, weights: list[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, values in zip(self.trained, weights):
+                parameter.copy_(values)
 
     def take(self, checkpoint_every: int = 50) -> None:
         """Takes the steps that are left, and writes the adapter."""
         run, progress, main = self.run, self.progress, self.accelerator.is_main_process
+        path = self.out / "steps.jsonl"
+        if not progress.done and path.exists():
+            raise FileExistsError(f"{self.out}: holds a run already, expected --resume or a new folder")
+        # Every process has looked before one writes.
+        self.accelerator.wait_for_everyone()
         if main:
             self.out.mkdir(parents=True, exist_ok=True)
-            # Steps behind the checkpoint are taken again.
-            path = self.out / "steps.jsonl"
-            known = path.read_text().splitlines() if path.exists() and progress.done else []
-            path.write_text("".join(line + "\n" for line in known if json.loads(line)["step"] <= progress.done))
-        self.accelerator.wait_for_everyone()
-        with (self.out / "steps.jsonl").open("a") as log:
+            # Steps behind the checkpoint are taken again; a line that was cut off is none.
+            whole = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []
+            part = path.with_suffix(".part")
+            part.write_text("".join(line + "\n" for line in whole if json.loads(line)["step"] <= progress.done))
+            os.replace(part, path)
+        with path.open("a") if main else nullcontext() as log:
             steps = run.steps(progress.done)
             while progress.done < run.document["steps"] and not self.finished():
                 report = self.step(next(steps))
@@ -247,11 +306,11 @@ class Training:
                 report |= self.validate(report["phase"])
                 for _ in range(progress.skipped - skipped):
                     next(steps)
-                if main:
+                if log:
                     print(json.dumps(report), file=log, flush=True)
                     print(f"step {report['step']} of {run.document['steps']}, {report['distance']:.3f} from the optimum", file=sys.stderr)
                 if progress.taken % checkpoint_every == 0:
-                    self.accelerator.save_state(str(self.out / "checkpoint"))
+                    self.save()
         self.write()
 
     def finished(self) -> bool:
@@ -309,9 +368,7 @@ class Training:
     def restore_kept(self) -> None:
         """Goes back to the nearest parameters."""
         if self.progress.kept:
-            with torch.no_grad():
-                for parameter, weights in zip(self.trained, self.progress.kept["weights"]):
-                    parameter.copy_(weights)
+            self._set(self.progress.kept["weights"])
 
     def pass_through(self, decisions: list[Decision], gradient: bool) -> tuple[dict[str, float], float]:
         """Measures of all decisions, and with `gradient` the norm of the summed gradient, which parameters then have."""
@@ -324,6 +381,9 @@ class Training:
         sums = torch.zeros(len(NAMES), dtype=torch.float64)
         for part in parts:
             inputs = collate(part, terms, total)
+            vocabulary = self.accelerator.unwrap_model(self.model).config.vocab_size
+            if int(inputs["input_ids"].max()) >= vocabulary:
+                raise ValueError(f"base: {vocabulary} tokens, and the dataset has others; expected the base that the dataset was written for")
             inputs |= {name: value.to(accelerator.device) for name, value in inputs.items() if torch.is_tensor(value)}
             self.refer(inputs)
             last = part is parts[-1]
@@ -356,13 +416,17 @@ class Training:
         if self.accelerator.is_main_process:
             self.accelerator.unwrap_model(self.model).save_pretrained(self.out)
             kept = self.progress.kept or {"steps": self.progress.taken, "tokens": self.progress.tokens}
+            weights = (self.out / "adapter_model.safetensors").read_bytes()
             document = {
+                "weights": hashlib.sha256(weights).hexdigest(),
                 "run": self.run.document,
                 "steps": kept["steps"],
                 "tokens": kept["tokens"],
                 "engine": f"probity.train {__version__} on PyTorch {torch.__version__}",
             }
-            (self.out / "trained.json").write_text(json.dumps(document))
+            part = self.out / "trained.json.part"
+            part.write_text(json.dumps(document))
+            os.replace(part, self.out / "trained.json")
 
 
 def load_base(name: str, dtype: str = "float32") -> Any:
@@ -382,14 +446,21 @@ def load_base(name: str, dtype: str = "float32") -> Any:
     return model
 
 
+def _number(given: str) -> int:
+    number = int(given)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{given}: expected a number of at least 1")
+    return number
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("probity.train", description="Train an adapter on a dataset of `probity train --dataset`.")
     parser.add_argument("run", help="the dataset")
     parser.add_argument("--base", required=True, help="the base model: a folder or name of transformers, or a GGUF file")
     parser.add_argument("--out", required=True, help="where to write the adapter, a folder that `probity import` reads")
     parser.add_argument("--dtype", default="float32", help="type of the base's weights (default: float32)")
-    parser.add_argument("--at-a-time", type=int, default=8, help="decisions in a forward pass of a process (default: 8)")
-    parser.add_argument("--checkpoint-every", type=int, default=50, help="steps between checkpoints (default: 50)")
+    parser.add_argument("--at-a-time", type=_number, default=8, help="decisions in a forward pass of a process (default: 8)")
+    parser.add_argument("--checkpoint-every", type=_number, default=50, help="steps between checkpoints (default: 50)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     given = parser.parse_args(arguments)
     training = Training(Run(given.run), load_base(given.base, given.dtype), given.out, given.at_a_time)

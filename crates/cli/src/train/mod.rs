@@ -164,11 +164,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let start = args.from.as_ref().map(|name| builtin::adapter_weights(&model, name)).transpose()?;
     let needs = Needs::of(&model, &config, args.memory)?;
     if let Some(folder) = &args.dataset {
-        // Nothing is computed without references.
-        if !args.no_references {
+        let training = if args.no_references {
+            Finetuning::unread(&model, config)?
+        } else {
             needs.refuse()?;
-        }
-        return dataset(args, folder, Finetuning::new(&model, config, needs.schedule())?, start.as_ref());
+            Finetuning::new(&model, config, needs.schedule())?
+        };
+        return dataset(args, folder, training, start.as_ref());
     }
     let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
         return show_needs(&needs, args.json);

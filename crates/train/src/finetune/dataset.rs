@@ -74,6 +74,8 @@ pub struct TrainedElsewhere {
     pub tokens: u64,
     /// What took the steps, with its version.
     pub engine: String,
+    /// SHA-256 of the weights' file beside it, hex.
+    pub weights: String,
 }
 
 #[derive(Serialize)]
@@ -243,13 +245,13 @@ impl TrainedElsewhere {
     /// # Errors
     /// [`EngineError::AdapterMismatch`] for another base, or weights of other layers than the run's.
     pub fn with_weights(self, model: &Model, weights: &AdapterWeights, folder: &Path) -> Result<Trained> {
-        let Self { run, steps, tokens, engine } = self;
+        let Self { run, steps, tokens, engine, .. } = self;
         let bad = |problem: &str| EngineError::AdapterMismatch {
             file: folder.display().to_string(),
             problem: problem.into(),
         };
         if run.base_content != model.content()? {
-            return Err(bad("was trained on another base than this model").into());
+            return Err(bad("its dataset was written for another base than this model").into());
         }
         let c = &run.config;
         let decoder = Decoder::described(model)?.with_lora(c.rank, c.alpha, &c.targets);
@@ -279,6 +281,7 @@ impl Lines {
     }
 
     fn close(mut self) -> Result<()> {
-        Ok(self.file.flush().map_err(EngineError::io(&self.path))?)
+        let written = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        Ok(written.map_err(EngineError::io(&self.path))?)
     }
 }

@@ -175,13 +175,30 @@ impl Finetuning {
     /// The errors of [`TrainConfig::check`]; [`Error::Untrainable`] for a model that the trainer does not support;
     /// [`probity_engine::Error::Option`] for fixed labels that an answer cannot tell apart.
     pub fn new(model: &Model, config: TrainConfig, schedule: Schedule) -> Result<Self> {
+        Self::on(model, config, schedule, Decoder::frozen)
+    }
+
+    /// The same without the base's weights, which are not read: a run that can be written and takes no step.
+    ///
+    /// # Errors
+    /// As [`Finetuning::new`].
+    pub fn unread(model: &Model, config: TrainConfig) -> Result<Self> {
+        Self::on(model, config, Schedule::Narrow, Decoder::described)
+    }
+
+    fn on(
+        model: &Model,
+        config: TrainConfig,
+        schedule: Schedule,
+        read: impl FnOnce(&Model) -> Result<Decoder>,
+    ) -> Result<Self> {
         check_start(&config)?;
         // Labels that no answer can tell apart fail now, not after the training.
         for task in config.tasks_at(0)?.into_iter().chain(config.validation_tasks()?) {
             options(model, &task.game)?;
             Scenario::new(task.game).check()?;
         }
-        let base = Decoder::frozen(model)?.computed_in(config.compute);
+        let base = read(model)?.computed_in(config.compute);
         let decoder = base.clone().with_lora(config.rank, config.alpha, &config.targets);
         let width = width(&config, &decoder);
         let mut theta = vec![0.0; config.learners() * width];
