@@ -80,7 +80,8 @@ def run(*command: str | Path, **environment: str) -> str:
 @pytest.mark.skipif(not PROGRAM.exists(), reason="the command line is not built")
 class TestTrain:
     @pytest.fixture(scope="class")
-    def base(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def base(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for package in ("torch", "transformers", "peft", "accelerate"):
             pytest.importorskip(package)
         base = tmp_path_factory.mktemp("base") / "base.gguf"
@@ -123,9 +124,38 @@ class TestTrain:
         manifest = back.info()["manifest"]
         assert manifest["steps"] == 6 and manifest["algorithm"] == "optimum" and "PyTorch" in manifest["trainer"]
         assert [share["framework"] for share in manifest["rewards"]] == ["game", "utilitarian"]
-        # Not with another base's.
+        # Not with another base's, nor other weights under the run's name.
         wrong = subprocess.run([PROGRAM, "import", tmp_path / "two", "--out", tmp_path / "no.gguf"], capture_output=True, text=True)
         assert wrong.returncode != 0 and "another base" in wrong.stderr and not (tmp_path / "no.gguf").exists()
+
+        trained = json.loads((tmp_path / "two/trained.json").read_text())
+        (tmp_path / "two/trained.json").write_text(json.dumps(trained | {"weights": "0" * 64}))
+        other = [str(PROGRAM), "import", str(tmp_path / "two"), "--model", str(base), "--out", str(tmp_path / "no.gguf")]
+        done = subprocess.run(other, capture_output=True, text=True)
+        assert done.returncode == 2 and "other weights than trained.json" in done.stderr, done.stderr
+
+    def test_a_trainer_of_transformers_takes_the_loss(self, tmp_path: Path, base: Path) -> None:
+        """As TRL's trainers, which derive from it: with our collator and loss, the objective rises."""
+        transformers, peft = pytest.importorskip("transformers"), pytest.importorskip("peft")
+        from probity.train import Collator, Run, exact_loss, load_base
+
+        self.dataset(tmp_path, base, "optimum")
+        run = Run(tmp_path / "run")
+        decisions = next(run.steps()).decisions
+
+        class Exact(transformers.Trainer):  # type: ignore[misc,name-defined]
+            def compute_loss(self, *arguments: Any, **options: Any) -> Any:
+                return exact_loss(*arguments, **options)
+
+        options = transformers.TrainingArguments(
+            output_dir=str(tmp_path), max_steps=4, per_device_train_batch_size=len(decisions), learning_rate=2e-3, logging_steps=1,
+            remove_unused_columns=False, report_to=[], use_cpu=True,
+        )
+        model = peft.PeftModel.from_pretrained(load_base(str(base)), tmp_path / "run/start", is_trainable=True)
+        trainer = Exact(model, options, train_dataset=decisions, data_collator=Collator(run.terms))
+        trainer.train()
+        losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
+        assert len(losses) == 4 and losses[-1] < losses[0]
 
     @pytest.mark.parametrize("algorithm", ["exact", "supervised"])
     def test_other_aims_and_validation(self, tmp_path: Path, base: Path, algorithm: str) -> None:
@@ -154,7 +184,7 @@ class TestTrain:
 
         arguments = self.dataset(tmp_path, base, "optimum")
         main([*arguments, "--out", str(tmp_path / "whole")])
-        part = Training(Run(tmp_path / "run"), load_base(str(base)), tmp_path / "part", at_a_time=4)
+        part = Training(Run(tmp_path / "run"), load_base(str(base)), tmp_path / "part", at_a_time=2)
         step, taken = part.step, 0
 
         def killed(asked: Any) -> dict[str, Any]:
@@ -167,6 +197,13 @@ class TestTrain:
         monkeypatch.setattr(part, "step", killed)
         with pytest.raises(KeyboardInterrupt):
             part.take(checkpoint_every=2)
+        # The last line was being written; what was begun goes on with --resume alone, and with its own dataset.
+        with (tmp_path / "part/steps.jsonl").open("a") as log:
+            log.write('{"step": 4, "ph')
+        with pytest.raises(FileExistsError, match="--resume"):
+            main([*arguments, "--out", str(tmp_path / "part")])
+        with pytest.raises(FileNotFoundError, match="without --resume"):
+            main([*arguments, "--out", str(tmp_path / "none"), "--resume"])
         main([*arguments, "--out", str(tmp_path / "part"), "--resume"])
         assert self.apart(tmp_path / "whole", tmp_path / "part") == 0
         steps = [json.loads(line)["step"] for line in (tmp_path / "part/steps.jsonl").read_text().splitlines()]
