@@ -69,6 +69,8 @@ def main() -> None:
         "| workers | minutes | times as fast as one |",
         "|---|---|---|",
         *(f"| {workers:,} | {seconds / 60:.1f} | {speed:.1f} |" for workers, seconds, speed in rows),
+        "",
+        f"One driver hands out {1 / dispatch:.0f} tasks a second: it keeps {1 / dispatch:.0f} workers busy with tasks of a second each.",
     ]
     if not same:
         sys.exit("\n".join(lines))
