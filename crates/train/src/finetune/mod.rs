@@ -178,7 +178,7 @@ impl Finetuning {
         Self::on(model, config, schedule, Decoder::frozen)
     }
 
-    /// The same without the base's weights, which are not read: a run that can be written and takes no step.
+    /// The same without the base's weights: a run to write, which takes no step.
     ///
     /// # Errors
     /// As [`Finetuning::new`].
