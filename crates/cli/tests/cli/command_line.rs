@@ -24,6 +24,11 @@ pub fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+fn sha256(file: &Path) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(fs::read(file).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 pub fn json(args: &[&str]) -> Value {
     let output = probity(args);
     assert!(output.status.success(), "{args:?}: {}", err(&output));
@@ -344,6 +349,50 @@ fn from_nothing_to_a_decision() {
     assert!(err(&doubtful).contains("not reliable: legality mass 0.0"), "{}", err(&doubtful));
     let elsewhere = probity(&["decide", "--game", "ipd", "--adapter", &at("mine.gguf")]);
     assert_eq!(elsewhere.status.code(), Some(2), "an adapter of another base: {}", err(&elsewhere));
+}
+
+/// Another engine's training is stood in for by the shipped adapter; `bindings/python/tests/test_engines.py` trains.
+#[test]
+fn a_run_is_written_for_another_engine_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = at("course.toml");
+    let text = "name = \"short\"\nseed = 1\nlabels = \"pool\"\nstyles = \"all\"\nopponent = \"random\"\ngames_per_step = 1\nshards = 1\n\
+                rank = 16\nalpha = 32.0\nrate = 0.002\nbeta = 0.6\nlegality = 0.1\n[games]\ncatalogue = [\"ipd\"]\n\
+                [[phases]]\nsteps = 2\nreward = { framework = \"utilitarian\" }\n";
+    fs::write(&config, text).unwrap();
+    let write = |more: &[&str]| probity(&[&["train", "--config", config.as_str(), "--dataset"], more].concat());
+    let lines = |name: &str| -> Vec<Value> {
+        let text = fs::read_to_string(folder.path().join(name).join("steps.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (known, plain) = (at("known"), at("plain"));
+    assert!(write(&[&known]).status.success() && write(&[&plain, "--no-references"]).status.success());
+    let (mut with, without) = (lines("known"), lines("plain"));
+    assert_eq!(with.len(), 2);
+    for decision in with.iter_mut().flat_map(|step| step["games"][0]["decisions"].as_array_mut().unwrap()) {
+        let reference = decision.as_object_mut().unwrap().remove("reference").unwrap();
+        assert!(reference.as_array().unwrap().iter().all(|score| score.as_f64().unwrap() < 0.0), "{reference}");
+        assert_eq!(decision["rewards"].as_array().unwrap().len(), 2);
+    }
+    assert_eq!(with, without);
+    assert!(err(&write(&[&known])).contains("holds a dataset already"));
+
+    let (peft, back) = (at("peft"), at("back.gguf"));
+    assert!(probity(&["export", "deontological", "--out", &peft]).status.success());
+    let weights = sha256(&folder.path().join("peft/adapter_model.safetensors"));
+    let run: Value = serde_json::from_slice(&fs::read(folder.path().join("known/run.json")).unwrap()).unwrap();
+    let trained = |weights: &str| {
+        let document =
+            serde_json::json!({ "run": run, "steps": 2, "tokens": 9999, "engine": "another", "weights": weights });
+        fs::write(folder.path().join("peft/trained.json"), document.to_string()).unwrap();
+        probity(&["import", &peft, "--out", &back])
+    };
+    assert!(err(&trained("0")).contains("other weights than trained.json"));
+    let output = trained(&weights);
+    assert!(output.status.success(), "{}", err(&output));
+    let told = out(&probity(&["inspect", &back, "--json"]));
+    assert!(told.contains("its steps by another") && told.contains("utilitarian"), "{told}");
 }
 
 #[test]
@@ -682,9 +731,9 @@ fn a_model_that_was_not_fetched_says_how() {
     );
     let refused = run(&["model", "fetch", "smollm2"]);
     assert!(refused.status.code() == Some(1) && err(&refused).contains("127.0.0.1:9"), "{}", err(&refused));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
     // A file that is not the model is not taken for it.
-    std::fs::write(folder.path().join("smollm2.gguf"), b"GGUF").unwrap();
+    fs::write(folder.path().join("smollm2.gguf"), b"GGUF").unwrap();
     let other = run(&["model", "fetch", "smollm2"]);
     assert!(err(&other).contains("--force fetches it anew"), "{}", err(&other));
     let unknown = run(&["model", "fetch", "gpt"]);
