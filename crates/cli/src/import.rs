@@ -1,6 +1,6 @@
 //! `probity import`: an adapter of PEFT or MLX as GGUF.
 
-use std::fs;
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -9,9 +9,9 @@ use probity_train::finetune::TrainedElsewhere;
 use probity_train::finish::{foreign_manifest, write_proven, write_verified};
 use probity_train::lora::read_folder;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::errors::Usage;
+use crate::model::sha256;
 use crate::output::say;
 use crate::{builtin, input, output};
 
@@ -51,10 +51,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let weights = read_folder(&args.folder, model.shape())?;
     let verified = if let Some(trained) = TrainedElsewhere::in_folder(&args.folder)? {
         let file = args.folder.join("adapter_model.safetensors");
-        let mut hash = Sha256::new();
-        hash.update(fs::read(&file).with_context(|| file.display().to_string())?);
-        if output::digits(hash) != trained.weights {
-            let problem = "other weights than trained.json is of; without that file they count as trained elsewhere";
+        let found =
+            File::open(&file).and_then(|mut file| sha256(&mut file)).with_context(|| file.display().to_string())?;
+        if found != trained.weights {
+            let problem = "other weights than trained.json is of; without that file they are imported without a run";
             return Err(Usage(format!("{}: {problem}", file.display())).into());
         }
         let mut run = trained.with_weights(&model, &weights, &args.folder)?;

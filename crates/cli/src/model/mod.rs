@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::output::{self, say};
 pub use catalogue::CATALOGUE;
+pub use fetch::sha256;
 use folder::fetched;
 pub use folder::known;
 

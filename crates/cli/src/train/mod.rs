@@ -162,15 +162,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     keep_freed_memory();
     let model = builtin::open_vocabulary(&args.model)?;
     let start = args.from.as_ref().map(|name| builtin::adapter_weights(&model, name)).transpose()?;
+    if let (Some(folder), true) = (&args.dataset, args.no_references) {
+        return dataset(args, folder, Finetuning::unread(&model, config)?, start.as_ref());
+    }
     let needs = Needs::of(&model, &config, args.memory)?;
     if let Some(folder) = &args.dataset {
-        let training = if args.no_references {
-            Finetuning::unread(&model, config)?
-        } else {
-            needs.refuse()?;
-            Finetuning::new(&model, config, needs.schedule())?
-        };
-        return dataset(args, folder, training, start.as_ref());
+        needs.refuse()?;
+        return dataset(args, folder, Finetuning::new(&model, config, needs.schedule())?, start.as_ref());
     }
     let Some(out) = args.out.as_ref().filter(|_| !args.plan) else {
         return show_needs(&needs, args.json);

@@ -14,9 +14,9 @@ use probity_engine::{Error as EngineError, Model, Token};
 use probity_game::states;
 use serde::{Deserialize, Serialize};
 
-use super::batch::{Batch, Origin, Seat, questions};
+use super::batch::questions;
 use super::start::fill;
-use super::{Finetuning, Known, Trained};
+use super::{Finetuning, Known, Trained, seats};
 use crate::Result;
 use crate::course::NamedAccuracy;
 use crate::curriculum::{Reference, Task, TrainConfig};
@@ -49,14 +49,10 @@ pub struct WrittenRun {
     pub steps: u64,
     /// Number of the step behind each phase's last.
     pub ends: Vec<u64>,
-    /// What the gradient is of: `objective`, `optimum` or `labels`.
-    pub aim: String,
+    /// What the gradient is of.
+    pub aim: Aim,
     /// Decay of Adam's second moment.
     pub beta2: f32,
-    /// Whether decisions come with the reference's scores.
-    ///
-    /// Without them, whoever trains computes them before the first step.
-    pub references: bool,
     /// What the model is known to read under the adapter.
     pub reading: Option<Vec<Reading>>,
     /// The exam that tells it.
@@ -171,14 +167,8 @@ impl Finetuning {
             base_content: self.model.content()?.into(),
             steps: c.steps(),
             ends: ends.collect(),
-            aim: match c.algorithm.aim() {
-                Aim::Objective => "objective",
-                Aim::Optimum => "optimum",
-                Aim::Labels => "labels",
-            }
-            .into(),
+            aim: c.algorithm.aim(),
             beta2: c.beta2(),
-            references,
             reading: self.known.reading.clone(),
             accuracy: self.known.accuracy.clone(),
             config: c,
@@ -208,10 +198,10 @@ impl Finetuning {
             });
         }
         if references && !tasks.is_empty() {
-            let at_a_time = tasks.len().div_ceil(self.config.shards);
-            let batches = tasks.chunks(at_a_time).map(|tasks| Batch::new(&self.model, tasks.to_vec(), Origin::of(c)));
-            let seat = Seat { batches: batches.collect::<Result<_>>()? };
-            let scores = self.references(&seat)?.concat();
+            let mut scores = Vec::new();
+            for seat in seats(&self.model, c, tasks)? {
+                scores.extend(self.references(&seat)?.concat());
+            }
             for (question, scores) in all.iter_mut().flat_map(|asked| &mut asked.decisions).zip(scores) {
                 question.reference = Some(scores);
             }

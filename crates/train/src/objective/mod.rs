@@ -43,7 +43,8 @@ pub struct Group {
 }
 
 /// What the gradient is of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Aim {
     /// The objective.
     #[default]
