@@ -1,5 +1,5 @@
 // swift-tools-version: 6.0
-// A SwiftUI application. The project's workflow compiles it on a Mac, for macOS, iOS and the simulator; nothing ran it yet.
+// A SwiftUI application. The project's workflow is meant to compile it on a Mac, for macOS, iOS and the simulator. Nothing has compiled it yet.
 import PackageDescription
 
 let package = Package(

@@ -1,5 +1,6 @@
 //! Links between documents lead somewhere, and the book holds every page.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use probity_testing::{files, root};
@@ -92,6 +93,28 @@ fn row(page: &str, part: &str, begin: &[&str]) -> Vec<String> {
     let found: Vec<_> = table.map(cells).filter(|row| row.iter().zip(begin).all(|(a, b)| a == b)).collect();
     let [row] = &found[..] else { panic!("{} rows of {begin:?} in {part:?}", found.len()) };
     row.clone()
+}
+
+/// Where one machine ends is told with figures that the benchmarks wrote.
+#[test]
+fn the_page_of_scale_says_what_was_measured() {
+    let page = |name: &str| fs::read_to_string(root().join("docs").join(name)).expect("a page");
+    let (scale, benchmarks) = (page("scale.md"), page("benchmarks.md"));
+    let (before, rest) = scale.split_once("<!-- evaluation").expect("the part that a benchmark writes");
+    let (_, after) = rest.split_once("<!-- end -->").expect("its end");
+    // A number and its unit.
+    let figures = |text: &str| -> BTreeSet<String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let figure = |pair: &[&str]| {
+            let unit = pair[1].trim_matches(|c: char| !c.is_alphanumeric());
+            let number = pair[0].starts_with(|c: char| c.is_ascii_digit()) && ["us", "ms", "s", "MiB"].contains(&unit);
+            number.then(|| format!("{} {unit}", pair[0]))
+        };
+        words.windows(2).filter_map(figure).collect()
+    };
+    let (told, measured) = (&figures(before) | &figures(after), figures(&benchmarks));
+    let unmeasured: Vec<&String> = told.difference(&measured).collect();
+    assert!(told.len() >= 6 && unmeasured.is_empty(), "of {told:?} no benchmark wrote {unmeasured:?}");
 }
 
 /// The finding's tables repeat figures of the pages that `probity paper` and `probity card` wrote.

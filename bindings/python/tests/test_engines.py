@@ -202,10 +202,19 @@ class TestTrain:
             log.write('{"step": 4, "ph')
         with pytest.raises(FileExistsError, match="--resume"):
             main([*arguments, "--out", str(tmp_path / "part")])
-        with pytest.raises(FileNotFoundError, match="without --resume"):
+        with pytest.raises(FileNotFoundError, match="begins without --resume"):
             main([*arguments, "--out", str(tmp_path / "none"), "--resume"])
         main([*arguments, "--out", str(tmp_path / "part"), "--resume"])
         assert self.apart(tmp_path / "whole", tmp_path / "part") == 0
+        # A run that stops before its first checkpoint goes on, too.
+        early = Training(Run(tmp_path / "run"), load_base(str(base)), tmp_path / "early", at_a_time=2)
+        taken = 3
+        step = early.step
+        monkeypatch.setattr(early, "step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            early.take()
+        main([*arguments, "--out", str(tmp_path / "early"), "--resume"])
+        assert self.apart(tmp_path / "whole", tmp_path / "early") == 0
         steps = [json.loads(line)["step"] for line in (tmp_path / "part/steps.jsonl").read_text().splitlines()]
         assert steps == [1, 2, 3, 4, 5, 6]
 

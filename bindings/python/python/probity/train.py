@@ -251,7 +251,7 @@ class Training:
         adam = torch.optim.Adam(trained, lr=0.0, betas=(0.9, run.document["beta2"]), eps=EPSILON)
         self.model, self.adam = self.accelerator.prepare(adapted, adam)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.progress = Progress()
+        self.progress, self._resumed = Progress(), False
 
     @property
     def _checkpoint(self) -> Path:
@@ -270,13 +270,14 @@ class Training:
     def resume(self) -> None:
         """Goes on from the last checkpoint."""
         if not self._checkpoint.exists():
-            raise FileNotFoundError(f"{self._checkpoint}: not there; a run without a checkpoint starts without --resume")
+            raise FileNotFoundError(f"{self._checkpoint}: not there; a run begins without --resume")
         state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
         if state["run"] != self.run.hash:
             raise ValueError(f"{self._checkpoint}: of another dataset than {self.run.folder}, expected the one it began with")
         self.adam.load_state_dict(state["adam"])
         vars(self.progress).update(state["progress"])
         self._set(state["weights"])
+        self._resumed = True
 
     def _set(self, weights: list[torch.Tensor]) -> None:
         with torch.no_grad():
@@ -287,7 +288,7 @@ class Training:
         """Takes the steps that are left, and writes the adapter."""
         run, progress, main = self.run, self.progress, self.accelerator.is_main_process
         path = self.out / "steps.jsonl"
-        if not progress.done and path.exists():
+        if self._checkpoint.exists() and not self._resumed:
             raise FileExistsError(f"{self.out}: holds a run already, expected --resume or a new folder")
         # Every process has looked before one writes.
         self.accelerator.wait_for_everyone()
@@ -298,6 +299,8 @@ class Training:
             part = path.with_suffix(".part")
             part.write_text("".join(line + "\n" for line in whole if json.loads(line)["step"] <= progress.done))
             os.replace(part, path)
+            # Whatever began can be resumed.
+            self.save()
         with path.open("a") if main else nullcontext() as log:
             steps = run.steps(progress.done)
             while progress.done < run.document["steps"] and not self.finished():
