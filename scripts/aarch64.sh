@@ -54,6 +54,16 @@ aarch64-linux-gnu-gcc -std=c99 -Wall -Wextra -Werror -Wno-missing-field-initiali
 arm "$out/conformance" . tests/conformance/*.json
 # The first 64-bit ARM has no instructions for dot products: another kernel is chosen.
 qemu-aarch64-static -cpu cortex-a53 "$out/conformance" . tests/conformance/exact.json tests/conformance/files.json
+# How many of them (SDOT, by its encoding) a processor came to.
+dot_products() {
+    qemu-aarch64-static -cpu "$1" -d in_asm -D "$out/instructions" "$out/conformance" . tests/conformance/files.json >/dev/null
+    grep -cE ' 4e[89][0-9a-f]9[4-7][0-9a-f]{2} ' "$out/instructions" || true
+}
+with=$(dot_products max) without=$(dot_products cortex-a53)
+rm -f "$out/instructions"
+[ "$with" -gt 0 ] && [ "$without" = 0 ] ||
+    { echo "aarch64: $with dot products on a processor with them, $without without, expected some and none"; exit 1; }
+echo "aarch64: $with dot products where the processor has them, none where not"
 
 [ "${1:-}" = all ] || exit 0
 cross build --package probity-cli --bin probity
