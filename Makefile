@@ -23,7 +23,7 @@ PROBITY := target/release/probity
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
 SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
-.PHONY: help demo program test test-pure test-python test-swift test-aarch64 docs tables bench bench-training bench-values bench-embed bench-scale fuzz miri tsan lib lib-native install header models real setup clean
+.PHONY: help demo program test test-pure test-python test-swift test-aarch64 test-windows docs tables bench bench-training bench-values bench-embed bench-scale fuzz miri tsan lib lib-native install header models real setup clean
 
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ test-swift: lib-native  ## The tests of the Swift package, by an installed Swift
 
 test-aarch64: program  ## The library, the conformance files and the trainer on 64-bit ARM Linux, cross-built and run by qemu, as root on Debian 12.
 	scripts/aarch64.sh all
+
+test-windows:  ## The library, the C example and the conformance files on 64-bit Windows, cross-built by MinGW and run by wine, as root on Debian 12.
+	scripts/windows.sh
 
 docs: setup  ## The documentation site, in target/book, by mdBook (from crates.io, installed into target/tools), and the Rust documentation.
 	@test -x target/tools/bin/mdbook || cargo install --quiet --root target/tools --version $(MDBOOK) --locked --no-default-features --features search mdbook

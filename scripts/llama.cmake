@@ -83,6 +83,21 @@ function(probity_dot_products)
         COMPILE_DEFINITIONS "CHOICES=\"${CMAKE_CURRENT_BINARY_DIR}/choices.h\"")
 endfunction()
 
+# For Windows by MinGW. llama-cpp-sys-2 looks for ggml's libraries by the names that its linker knows, which CMake does not give them.
+function(probity_mingw)
+    if(NOT MINGW)
+        return()
+    endif()
+    set_target_properties(ggml ggml-base ggml-cpu PROPERTIES PREFIX lib)
+    # Older headers lack what ggml asks Windows 8 and later for: not to park the processors of busy threads.
+    include(CheckSymbolExists)
+    check_symbol_exists(THREAD_POWER_THROTTLING_CURRENT_VERSION windows.h PROBITY_THROTTLING)
+    if(NOT PROBITY_THROTTLING)
+        target_compile_definitions(ggml-cpu PRIVATE _WIN32_WINNT=0x0601)
+    endif()
+endfunction()
+
 cmake_language(DEFER CALL probity_small_all)
 cmake_language(DEFER CALL probity_checked_all)
 cmake_language(DEFER CALL probity_dot_products)
+cmake_language(DEFER CALL probity_mingw)

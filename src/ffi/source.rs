@@ -3,12 +3,11 @@
 use std::ffi::{c_char, c_void};
 use std::fs::File;
 use std::mem::offset_of;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use probity_engine::{Error as EngineError, Source};
+use probity_engine::{Error as EngineError, Source, system};
 
 use super::boundary::{Failure, Outcome, Versioned, slice};
 use super::strings::{optional, text};
@@ -41,7 +40,7 @@ pub struct probity_source_t {
     /// The open file of `PROBITY_SOURCE_DESCRIPTOR`, readable and seekable.
     ///
     /// The library duplicates the descriptor, and neither uses nor changes its position. Yours may be closed after the
-    /// call.
+    /// call. On Windows it is the lower half of a file's `HANDLE`: `(int32_t)(intptr_t)handle`.
     pub descriptor: i32,
     /// The path of `PROBITY_SOURCE_FILE`; of the others the name in messages, or NULL.
     pub path: *const c_char,
@@ -118,8 +117,7 @@ impl probity_source_t {
                     let name = path.map_or_else(|| format!("descriptor {}", given.descriptor), str::to_owned);
                     refuse("descriptor", given.descriptor < 0, "negative, expected an open file")?;
                     // SAFETY: not negative; the caller's promise that it is open, or an error of the system.
-                    let theirs = unsafe { BorrowedFd::borrow_raw(given.descriptor) };
-                    (name.into(), theirs.try_clone_to_owned().map(File::from))
+                    (name.into(), unsafe { system::duplicate(given.descriptor) })
                 };
                 Source::section(file.map_err(EngineError::io(&name))?, given.offset, length, &name)?
             }

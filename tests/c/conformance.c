@@ -54,6 +54,14 @@ static size_t labels_of(const struct json *list, const char **labels) {
     return count;
 }
 
+/* The descriptor of the last source. */
+static int opened = -1;
+
+static void close_source(void) {
+    if (opened >= 0) close(opened);
+    opened = -1;
+}
+
 static probity_source_t source_of(const struct json *with) {
     const struct json *wanted = json_get(with, "source");
     const char *kind = json_get(wanted, "kind")->text;
@@ -71,8 +79,9 @@ static probity_source_t source_of(const struct json *with) {
     source.kind = PROBITY_SOURCE_FILE;
     if (strcmp(kind, "descriptor") == 0) {
         source.kind = PROBITY_SOURCE_DESCRIPTOR;
-        source.descriptor = open(source.path, O_RDONLY);
-        if (source.descriptor < 0) fail("cannot open", source.path);
+        opened = open(source.path, O_RDONLY);
+        if (opened < 0) fail("cannot open", source.path);
+        source.descriptor = DESCRIPTOR(opened);
     }
     return source;
 }
@@ -131,7 +140,7 @@ CALL(model_open_source) {
     probity_source_t source = source_of(with);
     probity_status_t status =
         probity_model_open_source(&source, TEXT(options), progress_of(with), NULL, &model, &error);
-    if (source.descriptor) close(source.descriptor);
+    close_source();
     return handle(out, model.id, status);
 }
 CALL(model_plan) {
@@ -154,7 +163,7 @@ CALL(adapter_load_source) {
     probity_adapter_t adapter = {0};
     probity_source_t source = source_of(with);
     probity_status_t status = probity_adapter_load_source(HANDLE(model), &source, &adapter, &error);
-    if (source.descriptor) close(source.descriptor);
+    close_source();
     return handle(out, adapter.id, status);
 }
 CALL(adapter_info) { return document(out, probity_adapter_info(HANDLE(adapter), &out->text, &error)); }

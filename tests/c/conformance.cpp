@@ -117,7 +117,7 @@ probity::Source source_of(const Call &call, Opened &opened) {
     if (kind == "file") return probity::Source::file(path, offset, length);
     opened.descriptor = open(path, O_RDONLY);
     if (opened.descriptor < 0) fail("cannot open", path);
-    return probity::Source::descriptor(opened.descriptor, offset, length);
+    return probity::Source::descriptor(DESCRIPTOR(opened.descriptor), offset, length);
 }
 
 const std::map<string, void (*)(const Call &)> calls = {

@@ -8,6 +8,14 @@
 
 #include "json.h"
 
+/* What the library takes of an open file. */
+#ifdef _WIN32
+#include <io.h>
+#define DESCRIPTOR(opened) ((int32_t)_get_osfhandle(opened))
+#else
+#define DESCRIPTOR(opened) (opened)
+#endif
+
 /* Ends the program: the file or the program is wrong, not the library. */
 static void fail(const char *what, const char *where) {
     fprintf(stderr, "%s: %s\n", where, what);

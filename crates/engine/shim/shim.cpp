@@ -17,9 +17,20 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <stdexcept>
+#include <vector>
 
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <fcntl.h>
+#include <io.h>
+#include <windows.h>
+#include <winioctl.h>
+#else
 #include <sys/types.h>
 #include <unistd.h>
+#endif
 
 #include <ggml-cpu.h>
 #include <ggml.h>
@@ -151,21 +162,107 @@ struct Lent {
     const uint8_t * head;
     uint64_t head_length;
     const uint8_t * bytes;
-    int32_t file;
+    intptr_t file;
     uint64_t offset;
     uint64_t length;
+
+    uint64_t all() const {
+        return head_length + length;
+    }
+
+    // Copies some of the bytes from a position on, at most `n`. Returns how many, or a negative number.
+    int64_t read(uint64_t position, char * to, size_t n) const {
+        const bool in_head = position < head_length;
+        const uint64_t at = in_head ? position : offset + (position - head_length);
+        n = std::min<uint64_t>(n, (in_head ? head_length : all()) - position);
+        if (in_head || bytes != nullptr) {
+            memcpy(to, (in_head ? head : bytes) + at, n);
+            return n;
+        }
+#ifdef _WIN32
+        OVERLAPPED from = {};
+        from.Offset = DWORD(at);
+        from.OffsetHigh = DWORD(at >> 32);
+        DWORD got = 0;
+        return ReadFile(HANDLE(file), to, DWORD(std::min<size_t>(n, 1 << 30)), &got, &from) ? int64_t(got) : -1;
+#else
+        ssize_t got;
+        do {
+            got = pread(int(file), to, n, at);
+        } while (got < 0 && errno == EINTR);
+        return got;
+#endif
+    }
 };
 
+// Which of the lent bytes a stream is asked for. The head alone needs no copy of the others where a stream is a copy.
+enum Part { HEAD, ALL };
+
+#ifdef _WIN32
+// A C stream over lent bytes. Windows knows no streams of one's own: it is a temporary file, which Windows keeps in memory
+// while there is room, and removes when it is closed.
+struct Stream {
+    std::unique_ptr<FILE, int (*)(FILE *)> file{nullptr, fclose};
+
+    Stream(const Lent * lent, Part part) {
+        wchar_t folder[MAX_PATH + 1], path[MAX_PATH];
+        const bool named = GetTempPathW(MAX_PATH + 1, folder) != 0 && GetTempFileNameW(folder, L"pby", 0, path) != 0;
+        const DWORD flags = FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE;
+        const HANDLE handle =
+            named ? CreateFileW(path, GENERIC_READ | GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, flags, nullptr)
+                  : INVALID_HANDLE_VALUE;
+        const int descriptor =
+            handle == INVALID_HANDLE_VALUE ? -1 : _open_osfhandle(intptr_t(handle), _O_RDONLY | _O_BINARY);
+        if (descriptor >= 0) {
+            file.reset(_fdopen(descriptor, "rb"));
+        }
+        if (!file) {
+            throw std::runtime_error("no temporary file can be made for llama.cpp to read from");
+        }
+        std::vector<char> piece(1 << 20);
+        const uint64_t copied = part == ALL ? lent->all() : lent->head_length;
+        for (uint64_t position = 0; position < copied;) {
+            const int64_t got = lent->read(position, piece.data(), std::min<uint64_t>(piece.size(), copied - position));
+            if (got <= 0) {
+                throw std::runtime_error("the file cannot be read to its end");
+            }
+            DWORD written = 0;
+            check(WriteFile(handle, piece.data(), DWORD(got), &written, nullptr) && written == got);
+            position += got;
+        }
+        if (part == HEAD) {
+            // The other bytes are zeros, which take no room where the file system knows holes.
+            DWORD returned = 0;
+            DeviceIoControl(handle, FSCTL_SET_SPARSE, nullptr, 0, nullptr, 0, &returned, nullptr);
+        }
+        check(seek(handle, lent->all()) && SetEndOfFile(handle) && seek(handle, 0));
+    }
+
+    static bool seek(HANDLE handle, uint64_t position) {
+        LARGE_INTEGER to;
+        to.QuadPart = position;
+        return SetFilePointerEx(handle, to, nullptr, FILE_BEGIN);
+    }
+
+    static void check(bool written) {
+        if (!written) {
+            throw std::runtime_error("no room for a temporary file of the model's size");
+        }
+    }
+};
+#else
 // A C stream over lent bytes. It has a position of its own, whoever else reads the file.
 struct Stream {
     const Lent * lent;
     uint64_t position = 0;
     std::unique_ptr<FILE, int (*)(FILE *)> file{nullptr, fclose};
 
-    explicit Stream(const Lent * lent) : lent(lent) {
+    Stream(const Lent * lent, Part) : lent(lent) {
 #if defined(__linux__) && !defined(__ANDROID__)
         cookie_io_functions_t functions = {};
-        functions.read = [](void * stream, char * to, size_t n) { return static_cast<Stream *>(stream)->read(to, n); };
+        functions.read = [](void * stream, char * to, size_t n) {
+            return ssize_t(static_cast<Stream *>(stream)->read(to, n));
+        };
         functions.seek = [](void * stream, off64_t * offset, int whence) {
             const int64_t position = static_cast<Stream *>(stream)->seek(*offset, whence);
             return position < 0 ? -1 : (*offset = position, 0);
@@ -187,36 +284,23 @@ struct Stream {
     }
     Stream(const Stream &) = delete;
 
-    ssize_t read(char * to, size_t n) {
-        const bool in_head = position < lent->head_length;
-        const uint64_t at = in_head ? position : lent->offset + (position - lent->head_length);
-        n = std::min<uint64_t>(n, (in_head ? lent->head_length : length()) - position);
-        ssize_t got = n;
-        if (in_head || lent->bytes != nullptr) {
-            memcpy(to, (in_head ? lent->head : lent->bytes) + at, n);
-        } else {
-            do {
-                got = pread(lent->file, to, n, at);
-            } while (got < 0 && errno == EINTR);
-        }
-        position += std::max<ssize_t>(got, 0);
+    int64_t read(char * to, size_t n) {
+        const int64_t got = lent->read(position, to, n);
+        position += std::max<int64_t>(got, 0);
         return got;
     }
 
-    uint64_t length() const {
-        return lent->head_length + lent->length;
-    }
-
     int64_t seek(int64_t offset, int whence) {
-        const uint64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? position : length();
+        const uint64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? position : lent->all();
         const int64_t to = int64_t(from) + offset;
-        if (to < 0 || uint64_t(to) > length()) {
+        if (to < 0 || uint64_t(to) > lent->all()) {
             errno = EINVAL;
             return -1;
         }
         return position = to;
     }
 };
+#endif
 
 } // namespace
 
@@ -242,7 +326,7 @@ int32_t probity_engine_model_map(const char * path, llama_model_params params, l
 
 int32_t probity_engine_model_load(const Lent * lent, llama_model_params params, llama_model ** out) {
     return guarded([&] {
-        Stream stream(lent);
+        Stream stream(lent, ALL);
         return (*out = llama_model_load_from_file_ptr(stream.file.get(), params)) != nullptr;
     });
 }
@@ -261,7 +345,7 @@ int32_t probity_engine_plan(
         snprintf(overrides[1].key, sizeof overrides[1].key, "%s", size_key);
         overrides[1].val_i64 = size;
         model_params.kv_overrides = overrides;
-        Stream stream(lent);
+        Stream stream(lent, HEAD);
         const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(
             llama_model_load_from_file_ptr(stream.file.get(), model_params), llama_model_free
         );
@@ -341,7 +425,7 @@ int32_t probity_engine_cache_share(llama_context * context, int32_t to) {
 
 int32_t probity_engine_adapter_load(llama_model * model, const Lent * lent, llama_adapter_lora ** out) {
     return guarded([&] {
-        Stream stream(lent);
+        Stream stream(lent, ALL);
         return (*out = llama_adapter_lora_init_from_file_ptr(model, stream.file.get())) != nullptr;
     });
 }

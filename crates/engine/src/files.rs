@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::system;
 use crate::{Error, Result};
 
 /// Replaces a file atomically: a reader sees the old content or the new.
@@ -48,11 +49,7 @@ fn create(path: &Path, there: Option<&fs::Metadata>) -> std::io::Result<File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     let Some(there) = there else { return options.open(path) };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        options.mode(there.permissions().mode() & 0o777);
-    }
+    system::keep_permissions(&mut options, there);
     let file = options.open(path)?;
     // The new file's permissions are never wider than the old file's; a file system without permissions has none to
     // keep.
@@ -65,7 +62,7 @@ fn create(path: &Path, there: Option<&fs::Metadata>) -> std::io::Result<File> {
 /// # Errors
 /// [`Error::Io`] with the path and the system's reason; the old file is then untouched.
 pub fn replace(from: &Path, path: &Path) -> Result<()> {
-    fs::rename(from, path).and_then(|()| File::open(folder(path))?.sync_all()).map_err(Error::io(path))
+    fs::rename(from, path).and_then(|()| system::sync_folder(folder(path))).map_err(Error::io(path))
 }
 
 /// The file behind a path: links are followed, dangling links included.

@@ -33,6 +33,8 @@ mod shim;
 mod source;
 mod stack;
 #[doc(hidden)]
+pub mod system;
+#[doc(hidden)]
 pub mod trie;
 mod twins;
 

@@ -106,8 +106,8 @@ pub(super) struct Lent {
     pub head_length: u64,
     /// The bytes after them: in memory, or null for a file.
     pub bytes: *const u8,
-    /// An open file, or -1 for memory.
-    pub file: i32,
+    /// An open file, by its descriptor (Windows: its handle); -1 for memory.
+    pub file: isize,
     /// Where the bytes after the head start, in memory or in the file.
     pub offset: u64,
     /// Bytes after the head.

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::gguf::{Gguf, GgufWriter, Tensor};
 use super::shim::Lent;
+use super::system;
 use crate::{Error, Result};
 
 /// The bytes of a GGUF file.
@@ -152,8 +151,8 @@ impl Source {
         let head = header.head();
         let length = self.length().saturating_sub(data_start);
         let (bytes, length, file, offset) = match &self.inner.bytes {
-            Bytes::Whole(file) => (std::ptr::null(), length, file.as_raw_fd(), data_start),
-            Bytes::Section(file, offset) => (std::ptr::null(), length, file.as_raw_fd(), offset + data_start),
+            Bytes::Whole(file) => (std::ptr::null(), length, system::handle(file), data_start),
+            Bytes::Section(file, offset) => (std::ptr::null(), length, system::handle(file), offset + data_start),
             Bytes::Memory(bytes) => {
                 let data = (**bytes).as_ref().get(data_start as usize..).unwrap_or_default();
                 (data.as_ptr(), length.min(data.len() as u64), -1, 0)
@@ -172,8 +171,7 @@ impl Source {
         };
         // On macOS such a path shares the open file's position instead of starting at 0.
         (&mut &*file).rewind().map_err(Error::io(self.name()))?;
-        let alias = PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()));
-        Ok(if alias.exists() { alias } else { self.name().to_owned() })
+        Ok(system::alias(file).unwrap_or_else(|| self.name().to_owned()))
     }
 }
 
@@ -190,8 +188,8 @@ impl Read for Cursor<'_> {
         let to = &mut to[..n];
         match &self.source.inner.bytes {
             // The section was checked: offset and position together do not overflow.
-            Bytes::Section(file, offset) => file.read_exact_at(to, offset + self.position)?,
-            Bytes::Whole(file) => file.read_exact_at(to, self.position)?,
+            Bytes::Section(file, offset) => system::read_exact_at(file, to, offset + self.position)?,
+            Bytes::Whole(file) => system::read_exact_at(file, to, self.position)?,
             Bytes::Memory(bytes) => {
                 let bytes = (**bytes).as_ref().get(self.position as usize..).and_then(|rest| rest.get(..n));
                 to.copy_from_slice(bytes.ok_or(ErrorKind::UnexpectedEof)?);

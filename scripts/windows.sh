@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Builds the library for 64-bit Windows by MinGW, and runs the C example and the conformance files under wine, through C and C++. As root
+# on Debian 12 the compilers and wine are installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=x86_64-pc-windows-gnu
+packages=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64)
+have() { command -v "$1" >/dev/null 2>&1; }
+
+ready() { [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library ] && have x86_64-w64-mingw32-g++-posix && have wine; }
+if ! ready; then
+    { [ "$(id -u)" = 0 ] && have apt-get; } ||
+        { echo "no MinGW and wine: Windows is not tested (as root on Debian 12 they are installed)"; exit 1; }
+    echo "windows: installing MinGW, the sources of Rust's standard library, and wine"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    ready
+fi
+
+out=$PWD/target/windows
+built=$out/$target/release
+mkdir -p "$built"
+cat > "$out/toolchain.cmake" <<'TOOLCHAIN'
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(CMAKE_C_COMPILER x86_64-w64-mingw32-gcc-posix)
+set(CMAKE_CXX_COMPILER x86_64-w64-mingw32-g++-posix)
+TOOLCHAIN
+
+# Debian has no standard library for Windows: it is compiled from its sources, by the compiler that they belong to. The C++ library of
+# MinGW becomes part of ours. It comes last, behind llama.cpp, and what it needs of the C library behind it.
+link=()
+for argument in -Wl,-Bstatic -lstdc++ -lwinpthread -Wl,-Bdynamic -ladvapi32 -lmingwex -lgcc_eh -lgcc -lmsvcrt -lkernel32; do
+    link+=(-C "link-arg=$argument")
+done
+env -u RUSTFLAGS PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$out" \
+    CC_x86_64_pc_windows_gnu=x86_64-w64-mingw32-gcc-posix CXX_x86_64_pc_windows_gnu=x86_64-w64-mingw32-g++-posix \
+    AR_x86_64_pc_windows_gnu=x86_64-w64-mingw32-ar CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc-posix \
+    CMAKE_TOOLCHAIN_FILE_x86_64_pc_windows_gnu="$out/toolchain.cmake" \
+    cargo rustc --quiet --release -Zbuild-std=std,panic_unwind --target $target --package probity --lib --features capi,graphs \
+    --crate-type cdylib -- -C opt-level=s -C strip=symbols "${link[@]}"
+shown=$(x86_64-w64-mingw32-objdump -p "$built/probity.dll" | sed -nE '/Ordinal.Name/,/^$/s/^\t\[ *[0-9]+\] (.+)$/\1/p')
+others=$(grep -v '^probity_' <<< "$shown" || true)
+[ -z "$others" ] || { echo "windows: probity.dll shows names that are not probity's: $others"; exit 1; }
+
+# Rust's standard library takes random numbers from a DLL that Windows has since version 7, and wine 8 has not.
+cat > "$out/bcryptprimitives.c" <<'RANDOM'
+#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(void *to, ULONG length);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(unsigned char *to, size_t length) {
+    return length <= 0xffffffff && SystemFunction036(to, (ULONG)length);
+}
+RANDOM
+x86_64-w64-mingw32-gcc-posix -shared -o "$built/bcryptprimitives.dll" "$out/bcryptprimitives.c" -ladvapi32
+
+# A program lies beside the library.
+compile() {
+    local compiler=$1 program=$2
+    shift 2
+    "x86_64-w64-mingw32-$compiler-posix" -Wall -Wextra -Werror -Wno-missing-field-initializers "$@" -Iinclude \
+        "$built/probity.dll" -static -lm -o "$built/$program.exe"
+}
+windows() { WINEPREFIX=$out/wine WINEDEBUG=-all wine "$built/$1.exe" "${@:2}"; }
+compile gcc conformance -std=c99 tests/c/conformance.c
+compile g++ conformance-cpp -std=c++17 tests/c/conformance.cpp
+compile gcc decide -std=c99 examples/c/decide.c
+windows conformance . tests/conformance/*.json
+windows conformance-cpp . tests/conformance/*.json
+windows decide models/default.gguf models/deontological.gguf
+echo "windows: the C example and the conformance files, through C and C++, under $(wine --version 2>/dev/null)"
