@@ -23,7 +23,7 @@ PROBITY := target/release/probity
 LIBRARY := CARGO_PROFILE_RELEASE_OPT_LEVEL=s cargo rustc --quiet --release --package probity --lib --crate-type cdylib,staticlib
 SMALL := -- -C codegen-units=1 -C lto=fat -C opt-level=s
 
-.PHONY: help demo program test test-pure test-python test-swift test-aarch64 test-windows docs tables bench bench-training bench-values bench-embed bench-scale fuzz miri tsan lib lib-native install header models real setup clean
+.PHONY: help demo program test test-pure test-python test-swift test-aarch64 test-windows test-wasm docs tables bench bench-training bench-values bench-embed bench-scale fuzz miri tsan lib lib-native install header models real setup clean
 
 help:  ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,6 +69,9 @@ test-aarch64: program  ## The library, the conformance files and the trainer on 
 
 test-windows:  ## The library, the C example and the conformance files on 64-bit Windows, cross-built by MinGW and run by wine, as root on Debian 12.
 	scripts/windows.sh
+
+test-wasm:  ## The tests of games and values, cross-built for WebAssembly and run by Node.js, as root on Debian 12.
+	scripts/wasm.sh
 
 docs: setup  ## The documentation site, in target/book, by mdBook (from crates.io, installed into target/tools), and the Rust documentation.
 	@test -x target/tools/bin/mdbook || cargo install --quiet --root target/tools --version $(MDBOOK) --locked --no-default-features --features search mdbook
