@@ -27,7 +27,9 @@ mod unix {
         unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned().map(File::from)
     }
 
-    /// Fills `to` from a position on; the file's own position is neither used nor changed.
+    /// Fills `to` from a position on.
+    ///
+    /// The file's own position is neither used nor changed.
     pub fn read_exact_at(file: &File, to: &mut [u8], position: u64) -> io::Result<()> {
         file.read_exact_at(to, position)
     }
@@ -64,9 +66,9 @@ mod windows {
         file.as_raw_handle() as isize
     }
 
-    /// Another file object on an open file, by the lower half of its handle; the upper half has no meaning.
+    /// Another file object on an open file, by the lower half of its handle.
     ///
-    /// It has a position of its own: on Windows every read moves one.
+    /// The upper half has no meaning. The new object has a position of its own: on Windows every read moves one.
     ///
     /// # Safety
     /// No other part of the program closes what the number names during the call.
@@ -83,7 +85,7 @@ mod windows {
         Ok(unsafe { File::from_raw_handle(handle) })
     }
 
-    /// Fills `to` from a position on, which becomes the file's own.
+    /// Fills `to` from a position on, which the file's own moves with.
     pub fn read_exact_at(file: &File, mut to: &mut [u8], mut position: u64) -> io::Result<()> {
         while !to.is_empty() {
             match file.seek_read(to, position)? {
