@@ -4,6 +4,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${NATIVE:?call make test}" "${ALL:?call make test}"
 
+# Cargo compiles llama.cpp once for every set of features of its build script: for the C library, for the workspace and for the wheel. With
+# ccache (.cargo/config.toml) the compiler does so once.
+cache() {
+    command -v ccache >/dev/null && return
+    { [ "$(id -u)" = 0 ] && command -v apt-get && apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ccache; } >/dev/null 2>&1 ||
+        echo "ccache is not installed: llama.cpp is compiled several times"
+}
+
 parts=()
 # Runs a command in an environment of KEY=VALUE words, quoted as make writes them.
 part() {
@@ -42,6 +51,7 @@ licences() {
     fi
 }
 
+cache
 part "formatting" format
 part "C ABI" scripts/abi.sh
 part "C library" library
