@@ -67,7 +67,7 @@ test-swift: lib-native  ## The tests of the Swift package, by an installed Swift
 test-aarch64: program  ## The library, the conformance files and the trainer on 64-bit ARM Linux, cross-built and run by qemu, as root on Debian 12.
 	scripts/aarch64.sh all
 
-test-windows:  ## The library, the C example and the conformance files on 64-bit Windows, cross-built by MinGW and run by wine, as root on Debian 12.
+test-windows: setup  ## The library, the C example and the conformance files on 64-bit Windows, cross-built by MinGW and run by wine, as root on Debian 12.
 	scripts/windows.sh
 
 test-wasm:  ## The tests of games and values, cross-built for WebAssembly and run by Node.js, as root on Debian 12.

@@ -83,18 +83,35 @@ function(probity_dot_products)
         COMPILE_DEFINITIONS "CHOICES=\"${CMAKE_CURRENT_BINARY_DIR}/choices.h\"")
 endfunction()
 
-# For Windows by MinGW. llama-cpp-sys-2 looks for ggml's libraries by the names that its linker knows, which CMake does not give them.
+# ggml asks a cross compiler for no more than the oldest x86-64, and the engine needs AVX2 of a processor (backend.rs).
+if(CMAKE_CROSSCOMPILING AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+    foreach(set IN ITEMS SSE42 AVX AVX2 FMA F16C BMI2)
+        set(GGML_${set} ON CACHE BOOL "of the baseline")
+    endforeach()
+endif()
+
+# For Windows by MinGW.
 function(probity_mingw)
     if(NOT MINGW)
         return()
     endif()
+    # llama-cpp-sys-2 looks for ggml's libraries by the names that its linker knows, which CMake does not give them.
     set_target_properties(ggml ggml-base ggml-cpu PROPERTIES PREFIX lib)
+    # GCC aligns the stack to 16 bytes there, and takes it to be aligned to 32 (its bug 54412).
+    foreach(target IN ITEMS ggml-base ggml-cpu llama)
+        target_compile_options(${target} PRIVATE "$<$<COMPILE_LANG_AND_ID:C,GNU>:-Wa,-muse-unaligned-vector-move>"
+            "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wa,-muse-unaligned-vector-move>")
+    endforeach()
     # Older headers lack what ggml asks Windows 8 and later for: not to park the processors of busy threads.
     include(CheckSymbolExists)
     check_symbol_exists(THREAD_POWER_THROTTLING_CURRENT_VERSION windows.h PROBITY_THROTTLING)
     if(NOT PROBITY_THROTTLING)
         target_compile_definitions(ggml-cpu PRIVATE _WIN32_WINNT=0x0601)
     endif()
+    set_property(SOURCE "${CMAKE_CURRENT_SOURCE_DIR}/ggml/src/gguf.cpp" TARGET_DIRECTORY ggml-base APPEND PROPERTY
+        COMPILE_OPTIONS -include "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/streams.h")
+    set_property(SOURCE "${CMAKE_CURRENT_SOURCE_DIR}/src/llama-mmap.cpp" TARGET_DIRECTORY llama APPEND PROPERTY
+        COMPILE_OPTIONS -include "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/streams.h")
 endfunction()
 
 cmake_language(DEFER CALL probity_small_all)

@@ -4,8 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${NATIVE:?call make test}" "${ALL:?call make test}"
 
-# Cargo compiles llama.cpp once for every set of features of its build script: for the C library, for the workspace and for the wheel. With
-# ccache (.cargo/config.toml) the compiler does so once.
+# Cargo builds llama.cpp three times, for three sets of features that its build script's own dependencies have: for the C library, the
+# workspace and the wheel. With ccache the compiler runs once. The cache is of this folder and processor alone (-march=native).
+export CCACHE_DIR=$PWD/target/ccache CCACHE_BASEDIR=$PWD/target
 cache() {
     command -v ccache >/dev/null && return
     { [ "$(id -u)" = 0 ] && command -v apt-get && apt-get update -qq &&

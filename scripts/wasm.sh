@@ -5,22 +5,28 @@ cd "$(dirname "$0")/.."
 packages=(rustc-web cargo-web rust-web-src lld wasi-libc)
 library=/usr/lib/wasm32-wasi
 have() { command -v "$1" >/dev/null 2>&1; }
+have node || packages+=(nodejs)
 
-have node || { echo "no Node.js: WebAssembly is not tested"; exit 1; }
-ready() { [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library ] && [ -e $library/libc.a ] && have wasm-ld; }
+ready() {
+    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library ] && [ -e $library/libc.a ] &&
+        have wasm-ld && have node
+}
 if ! ready; then
     { [ "$(id -u)" = 0 ] && have apt-get; } ||
         { echo "no compiler for WebAssembly: it is not tested (as root on Debian 12 one is installed)"; exit 1; }
     echo "wasm: installing the sources of Rust's standard library, and WASI's C library"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-    ready
+    { apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null && ready; } ||
+        { echo "wasm: the compiler cannot be had: WebAssembly is not tested"; exit 1; }
 fi
 
 # Debian has no standard library for WASI: it is compiled from its sources. Debian's C library is older, and lacks functions of threads,
 # which these crates do not start; a call of one would end the program.
 flags="-C link-self-contained=no -C link-arg=$library/crt1-command.o -L $library -C link-arg=--unresolved-symbols=ignore-all"
-env -u RUSTFLAGS PATH="/usr/bin:/bin:$(dirname "$(command -v node)")" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$PWD/target/wasm" \
+node=$(dirname "$(command -v node)")
+env -u RUSTFLAGS PATH="/usr/bin:/bin:$node" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$PWD/target/wasm" \
     CARGO_TARGET_WASM32_WASIP1_LINKER=wasm-ld CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$flags" \
     CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings $PWD/scripts/wasi.mjs" \
-    cargo test --quiet --release -Zbuild-std=std,panic_abort --target wasm32-wasip1 --package probity-game --package probity-values --lib --tests
+    cargo test --quiet --release -Zbuild-std=std,panic_abort --target wasm32-wasip1 --package probity-game --package probity-values \
+    --lib --tests
 echo "wasm: the tests of the games and the values, under Node.js $(node --version)"

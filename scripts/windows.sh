@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
-# Builds the library for 64-bit Windows by MinGW, and runs the C example and the conformance files under wine, through C and C++. As root
-# on Debian 12 the compilers and wine are installed.
+# Builds the library for 64-bit Windows by MinGW, and runs the C example, the conformance files through C and C++, and host.c under wine.
+# As root on Debian 12 the compilers and wine are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=x86_64-pc-windows-gnu
 packages=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64)
 have() { command -v "$1" >/dev/null 2>&1; }
 
-ready() { [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library ] && have x86_64-w64-mingw32-g++-posix && have wine; }
+ready() {
+    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library ] &&
+        have x86_64-w64-mingw32-g++-posix && have wine
+}
 if ! ready; then
     { [ "$(id -u)" = 0 ] && have apt-get; } ||
         { echo "no MinGW and wine: Windows is not tested (as root on Debian 12 they are installed)"; exit 1; }
     echo "windows: installing MinGW, the sources of Rust's standard library, and wine"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-    ready
+    { apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null && ready; } ||
+        { echo "windows: MinGW and wine cannot be had: Windows is not tested"; exit 1; }
 fi
 
 out=$PWD/target/windows
@@ -38,11 +42,16 @@ env -u RUSTFLAGS PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO
     CMAKE_TOOLCHAIN_FILE_x86_64_pc_windows_gnu="$out/toolchain.cmake" \
     cargo rustc --quiet --release -Zbuild-std=std,panic_unwind --target $target --package probity --lib --features capi,graphs \
     --crate-type cdylib -- -C opt-level=s -C strip=symbols "${link[@]}"
-shown=$(x86_64-w64-mingw32-objdump -p "$built/probity.dll" | sed -nE '/Ordinal.Name/,/^$/s/^\t\[ *[0-9]+\] (.+)$/\1/p')
-others=$(grep -v '^probity_' <<< "$shown" || true)
-[ -z "$others" ] || { echo "windows: probity.dll shows names that are not probity's: $others"; exit 1; }
+grep -q "^GGML_AVX2:BOOL=ON" "$built"/build/llama-cpp-sys-2-*/out/build/CMakeCache.txt ||
+    { echo "windows: llama.cpp was compiled without AVX2"; exit 1; }
+diff <(grep -oE '\bprobity_[a-z0-9_]+\(' include/probity.h | tr -d '(' | sort -u) \
+    <(x86_64-w64-mingw32-objdump -p "$built/probity.dll" | sed -nE '/Ordinal.Name/,/^$/s/^\t\[ *[0-9]+\].* ([^ ]+)$/\1/p' | sort) ||
+    { echo "windows: probity.dll does not show the functions of the header, and nothing else"; exit 1; }
 
-# Rust's standard library takes random numbers from a DLL that Windows has since version 7, and wine 8 has not.
+# The programs, beside a copy of the library. Rust's standard library takes random numbers from a DLL of Windows that wine 8 lacks.
+programs=$out/programs
+mkdir -p "$programs"
+cp "$built/probity.dll" "$programs/"
 cat > "$out/bcryptprimitives.c" <<'RANDOM'
 #include <windows.h>
 BOOLEAN NTAPI SystemFunction036(void *to, ULONG length);
@@ -50,20 +59,20 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(unsigned char *to, size_t length) 
     return length <= 0xffffffff && SystemFunction036(to, (ULONG)length);
 }
 RANDOM
-x86_64-w64-mingw32-gcc-posix -shared -o "$built/bcryptprimitives.dll" "$out/bcryptprimitives.c" -ladvapi32
-
-# A program lies beside the library.
+x86_64-w64-mingw32-gcc-posix -shared -o "$programs/bcryptprimitives.dll" "$out/bcryptprimitives.c" -ladvapi32
 compile() {
     local compiler=$1 program=$2
     shift 2
-    "x86_64-w64-mingw32-$compiler-posix" -Wall -Wextra -Werror -Wno-missing-field-initializers "$@" -Iinclude \
-        "$built/probity.dll" -static -lm -o "$built/$program.exe"
+    "x86_64-w64-mingw32-$compiler-posix" -Wall -Wextra -Werror -Wno-missing-field-initializers "$@" -Iinclude "$built/libprobity.dll.a" \
+        -static -lm -o "$programs/$program.exe"
 }
-windows() { WINEPREFIX=$out/wine WINEDEBUG=-all wine "$built/$1.exe" "${@:2}"; }
+windows() { WINEPREFIX=$out/wine WINEDEBUG=-all wine "$programs/$1.exe" "${@:2}"; }
 compile gcc conformance -std=c99 tests/c/conformance.c
 compile g++ conformance-cpp -std=c++17 tests/c/conformance.cpp
+compile gcc host -std=c99 tests/c/host.c
 compile gcc decide -std=c99 examples/c/decide.c
 windows conformance . tests/conformance/*.json
 windows conformance-cpp . tests/conformance/*.json
+windows host models/default.gguf models/default.gguf
 windows decide models/default.gguf models/deontological.gguf
-echo "windows: the C example and the conformance files, through C and C++, under $(wine --version 2>/dev/null)"
+echo "windows: the C example, the conformance files through C and C++, and a host's rounding modes, under $(wine --version 2>/dev/null)"

@@ -148,6 +148,7 @@ CALL(model_plan) {
     probity_source_t source = source_of(with);
     probity_session_options_t options = options_of(ARGUMENT(session_options));
     probity_status_t status = probity_model_plan(&source, TEXT(model_options), &options, &plan, &error);
+    close_source();
     if (status == PROBITY_STATUS_OK) give_plan(out, plan);
     return status;
 }

@@ -17,16 +17,13 @@
 #include <map>
 #include <memory>
 #include <new>
-#include <stdexcept>
-#include <vector>
 
 #ifdef _WIN32
 #define WIN32_LEAN_AND_MEAN
 #define NOMINMAX
-#include <fcntl.h>
+#include <immintrin.h>
 #include <io.h>
 #include <windows.h>
-#include <winioctl.h>
 #else
 #include <sys/types.h>
 #include <unistd.h>
@@ -195,94 +192,17 @@ struct Lent {
     }
 };
 
-// Which of the lent bytes a stream is asked for. The head alone needs no copy of the others where a stream is a copy.
-enum Part { HEAD, ALL };
-
-#ifdef _WIN32
-// A C stream over lent bytes. Windows knows no streams of one's own: it is a temporary file, which Windows keeps in memory
-// while there is room, and removes when it is closed.
-struct Stream {
-    std::unique_ptr<FILE, int (*)(FILE *)> file{nullptr, fclose};
-
-    Stream(const Lent * lent, Part part) {
-        wchar_t folder[MAX_PATH + 1], path[MAX_PATH];
-        const bool named = GetTempPathW(MAX_PATH + 1, folder) != 0 && GetTempFileNameW(folder, L"pby", 0, path) != 0;
-        const DWORD flags = FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE;
-        const HANDLE handle =
-            named ? CreateFileW(path, GENERIC_READ | GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, flags, nullptr)
-                  : INVALID_HANDLE_VALUE;
-        const int descriptor =
-            handle == INVALID_HANDLE_VALUE ? -1 : _open_osfhandle(intptr_t(handle), _O_RDONLY | _O_BINARY);
-        if (descriptor >= 0) {
-            file.reset(_fdopen(descriptor, "rb"));
-        }
-        if (!file) {
-            throw std::runtime_error("no temporary file can be made for llama.cpp to read from");
-        }
-        std::vector<char> piece(1 << 20);
-        const uint64_t copied = part == ALL ? lent->all() : lent->head_length;
-        for (uint64_t position = 0; position < copied;) {
-            const int64_t got = lent->read(position, piece.data(), std::min<uint64_t>(piece.size(), copied - position));
-            if (got <= 0) {
-                throw std::runtime_error("the file cannot be read to its end");
-            }
-            DWORD written = 0;
-            check(WriteFile(handle, piece.data(), DWORD(got), &written, nullptr) && written == got);
-            position += got;
-        }
-        if (part == HEAD) {
-            // The other bytes are zeros, which take no room where the file system knows holes.
-            DWORD returned = 0;
-            DeviceIoControl(handle, FSCTL_SET_SPARSE, nullptr, 0, nullptr, 0, &returned, nullptr);
-        }
-        check(seek(handle, lent->all()) && SetEndOfFile(handle) && seek(handle, 0));
-    }
-
-    static bool seek(HANDLE handle, uint64_t position) {
-        LARGE_INTEGER to;
-        to.QuadPart = position;
-        return SetFilePointerEx(handle, to, nullptr, FILE_BEGIN);
-    }
-
-    static void check(bool written) {
-        if (!written) {
-            throw std::runtime_error("no room for a temporary file of the model's size");
-        }
-    }
-};
-#else
 // A C stream over lent bytes. It has a position of its own, whoever else reads the file.
 struct Stream {
     const Lent * lent;
     uint64_t position = 0;
-    std::unique_ptr<FILE, int (*)(FILE *)> file{nullptr, fclose};
 
-    Stream(const Lent * lent, Part) : lent(lent) {
-#if defined(__linux__) && !defined(__ANDROID__)
-        cookie_io_functions_t functions = {};
-        functions.read = [](void * stream, char * to, size_t n) {
-            return ssize_t(static_cast<Stream *>(stream)->read(to, n));
-        };
-        functions.seek = [](void * stream, off64_t * offset, int whence) {
-            const int64_t position = static_cast<Stream *>(stream)->seek(*offset, whence);
-            return position < 0 ? -1 : (*offset = position, 0);
-        };
-        file.reset(fopencookie(this, "rb", functions));
-#else
-        file.reset(funopen(
-            this, [](void * stream, char * to, int n) { return int(static_cast<Stream *>(stream)->read(to, n)); },
-            nullptr,
-            [](void * stream, fpos_t offset, int whence) {
-                return fpos_t(static_cast<Stream *>(stream)->seek(offset, whence));
-            },
-            nullptr
-        ));
-#endif
-        if (!file) {
-            throw std::bad_alloc();
-        }
-    }
+    explicit Stream(const Lent * lent);
+    ~Stream();
     Stream(const Stream &) = delete;
+
+    // What llama.cpp takes for a file.
+    FILE * file();
 
     int64_t read(char * to, size_t n) {
         const int64_t got = lent->read(position, to, n);
@@ -299,7 +219,64 @@ struct Stream {
         }
         return position = to;
     }
+
+#ifdef _WIN32
+    // The stream of this thread's call. Its address stands for a file and for a handle, and no C library reads it: what
+    // llama.cpp does to a file comes to the functions below (scripts/streams.h).
+    static thread_local Stream * own;
+    // Stands for its descriptor. The C library has -1 for an error and -2 for a stream without a descriptor.
+    static constexpr int DESCRIPTOR = -1000;
+#else
+private:
+    std::unique_ptr<FILE, int (*)(FILE *)> stream{nullptr, fclose};
+#endif
 };
+
+#ifdef _WIN32
+thread_local Stream * Stream::own = nullptr;
+
+Stream::Stream(const Lent * lent) : lent(lent) {
+    own = this;
+}
+
+Stream::~Stream() {
+    own = nullptr;
+}
+
+FILE * Stream::file() {
+    return reinterpret_cast<FILE *>(this);
+}
+#else
+Stream::Stream(const Lent * lent) : lent(lent) {
+#if defined(__linux__) && !defined(__ANDROID__)
+    cookie_io_functions_t functions = {};
+    functions.read = [](void * stream, char * to, size_t n) {
+        return ssize_t(static_cast<Stream *>(stream)->read(to, n));
+    };
+    functions.seek = [](void * stream, off64_t * offset, int whence) {
+        const int64_t position = static_cast<Stream *>(stream)->seek(*offset, whence);
+        return position < 0 ? -1 : (*offset = position, 0);
+    };
+    stream.reset(fopencookie(this, "rb", functions));
+#else
+    stream.reset(funopen(
+        this, [](void * stream, char * to, int n) { return int(static_cast<Stream *>(stream)->read(to, n)); }, nullptr,
+        [](void * stream, fpos_t offset, int whence) {
+            return fpos_t(static_cast<Stream *>(stream)->seek(offset, whence));
+        },
+        nullptr
+    ));
+#endif
+    if (!stream) {
+        throw std::bad_alloc();
+    }
+}
+
+Stream::~Stream() = default;
+
+FILE * Stream::file() {
+    return stream.get();
+}
 #endif
 
 } // namespace
@@ -326,8 +303,8 @@ int32_t probity_engine_model_map(const char * path, llama_model_params params, l
 
 int32_t probity_engine_model_load(const Lent * lent, llama_model_params params, llama_model ** out) {
     return guarded([&] {
-        Stream stream(lent, ALL);
-        return (*out = llama_model_load_from_file_ptr(stream.file.get(), params)) != nullptr;
+        Stream stream(lent);
+        return (*out = llama_model_load_from_file_ptr(stream.file(), params)) != nullptr;
     });
 }
 
@@ -345,9 +322,9 @@ int32_t probity_engine_plan(
         snprintf(overrides[1].key, sizeof overrides[1].key, "%s", size_key);
         overrides[1].val_i64 = size;
         model_params.kv_overrides = overrides;
-        Stream stream(lent, HEAD);
+        Stream stream(lent);
         const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(
-            llama_model_load_from_file_ptr(stream.file.get(), model_params), llama_model_free
+            llama_model_load_from_file_ptr(stream.file(), model_params), llama_model_free
         );
         if (!model) {
             return false;
@@ -425,8 +402,8 @@ int32_t probity_engine_cache_share(llama_context * context, int32_t to) {
 
 int32_t probity_engine_adapter_load(llama_model * model, const Lent * lent, llama_adapter_lora ** out) {
     return guarded([&] {
-        Stream stream(lent, ALL);
-        return (*out = llama_adapter_lora_init_from_file_ptr(model, stream.file.get())) != nullptr;
+        Stream stream(lent);
+        return (*out = llama_adapter_lora_init_from_file_ptr(model, stream.file())) != nullptr;
     });
 }
 
@@ -482,6 +459,72 @@ int probity_engine_posix_memalign(void ** out, size_t alignment, size_t size) {
 }
 #endif
 
+#ifdef _WIN32
+// What llama.cpp's readers of files call (scripts/streams.h).
+
+size_t probity_engine_fread(void * to, size_t size, size_t n, FILE * file) {
+    Stream * own = Stream::own;
+    if (own == nullptr || file != own->file()) {
+        return fread(to, size, n, file);
+    }
+    size_t got = 0;
+    while (got < size * n) {
+        const int64_t more = own->read(static_cast<char *>(to) + got, size * n - got);
+        if (more <= 0) {
+            break;
+        }
+        got += more;
+    }
+    return size == 0 ? 0 : got / size;
+}
+
+int probity_engine_fseek(FILE * file, long long offset, int whence) {
+    Stream * own = Stream::own;
+    if (own == nullptr || file != own->file()) {
+        return _fseeki64(file, offset, whence);
+    }
+    return own->seek(offset, whence) < 0 ? -1 : 0;
+}
+
+long long probity_engine_ftell(FILE * file) {
+    Stream * own = Stream::own;
+    return own == nullptr || file != own->file() ? _ftelli64(file) : own->position;
+}
+
+int probity_engine_fileno(FILE * file) {
+    Stream * own = Stream::own;
+    return own == nullptr || file != own->file() ? _fileno(file) : Stream::DESCRIPTOR;
+}
+
+intptr_t probity_engine_handle(int descriptor) {
+    return descriptor == Stream::DESCRIPTOR ? intptr_t(Stream::own) : _get_osfhandle(descriptor);
+}
+
+BOOL probity_engine_read(HANDLE file, void * to, DWORD n, DWORD * got, OVERLAPPED * from) {
+    Stream * own = Stream::own;
+    if (own == nullptr || file != own) {
+        return ReadFile(file, to, n, got, from);
+    }
+    *got = DWORD(probity_engine_fread(to, 1, n, own->file()));
+    return TRUE;
+}
+
+BOOL probity_engine_seek(HANDLE file, LARGE_INTEGER offset, LARGE_INTEGER * position, DWORD whence) {
+    Stream * own = Stream::own;
+    if (own == nullptr || file != own) {
+        return SetFilePointerEx(file, offset, position, whence);
+    }
+    if (own->seek(offset.QuadPart, int(whence)) < 0) {
+        SetLastError(ERROR_NEGATIVE_SEEK);
+        return FALSE;
+    }
+    if (position != nullptr) {
+        position->QuadPart = own->position;
+    }
+    return TRUE;
+}
+#endif
+
 // The floating-point environment of the caller, put aside during a call.
 
 struct Floats {
@@ -489,6 +532,29 @@ struct Floats {
 };
 static_assert(sizeof(fenv_t) <= sizeof(Floats::bytes), "shim.rs reserves 64 bytes");
 
+#if defined(_WIN32) && defined(__x86_64__)
+// MinGW's fesetenv leaves the mode of SSE, by which everything here is rounded.
+struct Modes {
+    uint32_t sse;
+    uint16_t x87;
+};
+
+void probity_engine_floats_standard(Floats * caller) {
+    Modes modes;
+    modes.sse = _mm_getcsr();
+    __asm__ volatile("fnstcw %0" : "=m"(modes.x87));
+    memcpy(caller->bytes, &modes, sizeof modes);
+    _mm_setcsr(0x1f80);
+    __asm__ volatile("fninit");
+}
+
+void probity_engine_floats_restore(const Floats * caller) {
+    Modes modes;
+    memcpy(&modes, caller->bytes, sizeof modes);
+    _mm_setcsr(modes.sse);
+    __asm__ volatile("fldcw %0" : : "m"(modes.x87));
+}
+#else
 void probity_engine_floats_standard(Floats * caller) {
     fegetenv(reinterpret_cast<fenv_t *>(caller->bytes));
     fesetenv(FE_DFL_ENV);
@@ -497,5 +563,6 @@ void probity_engine_floats_standard(Floats * caller) {
 void probity_engine_floats_restore(const Floats * caller) {
     fesetenv(reinterpret_cast<const fenv_t *>(caller->bytes));
 }
+#endif
 
 } // extern "C"

@@ -57,12 +57,12 @@ fn create(path: &Path, there: Option<&fs::Metadata>) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Renames a file over another in the same folder, and syncs the folder.
+/// Replaces a file by another of the same folder, durably.
 ///
 /// # Errors
 /// [`Error::Io`] with the path and the system's reason; the old file is then untouched.
 pub fn replace(from: &Path, path: &Path) -> Result<()> {
-    fs::rename(from, path).and_then(|()| system::sync_folder(folder(path))).map_err(Error::io(path))
+    system::rename(from, path).map_err(Error::io(path))
 }
 
 /// The file behind a path: links are followed, dangling links included.

@@ -55,7 +55,7 @@ impl Source {
 
     /// A section of an open file: `length` bytes from `offset`, or all from there.
     ///
-    /// The file's position is neither used nor changed. `name` stands for the section in messages.
+    /// The file's position is neither used nor, but on Windows, changed. `name` stands for the section in messages.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Option`] for a section that ends beyond the file.

@@ -1,13 +1,13 @@
 //! What differs between operating systems.
 
 #[cfg(unix)]
-pub use unix::{alias, duplicate, handle, keep_permissions, read_exact_at, sync_folder};
+pub use unix::{alias, duplicate, handle, keep_permissions, read_exact_at, rename};
 #[cfg(windows)]
-pub use windows::{alias, duplicate, handle, keep_permissions, read_exact_at, sync_folder};
+pub use windows::{alias, duplicate, handle, keep_permissions, read_exact_at, rename};
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::{File, Metadata, OpenOptions};
+    use std::fs::{self, File, Metadata, OpenOptions};
     use std::io;
     use std::os::fd::{AsRawFd, BorrowedFd};
     use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
@@ -34,7 +34,7 @@ mod unix {
         file.read_exact_at(to, position)
     }
 
-    /// A path that leads to the open file, whatever has become of its own.
+    /// A path that leads to the open file, whatever has become of its own, where the system has one.
     pub fn alias(file: &File) -> Option<PathBuf> {
         Some(PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()))).filter(|path| path.exists())
     }
@@ -44,22 +44,29 @@ mod unix {
         options.mode(old.permissions().mode() & 0o777);
     }
 
-    /// Waits until the names in a folder are on the disk.
-    pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    /// Replaces a file by another of the same folder, and waits until the name is on the disk.
+    pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)?;
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder)?.sync_all()
     }
 }
 
 #[cfg(windows)]
 mod windows {
+    use std::ffi::OsString;
     use std::fs::{File, Metadata, OpenOptions};
     use std::io;
+    use std::os::windows::ffi::{OsStrExt, OsStringExt};
     use std::os::windows::fs::FileExt;
-    use std::os::windows::io::{AsRawHandle, FromRawHandle, RawHandle};
+    use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, RawHandle};
     use std::path::{Path, PathBuf};
 
     use windows_sys::Win32::Foundation::{GENERIC_READ, INVALID_HANDLE_VALUE};
-    use windows_sys::Win32::Storage::FileSystem::{FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, ReOpenFile};
+    use windows_sys::Win32::Storage::FileSystem::{
+        FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, GetFinalPathNameByHandleW, MOVEFILE_REPLACE_EXISTING,
+        MOVEFILE_WRITE_THROUGH, MoveFileExW, ReOpenFile,
+    };
 
     /// How the shim names an open file: its handle, which stays the file's.
     pub fn handle(file: &File) -> isize {
@@ -68,21 +75,23 @@ mod windows {
 
     /// Another file object on an open file, by the lower half of its handle.
     ///
-    /// The upper half has no meaning. The new object has a position of its own: on Windows every read moves one.
+    /// The upper half has no meaning. The new object has a position of its own, where the handle lets others read.
     ///
     /// # Safety
     /// No other part of the program closes what the number names during the call.
     pub unsafe fn duplicate(descriptor: i32) -> io::Result<File> {
+        let theirs = descriptor as isize as RawHandle;
         // SAFETY: a handle that is not open is an error of the system.
-        let handle = unsafe {
+        let again = unsafe {
             let shared = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-            ReOpenFile(descriptor as isize as RawHandle, GENERIC_READ, shared, 0)
+            ReOpenFile(theirs, GENERIC_READ, shared, 0)
         };
-        if handle == INVALID_HANDLE_VALUE {
-            return Err(io::Error::last_os_error());
+        if again == INVALID_HANDLE_VALUE {
+            // SAFETY: as above.
+            return unsafe { BorrowedHandle::borrow_raw(theirs) }.try_clone_to_owned().map(File::from);
         }
         // SAFETY: the handle is new, and nobody else has it.
-        Ok(unsafe { File::from_raw_handle(handle) })
+        Ok(unsafe { File::from_raw_handle(again) })
     }
 
     /// Fills `to` from a position on, which the file's own moves with.
@@ -96,16 +105,25 @@ mod windows {
         Ok(())
     }
 
-    /// Windows has no path to an open file but the file's own.
-    pub fn alias(_: &File) -> Option<PathBuf> {
-        None
+    /// The path that the open file has by now.
+    pub fn alias(file: &File) -> Option<PathBuf> {
+        let mut path = vec![0; 1 << 15];
+        // SAFETY: the handle is open, and the path has as much room as is said.
+        let length =
+            unsafe { GetFinalPathNameByHandleW(file.as_raw_handle(), path.as_mut_ptr(), path.len() as u32, 0) };
+        path.get(..length as usize).filter(|path| !path.is_empty()).map(|path| OsString::from_wide(path).into())
     }
 
     /// A new file has the permissions of its folder.
     pub fn keep_permissions(_: &mut OpenOptions, _: &Metadata) {}
 
-    /// Windows has no such call.
-    pub fn sync_folder(_: &Path) -> io::Result<()> {
-        Ok(())
+    /// Replaces a file by another of the same folder, and waits until the name is on the disk.
+    pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        let wide = |path: &Path| path.as_os_str().encode_wide().chain([0]).collect::<Vec<u16>>();
+        let (from, to) = (wide(from), wide(to));
+        // SAFETY: both end in NUL.
+        let done =
+            unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) };
+        if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }
