@@ -137,7 +137,8 @@ class Source {
         return source;
     }
 
-    /* An open file, or a section of one: its descriptor, on Windows the lower half of its HANDLE. It must stay open until the model or the adapter is made. */
+    /* An open file, or a section of one: its descriptor, on Windows the lower half of its HANDLE.
+     * It must stay open until the model or the adapter is made. */
     static Source descriptor(int descriptor, uint64_t offset = 0, uint64_t length = 0) {
         Source source(PROBITY_SOURCE_DESCRIPTOR);
         source.source_.descriptor = descriptor;

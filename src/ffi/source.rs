@@ -40,8 +40,8 @@ pub struct probity_source_t {
     /// The open file of `PROBITY_SOURCE_DESCRIPTOR`, readable and seekable.
     ///
     /// The library duplicates the descriptor, and neither uses nor changes its position. Yours may be closed after the
-    /// call. On Windows it is the lower half of a file's `HANDLE`, `(int32_t)(intptr_t)handle`. A handle that does not let
-    /// others read loses its position.
+    /// call. On Windows it is the lower half of a file's `HANDLE`, `(int32_t)(intptr_t)handle`. A handle that does not
+    /// let others read loses its position.
     pub descriptor: i32,
     /// The path of `PROBITY_SOURCE_FILE`; of the others the name in messages, or NULL.
     pub path: *const c_char,

@@ -34,7 +34,9 @@ mod unix {
         file.read_exact_at(to, position)
     }
 
-    /// A path that leads to the open file, whatever has become of its own, where the system has one.
+    /// A path that leads to the open file, where the system has one.
+    ///
+    /// It does so whatever has become of the file's own path.
     pub fn alias(file: &File) -> Option<PathBuf> {
         Some(PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()))).filter(|path| path.exists())
     }
@@ -44,7 +46,7 @@ mod unix {
         options.mode(old.permissions().mode() & 0o777);
     }
 
-    /// Replaces a file by another of the same folder, and waits until the name is on the disk.
+    /// Replaces a file by another, and waits until the name is on the disk.
     pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)?;
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -117,7 +119,7 @@ mod windows {
     /// A new file has the permissions of its folder.
     pub fn keep_permissions(_: &mut OpenOptions, _: &Metadata) {}
 
-    /// Replaces a file by another of the same folder, and waits until the name is on the disk.
+    /// Replaces a file by another, and waits until the name is on the disk.
     pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
         let wide = |path: &Path| path.as_os_str().encode_wide().chain([0]).collect::<Vec<u16>>();
         let (from, to) = (wide(from), wide(to));
