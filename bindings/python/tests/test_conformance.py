@@ -72,9 +72,10 @@ class Runner:
 
     # Models and adapters.
     def model_open(self, w: dict[str, Any]) -> Any:
-        if "options" in w:
+        options = w.get("options", {})
+        if not {"mmap", "gpu_layers"}.issuperset(options):
             raise LeftOut  # Options are keywords.
-        return probity.Model(ROOT / w["path"])
+        return probity.Model(ROOT / w["path"], **options)
 
     def source(self, w: dict[str, Any], use: Callable[..., Any]) -> Any:
         source = w["source"]

@@ -116,8 +116,12 @@ private struct Runner {
             return try told(the(games, with, "game").accountDocument(after: last(with), belief: belief))
 
         case "model_open":
-            guard with["options"] == nil else { throw LeftOut() }
-            models[made] = try await Model(.file(path(with["path"]!.string!)))
+            var options = ModelOptions()
+            if case .object(let given) = with["options"] {
+                guard Array(given.keys) == ["mmap"] else { throw LeftOut() }
+                options.mmap = given["mmap"] == .bool(true)
+            }
+            models[made] = try await Model(.file(path(with["path"]!.string!)), options: options)
         case "model_open_source":
             models[made] = try await withSource(with) { source in
                 try await stopping(with) { try await Model(source, progress: $0) }
