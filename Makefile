@@ -5,7 +5,7 @@ SHELL := /bin/bash
 comma := ,
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-# Every command keeps the bitcode: the C library can then be optimised as a whole, and llama.cpp is still compiled once.
+# Every command keeps the bitcode: the C library can then be optimised as a whole.
 BITCODE := -C embed-bitcode=yes
 # Whoever names a processor in RUSTFLAGS keeps it.
 # Not with Intel's AMX, whose kernels GCC 12 compiles wrong (see crates/engine/src/model.rs).
@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 MDBOOK := 0.5.4
 FEATURES ?= capi,graphs
 # The same packages and features in every command: the build scripts below them are then the same, too, and llama.cpp is
-# compiled once.
+# compiled once. The C library and the wheel name one package, and compile it again (scripts/test.sh has a cache for them).
 ALL := --release --workspace --all-features
 PROBITY := target/release/probity
 # The C library is compiled and optimised as a whole for size. Its one loop over a vocabulary has vector instructions written by hand
