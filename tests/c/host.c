@@ -113,7 +113,6 @@ static void forks(probity_model_t model) {
     EXPECT(PROBITY_STATUS_OK, probity_agent_decide(agent, &action, NULL, 0, &error));
     EXPECT(PROBITY_STATUS_OK, probity_agent_free(agent, &error));
 }
-
 #endif
 
 /* A preamble of one long word, which regular expressions recurse over, on the stack of a background thread. */
