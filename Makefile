@@ -68,10 +68,10 @@ test-aarch64: program  ## The library, the conformance files and the trainer on 
 	scripts/aarch64.sh all
 
 test-windows: setup  ## The library, the C example and the conformance files on 64-bit Windows, cross-built by MinGW and run by wine, as root on Debian 12.
-	scripts/windows.sh
+	scripts/windows.sh all
 
 test-wasm:  ## The tests of games and values, cross-built for WebAssembly and run by Node.js, as root on Debian 12.
-	scripts/wasm.sh
+	scripts/wasm.sh all
 
 docs: setup  ## The documentation site, in target/book, by mdBook (from crates.io, installed into target/tools), and the Rust documentation.
 	@test -x target/tools/bin/mdbook || cargo install --quiet --root target/tools --version $(MDBOOK) --locked --no-default-features --features search mdbook

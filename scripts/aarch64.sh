@@ -1,28 +1,22 @@
 #!/usr/bin/env bash
-# Builds the library for 64-bit ARM Linux, and runs the conformance files under qemu, through C. With the argument `all`, the command line,
-# too, and some steps of training beside the same on this machine. As root on Debian 12 the cross compilers are installed, with `all` or
-# where CI is set. Where they are not there, says so and tests nothing.
+# Builds the library for 64-bit ARM Linux, and runs the conformance files under qemu, through C. With the argument `all`, the other C
+# programs and the command line, too, and some steps of training beside the same on this machine, by target/release/probity. As root on
+# Debian 12 the cross compilers are installed, with `all` or where CI is set. Where they are not there, says so and tests nothing: with
+# `all` that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=aarch64-unknown-linux-gnu
 packages=(rustc-web cargo-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross
     libstdc++-12-dev-arm64-cross libstdc++6:arm64 qemu-user-static)
-have() { command -v "$1" >/dev/null 2>&1; }
+architecture=arm64
+ci=yes
+. scripts/compilers.sh
 
 ready() {
     [ -x /usr/bin/rustc ] && have aarch64-linux-gnu-g++ && have qemu-aarch64-static && [ -d /usr/lib/rustlib/$target ] &&
         [ -e /usr/lib/aarch64-linux-gnu/libstdc++.so.6 ]
 }
-if ! ready; then
-    if { [ "${1:-}" != all ] && [ -z "${CI:-}" ]; } || [ "$(id -u)" != 0 ] || ! have apt-get; then
-        echo "no cross compiler: 64-bit ARM is not tested (scripts/aarch64.sh all installs one, as root on Debian 12)"
-        exit 0
-    fi
-    echo "aarch64: installing the cross compilers and qemu"
-    { dpkg --add-architecture arm64 && apt-get update -qq &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null && ready; } ||
-        { echo "aarch64: the cross compilers cannot be had: 64-bit ARM is not tested"; [ "${1:-}" != all ]; exit; }
-fi
+compilers "64-bit ARM" "${1:-}"
 
 out=$PWD/target/aarch64
 mkdir -p "$out"
@@ -49,8 +43,11 @@ scripts/pages.sh "$built/libprobity.so"
 # The programs use the system's C library for ARM. That of the cross compiler is another version: with QEMU_LD_PREFIX, the loader of one
 # meets the library of the other, and pthread_create never returns.
 arm() { qemu-aarch64-static -cpu max "$@"; }
-aarch64-linux-gnu-gcc -std=c99 -Wall -Wextra -Werror -Wno-missing-field-initializers tests/c/conformance.c -Iinclude -L"$built" -lprobity \
-    -lm -Wl,-rpath,"$built" -o "$out/conformance"
+compile() {
+    aarch64-linux-gnu-gcc -std=gnu99 -Wall -Wextra -Werror -Wno-missing-field-initializers "$1" -Iinclude -L"$built" -lprobity -lm \
+        -pthread -Wl,-rpath,"$built" -o "$out/$(basename "$1" .c)"
+}
+compile tests/c/conformance.c
 arm "$out/conformance" . tests/conformance/*.json
 # The first 64-bit ARM has no instructions for dot products: another kernel is chosen.
 qemu-aarch64-static -cpu cortex-a53 "$out/conformance" . tests/conformance/exact.json tests/conformance/files.json
@@ -66,6 +63,23 @@ rm -f "$out/instructions"
 echo "aarch64: $with dot products where the processor has them, none where not"
 
 [ "${1:-}" = all ] || exit 0
+# The other C programs, with the arguments that tests/probity/c_programs.rs gives them.
+head -c -1 models/default.gguf > "$out/truncated.gguf"
+perl -0777 -pe 's/(\.context_length\x04\0\0\0)..../$1\x40\0\0\0/s' tests/conformance/exact.gguf > "$out/small.gguf"
+models=(models/default.gguf models/deontological.gguf)
+for program in examples/c/decide.c tests/c/misuse.c tests/c/sessions.c tests/c/sources.c; do
+    compile $program
+    case $program in
+        */misuse.c) more=(README.md "$out/small.gguf" "$out/truncated.gguf") ;;
+        */sessions.c) more=(tests/conformance/exact.gguf) ;;
+        */sources.c) more=("$out") ;;
+        *) more=() ;;
+    esac
+    arm "$out/$(basename $program .c)" "${models[@]}" "${more[@]}" >"$out/program.log" 2>&1 ||
+        { cat "$out/program.log"; echo "aarch64: $program failed"; exit 1; }
+done
+echo "aarch64: the C example, misuse, sessions, models from descriptors and memory"
+
 cross build --package probity-cli --bin probity
 # Some steps of training, on a model with float32 weights, give the figures that this machine gives.
 cat > "$out/course.toml" <<'COURSE'

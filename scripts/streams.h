@@ -20,6 +20,9 @@
 #include <iostream>
 
 extern "C" {
+/* The shim asks for it: a program without this file does not link. */
+extern __declspec(selectany) const int probity_engine_streams = 1;
+
 size_t probity_engine_fread(void * to, size_t size, size_t n, FILE * file);
 int probity_engine_fseek(FILE * file, long long offset, int whence);
 long long probity_engine_ftell(FILE * file);

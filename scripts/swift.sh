@@ -1,33 +1,37 @@
 #!/usr/bin/env bash
 # The tests of the Swift package, against the C library in target/release, which is built already. An installed Swift runs them or, as
 # root on Debian, the Swift of Debian 13 in a folder outside the checkout: PROBITY_TRIXIE, by default /var/cache/probity/trixie. The
-# folder takes 3.3 GB and is made once, with the argument `all` or where CI is set. Where there is no Swift, says so and tests nothing.
+# folder takes 3.3 GB and is made once, with the argument `all` or where CI is set. Where there is no Swift, says so and tests nothing:
+# with `all` that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+argument=${1:-}
 trixie=${PROBITY_TRIXIE:-/var/cache/probity/trixie}
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Debian 13 with Swift. What is half made is made again.
 make_trixie() {
     echo "swift: Debian 13 with Swift goes to $trixie, 3.3 GB, once"
-    have debootstrap || { apt-get update -qq && apt-get install -y -qq debootstrap >/dev/null; }
-    rm -rf "$trixie" && mkdir -p "$trixie"
-    debootstrap --variant=minbase --include=ca-certificates trixie "$trixie" >/dev/null
-    chroot "$trixie" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        swiftlang g++ libc6-dev pkg-config >/dev/null 2>&1
-    touch "$trixie/.complete"
+    # Joined: `set -e` does not end a function whose failure is asked for.
+    { have debootstrap || { apt-get update -qq && apt-get install -y -qq debootstrap >/dev/null; }; } &&
+        rm -rf "$trixie" && mkdir -p "$trixie" &&
+        debootstrap --variant=minbase --include=ca-certificates trixie "$trixie" >/dev/null &&
+        chroot "$trixie" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            swiftlang g++ libc6-dev pkg-config >/dev/null 2>&1 &&
+        touch "$trixie/.complete"
 }
 
 if have swift; then
     inside() { "$@"; }
 else
     left_out="swift is not installed: the Swift package is not tested (make test-swift does so as root on Debian)"
+    leave_out() { echo "$1"; [ "$argument" != all ]; exit; }
     root_on_debian() { [ "$(id -u)" = 0 ] && have apt-get && have unshare; }
     if [ ! -e "$trixie/.complete" ]; then
-        { [ "${1:-}" = all ] || [ -n "${CI:-}" ]; } && root_on_debian || { echo "$left_out"; exit 0; }
-        make_trixie || { echo "swift: Debian 13 cannot be had: the Swift package is not tested"; exit 0; }
+        { [ "$argument" = all ] || [ -n "${CI:-}" ]; } && root_on_debian || leave_out "$left_out"
+        make_trixie || leave_out "swift: Debian 13 cannot be had: the Swift package is not tested"
     fi
-    root_on_debian || { echo "$left_out"; exit 0; }
+    root_on_debian || leave_out "$left_out"
     # A command in the folder, which sees the checkout in its place. The mounts are the command's own, and end with it.
     inside() {
         # shellcheck disable=SC2016 -- expanded inside

@@ -62,6 +62,8 @@ part "tests" tests
 part "Python binding" python
 part "Swift binding" scripts/swift.sh
 part "64-bit ARM" scripts/aarch64.sh
+part "Windows" scripts/windows.sh
+part "WebAssembly" scripts/wasm.sh
 part "licences and sources" licences
 printf '\nAll passed:\n'
 printf '%s\n' "${parts[@]}"

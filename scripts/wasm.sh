@@ -1,24 +1,18 @@
 #!/usr/bin/env bash
-# Builds the games and the values for WebAssembly, and runs their tests under Node.js. As root on Debian 12 the compiler is installed.
+# Builds the games and the values for WebAssembly, and runs their tests under Node.js. As root on Debian 12 the compiler is installed
+# with the argument `all`. Where it is not there, says so and tests nothing: with `all` that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 packages=(rustc-web cargo-web rust-web-src lld wasi-libc)
 library=/usr/lib/wasm32-wasi
-have() { command -v "$1" >/dev/null 2>&1; }
+. scripts/compilers.sh
 have node || packages+=(nodejs)
 
 ready() {
     [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library ] && [ -e $library/libc.a ] &&
         have wasm-ld && have node
 }
-if ! ready; then
-    { [ "$(id -u)" = 0 ] && have apt-get; } ||
-        { echo "no compiler for WebAssembly: it is not tested (as root on Debian 12 one is installed)"; exit 1; }
-    echo "wasm: installing the sources of Rust's standard library, and WASI's C library"
-    { apt-get update -qq &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null && ready; } ||
-        { echo "wasm: the compiler cannot be had: WebAssembly is not tested"; exit 1; }
-fi
+compilers WebAssembly "${1:-}"
 
 # Debian has no standard library for WASI: it is compiled from its sources. Debian's C library is older, and lacks functions of threads,
 # which these crates do not start; a call of one would end the program.

@@ -2,7 +2,7 @@
 
 use probity_engine::Error as EngineError;
 use probity_engine::score::PromptTokens;
-use probity_engine::{Adapter, ContextOptions, Model};
+use probity_engine::{Adapter, CancelToken, ContextOptions, Model};
 use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
@@ -146,12 +146,56 @@ impl Inputs {
     }
 
     fn retake(self, session: &Session, adapters: &[Adapter]) -> Result<Record> {
+        let (draw, u) = (self.draw, self.u);
+        Ok(self.agent(session, adapters)?.retake(draw, u)?.expect("a decision leaves a record"))
+    }
+
+    /// The agent as it was before the decision.
+    fn agent(self, session: &Session, adapters: &[Adapter]) -> Result<Agent> {
         self.check(session.model())?;
         let named = |a: &AdapterInForce| Ok((find(adapters, &a.fingerprint).map_err(bad)?.clone(), a.scale));
         let set = self.adapters.iter().map(named).collect::<Result<Vec<_>>>()?;
         let mut agent = Agent::of(session, Scenario::from_document(self.scenario)?)?;
         agent.set_adapters(&set)?;
-        Ok(agent.retake(self.draw, self.u)?.expect("a decision leaves a record"))
+        Ok(agent)
+    }
+}
+
+/// A decision whose record is JSON, about to be taken again.
+pub struct Retake {
+    given: serde_json::Value,
+    agent: Agent,
+    draw: u64,
+    u: f64,
+}
+
+impl Retake {
+    /// Reads a record, and makes its agent.
+    ///
+    /// # Errors
+    /// As [`Record::retake`], and for JSON that is no record.
+    pub fn new(session: &Session, adapters: &[Adapter], record: &str) -> Result<Self> {
+        let given = parse(record)?;
+        let inputs: Inputs = serde_json::from_value(given.clone()).map_err(|e| bad(e.to_string()))?;
+        let (draw, u) = (inputs.draw, inputs.u);
+        Ok(Self { given, agent: inputs.agent(session, adapters)?, draw, u })
+    }
+
+    /// Stops this decision and no other of the session, from any thread.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.agent.cancel_token()
+    }
+
+    /// Takes the decision: the new record, and whether all of it equals the given one.
+    ///
+    /// # Errors
+    /// As [`Agent::decide`](super::Agent::decide).
+    pub fn take(mut self) -> Result<(String, bool)> {
+        let again = self.agent.retake(self.draw, self.u)?.expect("a decision leaves a record");
+        let again = serde_json::to_string(&again).expect("a record is plain data");
+        let same = parse(&again)? == self.given;
+        Ok((again, same))
     }
 }
 
@@ -162,12 +206,11 @@ impl Inputs {
 /// # Errors
 /// As [`Record::retake`], and for JSON that is no record.
 pub fn retake_json(session: &Session, adapters: &[Adapter], record: &str) -> Result<(String, bool)> {
-    let parsed = |json: &str| serde_json::from_str::<serde_json::Value>(json).map_err(|e| bad(e.to_string()));
-    let given = parsed(record)?;
-    let inputs: Inputs = serde_json::from_value(given.clone()).map_err(|e| bad(e.to_string()))?;
-    let again = serde_json::to_string(&inputs.retake(session, adapters)?).expect("a record is plain data");
-    let same = parsed(&again)? == given;
-    Ok((again, same))
+    Retake::new(session, adapters, record)?.take()
+}
+
+fn parse(json: &str) -> Result<serde_json::Value> {
+    serde_json::from_str(json).map_err(|e| bad(e.to_string()))
 }
 
 fn bad(problem: String) -> Error {

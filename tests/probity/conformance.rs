@@ -451,7 +451,7 @@ fn cpp_gives_what_the_files_say() {
 }
 
 /// Statuses that no file provokes, and why.
-const ELSEWHERE: [(&str, &str); 22] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("OK", "what a call gives that does not fail"),
     ("NULL_ARGUMENT", "C alone: tests/c/misuse.c"),
     ("INVALID_UTF8", "C alone: tests/c/misuse.c"),
@@ -462,7 +462,6 @@ const ELSEWHERE: [(&str, &str); 22] = [
     ("BUSY", "needs a second thread: tests/c/misuse.c"),
     ("PANIC", "needs a defect of the library"),
     ("LIMIT", "needs millions of live objects"),
-    ("UNVERIFIED", "needs an adapter that was changed"),
     ("ENGINE", "needs a file that passes preflight and that llama.cpp refuses"),
     ("PROCESSOR", "needs another processor"),
     ("DISK_FULL", "needs a full disk"),

@@ -64,7 +64,7 @@ pub fn run_with<T: Send>(
     let result = run(py, stop, work);
     if stopped.load(Ordering::Relaxed) {
         // Work that ended just then has not seen the request, which would stop the next.
-        token.take();
+        token.clear();
     }
     result
 }

@@ -1,6 +1,6 @@
 //! Sessions: a model's context, shared by any number of agents.
 
-use probity::agent::record::retake_json;
+use probity::agent::record::Retake;
 use probity::agent::{Floor, Scenario, Seeds, SessionOptions};
 use probity_engine::{ContextOptions, Error};
 use pyo3::exceptions::PyTypeError;
@@ -143,8 +143,8 @@ impl Session {
         adapters: Vec<PyRef<'py, Adapter>>,
     ) -> PyResult<(Bound<'py, PyAny>, bool)> {
         let (record, adapters) = (convert::text(record)?, self::adapters(&adapters));
-        let token = self.inner.cancel_token();
-        let (again, same) = interrupt::run_with(py, &token, || retake_json(&self.inner, &adapters, &record))?;
+        let retake = interrupt::run(py, || (), || Retake::new(&self.inner, &adapters, &record))?;
+        let (again, same) = interrupt::run_with(py, &retake.cancel_token(), || retake.take())?;
         Ok((convert::loads(py, &again)?, same))
     }
 

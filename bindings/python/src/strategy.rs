@@ -42,7 +42,9 @@ impl Strategy {
     #[pyo3(signature = (game, last=None))]
     fn policy<'py>(&self, py: Python<'py>, game: &Game, last: Option<(usize, usize)>) -> PyResult<Bound<'py, PyAny>> {
         // The library's scripted players have the column player's seat.
-        let turned: State = convert::state(last).map(|last| Profile { own: last.other, other: last.own });
+        let last = convert::state(last);
+        last.map(|round| game.inner.check_profile(round)).transpose().map_err(errors::of)?;
+        let turned: State = last.map(|last| Profile { own: last.other, other: last.own });
         convert::array(py, self.inner.policy(&game.inner.transposed(), turned).map_err(errors::of)?)
     }
 

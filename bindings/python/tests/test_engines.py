@@ -157,6 +157,17 @@ class TestTrain:
         losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
         assert len(losses) == 4 and losses[-1] < losses[0]
 
+    def test_the_command_that_the_pages_give_writes_a_run(self, tmp_path: Path) -> None:
+        import probity.train
+
+        page = (ROOT / "docs/scale.md").read_text()
+        begin = page.index("probity train --recipe")
+        command = page[begin : page.index("\n", begin)]
+        assert command in (probity.train.__doc__ or "")
+        words = {"probity": str(PROGRAM), "gemma-2-27b-it.gguf": "default", "run": str(tmp_path / "run")}
+        run(*[words.get(word, word) for word in command.split()])
+        assert (tmp_path / "run").is_dir()
+
     @pytest.mark.parametrize("algorithm", ["exact", "supervised"])
     def test_other_aims_and_validation(self, tmp_path: Path, base: Path, algorithm: str) -> None:
         """References are computed here; validation keeps the nearest parameters, and ends a phase, as the run's own trainer does."""

@@ -33,6 +33,15 @@ class TestPettingZoo:
 
         parallel_api_test(MatrixGame(name, rounds=20), num_cycles=100)
 
+    def test_an_action_outside_the_game_is_refused(self) -> None:
+        from probity.pettingzoo import MatrixGame
+
+        game = MatrixGame("ipd")
+        game.reset()
+        for action in (-1, 2):
+            with pytest.raises(ValueError, match=f"row: action {action}, expected 0 to 1"):
+                game.step({"row": action, "column": 0})
+
     def test_the_example(self) -> None:
         import probity.pettingzoo
 

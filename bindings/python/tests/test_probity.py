@@ -169,6 +169,34 @@ def test_ctrl_c_stops_a_decision_and_leaves_the_agent_usable(model: probity.Mode
     assert agent.decide().probabilities.tolist() == busy_agent(model).decide().probabilities.tolist()
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_stops_a_retake_and_no_decision_beside_it(model: probity.Model) -> None:
+    session = probity.Session(model)
+    long = SCENARIO | {"preamble": "You are asked again and again. " * 100}
+    agent, other = session.agent(long), session.agent(long)
+    begin = time.monotonic()
+    agent.decide()
+    whole = time.monotonic() - begin
+    record, decided = agent.record(), []
+    thread = threading.Thread(target=lambda: decided.append(other.policy((1, 0))))
+    timer = threading.Timer(whole / 4, os.kill, (os.getpid(), signal.SIGINT))
+    thread.start()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        session.retake(record)
+        time.sleep(whole)
+    timer.join()
+    thread.join()
+    assert len(decided) == 1
+    assert session.retake(record)[1]
+
+
+def test_a_strategy_knows_no_action_outside_the_game() -> None:
+    with pytest.raises(probity.ProbityError, match="number 9 is not an action") as raised:
+        probity.Strategy.named("tit-for-tat").policy(probity.Game.named("ipd"), (9, 9))
+    assert raised.value.name == "UNKNOWN_ACTION"
+
+
 def test_the_child_of_a_fork_is_told_so(model: probity.Model) -> None:
     agent = probity.Agent(model, SCENARIO)
     agent.decide()

@@ -244,7 +244,8 @@ Stream::~Stream() {
 }
 
 FILE * Stream::file() {
-    return reinterpret_cast<FILE *>(this);
+    // Of scripts/streams.h, without which the C library would take this for a stream of its own.
+    return probity_engine_streams == 1 ? reinterpret_cast<FILE *>(this) : nullptr;
 }
 #else
 Stream::Stream(const Lent * lent) : lent(lent) {

@@ -84,6 +84,9 @@ class MatrixGame(ParallelEnv[str, int, int]):
     ) -> tuple[dict[str, int], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         if not self.agents:
             raise RuntimeError("the game is over, or was never begun: call reset")
+        for agent, space in self.action_spaces.items():
+            if not space.contains(actions[agent]):
+                raise ValueError(f"{agent}: action {actions[agent]!r}, expected 0 to {space.n - 1}")
         played = {agent: int(actions[agent]) for agent in self.agents}
         now = {ROW: (played[ROW], played[COLUMN]), COLUMN: (played[COLUMN], played[ROW])}
         accounts = {a: self._account(a, self._last.get(a), other)[own] for a, (own, other) in now.items()}

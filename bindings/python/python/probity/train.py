@@ -2,7 +2,7 @@
 
 The steps, their rewards and the objective are those of `probity train`; what computes the model's logits is another engine::
 
-    probity train --recipe real --reward utilitarian --model gemma-2-27b-it.gguf --no-references --dataset run
+    probity train --recipe real --reward utilitarian --model gemma-2-27b-it.gguf --reference bare --no-references --dataset run
     accelerate launch -m probity.train run --base google/gemma-2-27b-it --out trained
     probity import trained --model gemma-2-27b-it.gguf --out utilitarian.gguf
 

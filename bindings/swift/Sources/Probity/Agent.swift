@@ -3,7 +3,9 @@ import Foundation
 
 /// A model with adapters in a game.
 ///
-/// Its decisions wait for those of its session's other agents. Cancelling the task stops a decision, and leaves the agent unchanged.
+/// Its decisions wait for those of its session's other agents. Cancelling the task stops a decision, and leaves the agent unchanged. What
+/// does not ask the model, such as ``observe(own:other:)``, does not wait: while a decision of this agent runs, it throws
+/// ``Status/busy``.
 ///
 /// ```swift
 /// let decision = try await agent.decide()
@@ -12,12 +14,13 @@ import Foundation
 public final class Agent: Sendable {
     let handle: probity_agent_t
     private let worker: Worker
-    private let late = Late()
+    private let request: Request.Kind
     /// How many actions it has.
     public let actionCount: Int
 
     init(_ handle: probity_agent_t, in worker: Worker) {
         (self.handle, self.worker) = (handle, worker)
+        request = Request.Kind { probity_agent_cancel(handle, nil) }
         var count = 0
         // A new agent is used by nobody else.
         probity_agent_action_count(handle, &count, nil)
@@ -85,24 +88,7 @@ public final class Agent: Sendable {
 
     /// Runs what asks the model.
     private func ask<T: Sendable>(_ body: @escaping @Sendable (probity_agent_t, Int) throws -> T) async throws -> T {
-        let request = Request(handle)
-        return try await worker.run(stop: { request.stop() }) { [self] in
-            guard request.begin() else { throw CancellationError() }
-            do {
-                let answer = try body(handle, actionCount)
-                late.withLock { late.requested = request.end() || late.requested }
-                return answer
-            } catch let error as ProbityError where error.status == .cancelled {
-                if request.end() { throw CancellationError() }
-                // A request that came too late for the decision it was meant for stops no other.
-                let wasLate = late.withLock {
-                    defer { late.requested = false }
-                    return late.requested
-                }
-                guard wasLate else { throw error }
-                return try body(handle, actionCount)
-            }
-        }
+        try await worker.decide(stoppedBy: request) { [self] in try body(handle, actionCount) }
     }
 
     /// Tells the agent what was played.
@@ -175,53 +161,4 @@ func withRound<T>(_ round: Round?, _ body: (UnsafePointer<probity_round_t>?) thr
     }
     var last = probity_round_t(own: own, other: other)
     return try body(&last)
-}
-
-/// The request of a task that waits for a decision, or runs it.
-///
-/// The library's request to stop is for the decision that runs or, where none runs, for the next. That of a cancelled task is for its
-/// own decision alone.
-private final class Request: @unchecked Sendable {
-    private let agent: probity_agent_t
-    private let lock = NSLock()
-    private var cancelled = false
-    private var runs = false
-
-    init(_ agent: probity_agent_t) {
-        self.agent = agent
-    }
-
-    /// The task was cancelled.
-    func stop() {
-        lock.withLock {
-            cancelled = true
-            if runs { probity_agent_cancel(agent, nil) }
-        }
-    }
-
-    /// The decision begins; `false` where its task was cancelled while it waited.
-    func begin() -> Bool {
-        lock.withLock {
-            runs = !cancelled
-            return runs
-        }
-    }
-
-    /// The decision ended; whether the library was asked to stop it.
-    func end() -> Bool {
-        lock.withLock {
-            defer { runs = false }
-            return runs && cancelled
-        }
-    }
-}
-
-/// Whether a request to stop reached the library after its decision, and waits for the next.
-private final class Late: @unchecked Sendable {
-    private let lock = NSLock()
-    var requested = false
-
-    func withLock<T>(_ body: () -> T) -> T {
-        lock.withLock(body)
-    }
 }

@@ -1,4 +1,5 @@
 import CProbity
+import Foundation
 
 /// What a call came to: a number that keeps its meaning for good, the same in every language.
 public struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
@@ -54,6 +55,11 @@ public struct ProbityError: Error, Hashable, Sendable, CustomStringConvertible {
     public let message: String
 
     public var description: String { message }
+}
+
+extension ProbityError: LocalizedError {
+    /// The message.
+    public var errorDescription: String? { message }
 }
 
 /// Makes a call of the C library.

@@ -57,7 +57,7 @@ public final class Graph: Sendable {
         }
     }
 
-    /// The contexts of a situation told in words, with the wisest values there.
+    /// The contexts of a situation told in words, with the wisest values there. A cancelled task stops it before it begins, or not at all.
     public func situate(_ situation: String, by model: Model) async throws -> Document {
         try await worker.run(stop: {}) { [self] in
             Document(json: try text { probity_graph_situate(handle, model.handle, situation, $0, $1) })

@@ -57,7 +57,7 @@ public struct SessionOptions: Sendable, Hashable {
 /// ```
 public actor Session {
     nonisolated let handle: probity_session_t
-    nonisolated let worker = Worker()
+    nonisolated let worker: Worker
     /// The model lives as long as a session on it.
     nonisolated let model: Model
 
@@ -66,6 +66,7 @@ public actor Session {
         var (handle, options) = (probity_session_t(), options.c)
         try call { probity_session_new(model.handle, &options, &handle, $0) }
         (self.handle, self.model) = (handle, model)
+        worker = Worker { [handle] in probity_session_cancel(handle, nil) }
     }
 
     deinit {
@@ -95,8 +96,10 @@ public actor Session {
     }
 
     /// Takes a recorded decision again: the new record, and whether it equals the given one.
+    ///
+    /// - Throws: ``ProbityError``, or `CancellationError` where the task was cancelled.
     public nonisolated func retake(_ record: Document, adapters: [Adapter] = []) async throws -> (record: Document, same: Bool) {
-        try await worker.run(stop: { [handle] in probity_session_cancel(handle, nil) }) { [handle] in
+        try await worker.decide { [handle] in
             let handles = adapters.map(\.handle)
             var same = false
             let again = try text { probity_session_retake(handle, handles, handles.count, record.json, &same, $0, $1) }

@@ -5,6 +5,12 @@ import Foundation
 /// Runs calls that take long, one after the other, on a thread that Swift's tasks do not need.
 final class Worker: Sendable {
     private let queue = DispatchQueue(label: "probity", qos: .userInitiated)
+    /// Requests to the session whose calls it runs, if any.
+    private let session: Request.Kind
+
+    init(stop: @escaping @Sendable () -> Void = {}) {
+        session = Request.Kind(ask: stop)
+    }
 
     /// Runs a call. Where the task is cancelled, `stop` is called; the call then fails, and so does this.
     func run<T: Sendable>(stop: @escaping @Sendable () -> Void, _ body: @escaping @Sendable () throws -> T) async throws -> T {
@@ -15,6 +21,14 @@ final class Worker: Sendable {
             }
         } onCancel: {
             stop()
+        }
+    }
+
+    /// Runs a decision of an agent, or of the session itself, which the cancelled task stops, and no other.
+    func decide<T: Sendable>(stoppedBy kind: Request.Kind? = nil, _ body: @escaping @Sendable () throws -> T) async throws -> T {
+        let request = Request(kind ?? session)
+        return try await run(stop: request.stop) { [session] in
+            try request.run(stoppedByOthers: session.takeLate, body)
         }
     }
 }

@@ -53,6 +53,28 @@ private let scenario: Document = #"{"game": "ipd", "labels": ["share", "keep"], 
     }
 }
 
+/// A cancelled retake stops no decision of the session's agents, and throws what a cancelled task throws.
+@Test func aCancelledRetakeStopsItselfAlone() async throws {
+    let long = try Document(["game": "ipd", "preamble": String(repeating: "You are asked again and again. ", count: 100)])
+    let session = try Session(try await Model(.file(modelFile)))
+    let recorded = try await session.agent(long)
+    _ = try await recorded.decide()
+    let record = try recorded.record()
+    for delay in [0, 200_000, 5_000_000, 20_000_000, 100_000_000] as [UInt64] {
+        let other = try await session.agent(long)
+        async let decision = other.policy(after: Round(own: 0, other: 1))
+        let retake = Task { try await session.retake(record) }
+        try await Task.sleep(nanoseconds: delay)
+        retake.cancel()
+        switch await retake.result {
+        case .success(let again): #expect(again.same)
+        case .failure(let error): #expect(error is CancellationError, "\(error)")
+        }
+        _ = try await decision
+        _ = try await other.policy(after: Round(own: 1, other: 1))
+    }
+}
+
 private func failure(_ body: () throws -> Void) -> ProbityError? {
     do {
         try body()
@@ -66,6 +88,8 @@ private func failure(_ body: () throws -> Void) -> ProbityError? {
     let error = try #require(failure { _ = try Game(named: "chess") })
     #expect(error.status == .unknownGame && error.status.rawValue == 48)
     #expect(error.message.contains("ipd"))
+    // What an app shows.
+    #expect(error.localizedDescription == error.message)
     let agent = try Agent(try await Model(.file(modelFile)), scenario)
     #expect(throws: ProbityError.self) { try agent.observe(own: -1, other: 0) }
     await #expect(throws: ProbityError.self) { try await agent.policy(after: Round(own: 0, other: 1 << 40)) }
