@@ -19,8 +19,13 @@
 #include <new>
 
 #ifdef _WIN32
+#ifdef _MSC_VER
+#error "MSVC is not supported: scripts/llama.cmake knows MinGW alone, and a model's streams need it"
+#endif
 #define WIN32_LEAN_AND_MEAN
+#ifndef NOMINMAX
 #define NOMINMAX
+#endif
 #include <immintrin.h>
 #include <io.h>
 #include <windows.h>
@@ -41,6 +46,11 @@ struct llama_memory_breakdown_data {
 };
 using llama_memory_breakdown = std::map<ggml_backend_buffer_type_t, llama_memory_breakdown_data>;
 llama_memory_breakdown llama_get_memory_breakdown(const struct llama_context * ctx);
+
+#ifdef _WIN32
+// Of scripts/streams.h, without which the C library would take our streams for its own: then nothing links.
+extern "C" const int probity_engine_streams;
+#endif
 
 namespace {
 
@@ -244,7 +254,6 @@ Stream::~Stream() {
 }
 
 FILE * Stream::file() {
-    // Of scripts/streams.h, without which the C library would take this for a stream of its own.
     return probity_engine_streams == 1 ? reinterpret_cast<FILE *>(this) : nullptr;
 }
 #else

@@ -6,7 +6,7 @@ The steps, their rewards and the objective are those of `probity train`; what co
     accelerate launch -m probity.train run --base google/gemma-2-27b-it --out trained
     probity import trained --model gemma-2-27b-it.gguf --out utilitarian.gguf
 
-`Collator` and `exact_loss` are a data collator and a `compute_loss` for trainers derived from transformers' `Trainer`, as TRL's are: a
+`Collator` and `exact_loss` are a data collator and a `compute_loss` for trainers such as TRL's `SFTTrainer`: a
 batch of decisions then has the mean of its objective.
 
 Every process holds the whole base, in `--dtype`. All of them need the folders of the run and of `--out`.
