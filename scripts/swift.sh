@@ -60,7 +60,7 @@ swift() {
 }
 where=(--package-path bindings/swift --scratch-path "$PWD/target/swift/build" --disable-sandbox)
 # The plans of an earlier build overlook a file that came since.
-rm -f target/swift/build/*.yaml target/swift/consumer/*.yaml
+rm -f target/swift/build/*.yaml target/swift/{consumer,readme-build}/*.yaml
 # Swift 6 checks the package for data races; a warning is an error here.
 swift build "${where[@]}" --build-tests -Xswiftc -warnings-as-errors
 swift test "${where[@]}" --no-parallel -Xswiftc -warnings-as-errors
@@ -76,3 +76,10 @@ echo "swift: ten rounds are those of the C example, to the byte"
 # The consumer that people copy.
 swift run --package-path tests/consumers/swift-package --scratch-path "$PWD/target/swift/consumer" --disable-sandbox play "${models[@]}" |
     grep -E '^share 0\.[0-9]{3} keep 0\.[0-9]{3}$'
+
+# The README's first decision, on the built-in model, as such a consumer.
+readme=target/swift/readme
+mkdir -p $readme && cp -r tests/consumers/swift-package/. $readme
+sed -n '/^```swift$/,/^```$/p' bindings/swift/README.md | sed '1d; $d; s|"model.gguf"|"models/default.gguf"|; s|"deontological.gguf"|"models/deontological.gguf"|' \
+    > $readme/Sources/main.swift
+swift run --package-path $readme --scratch-path "$PWD/target/swift/readme-build" --disable-sandbox play | grep -F 'deontological'
