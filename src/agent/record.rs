@@ -162,6 +162,27 @@ impl Inputs {
 }
 
 /// A decision whose record is JSON, about to be taken again.
+///
+/// ```
+/// # use std::path::Path;
+/// # use probity::engine::{Model, ModelOptions};
+/// use probity::agent::record::Retake;
+/// use probity::agent::{Scenario, Session};
+/// use probity::engine::ContextOptions;
+///
+/// # fn main() -> probity::Result<()> {
+/// # let model = Model::open(Path::new("models/default.gguf"), ModelOptions::default(), |_| true)?;
+/// let session = Session::new(&model, ContextOptions::default())?;
+/// let mut agent = session.agent(Scenario::from_json(r#"{ "game": "ipd", "labels": ["share", "keep"] }"#)?)?;
+/// agent.decide()?;
+/// let record = serde_json::to_string(&agent.record().unwrap()).unwrap();
+/// let retake = Retake::new(&session, &[], &record)?;
+/// // Any thread may stop this decision, and no other of the session, by `retake.cancel_token().cancel()`.
+/// let (again, same) = retake.take()?;
+/// assert!(same, "{again}");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Retake {
     given: serde_json::Value,
     agent: Agent,
