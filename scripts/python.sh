@@ -12,7 +12,7 @@ leave_out() { echo "$1: the Python binding is not tested"; [ "$argument" != all 
 all=
 if [ "$argument" = all ] || [ -n "${CI:-}" ]; then
     all=yes
-    packages+=(torch==2.15.0 transformers==5.23.0 peft==0.21.2 trl==1.16.0 gguf==0.19.0 datasets blake3 accelerate ray==2.60.0
+    engines=(torch==2.15.0 transformers==5.23.0 peft==0.21.2 trl==1.16.0 gguf==0.19.0 datasets blake3 accelerate ray==2.60.0
         lm_eval==0.4.13 nbclient ipykernel matplotlib)
 else
     echo "TRL, PEFT, accelerate, Ray, lm-evaluation-harness, the wheel and its consumer are left out of the Python binding's tests:" \
@@ -23,8 +23,12 @@ if ! python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10
     leave_out "Python 3.10 with venv is not installed"
 fi
 [ -x $python ] || python3 -m venv $environment
-if ! $python -m pip install --quiet --disable-pip-version-check "${packages[@]}"; then
-    leave_out "pip did not install ${packages[*]}"
+get() { $python -m pip install --quiet --disable-pip-version-check "$@"; }
+get "${packages[@]}" || leave_out "pip did not install ${packages[*]}"
+if [ -n "$all" ] && ! get "${packages[@]}" "${engines[@]}"; then
+    [ "$argument" != all ] || leave_out "pip did not install ${engines[*]}"
+    echo "pip did not install ${engines[*]}: they and the wheel are left out of the Python binding's tests"
+    all=
 fi
 for library in target/release/lib_probity.so target/release/lib_probity.dylib; do
     [ ! -e $library ] || cp $library bindings/python/python/probity/_probity.abi3.so

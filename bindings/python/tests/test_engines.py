@@ -165,12 +165,10 @@ class TestTrain:
         assert len(losses) == 4 and losses[-1] < losses[0]
 
     def test_the_command_that_the_pages_give_writes_a_run(self, tmp_path: Path) -> None:
-        import probity.train
-
         page = (ROOT / "docs/scale.md").read_text()
         begin = page.index("probity train --recipe")
         command = page[begin : page.index("\n", begin)]
-        assert command in (probity.train.__doc__ or "")
+        assert command in (ROOT / "bindings/python/python/probity/train.py").read_text()
         words = {"probity": str(PROGRAM), "gemma-2-27b-it.gguf": "default", "run": str(tmp_path / "run")}
         run(*[words.get(word, word) for word in command.split()])
         assert (tmp_path / "run").is_dir()

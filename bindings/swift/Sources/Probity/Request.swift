@@ -15,12 +15,12 @@ final class Request: @unchecked Sendable {
             self.ask = ask
         }
 
-        fileprivate func wasLate() {
-            lock.withLock { late = true }
+        fileprivate func setLate(_ now: Bool) {
+            lock.withLock { late = now }
         }
 
         /// Whether a request came too late, and a decision was stopped by it now.
-        func takeLate() -> Bool {
+        fileprivate func takeLate() -> Bool {
             lock.withLock {
                 defer { late = false }
                 return late
@@ -47,8 +47,8 @@ final class Request: @unchecked Sendable {
 
     /// Runs the decision, unless its task was cancelled while it waited.
     ///
-    /// - Parameter stoppedByOthers: Whether a late request of another kind stopped it.
-    func run<T>(stoppedByOthers: () -> Bool, _ body: () throws -> T) throws -> T {
+    /// - Parameter session: Its session's requests, which stop it, too.
+    func run<T>(in session: Kind, _ body: () throws -> T) throws -> T {
         guard lock.withLock({
             runs = !cancelled
             return runs
@@ -58,14 +58,20 @@ final class Request: @unchecked Sendable {
             runs = false
             return cancelled
         }
-        guard case .failure(let error as ProbityError) = result, error.status == .cancelled else {
-            if asked { kind.wasLate() }
-            return try result.get()
+        switch result {
+        case .success(let answer):
+            // No older request waits: it would have stopped this decision.
+            session.setLate(false)
+            kind.setLate(asked)
+            return answer
+        case .failure(let error as ProbityError) where error.status == .cancelled:
+            if asked { throw CancellationError() }
+            // A request that came too late for the decision it was meant for stops no other. The library meets the agent's first.
+            guard kind.takeLate() || session.takeLate() else { throw error }
+            return try run(in: session, body)
+        case .failure(let error):
+            if asked { kind.setLate(true) }
+            throw error
         }
-        if asked { throw CancellationError() }
-        // A request that came too late for the decision it was meant for stops no other.
-        let late = [kind.takeLate(), stoppedByOthers()]
-        guard late.contains(true) else { throw error }
-        return try run(stoppedByOthers: stoppedByOthers, body)
     }
 }

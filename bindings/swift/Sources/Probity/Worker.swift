@@ -28,7 +28,7 @@ final class Worker: Sendable {
     func decide<T: Sendable>(stoppedBy kind: Request.Kind? = nil, _ body: @escaping @Sendable () throws -> T) async throws -> T {
         let request = Request(kind ?? session)
         return try await run(stop: request.stop) { [session] in
-            try request.run(stoppedByOthers: session.takeLate, body)
+            try request.run(in: session, body)
         }
     }
 }

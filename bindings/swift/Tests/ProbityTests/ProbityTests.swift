@@ -61,8 +61,11 @@ private let scenario: Document = #"{"game": "ipd", "labels": ["share", "keep"], 
     _ = try await recorded.decide()
     let record = try recorded.record()
     for delay in [0, 200_000, 5_000_000, 20_000_000, 100_000_000] as [UInt64] {
-        let other = try await session.agent(long)
+        // Its own preamble: the model reads all of it, and the retake waits.
+        let preamble = String(repeating: "After \(delay) you are asked. ", count: 60)
+        let other = try await session.agent(Document(["game": "ipd", "preamble": preamble]))
         async let decision = other.policy(after: Round(own: 0, other: 1))
+        try await Task.sleep(nanoseconds: 2_000_000)
         let retake = Task { try await session.retake(record) }
         try await Task.sleep(nanoseconds: delay)
         retake.cancel()
