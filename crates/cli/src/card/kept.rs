@@ -42,11 +42,36 @@ impl Kept {
         Ok(rows)
     }
 
+    /// The text of a measurement, written now where it is not known.
+    pub fn text(&mut self, of: String, measure: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
+        Ok(self.rows(of, || Ok(vec![vec![measure()?]]))?.concat().concat())
+    }
+
     /// The page is written.
     pub fn forget(self) -> anyhow::Result<()> {
         match fs::remove_file(&self.path) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e).with_context(|| self.path.display().to_string()),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_before_an_interrupt_is_not_measured_again() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let page = folder.path().join("card.md");
+        assert_eq!(Kept::beside(&page)?.text("a".into(), || Ok("first\nsecond".into()))?, "first\nsecond");
+        let mut kept = Kept::beside(&page)?;
+        assert_eq!(kept.text("a".into(), || panic!("measured again"))?, "first\nsecond");
+        let interrupted = kept.text("b".into(), || anyhow::bail!("interrupted"));
+        assert!(interrupted.is_err());
+        assert_eq!(kept.text("b".into(), || Ok("third".into()))?, "third");
+        kept.forget()?;
+        assert_eq!(Kept::beside(&page)?.text("a".into(), || Ok("anew".into()))?, "anew");
+        Ok(())
     }
 }

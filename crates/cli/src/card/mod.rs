@@ -145,6 +145,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         page += &origin::reading(&model, file)?;
     }
     let mut kept = Kept::beside(&args.out)?;
+    let contents: Vec<String> =
+        subjects.iter().map(|subject| format!("{} {}", subject.name, subject.content)).collect();
+    let whole = |part: &str| format!("{part}; {}; {}", contents.join(", "), env!("CARGO_PKG_VERSION"));
+    let mut before = 0;
     for part in parts {
         page += &match part {
             Part::HeldOut => {
@@ -152,10 +156,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 behaviour(&title, &mut subjects, &held_out, &mut kept, &bar)?
             }
             Part::Five => behaviour("In the paper's five games", &mut subjects, &five, &mut kept, &bar)?,
-            Part::Paper => figures(&args.model, &model, &mut subjects, &bar)?,
-            Part::Dilemmas => everyday_dilemmas(&mut subjects, &bar)?,
-            Part::Situations => in_words(&mut subjects, &bar)?,
+            Part::Paper => {
+                kept.text(whole("The paper's test"), || figures(&args.model, &model, &mut subjects, &bar))?
+            }
+            Part::Dilemmas => kept.text(whole("Everyday dilemmas"), || everyday_dilemmas(&mut subjects, &bar))?,
+            Part::Situations => kept.text(whole("Ten situations"), || in_words(&mut subjects, &bar))?,
         };
+        before += (steps(&part) * contents.len()) as u64;
+        bar.set_position(before);
     }
     bar.finish_and_clear();
     write_whole(&args.out, |sink| sink.write_all(page.as_bytes()))?;
@@ -258,12 +266,15 @@ fn figures(
 ) -> anyhow::Result<String> {
     let rows = subjects.iter().map(|subject| {
         let files: Vec<PathBuf> = subject.file.iter().cloned().collect();
-        paper::row(model, &files, subject.name, Vec::new(), bar)
+        let row = paper::row(model, &files, subject.name, Vec::new(), bar)?;
+        output::stage(bar, format_args!("The paper's test: {} is measured", subject.name));
+        Ok(row)
     });
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
     let told = subjects.iter_mut().map(|subject| {
         let asked = std::slice::from_mut(&mut subject.respondent);
         let games = paper::games(asked, "norm-told", subject.name, bar)?;
+        output::stage(bar, format_args!("The paper's test with the norm told: {} is measured", subject.name));
         Ok(Row { policy: subject.name, games, unseen: Vec::new(), trained: Vec::new() })
     });
     let told = told.collect::<anyhow::Result<Vec<_>>>()?;
