@@ -13,6 +13,7 @@ mod import;
 mod input;
 mod inspect;
 mod interrupt;
+mod kept;
 mod literacy;
 mod merge;
 mod model;

@@ -1,6 +1,5 @@
 //! `probity card`: a page that tells how a model's adapters behave.
 
-mod kept;
 mod origin;
 
 use std::fmt::Write;
@@ -19,10 +18,10 @@ use probity_train::eval::exact::{Aim, Labelling, Telling};
 use probity_train::games::held_out;
 use probity_train::labels::any;
 
-use self::kept::Kept;
 use crate::errors::Usage;
 use crate::eval::dilemmas as everyday;
 use crate::eval::policy::trained_on;
+use crate::kept::Kept;
 use crate::output::Table;
 use crate::paper::Row;
 use crate::paper::report::{REGRETS, Report};
@@ -147,7 +146,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut kept = Kept::beside(&args.out)?;
     let contents: Vec<String> =
         subjects.iter().map(|subject| format!("{} {}", subject.name, subject.content)).collect();
-    let whole = |part: &str| format!("{part}; {}; {}", contents.join(", "), env!("CARGO_PKG_VERSION"));
+    let whole = |part: &str| format!("{part}; {}", contents.join(", "));
     let mut before = 0;
     for part in parts {
         page += &match part {
@@ -156,11 +155,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 behaviour(&title, &mut subjects, &held_out, &mut kept, &bar)?
             }
             Part::Five => behaviour("In the paper's five games", &mut subjects, &five, &mut kept, &bar)?,
-            Part::Paper => {
-                kept.text(whole("The paper's test"), || figures(&args.model, &model, &mut subjects, &bar))?
-            }
-            Part::Dilemmas => kept.text(whole("Everyday dilemmas"), || everyday_dilemmas(&mut subjects, &bar))?,
-            Part::Situations => kept.text(whole("Ten situations"), || in_words(&mut subjects, &bar))?,
+            Part::Paper => figures(&args.model, &model, &mut subjects, &mut kept, &bar)?,
+            Part::Dilemmas => kept.get(&whole("Everyday dilemmas"), || everyday_dilemmas(&mut subjects, &bar))?,
+            Part::Situations => kept.get(&whole("Ten situations"), || in_words(&mut subjects, &bar))?,
         };
         before += (steps(&part) * contents.len()) as u64;
         bar.set_position(before);
@@ -238,8 +235,8 @@ fn behaviour(
             let card = Card::of(respondent, games, aim.as_ref(), || bar.inc(1))?;
             Ok(rows(name, &card, &figures))
         };
-        let of = format!("{title}; {name}; {content}; {}", env!("CARGO_PKG_VERSION"));
-        table.rows.extend(kept.rows(of, measure)?);
+        let measured: Vec<Vec<String>> = kept.get(&format!("{title}; {name}; {content}"), measure)?;
+        table.rows.extend(measured);
         bar.set_position(before + tellings);
         output::stage(bar, format_args!("{title}: {name} is measured"));
     }
@@ -262,18 +259,19 @@ fn figures(
     name: &str,
     model: &Model,
     subjects: &mut [Subject],
+    kept: &mut Kept,
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<String> {
     let rows = subjects.iter().map(|subject| {
         let files: Vec<PathBuf> = subject.file.iter().cloned().collect();
-        let row = paper::row(model, &files, subject.name, Vec::new(), bar)?;
+        let row = paper::row(model, &files, subject.name, Vec::new(), kept, bar)?;
         output::stage(bar, format_args!("The paper's test: {} is measured", subject.name));
         Ok(row)
     });
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
     let told = subjects.iter_mut().map(|subject| {
         let asked = std::slice::from_mut(&mut subject.respondent);
-        let games = paper::games(asked, "norm-told", subject.name, bar)?;
+        let games = paper::games(asked, "norm-told", subject.name, &subject.content, kept, bar)?;
         output::stage(bar, format_args!("The paper's test with the norm told: {} is measured", subject.name));
         Ok(Row { policy: subject.name, games, unseen: Vec::new(), trained: Vec::new() })
     });

@@ -19,13 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use self::report::Report;
 use crate::errors::Usage;
+use crate::kept::Kept;
 use crate::{builtin, input, output, train};
 
 /// Train and measure the paper's policies beside its figure 4 (arXiv 2410.01639).
 ///
 /// It trains an adapter for each reward and seed by the recipe `paper`, and asks each policy the paper's fifty queries
 /// a game, under labels that no step trains on. Free answers count, illegal ones included. An adapter that is in the
-/// folder already is not trained again, so that an interrupted command goes on where it stopped.
+/// folder already is not trained again, and a policy that was measured is not measured again, so that an interrupted
+/// command goes on where it stopped.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: probity model fetch gemma3-270m && probity paper --model gemma3-270m\n         probity paper --model gemma3-270m --policy utilitarian\n         probity paper --model smollm2 --seeds 5 --out figures"
@@ -151,10 +153,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let model = builtin::open_model(&args.model)?;
     let bar = output::bar(ROW * (1 + trained.len() as u64), "measuring");
-    let mut rows = vec![row(&model, &[], "bare", Vec::new(), &bar)?];
+    let page = args.out.join("figure-4.md");
+    let mut kept = Kept::beside(&page)?;
+    let mut rows = vec![row(&model, &[], "bare", Vec::new(), &mut kept, &bar)?];
     for (policy, seeds) in trained {
         let (trained, paths): (Vec<_>, Vec<_>) = seeds.into_iter().unzip();
-        rows.push(row(&model, &paths, policy, trained, &bar)?);
+        rows.push(row(&model, &paths, policy, trained, &mut kept, &bar)?);
+        output::stage(&bar, format_args!("{policy} is measured"));
     }
     bar.finish_and_clear();
     let picture = args.out.join("figure-4.svg");
@@ -166,8 +171,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let seeds = chosen.iter().map(|(_, seeds)| *seeds).min().unwrap_or(args.seeds);
     let report = Report { model: &args.model, seeds, labels: &labels, rows: &rows };
-    let page = args.out.join("figure-4.md");
     write_whole(&page, |sink| sink.write_all(report.markdown().as_bytes()))?;
+    kept.forget()?;
     if args.json {
         return output::json(&report);
     }
@@ -184,18 +189,21 @@ pub fn row(
     adapters: &[PathBuf],
     policy: &'static str,
     trained: Vec<Training>,
+    kept: &mut Kept,
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<Row> {
     bar.set_message(policy);
-    let mut all = Vec::new();
+    let (mut all, mut content) = (Vec::new(), model.content()?.to_owned());
     for path in adapters {
         let adapter = builtin::load_adapter(model, &path.display().to_string())?;
+        content = format!("{content} {}", adapter.fingerprint());
         all.push(Respondent::model(model, &[(adapter, 1.0)], "")?);
     }
     if all.is_empty() {
         all.push(Respondent::model(model, &[], "")?);
     }
-    let mut asked = LABELS.into_iter().map(|name| anyhow::Ok((name, games(&mut all, name, policy, bar)?)));
+    let mut asked =
+        LABELS.into_iter().map(|name| anyhow::Ok((name, games(&mut all, name, policy, &content, kept, bar)?)));
     let (_, games) = asked.next().context("the paper's own labels")??;
     let unseen = std::iter::once(Unseen::of(LABELS[0], &games[0]));
     let unseen = unseen.map(Ok).chain(asked.map(|asked| asked.map(|(name, games)| Unseen::of(name, &games[0]))));
@@ -205,16 +213,23 @@ pub fn row(
 
 /// A policy's figures in one variant.
 ///
-/// The paper's stand beside those of its five games.
+/// The paper's stand beside those of its five games. `content` tells the model and adapters apart from all others.
 pub fn games(
     respondents: &mut [Respondent],
     variant: &str,
     policy: &str,
+    content: &str,
+    kept: &mut Kept,
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<Vec<GameReport>> {
-    let variant = Variant::find(variant).context("a variant of the protocol")?;
-    let published = PUBLISHED.iter().find(|row| row.name == policy && variant.ground == Ground::Games);
-    Ok(measure(respondents, variant, RUNS, published, || bar.inc(1))?.games)
+    let before = bar.position();
+    let found: Vec<GameReport> = kept.get(&format!("{variant}; {policy}; {content}"), || {
+        let variant = Variant::find(variant).context("a variant of the protocol")?;
+        let published = PUBLISHED.iter().find(|row| row.name == policy && variant.ground == Ground::Games);
+        Ok(measure(respondents, variant, RUNS, published, || bar.inc(1))?.games)
+    })?;
+    bar.set_position(before + found.len() as u64);
+    Ok(found)
 }
 
 impl Unseen {

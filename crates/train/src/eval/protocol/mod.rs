@@ -14,7 +14,7 @@ use probity_game::protocol::{Bounds, Figure, Outcome, Published, Query, bounds, 
 use probity_game::{MatrixGame, Profile};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use beside::{Cell, READ_TO};
 pub use variants::{Ground, TEST_LABELS, VARIANTS, Variant};
@@ -26,7 +26,7 @@ use super::respondent::{Answer, Respondent};
 use crate::Result;
 
 /// A policy's figures in one game, asked in one way.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GameReport {
     /// The game's name; `none` without payoffs.
     pub game: String,
@@ -46,7 +46,7 @@ pub struct GameReport {
 }
 
 /// Means over runs; the regrets are `None` without payoffs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Runs {
     /// Deontological regret, 0 to 6.
     pub deontological_regret: Option<f64>,
@@ -63,7 +63,7 @@ pub struct Runs {
 }
 
 /// A figure of the paper beside ours.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Beside {
     /// The paper's.
     pub mean: f64,
