@@ -9,7 +9,7 @@
 'share'
 
 Documents (scenarios, games, records, graphs) are dictionaries, or JSON as text. Numbers come as numpy arrays. Long calls let other threads
-run, and Ctrl-C stops the longest. A call that fails raises `ProbityError`, whose `name` and `code` are the status of the C ABI.
+run, and Ctrl-C stops most of them. A call that fails raises `ProbityError`, whose `name` and `code` are the status of the C ABI.
 """
 
 from ._probity import (
