@@ -196,10 +196,10 @@ impl Agent {
     /// Takes a decision again with its recorded draw, for [`Record::retake`].
     ///
     /// The model is asked again, even where another agent knows its answer.
-    pub(super) fn retake(&mut self, draw: u64, u: f64) -> Result<Option<Record>> {
+    pub(super) fn retake(&mut self, draw: u64, u: f64) -> Result<Record> {
         let answer = self.session.answer_afresh(&self.role, self.history.state(), &self.cancel)?;
         self.take(answer, draw, u);
-        Ok(self.record())
+        Ok(self.record().expect("a decision leaves a record"))
     }
 
     fn take(&mut self, answer: Arc<Answer>, draw: u64, u: f64) -> Decision {

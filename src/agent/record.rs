@@ -147,7 +147,7 @@ impl Inputs {
 
     fn retake(self, session: &Session, adapters: &[Adapter]) -> Result<Record> {
         let (draw, u) = (self.draw, self.u);
-        Ok(self.agent(session, adapters)?.retake(draw, u)?.expect("a decision leaves a record"))
+        self.agent(session, adapters)?.retake(draw, u)
     }
 
     /// The agent as it was before the decision.
@@ -213,7 +213,7 @@ impl Retake {
     /// # Errors
     /// As [`Agent::decide`](super::Agent::decide).
     pub fn take(mut self) -> Result<(String, bool)> {
-        let again = self.agent.retake(self.draw, self.u)?.expect("a decision leaves a record");
+        let again = self.agent.retake(self.draw, self.u)?;
         let again = serde_json::to_string(&again).expect("a record is plain data");
         let same = parse(&again)? == self.given;
         Ok((again, same))
