@@ -149,7 +149,7 @@ class TestTrain:
 
         options = trl.SFTConfig(
             output_dir=str(tmp_path), max_steps=4, per_device_train_batch_size=len(decisions), learning_rate=2e-3, logging_steps=1,
-            remove_unused_columns=False, report_to=[], use_cpu=True, dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False, report_to=[], use_cpu=True, bf16=False, dataset_kwargs={"skip_prepare_dataset": True},
         )
         model = peft.PeftModel.from_pretrained(load_base(str(base)), tmp_path / "run/start", is_trainable=True)
         _, tokenizer = hugging_face()
@@ -163,6 +163,22 @@ class TestTrain:
         trainer.train()
         losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
         assert len(losses) == 4 and losses[-1] < losses[0]
+
+    def test_a_precision_that_nobody_asked_for_is_refused(self, tmp_path: Path, base: Path) -> None:
+        """A trainer of transformers or TRL, by default of 16 bits, leaves its precision to the whole process."""
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
+        from probity.train import Run, Training, load_base
+
+        self.dataset(tmp_path, base, "exact")
+        AcceleratorState._reset_state(reset_partial_state=True)
+        try:
+            Accelerator(cpu=True, mixed_precision="bf16")
+            with pytest.raises(ValueError, match="restart your runtime completely and pass `mixed_precision='no'`"):
+                Training(Run(tmp_path / "run"), load_base(str(base)), tmp_path / "out")
+        finally:
+            AcceleratorState._reset_state(reset_partial_state=True)
 
     def test_the_command_that_the_pages_give_writes_a_run(self, tmp_path: Path) -> None:
         page = (ROOT / "docs/scale.md").read_text()
