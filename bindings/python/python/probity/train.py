@@ -238,7 +238,7 @@ class Training:
         same = DistributedDataParallelKwargs(broadcast_buffers=False)
         # Apple's GPUs have no float64, in which scores are added up.
         alone = torch.backends.mps.is_available()
-        # Of a process that has an accelerator already, accelerate would keep its precision in silence: named, another is an error.
+        # accelerate keeps the precision of an earlier trainer in this process, without a word. Asked for by name, another is an error.
         asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         self.accelerator = Accelerator(cpu=alone, mixed_precision=asked, gradient_accumulation_steps=1, kwargs_handlers=[same])
         kind, mixed = self.accelerator.distributed_type.value, self.accelerator.mixed_precision
